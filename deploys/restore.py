@@ -1,0 +1,20 @@
+"""Put a backup back: everything that steps 1 to 5 replaced, exactly as it was.
+
+pyinfra inventory.py deploys/restore.py                          lists the backups
+pyinfra inventory.py deploys/restore.py --data backup=<name>     restores one
+"""
+
+from pyinfra import host
+
+from facts.master import begin
+from facts.preflight import prepare_restoration, the_master
+from operations import restore, services
+
+if host == the_master(host):
+    restoration = prepare_restoration(host)
+    if restoration is not None:
+        begin(host, restoration)
+        services.stopped(name="1 Shut down all PE-related services")
+        restore.replaced_saved(name="2 Back up what is going to be replaced")
+        restore.put_back(name="3 Put the backup back")
+        services.running(name="4 Start PE services")

@@ -1,0 +1,112 @@
+"""The backups that the suite has made on a host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyinfra.api import FactBase, StringCommand
+
+from facts.script import read_records, record_script
+from recert.backups import Backup, read_manifest
+
+# The archive is compared with the digest in the manifest; of the live files it is asked
+# whether each is in the backup as it is now (sums are sorted lines of sha256sum).
+LIVE_SUMS = r"""
+live_sums() { # of the files below the given paths, real paths, sorted
+    for path in "$@"; do
+        path=$(readlink -f "$path") && [ -e "$path" ] && find "$path" -type f -print0
+    done | xargs -0 -r sha256sum | sort
+}
+"""
+
+
+@dataclass(frozen=True)
+class BackupStore:
+    """`backups`: the finished ones, oldest first. `classified`: fingerprints of the CAs for
+    whose regeneration the classifier had confirmed the node groups before it was stopped.
+    `unsaved`: how many live files are in no valid backup with the same content."""
+
+    backups: tuple[Backup, ...]
+    classified: frozenset[str]
+    unsaved: int
+
+    def of_ca(self, fingerprint: str) -> list[Backup]:
+        return [b for b in self.backups if b.manifest.ca_fingerprint == fingerprint]
+
+
+class Backups(FactBase[BackupStore]):
+    """
+    Every finished backup below a directory, and how it stands to the live files.
+
+    .. code:: python
+
+        BackupStore(
+            backups=(
+                Backup(name="20151123T101500Z-ab12cd34ef56ab78", manifest=Manifest(...),
+                       valid=True, uncovered=0, differs=False),
+            ),
+            classified=frozenset(),
+            unsaved=0,
+        )
+    """
+
+    def command(self, root: str, paths: list[str]) -> StringCommand:
+        return record_script(
+            LIVE_SUMS
+            + r"""
+root=$1; shift
+[ -f "$root/classified" ] && say classified "$(cat "$root/classified")"
+live=$(live_sums "$@")
+set -- # from here on: the lists of what valid backups hold
+for backup in "$root"/*/; do
+    backup=${backup%/}
+    [ -f "$backup/manifest.json" ] || continue
+    state=damaged
+    digest=$(sha256sum <"$backup/archive.tar" 2>/dev/null | cut -d' ' -f1)
+    if [ -n "$digest" ] && grep -q "\"archive_sha256\": \"$digest\"" "$backup/manifest.json" &&
+        [ -f "$backup/SHA256SUMS" ]; then
+        state=valid
+        set -- "$@" "$backup/SHA256SUMS"
+    fi
+    uncovered=$(printf '%s\n' "$live" | grep . | comm -23 - "$backup/SHA256SUMS" | wc -l)
+    # Directories change their times whenever a service looks after them.
+    differs=$(tar -C / -df "$backup/archive.tar" 2>&1 | grep -v 'Mod time differs$' | wc -l)
+    say backup "${backup##*/}" "$(cat "$backup/manifest.json")" "$state" "$uncovered" "$differs"
+done
+say unsaved "$({
+    [ "$#" -eq 0 ] || cat "$@"
+    echo 'live:'
+    printf '%s\n' "$live"
+} | awk '$0 == "live:" { live = 1; next }
+         live { if ($0 != "" && !($0 in seen)) count++; next }
+         { seen[$0] = 1 }
+         END { print count + 0 }')"
+""",
+            root,
+            *paths,
+        )
+
+    def process(self, output: list[str]) -> BackupStore:
+        backups = []
+        classified: frozenset[str] = frozenset()
+        unsaved = 0
+        for record in read_records(output):
+            if record[0] == "classified":
+                classified = frozenset(record[1].split())
+                continue
+            if record[0] == "unsaved":
+                unsaved = int(record[1])
+                continue
+            _, name, text, state, uncovered, differs = record
+            manifest = read_manifest(text)
+            if manifest is not None:
+                backups.append(
+                    Backup(
+                        name=name,
+                        manifest=manifest,
+                        valid=state == "valid",
+                        uncovered=int(uncovered),
+                        differs=int(differs) > 0 or int(uncovered) > 0,
+                    )
+                )
+        return BackupStore(tuple(backups), classified, unsaved)

@@ -1,0 +1,104 @@
+"""What a host must offer before anything is changed on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyinfra.api import FactBase, StringCommand
+
+from facts.script import read_records, record_script
+
+
+@dataclass(frozen=True)
+class Identity:
+    """`uid`: the effective user. `clock`: the host's, seconds, UTC."""
+
+    uid: int
+    clock: float
+
+
+class WhoAndWhen(FactBase[Identity]):
+    """
+    The user that commands run as, and the host's clock.
+
+    .. code:: python
+
+        Identity(uid=0, clock=1448272000.0)
+    """
+
+    def command(self) -> StringCommand:
+        return record_script(r"""say identity "$(id -u)" "$(date +%s)" """)
+
+    def process(self, output: list[str]) -> Identity:
+        ((_, uid, clock),) = read_records(output)
+        return Identity(int(uid), float(clock))
+
+
+@dataclass(frozen=True)
+class HostBasics:
+    """`free` and `needed`: kibibytes, for a backup. `crypto`: the program that computes public
+    keys, None without any. `missing_tools`: what the procedure will need and the host lacks."""
+
+    free: int
+    needed: int
+    crypto: str | None
+    missing_tools: tuple[str, ...]
+    existing_accounts: frozenset[str]
+
+
+TOOLS = ("tar", "find", "xargs", "cmp", "sha256sum", "comm", "sort", "readlink", "df", "du")
+
+
+class Basics(FactBase[HostBasics]):
+    """
+    Room, tools and accounts.
+
+    + backup_root: where backups go; it need not exist
+    + paths: what a backup holds
+    + accounts: users to look for
+    """
+
+    def command(self, backup_root: str, paths: list[str], accounts: list[str]) -> StringCommand:
+        return record_script(
+            r"""
+place=$1; shift
+while [ ! -d "$place" ]; do place=$(dirname "$place"); done
+say free "$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"
+count=$1; shift
+total=0
+while [ "$count" -gt 0 ]; do
+    if [ -e "$1" ]; then
+        size=$(du -sLk "$1" | awk '{ print $1 }')
+        total=$((total + size))
+    fi
+    shift; count=$((count - 1))
+done
+say needed "$total"
+for program in openssl ruby; do
+    command -v "$program" >/dev/null 2>&1 && { say crypto "$program"; break; }
+done
+for word in "$@"; do
+    case $word in
+        tool:*) command -v "${word#tool:}" >/dev/null 2>&1 || say missing "${word#tool:}" ;;
+        account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
+    esac
+done
+""",
+            backup_root,
+            str(len(paths)),
+            *paths,
+            *(f"tool:{tool}" for tool in TOOLS),
+            *(f"account:{account}" for account in accounts),
+        )
+
+    def process(self, output: list[str]) -> HostBasics:
+        values: dict[str, list[str]] = {}
+        for record in read_records(output):
+            values.setdefault(record[0], []).append(record[1])
+        return HostBasics(
+            free=int(values["free"][0] or 0),
+            needed=int(values["needed"][0]),
+            crypto=next(iter(values.get("crypto", [])), None),
+            missing_tools=tuple(values.get("missing", [])),
+            existing_accounts=frozenset(values.get("account", [])),
+        )

@@ -1,0 +1,156 @@
+"""What Puppet says of itself on a host, and what its last run left."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import yaml
+from pyinfra.api import FactBase, StringCommand
+
+from facts.script import read_records, record_script
+from recert.observed import FileState, LastRun
+from recert.settings import SETTINGS, parse_printed
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+UTF8_LOCALE = r"""
+utf8=$(locale -a 2>/dev/null | grep -iE '^(C|en_US)\.utf-?8$' | head -n 1)
+if [ -n "$utf8" ]; then LC_ALL=$utf8; export LC_ALL; fi
+"""
+"""A puppet.conf may hold UTF-8, which Ruby 1.9 refuses to read in the C locale."""
+
+
+@dataclass(frozen=True)
+class PrintedSettings:
+    """`puppet config print` for the sections main and master, and what it complained of."""
+
+    program: str | None
+    main: dict[str, str]
+    master: dict[str, str]
+    complaints: list[str]
+
+
+class PuppetSettings(FactBase[PrintedSettings]):
+    """
+    The settings that the suite needs, asked once for each of two sections, side by side.
+
+    Puppet prints defaults with exit status 0 if it cannot read puppet.conf; it then logs
+    errors, which are returned as `complaints`. Starts Puppet twice.
+
+    .. code:: python
+
+        PrintedSettings(
+            program="/opt/puppet/bin/puppet",
+            main={"certname": "master.example.com", "ssldir": "/etc/puppetlabs/puppet/ssl", ...},
+            master={...},
+            complaints=[],
+        )
+    """
+
+    def command(self) -> StringCommand:
+        return record_script(
+            r"""
+program=$(command -v puppet) || { say program ""; say end; exit 0; }
+say program "$program"
+"""
+            + UTF8_LOCALE
+            + r"""
+settings() {
+    section=$1; shift
+    "$program" config print --section "$section" --color=false "$@" 2>&1 </dev/null
+}
+settings master "$@" | {
+    main=$(settings main "$@")
+    master=$(cat)
+    say printed main "$main"
+    say printed master "$master"
+}
+""",
+            *SETTINGS,
+        )
+
+    def process(self, output: list[str]) -> PrintedSettings:
+        program: str | None = None
+        values: dict[str, dict[str, str]] = {"main": {}, "master": {}}
+        complaints: list[str] = []
+        for record in read_records(output):
+            if record[0] == "program":
+                program = record[1] or None
+            elif record[0] == "printed":
+                _, section, printed = record
+                lines = [_COLOUR.sub("", line).strip() for line in printed.splitlines()]
+                values[section] = parse_printed(lines)
+                complaints += [line for line in lines if line.lower().startswith("err")]
+        return PrintedSettings(
+            program, values["main"], values["master"], list(dict.fromkeys(complaints))
+        )
+
+
+@dataclass(frozen=True)
+class AgentState:
+    """What the agent on a host left: its last run, cached catalog, and whether it is disabled."""
+
+    last_run: LastRun | None
+    catalog: FileState | None
+    disabled: str | None
+
+
+class PuppetAgent(FactBase[AgentState]):
+    """
+    The traces of the Puppet agent; starts no Puppet.
+
+    .. code:: python
+
+        AgentState(last_run=LastRun(time=1448272000.0, succeeded=True), catalog=..., disabled=None)
+    """
+
+    def command(self, summary: str, catalog: str, disabled: str) -> StringCommand:
+        return record_script(
+            r"""
+[ -r "$1" ] && say summary "$(tr -d '\000' <"$1")"
+[ -f "$2" ] && find "$2" -printf 'catalog\0%m\0%u\0%g\0%s\0%T@\0' | { printf '6\0'; cat; }
+[ -e "$3" ] && say disabled "$(tr -d '\000' <"$3")"
+""",
+            summary,
+            catalog,
+            disabled,
+        )
+
+    def process(self, output: list[str]) -> AgentState:
+        last_run: LastRun | None = None
+        catalog: FileState | None = None
+        disabled: str | None = None
+        for record in read_records(output):
+            if record[0] == "summary":
+                last_run = read_summary(record[1])
+            elif record[0] == "catalog":
+                mode, owner, group, size, mtime = record[1:]
+                catalog = FileState("f", int(mode, 8), owner, group, int(size), float(mtime))
+            elif record[0] == "disabled":
+                disabled = record[1]
+        return AgentState(last_run, catalog, disabled)
+
+
+def read_summary(text: str) -> LastRun | None:
+    """Puppet's `last_run_summary.yaml`; None if it says nothing of a run.
+
+    A run succeeded if it had a catalog (`version: config:` has a value) and no resource failed.
+    """
+    try:
+        summary = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+    if not isinstance(summary, dict):
+        return None
+    time = _section(summary, "time").get("last_run")
+    if not isinstance(time, (int, float)):
+        return None
+    version = _section(summary, "version").get("config")
+    failed = _section(summary, "resources").get("failed")
+    return LastRun(time=float(time), succeeded=bool(version) and failed == 0)
+
+
+def _section(summary: dict[object, object], name: str) -> dict[object, object]:
+    section = summary.get(name)
+    return section if isinstance(section, dict) else {}

@@ -1,0 +1,67 @@
+"""Shell scripts as facts: how they are sent, and how their answers come back unharmed.
+
+A script prints records with the shell function `say`, whose fields end in NUL, so that file
+names and contents may hold anything. The answer crosses the connection in base64: pyinfra
+reads lines of UTF-8, which the content of a damaged file need not be. The last record is
+`end`; without it the answer was cut short.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+
+from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+
+PREAMBLE = r"""
+PATH="$PATH:/opt/puppet/bin:/opt/puppet/sbin:/usr/local/bin:/usr/sbin:/sbin"
+export PATH
+umask 022
+"""
+"""PE's programs are often missing from the PATH of a session that is no login."""
+
+_RECORDS = r"""
+LC_ALL=C; export LC_ALL
+say() { printf '%s\0' "$#" "$@"; }
+contents() { say text "$1" "$(tr -d '\000' <"$1")"; }
+encode() { if command -v base64 >/dev/null 2>&1; then base64; else openssl base64; fi; }
+"""
+
+
+def shell(script: str, *arguments: str) -> StringCommand:
+    """`script` run by the host's `sh`, its positional parameters being `arguments`."""
+    return StringCommand(
+        "sh",
+        "-c",
+        QuoteString(PREAMBLE + script),
+        "pe-recert",
+        *(QuoteString(argument) for argument in arguments),
+    )
+
+
+def record_script(script: str, *arguments: str) -> StringCommand:
+    """A script whose output is records; see `read_records`."""
+    return shell(f"{_RECORDS}{{\n{script}\nsay end\n}} | encode", *arguments)
+
+
+def read_records(output: list[str]) -> Iterator[list[str]]:
+    """The records that a `record_script` printed, without the closing one.
+
+    :raises FactProcessError: the answer is damaged or was cut short.
+    """
+    try:
+        raw = base64.b64decode("".join(output), validate=True)
+    except binascii.Error as error:
+        raise FactProcessError(f"the host's answer is not base64: {error}") from error
+    fields = raw.decode("utf-8", "surrogateescape").split("\0")
+    position = 0
+    while position < len(fields) and fields[position].isdigit():
+        count = int(fields[position])
+        record = fields[position + 1 : position + 1 + count]
+        position += 1 + count
+        if record == ["end"]:
+            return
+        yield record
+    raise FactProcessError("the host's answer was cut short")

@@ -1,0 +1,58 @@
+"""The states of services under whichever service manager a host has."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, StringCommand
+
+from facts.script import read_records, record_script
+from recert.observed import Service
+
+SERVICE_FUNCTIONS = r"""
+loaded_unit() {
+    [ -d /run/systemd/system ] &&
+        [ "$(systemctl show -p LoadState "$1" 2>/dev/null)" = LoadState=loaded ]
+}
+init_script() { [ -x "/etc/init.d/$1" ]; }
+upstart_job() { [ -e "/etc/init/$1.conf" ] && command -v initctl >/dev/null 2>&1; }
+installed() { loaded_unit "$1" || init_script "$1" || upstart_job "$1"; }
+running() {
+    if loaded_unit "$1"; then
+        case $(systemctl show -p ActiveState "$1") in
+            ActiveState=active|ActiveState=activating|ActiveState=reloading) return 0 ;;
+            ActiveState=deactivating) return 0 ;;
+        esac
+    fi
+    if init_script "$1"; then "/etc/init.d/$1" status >/dev/null 2>&1 </dev/null && return 0; fi
+    if upstart_job "$1"; then initctl status "$1" 2>/dev/null | grep -q start/ && return 0; fi
+    return 1
+}
+"""
+"""A service runs if any manager says so: one that was started past its manager runs, too."""
+
+
+class ServiceStates(FactBase[dict[str, Service]]):
+    """
+    The states of some services, asked of systemd, of init scripts and of upstart.
+
+    .. code:: python
+
+        {"pe-puppet": Service.RUNNING, "pe-httpd": Service.MISSING}
+    """
+
+    def command(self, services: list[str]) -> StringCommand:
+        return record_script(
+            SERVICE_FUNCTIONS
+            + r"""
+for service in "$@"; do
+    if ! installed "$service"; then state='not installed'
+    elif running "$service"; then state=running
+    else state=stopped
+    fi
+    say service "$service" "$state"
+done
+""",
+            *services,
+        )
+
+    def process(self, output: list[str]) -> dict[str, Service]:
+        return {record[1]: Service(record[2]) for record in read_records(output)}

@@ -1,0 +1,202 @@
+"""The SSL directories of a master, without a single private key leaving the host."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, StringCommand
+
+from facts.script import read_records, record_script
+from recert.certificates import read_public_key
+from recert.observed import ComponentState, FileState, SslState
+
+# Fields of a `file` record, as find prints them; the number in front is their count.
+FILE_RECORD = r"8\0file\0%y\0%m\0%u\0%g\0%s\0%T@\0%p\0"
+
+PUBLIC_HALF = r"""
+public_half() { # of the private key $1, if need be with the password in file $2
+    if command -v openssl >/dev/null 2>&1; then
+        if [ -s "$2" ]; then set -- "$1" "file:$2"; else set -- "$1" pass:; fi
+        openssl rsa -in "$1" -passin "$2" -pubout 2>/dev/null </dev/null
+    else
+        ruby -ropenssl -e '
+            password = File.size?(ARGV[1]) ? File.read(ARGV[1]) : ""
+            puts OpenSSL::PKey::RSA.new(File.read(ARGV[0]), password).public_key.to_pem
+        ' "$1" "$2" 2>/dev/null </dev/null
+    fi
+}
+"""
+
+# A run that was cut off can leave a command working on the host. Every command that changes
+# something holds this lock while it works, and it is read only when nobody does.
+AFTER_ANY_COMMAND = r"""
+if command -v flock >/dev/null 2>&1; then
+    flock -s -w 300 "$lock" true || {
+        echo "A command of an earlier run still works on this host after 5 minutes." >&2; exit 1
+    }
+fi
+"""
+
+
+class SslDirectories(FactBase[SslState]):
+    """
+    Everything below the SSL directories: entries, public files, and the public halves of
+    private keys, which the host computes.
+
+    + lock: directory that changing commands lock
+    + roots: directories to list
+    + texts: public files to read
+    + keys: private keys to compute the public half of; with `capass` for the CA's
+    + certificate_dirs: where to look for certificates older than `cacert`
+    """
+
+    def command(
+        self,
+        lock: str,
+        roots: list[str],
+        texts: list[str],
+        keys: list[str],
+        capass: str,
+        certificate_dirs: list[str],
+        cacert: str,
+    ) -> StringCommand:
+        groups = [roots, texts, keys, certificate_dirs]
+        return record_script(
+            PUBLIC_HALF
+            + r"""
+lock=$1 capass=$2 cacert=$3; shift 3
+"""
+            + AFTER_ANY_COMMAND
+            + rf"""
+for_each() {{ # the function $1 over the next group of arguments
+    act=$1 size=$2; shift 2
+    while [ "$size" -gt 0 ]; do "$act" "$1"; shift; size=$((size - 1)); done
+}}
+list() {{ [ -d "$1" ] && find "$1/" -printf '{FILE_RECORD}'; }}
+read_text() {{ [ -f "$1" ] && contents "$1"; }}
+read_key() {{ [ -e "$1" ] && say key "$1" "$(public_half "$1" "$capass")"; }}
+older() {{
+    [ -d "$1" ] && [ -e "$cacert" ] || return 0
+    find "$1/" -name '*.pem' -type f ! -newer "$cacert" | while IFS= read -r path; do
+        say older "$path" "$(tr -d '\000' <"$path")"
+    done
+}}
+for act in list read_text read_key older; do
+    for_each "$act" "$@"
+    shift "$(($1 + 1))"
+done
+""",
+            lock,
+            capass,
+            cacert,
+            *(word for group in groups for word in (str(len(group)), *group)),
+        )
+
+    def process(self, output: list[str]) -> SslState:
+        files: dict[str, FileState] = {}
+        texts: dict[str, str] = {}
+        keys: dict[str, str | None] = {}
+        older: dict[str, str] = {}
+        for record in read_records(output):
+            if record[0] == "file":
+                path, entry = read_file_record(record)
+                files[path] = entry
+            elif record[0] == "text":
+                texts[record[1]] = record[2]
+            elif record[0] == "key":
+                keys[record[1]] = read_public_key(record[2])
+            elif record[0] == "older":
+                older[record[1].replace("//", "/")] = record[2]
+        return SslState(files, texts, keys, older)
+
+
+class SignedCertificates(FactBase[dict[str, str]]):
+    """
+    Every certificate that the CA on the host has signed, by name, as PEM.
+
+    .. code:: python
+
+        {"agent01.example.com": "-----BEGIN CERTIFICATE-----..."}
+    """
+
+    def command(self, signeddir: str) -> StringCommand:
+        return record_script(
+            r"""
+for path in "$1"/*.pem; do
+    [ -f "$path" ] && say signed "$(basename "$path" .pem)" "$(tr -d '\000' <"$path")"
+done
+""",
+            signeddir,
+        )
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        return {record[1]: record[2] for record in read_records(output)}
+
+
+class ComponentDirectories(FactBase[dict[str, ComponentState]]):
+    """
+    The directories with copies of credentials: entries, certificates, and which copies equal
+    their source. Keys are compared on the host.
+
+    + directories: (directory, account that owns it)
+    + copies: (copy, source)
+    """
+
+    def command(
+        self, directories: list[tuple[str, str]], copies: list[tuple[str, str]]
+    ) -> StringCommand:
+        return record_script(
+            rf"""
+count=$1; shift
+while [ "$count" -gt 0 ]; do
+    account=no
+    id "$2" >/dev/null 2>&1 && account=yes
+    say directory "$1" "$account"
+    [ -d "$1" ] && find "$1/" -printf '{FILE_RECORD}'
+    shift 2; count=$((count - 1))
+done
+while [ "$#" -gt 0 ]; do
+    cmp -s "$1" "$2" && say same "$1"
+    case $1 in *.cert.pem) [ -f "$1" ] && contents "$1" ;; esac
+    shift 2
+done
+""",
+            str(len(directories)),
+            *(word for pair in directories for word in pair),
+            *(word for pair in copies for word in pair),
+        )
+
+    def process(self, output: list[str]) -> dict[str, ComponentState]:
+        accounts: dict[str, bool] = {}
+        entries: dict[str, dict[str, FileState]] = {}
+        same: set[str] = set()
+        certificates: dict[str, str] = {}
+        current = ""
+        for record in read_records(output):
+            if record[0] == "directory":
+                current = record[1]
+                accounts[current] = record[2] == "yes"
+                entries[current] = {}
+            elif record[0] == "file":
+                path, entry = read_file_record(record)
+                entries[current][path] = entry
+            elif record[0] == "same":
+                same.add(record[1])
+            elif record[0] == "text":
+                certificates[record[1]] = record[2]
+        states = {}
+        for directory, files in entries.items():
+            top = files.pop(directory, None)
+            states[directory] = ComponentState(
+                account_exists=accounts[directory],
+                directory=top,
+                files=files,
+                same=frozenset(path for path in same if path in files),
+                certificates={p: text for p, text in certificates.items() if p in files},
+            )
+        return states
+
+
+def read_file_record(record: list[str]) -> tuple[str, FileState]:
+    """A `file` record as (path, entry); the slash that made find follow a link is taken off."""
+    _, kind, mode, owner, group, size, mtime, path = record
+    entry = FileState(kind, int(mode, 8), owner, group, int(size), float(mtime))
+    return path.replace("//", "/").rstrip("/") or "/", entry

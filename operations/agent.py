@@ -1,0 +1,75 @@
+"""The Puppet run that ends step 5."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
+
+from facts.master import regeneration_of
+from facts.preflight import warn_left_behind
+from facts.puppet import UTF8_LOCALE
+from operations.step import changing, show_diff, step_failed
+
+# The agent service begins a run of its own as soon as it is started, and two do not run at
+# once: ours waits for it, then runs unless that one succeeded.
+_RUN = (
+    UTF8_LOCALE
+    + r"""
+lockfile=$1 summary=$2 certificate=$3
+in_progress() { [ -s "$lockfile" ] && kill -0 "$(cat "$lockfile")" 2>/dev/null; }
+wait_for_other_run() {
+    waited=0
+    while in_progress; do
+        [ "$waited" -lt 1800 ] || fail "Another Puppet run has held $lockfile for 30 minutes."
+        sleep 1; waited=$((waited + 1))
+    done
+}
+wait_for_other_run
+for attempt in 1 2 3; do
+    puppet agent --test --waitforcert 0 --color=false </dev/null
+    status=$?
+    case $status in
+        0|2) exit 0 ;;
+    esac
+    in_progress || break
+    wait_for_other_run
+done
+fail "The Puppet run on the master failed with status $status; its own messages are above."
+"""
+)
+
+
+@operation()
+def run() -> Generator[PyinfraCommand, None, None]:
+    """
+    Kick off a Puppet run on the master, unless one has succeeded since its certificate was made
+    (step 5). Only after it orchestration and ActiveMQ are configured for the new credentials.
+    """
+    regeneration = regeneration_of(host)
+    facts, freshness = regeneration.facts, regeneration.freshness
+    conf, last_run = facts.settings, facts.agent.last_run
+    if freshness.run_due(last_run):
+        before = "last run: none under this certificate"
+        show_diff(host, "Puppet run", [before], ["last run: succeeded under the new CA"])
+        yield changing(
+            conf.confdir,
+            _RUN,
+            conf.agent_catalog_run_lockfile,
+            conf.lastrunfile,
+            freshness.paths(conf.certname).certificate,
+        )
+        facts.forget("agent", "ssl")
+        if regeneration.freshness.run_due(facts.agent.last_run):
+            yield step_failed(
+                [
+                    "Puppet ended without an error, but its summary shows no successful run:",
+                    conf.lastrunfile,
+                ]
+            )
+    else:
+        host.noop("a Puppet run has succeeded since the certificate was made")
+    if host.state.is_executing:
+        warn_left_behind(regeneration)

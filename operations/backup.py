@@ -1,0 +1,100 @@
+"""Step 2.1: the backup. Made, read back and compared before anything is deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import asdict
+
+from pyinfra import host
+from pyinfra.api import StringCommand, operation
+from pyinfra.api.command import PyinfraCommand
+
+from facts.backups import LIVE_SUMS
+from facts.master import MasterFacts, regeneration_of
+from facts.preflight import backup_due
+from operations.step import changing, show_diff, step_failed
+from recert.backups import ARCHIVE_DIGEST, Manifest, backup_name
+from recert.certificates import Certificate, utc_now
+
+_MAKE = (
+    LIVE_SUMS
+    + rf"""
+LC_ALL=C; export LC_ALL
+root=$1 name=$2 manifest=$3; shift 3
+umask 077
+mkdir -p "$root" && chmod 700 "$root" || fail "Cannot make $root."
+rm -rf "$root"/.*.partial
+new=$root/.$name.partial
+mkdir "$new" || fail "Cannot make $new."
+members() {{ for path in "$@"; do
+    path=$(readlink -f "$path") && [ -e "$path" ] && printf '%s\0' "${{path#/}}"
+done; }}
+members "$@" | tar -C / --null -T - -cpf "$new/archive.tar" ||
+    fail "The backup could not be written to $new; nothing was deleted."
+tar -C / -df "$new/archive.tar" ||
+    fail "The backup in $new does not compare with what it was made of; nothing was deleted."
+live_sums "$@" >"$new/SHA256SUMS"
+digest=$(sha256sum <"$new/archive.tar" | cut -d' ' -f1)
+[ "${{#digest}}" -eq 64 ] || fail "The backup in $new cannot be read back; nothing was deleted."
+printf '%s' "$manifest" | sed "s/{ARCHIVE_DIGEST}/$digest/" >"$new/manifest.json" || fail "$new"
+sync
+mv "$new" "$root/$name" || fail "Cannot finish $root/$name; nothing was deleted."
+"""
+)
+
+
+@operation()
+def made() -> Generator[PyinfraCommand, None, None]:
+    """
+    Back up the document's directories and puppet.conf, once for a CA to retire (step 2.1).
+
+    One archive that keeps owners and modes, readable by root only, with a manifest. An earlier
+    backup is never replaced.
+    """
+    regeneration = regeneration_of(host)
+    facts = regeneration.facts
+    if not backup_due(regeneration):
+        host.noop("the CA to retire is backed up")
+        return
+    yield from make_backup(
+        facts, regeneration.freshness.ca or regeneration.retiring_ca, regeneration.signed
+    )
+    if backup_due(regeneration):
+        yield step_failed([f"The backup in {facts.backup_root} does not hold what it should"])
+
+
+def make_backup(
+    facts: MasterFacts, ca: Certificate | None, signed: tuple[str, ...]
+) -> Generator[StringCommand, None, None]:
+    """The commands that make one more backup of what is there now.
+
+    :param ca: the CA that it holds, None if that cannot be read.
+    :param signed: names with a certificate of that CA.
+    """
+    conf = facts.settings
+    now = utc_now()
+    in_use = facts.certificate_in_use
+    manifest = Manifest(
+        made_at=now.isoformat(timespec="seconds"),
+        host=facts.host.name,
+        certname=conf.certname,
+        ca_fingerprint=ca.fingerprint if ca else None,
+        ca_key=ca.key if ca else None,
+        ca_subject=ca.subject if ca else None,
+        ca_expires=ca.not_after.isoformat() if ca else None,
+        paths=tuple(facts.backup_paths),
+        settings=asdict(conf),
+        alt_names=tuple(sorted(in_use.alt_names)) if in_use else (),
+        signed=signed,
+    )
+    name = backup_name(manifest.ca_fingerprint, now)
+    show_diff(
+        facts.host,
+        "Backup",
+        [],
+        [f"{facts.backup_root}/{name} (root only): {' '.join(manifest.paths)}"],
+    )
+    yield changing(
+        conf.confdir, _MAKE, facts.backup_root, name, manifest.to_json(), *manifest.paths
+    )
+    facts.forget("backups")

@@ -1,0 +1,170 @@
+"""Steps 3 and 4: the components' copies of the master's credentials, out of one table."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
+
+from facts.master import Regeneration, regeneration_of
+from operations.step import changing, show_diff, step_failed
+from recert.certificates import describe, read_certificate
+from recert.layout import Component, Part
+
+_OWN = r"""
+own() { # $1 account, $2 whether the directory too, $3 directory
+    if [ "$2" = directory ]; then chown -R "$1:$1" "$3/"
+    else find "$3/" -mindepth 1 -maxdepth 1 ! -name '.*' -exec chown "$1:$1" {} +
+    fi || fail "Giving $3 to $1 failed."
+}
+"""
+
+
+@operation()
+def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
+    """
+    Remove everything from the components' directories that is not a fresh copy.
+
+    + components: rows of `recert.layout`
+    """
+    regeneration = regeneration_of(host)
+    facts, freshness = regeneration.facts, regeneration.freshness
+    leftovers = {
+        component: paths
+        for component in components
+        if component in freshness.installed_components and (paths := freshness.leftovers(component))
+    }
+    if not leftovers:
+        host.noop("nothing but fresh copies there")
+        return
+    for component, paths in leftovers.items():
+        files = facts.components[component.directory].files
+        show_diff(host, "Remove", [f"{path} {files[path].describe()}" for path in paths], [])
+    yield changing(
+        facts.settings.confdir,
+        'rm -rf -- "$@"; for path in "$@"; do [ ! -e "$path" ] || fail "Still there: $path"; done',
+        *(path for paths in leftovers.values() for path in paths),
+    )
+    facts.forget("components")
+
+
+@operation()
+def copied(
+    component: Component, credential: str, owned: bool = False
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Copy certificate, public and private key of one credential where they are not fresh.
+
+    + component: a row of `recert.layout`
+    + credential: one of the component's
+    + owned: whether this step also gives the files to the component's account
+    """
+    regeneration = regeneration_of(host)
+    facts, freshness = regeneration.facts, regeneration.freshness
+    if component not in freshness.installed_components:
+        host.noop(f"{component.title} is not installed")
+        return
+    stale = {problem.path for problem in freshness.copy_problems(component, credential)}
+    if not stale and not (owned and freshness.ownership_problems(component)):
+        host.noop("these copies are fresh")
+        return
+    name = facts.settings.real_name(credential)
+    parts = [
+        (path, part)
+        for path, of_name, part in freshness.copies(component)
+        if of_name == name and path in stale
+    ]
+    for path, part in parts:
+        _show_copy(regeneration, component, path, name, part)
+    yield changing(
+        facts.settings.confdir,
+        _OWN
+        + r"""
+directory=$1 account=$2 ownership=$3; shift 3
+umask 077 # a copy of a private key is never open to others, not even while it is made
+if [ ! -d "$directory" ]; then
+    mkdir -p "$directory" && chmod 755 "$directory" || fail "Cannot make $directory."
+fi
+while [ "$#" -gt 0 ]; do
+    rm -f -- "$2" && cp "$1" "$2" && chmod "$3" "$2" || fail "Copying $1 to $2 failed."
+    cmp -s "$1" "$2" || fail "The copy $2 differs from $1."
+    shift 3
+done
+[ "$ownership" = later ] || own "$account" "$ownership" "$directory"
+sync
+""",
+        component.directory,
+        component.account,
+        _ownership(component) if owned else "later",
+        *(
+            word
+            for path, part in parts
+            for word in (
+                facts.paths(name).of_part(part),
+                path,
+                f"{component.file_mode(part):04o}",
+            )
+        ),
+    )
+    facts.forget("components")
+    problems = regeneration.freshness.copy_problems(component, credential)
+    if owned:
+        problems += regeneration.freshness.ownership_problems(component)
+    if problems:
+        yield step_failed(problems)
+
+
+@operation()
+def owned(component: Component) -> Generator[PyinfraCommand, None, None]:
+    """
+    Give the component's directory and its copies to the component's account.
+
+    + component: a row of `recert.layout`
+    """
+    regeneration = regeneration_of(host)
+    facts, freshness = regeneration.facts, regeneration.freshness
+    if component not in freshness.installed_components:
+        host.noop(f"{component.title} is not installed")
+        return
+    problems = freshness.ownership_problems(component)
+    if not problems:
+        host.noop(f"all is {component.account}'s")
+        return
+    show_diff(
+        host,
+        component.directory,
+        [str(problem) for problem in problems],
+        [f"{component.directory}: all {component.account}:{component.account}"],
+    )
+    yield changing(
+        facts.settings.confdir,
+        _OWN + 'own "$1" "$2" "$3"',
+        component.account,
+        _ownership(component),
+        component.directory,
+    )
+    facts.forget("components")
+    left = regeneration.freshness.ownership_problems(component)
+    if left:
+        yield step_failed(left)
+
+
+def _ownership(component: Component) -> str:
+    return "directory" if component.owns_directory else "files"
+
+
+def _show_copy(
+    regeneration: Regeneration, component: Component, path: str, name: str, part: Part
+) -> None:
+    state = regeneration.facts.components[component.directory]
+    entry = state.files.get(path)
+    before = [f"owner, mode: {entry.describe()}"] if entry is not None else []
+    after = [
+        f"owner, mode: {component.account}:{component.account} {component.file_mode(part):04o}",
+        f"a copy of {regeneration.facts.paths(name).of_part(part)}",
+    ]
+    cert = read_certificate(state.certificates.get(path, ""))
+    before += describe(cert, regeneration.freshness.ca)
+    show_diff(host, f"Copy {path}", before, after)

@@ -1,0 +1,83 @@
+"""Going back: a backup's directories and puppet.conf exactly as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
+
+from facts.master import restoration_of
+from operations.backup import make_backup
+from operations.step import changing, show_diff, step_failed
+from recert.certificates import describe, read_certificate
+
+
+@operation()
+def replaced_saved() -> Generator[PyinfraCommand, None, None]:
+    """Back up what the restoration replaces, unless all of it is in a backup already."""
+    restoration = restoration_of(host)
+    facts = restoration.facts
+    if not restoration.work_due or not facts.backups.unsaved:
+        host.noop("what is replaced is backed up")
+        return
+    conf = facts.settings
+    ca = read_certificate(facts.ssl.texts.get(conf.cacert, ""))
+    prefix = f"{conf.signeddir}/"
+    signed = tuple(
+        sorted(
+            p[len(prefix) :].removesuffix(".pem") for p in facts.ssl.files if p.startswith(prefix)
+        )
+    )
+    yield from make_backup(facts, ca, signed)
+    if facts.backups.unsaved:
+        yield step_failed([f"The backup in {facts.backup_root} does not hold what it should"])
+
+
+@operation()
+def put_back() -> Generator[PyinfraCommand, None, None]:
+    """
+    Empty the backup's directories and unpack its archive, then compare the two.
+    """
+    restoration = restoration_of(host)
+    facts, backup = restoration.facts, restoration.backup
+    if not backup.differs:
+        host.noop("everything is as in the backup")
+        return
+    conf, manifest = facts.settings, backup.manifest
+    show_diff(
+        host,
+        "CA",
+        describe(read_certificate(facts.ssl.texts.get(conf.cacert, ""))),
+        [
+            f"subject:     {manifest.ca_subject}",
+            f"expires:     {(manifest.ca_expires or '')[:16].replace('T', ' ')} UTC",
+            f"fingerprint: {manifest.ca_fingerprint}",
+        ],
+    )
+    show_diff(host, "Directories", [], [f"{path}: as in {backup.name}" for path in manifest.paths])
+    yield changing(
+        conf.confdir,
+        r"""
+LC_ALL=C; export LC_ALL
+archive=$1 digest=$2; shift 2
+[ "$(sha256sum <"$archive" | cut -d' ' -f1)" = "$digest" ] ||
+    fail "The archive $archive is damaged; nothing was replaced."
+for path in "$@"; do
+    [ -d "$path" ] || continue
+    find "$path/" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} + || fail "Cannot empty $path."
+done
+tar -C / -xpf "$archive" || fail "Unpacking $archive failed."
+left=$(tar -C / -df "$archive" 2>&1)
+[ -z "$left" ] || fail "Not everything is as in the backup: $left"
+if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi
+sync
+""",
+        f"{facts.backup_root}/{backup.name}/archive.tar",
+        manifest.archive_sha256,
+        *manifest.paths,
+    )
+    facts.forget("ssl", "components", "backups", "presented")
+    if restoration.backup.differs:
+        yield step_failed([f"The live files are not those of the backup {backup.name}"])

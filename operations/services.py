@@ -1,0 +1,154 @@
+"""Steps 1 and 5: PE's services, all in one process on the host, each looked at afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+from pyinfra import host, logger
+from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api.command import PyinfraCommand
+
+from facts.master import Procedure, procedure_of
+from facts.services import SERVICE_FUNCTIONS
+from operations.step import changing, show_diff, step_failed
+from recert.layout import START_ORDER, STOP_ORDER
+from recert.observed import Service
+
+ANSWER_LIMIT = 300
+"""Seconds that the Puppet master may take until it answers; a Java server takes one or two
+minutes on a small machine."""
+
+# An init script's daemon keeps the files it inherits, so its output must not be ours.
+SERVICE_CHANGES = (
+    SERVICE_FUNCTIONS
+    + r"""
+limit=
+command -v timeout >/dev/null 2>&1 && limit='timeout 300'
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+manage() { # start or stop $1 a service $2
+    if loaded_unit "$2"; then $limit systemctl "$1" "$2"
+    elif init_script "$2"; then $limit "/etc/init.d/$2" "$1"
+    else $limit initctl "$1" "$2"
+    fi >"$log" 2>&1 </dev/null
+}
+stop() {
+    manage stop "$1"
+    if running "$1" && loaded_unit "$1" && init_script "$1"; then
+        $limit "/etc/init.d/$1" stop >>"$log" 2>&1 </dev/null
+    fi
+    if running "$1"; then
+        cat "$log" >&2
+        fail "The service $1 is still running after it was stopped."
+    fi
+}
+start() {
+    running "$1" || manage start "$1"
+    running "$1" && return
+    cat "$log" >&2
+    if loaded_unit "$1"; then systemctl status --no-pager -n 20 "$1" 2>&1 | tail -n 20 >&2; fi
+    fail "The service $1 does not run after it was started."
+}
+"""
+)
+
+
+@operation()
+def stopped() -> Generator[PyinfraCommand, None, None]:
+    """
+    Stop PE's services while anything has to be replaced, in the document's order (step 1).
+
+    Fails at the first service that still runs afterwards; those after it are left running.
+    """
+    procedure = procedure_of(host)
+    facts = procedure.facts
+    running = [name for name in STOP_ORDER if facts.services[name] is Service.RUNNING]
+    if not running or not procedure.work_due:
+        host.noop("nothing has to be replaced, or no service is running")
+        return
+    _show_states(procedure, running, Service.RUNNING, Service.STOPPED)
+    yield changing(
+        facts.settings.confdir,
+        # The classifier is about to be stopped; an interrupted run could not ask it again.
+        SERVICE_CHANGES
+        + r"""
+root=$1 confirmed=$2; shift 2
+if [ -n "$confirmed" ]; then
+    (umask 077 && mkdir -p "$root" && chmod 700 "$root" &&
+        { grep -qsx "$confirmed" "$root/classified" || echo "$confirmed" >>"$root/classified"; }) ||
+        fail "Cannot write to $root."
+fi
+for service in "$@"; do stop "$service"; done
+""",
+        facts.backup_root,
+        procedure.note_for_resuming,
+        *running,
+    )
+    facts.forget("services", "presented")
+
+
+@operation()
+def running() -> Generator[PyinfraCommand, None, None]:
+    """
+    Start PE's services in the document's order and wait until the Puppet master presents the
+    certificate that is in ssldir (step 5).
+    """
+    procedure = procedure_of(host)
+    facts = procedure.facts
+    installed = [name for name in START_ORDER if facts.services[name] is not Service.MISSING]
+    down = [name for name in installed if facts.services[name] is Service.STOPPED]
+    if not down and not procedure.work_due and facts.presented is not None:
+        host.noop("all services run, and the master answers")
+        return
+    _show_states(
+        procedure,
+        installed if procedure.work_due else down,
+        Service.STOPPED,
+        Service.RUNNING,
+    )
+    yield changing(
+        facts.settings.confdir,
+        SERVICE_CHANGES + 'for service in "$@"; do start "$service"; done',
+        *installed,
+    )
+    facts.forget("services", "presented")
+    yield FunctionCommand(_wait_for_master, (), {"procedure": procedure})
+    presented, in_use = facts.presented, facts.certificate_in_use
+    port = facts.settings.masterport
+    if presented is None:
+        yield step_failed([f"pe-puppetserver does not answer on {port} after {ANSWER_LIMIT} s"])
+    elif in_use is None or presented.fingerprint != in_use.fingerprint:
+        yield step_failed(
+            [
+                f"port {port} presents {presented.subject}, {presented.fingerprint},",
+                "which is not the master's certificate in ssldir",
+            ]
+        )
+
+
+def _wait_for_master(state: State, host: Host, procedure: Procedure) -> bool:
+    facts = procedure.facts
+    began = told = time.monotonic()
+    while facts.presented is None and time.monotonic() - began < ANSWER_LIMIT:
+        if time.monotonic() - told > 10:
+            told = time.monotonic()
+            host.log(
+                f"waiting for port {facts.settings.masterport} to answer: "
+                f"{told - began:.0f} of at most {ANSWER_LIMIT} s",
+                logger.info,
+            )
+        time.sleep(0.25)
+        facts.forget("presented")
+    return True
+
+
+def _show_states(
+    procedure: Procedure, services: list[str], before: Service, after: Service
+) -> None:
+    show_diff(
+        procedure.facts.host,
+        "Services",
+        [f"{name}: {before.value}" for name in services],
+        [f"{name}: {after.value}" for name in services],
+    )

@@ -1,0 +1,224 @@
+"""Step 2: the CA, the master's certificates, and what has to go before them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
+
+from facts.master import Regeneration, regeneration_of
+from facts.puppet import UTF8_LOCALE
+from operations.step import changing, show_diff, step_failed
+from recert.certificates import describe, read_certificate
+from recert.freshness import CaStatus
+
+_BATCH = 200
+"""Paths to a command; a command line has a limit."""
+
+
+@operation()
+def cleared() -> Generator[PyinfraCommand, None, None]:
+    """
+    Delete the CA and all certificates of the master (step 2.2).
+
+    Where a fresh CA is in place after an interrupted run, only what is not of it is removed.
+    The CA's key goes first: without it no later start of Puppet can certify it anew.
+    """
+    regeneration = regeneration_of(host)
+    facts, freshness = regeneration.facts, regeneration.freshness
+    conf, remains = facts.settings, freshness.ssl_remains
+    if not remains:
+        host.noop("everything in the SSL directories is of the CA in place")
+        return
+    show_diff(host, "Remove", _described(regeneration, remains), [])
+    if freshness.ca_due:
+        yield changing(
+            conf.confdir,
+            r"""
+cakey=$1; shift
+rm -f -- "$cakey"
+for root in "$@"; do
+    [ -d "$root" ] || continue
+    find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*' -exec rm -rf -- {} +
+    left=$(find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*')
+    [ -z "$left" ] || fail "These could not be removed: $left"
+done
+[ ! -e "$cakey" ] || fail "The CA's key could not be removed: $cakey"
+sync
+""",
+            conf.cakey,
+            *conf.ssl_roots,
+        )
+    else:
+        for start in range(0, len(remains), _BATCH):
+            yield changing(
+                conf.confdir,
+                'rm -f -- "$@" && for path in "$@"; do [ ! -e "$path" ] || fail "$path"; done',
+                *remains[start : start + _BATCH],
+            )
+    facts.forget("ssl", "components")
+
+
+@operation()
+def catalog_removed() -> Generator[PyinfraCommand, None, None]:
+    """Remove the cached catalog of the master's agent (step 2.3)."""
+    regeneration = regeneration_of(host)
+    facts = regeneration.facts
+    path, catalog = facts.settings.cached_catalog, facts.agent.catalog
+    if catalog is None or not regeneration.freshness.catalog_due(catalog):
+        host.noop("no catalog from before the master's certificate is cached")
+        return
+    show_diff(host, "Remove", [f"{path} {catalog.describe()}"], [])
+    yield changing(
+        facts.settings.confdir,
+        'rm -f -- "$1"; [ ! -e "$1" ] || fail "The cached catalog could not be removed: $1"',
+        path,
+    )
+
+
+@operation()
+def ca_created() -> Generator[PyinfraCommand, None, None]:
+    """
+    Have Puppet make a CA anew (step 2.4).
+
+    What counts is the CA that is there afterwards: sound, with a certificate and a key that
+    are not those of the CA to retire.
+    """
+    regeneration = regeneration_of(host)
+    facts, freshness = regeneration.facts, regeneration.freshness
+    if not freshness.ca_due:
+        host.noop("the CA in place is fresh")
+        return
+    before = freshness.ca or regeneration.retiring_ca
+    show_diff(
+        host,
+        "CA",
+        describe(before, before),
+        [f"subject:     Puppet CA: {facts.settings.certname}", "a new key and certificate"],
+    )
+    yield changing(
+        facts.settings.confdir,
+        UTF8_LOCALE + "puppet cert list --all --color=false </dev/null",
+    )
+    facts.forget("ssl")
+    freshness = regeneration.freshness
+    if freshness.ca_due:
+        found: list[object] = [f"The CA is not new: it is {freshness.ca_status.value}."]
+        if freshness.ca_status is not CaStatus.RETIRING:
+            found += freshness.ca_damage
+        yield step_failed(found)
+
+
+@operation()
+def certificates_generated(
+    names: tuple[str, ...], alt_names: bool = False
+) -> Generator[PyinfraCommand, None, None]:
+    """
+    Have the CA make the certificates that are not fresh, in one process (steps 2.5 and 2.6).
+
+    + names: certnames, or `recert.layout.CERTNAME` for the master's
+    + alt_names: whether the certificates carry the master's alternative names
+    """
+    regeneration = regeneration_of(host)
+    facts, freshness = regeneration.facts, regeneration.freshness
+    conf = facts.settings
+    due = freshness.names_due(map(conf.real_name, names))
+    if not due:
+        host.noop("these certificates are fresh")
+        return
+    for name in due:
+        after = [f"subject:     {name}", "issuer:      the new CA"]
+        if alt_names:
+            wanted = sorted({*regeneration.alt_names.names, conf.certname})
+            after.append(f"alt names:   {', '.join(f'DNS:{n}' for n in wanted)}")
+        show_diff(
+            host,
+            f"Certificate {freshness.paths(name).certificate}",
+            describe(freshness.certificate_of(name), freshness.ca),
+            after,
+        )
+    options = [f"--dns_alt_names={regeneration.alt_names.argument}"] if alt_names else []
+    yield changing(
+        conf.confdir,
+        UTF8_LOCALE
+        + r"""
+keys=$1; shift
+puppet cert generate --color=false "$@" </dev/null || fail "puppet cert generate failed."
+# Puppet 3.7 leaves private keys readable by everybody in a directory that is not.
+find "$keys/" -type f -perm /007 -exec chmod o-rwx {} +
+""",
+        conf.privatekeydir,
+        *options,
+        *due,
+    )
+    facts.forget("ssl", "components")
+    problems = [
+        problem
+        for problem in map(regeneration.freshness.certificate_problem, due)
+        if problem is not None
+    ]
+    if problems:
+        yield step_failed(problems)
+
+
+@operation()
+def placed() -> Generator[PyinfraCommand, None, None]:
+    """
+    Copy the CRL into place and give everything to Puppet's account (step 2.7).
+
+    The CA's certificate is put where the master's own agent looks for it, if it is not there;
+    private keys are closed to others.
+    """
+    regeneration = regeneration_of(host)
+    facts, freshness = regeneration.facts, regeneration.freshness
+    conf, problems = facts.settings, freshness.placement_problems
+    if not problems:
+        host.noop("CRL, owners and modes are as they should be")
+        return
+    show_diff(
+        host,
+        "CRL, owners and modes",
+        [str(problem) for problem in problems],
+        [f"{conf.hostcrl}: the CA's revocation list; all {conf.user}:{conf.group}"],
+    )
+    yield changing(
+        conf.confdir,
+        r"""
+cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
+count=$1; shift
+cp "$cacrl" "$hostcrl" || fail "The CRL could not be copied to $hostcrl."
+cmp -s "$cacert" "$localcacert" || cp "$cacert" "$localcacert" || fail "Cannot write $localcacert."
+while [ "$count" -gt 0 ]; do
+    chown -R "$owner" "$1/" || fail "chown -R $owner $1 failed."
+    shift; count=$((count - 1))
+done
+for key in "$@"; do
+    [ ! -e "$key" ] || chmod o-rwx "$key" || fail "chmod o-rwx $key failed."
+done
+""",
+        conf.cacrl,
+        conf.hostcrl,
+        conf.cacert,
+        conf.localcacert,
+        f"{conf.user}:{conf.group}",
+        str(len(conf.ssl_roots)),
+        *conf.ssl_roots,
+        *freshness.ssl.keys,
+    )
+    facts.forget("ssl", "components")
+    left = regeneration.freshness.placement_problems
+    if left:
+        yield step_failed(left)
+
+
+def _described(regeneration: Regeneration, paths: Iterable[str]) -> list[str]:
+    """Each path with owner and mode, and for a certificate what it is."""
+    freshness = regeneration.freshness
+    lines = []
+    for path in paths:
+        lines.append(f"{path} {freshness.ssl.files[path].describe()}")
+        cert = read_certificate(freshness.ssl.texts.get(path, ""))
+        lines += [f"    {line}" for line in describe(cert, freshness.ca)]
+    return lines

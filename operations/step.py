@@ -1,0 +1,75 @@
+"""What the steps share: how a command changes a host, how a step fails, how a diff looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyinfra import context, logger
+from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
+from pyinfra.api.output import format_text
+from pyinfra.operations.util.files import generate_color_diff
+
+from facts.script import PREAMBLE
+
+CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
+
+_LOCKED = rf"""
+lock=$1 script=$2; shift 2
+if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
+    flock -o -w 300 "$lock" sh -c "$script" pe-recert "$@"
+else
+    sh -c "$script" pe-recert "$@"
+fi
+status=$?
+[ "$status" -eq 0 ] || echo "The step failed with status $status. {CONTINUE}" >&2
+exit "$status"
+"""
+
+_FAIL = r"""
+fail() { echo "$*" >&2; exit 1; }
+"""
+
+
+def changing(lock: str, script: str, *arguments: str) -> StringCommand:
+    """`script` run by the host's `sh`, while no other changing command works there.
+
+    A run that was cut off can leave its last command working on the host, so the next run has
+    to wait for it.
+
+    :param lock: a directory that exists; confdir.
+    """
+    return StringCommand(
+        "sh",
+        "-c",
+        QuoteString(PREAMBLE + _LOCKED),
+        "pe-recert",
+        QuoteString(lock),
+        QuoteString(_FAIL + script),
+        *(QuoteString(argument) for argument in arguments),
+    )
+
+
+def step_failed(found: Iterable[object]) -> FunctionCommand:
+    """A command that fails the running step on its host, saying what was found."""
+
+    def fail(state: State, host: Host) -> bool:
+        names = state.get_op_meta(host.executing_op_hash or "").names
+        step = ", ".join(sorted(names))
+        host.log_styled(f"{host.name}, step {step}:", fg="red", log_func=logger.error)
+        for line in found:
+            host.log_styled(f"  {line}", fg="red", log_func=logger.error)
+        host.log_styled(f"  {CONTINUE}", fg="red", log_func=logger.error)
+        return False
+
+    return FunctionCommand(fail, (), {})
+
+
+def show_diff(host: Host, title: str, before: Iterable[str], after: Iterable[str]) -> None:
+    """What a step replaces, if `--diff` was asked for, in pyinfra's own form."""
+    if not context.state.config.DIFF:
+        return
+    lines = list(generate_color_diff(list(before), list(after)))
+    if lines:
+        host.log(format_text(title, bold=True), logger.info)
+        for line in lines:
+            logger.info(f"    {line}")

@@ -1,0 +1,94 @@
+"""The manifest of a backup: what it holds and what has to be remembered of the old CA.
+
+A manifest is written once, on the host, beside its archive. Besides describing the archive it
+keeps what the host no longer knows once step 2.2 has deleted the CA: its key's digest, the
+master's alternative names and who held a certificate.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from recert.errors import RecertError
+
+VERSION = 1
+ARCHIVE_DIGEST = "@ARCHIVE_SHA256@"
+"""Stands in a new manifest for the archive's SHA-256, which only the host knows."""
+
+_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-z-]{1,32}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`made_at`: ISO 8601, UTC. `ca_fingerprint` and `ca_key`: of the CA in the backup, None
+    where it had none that could be read. `paths`: what was archived, absolute. `settings`: the
+    fields of `recert.settings.Settings`, for a restoration without a working Puppet."""
+
+    made_at: str
+    host: str
+    certname: str
+    ca_fingerprint: str | None
+    ca_key: str | None
+    ca_subject: str | None
+    ca_expires: str | None
+    paths: tuple[str, ...]
+    settings: dict[str, Any]
+    alt_names: tuple[str, ...] = ()
+    signed: tuple[str, ...] = ()
+    archive_sha256: str = ARCHIVE_DIGEST
+    version: int = VERSION
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup on a host. `valid`: the archive has the digest that its manifest gives.
+
+    `uncovered`: how many live files are not in it with the same content. `differs`: whether
+    restoring it would change anything.
+    """
+
+    name: str
+    manifest: Manifest
+    valid: bool
+    uncovered: int
+    differs: bool
+
+
+def read_manifest(text: str) -> Manifest | None:
+    """The manifest in `text`; None if it is not one that this version understands."""
+    try:
+        values = json.loads(text)
+        if values.get("version") != VERSION:
+            return None
+        for name in ("paths", "alt_names", "signed"):
+            values[name] = tuple(values[name])
+        values["settings"]["dns_alt_names"] = tuple(values["settings"]["dns_alt_names"])
+        return Manifest(**values)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return None
+
+
+def backup_name(fingerprint: str | None, at: datetime) -> str:
+    """A name that sorts by time and tells the CA: `20151123T101500Z-ab12cd34ef56ab78`."""
+    ca = "no-ca" if fingerprint is None else fingerprint.replace(":", "").lower()[:16]
+    return f"{at:%Y%m%dT%H%M%SZ}-{ca}"
+
+
+def check_backup_name(value: object) -> str:
+    """`value` if it can be the name of a backup.
+
+    :raises RecertError: otherwise.
+    """
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise RecertError(
+            f"backup={value!r} is not the name of a backup. "
+            "Run deploys/restore.py without it for a list."
+        )
+    return value

@@ -1,0 +1,193 @@
+"""Certificates, public keys and revocation lists, as far as a regeneration has to judge them.
+
+Only public material comes here. Signatures are verified against keys, never names compared:
+the subject of a new Puppet CA equals that of the one it replaces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+
+
+def colon_hex(digest: bytes) -> str:
+    """A digest as people compare it: upper-case hexadecimal, a colon between bytes."""
+    return digest.hex(":").upper()
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is worth knowing of one X.509 certificate.
+
+    `key` is the SHA-256 of the public key (SubjectPublicKeyInfo, DER), so that two
+    certificates for one key can be told from two keys. `alt_names` are the DNS names;
+    `other_alt_names` are alternative names of any other kind, as text.
+    """
+
+    x509: x509.Certificate
+    subject: str
+    issuer: str
+    serial: int
+    not_before: datetime
+    not_after: datetime
+    fingerprint: str
+    key: str
+    alt_names: frozenset[str]
+    other_alt_names: tuple[str, ...]
+
+    @property
+    def pem(self) -> str:
+        return self.x509.public_bytes(Encoding.PEM).decode("ascii")
+
+    @property
+    def is_self_signed(self) -> bool:
+        return self.subject == self.issuer and _verifies(self.x509, self.x509.public_key())
+
+    def issued_by(self, ca: Certificate) -> bool:
+        """Whether the key of `ca` made this certificate's signature."""
+        return _verifies(self.x509, ca.x509.public_key())
+
+    def expired(self, now: datetime) -> bool:
+        return self.not_after <= now
+
+
+@dataclass(frozen=True)
+class RevocationList:
+    """A CRL: the serial numbers it revokes."""
+
+    x509: x509.CertificateRevocationList
+    revoked: frozenset[int]
+
+    def signed_by(self, ca: Certificate) -> bool:
+        return _verifies(self.x509, ca.x509.public_key())
+
+
+def read_certificate(pem: str) -> Certificate | None:
+    """The certificate in `pem`, or None for anything that is not one (an empty file too)."""
+    try:
+        cert = x509.load_pem_x509_certificate(pem.encode("utf-8", "surrogateescape"))
+        dns, others = _alternative_names(cert)
+        return Certificate(
+            x509=cert,
+            subject=_common_name(cert.subject),
+            issuer=_common_name(cert.issuer),
+            serial=cert.serial_number,
+            not_before=cert.not_valid_before_utc,
+            not_after=cert.not_valid_after_utc,
+            fingerprint=colon_hex(
+                hashlib.sha256(cert.public_bytes(Encoding.DER)).digest(),
+            ),
+            key=_key_digest(cert.public_key()),
+            alt_names=dns,
+            other_alt_names=others,
+        )
+    except _UNREADABLE:
+        return None
+
+
+def read_public_key(pem: str) -> str | None:
+    """The digest (see `Certificate.key`) of a public key in PEM, or None."""
+    try:
+        return _key_digest(load_pem_public_key(pem.encode("utf-8", "surrogateescape")))
+    except _UNREADABLE:
+        return None
+
+
+def read_revocation_list(pem: str) -> RevocationList | None:
+    """The CRL in `pem`, or None for anything that is not one."""
+    try:
+        crl = x509.load_pem_x509_crl(pem.encode("utf-8", "surrogateescape"))
+        return RevocationList(crl, frozenset(entry.serial_number for entry in crl))
+    except _UNREADABLE:
+        return None
+
+
+def describe(cert: Certificate | None, ca: Certificate | None = None) -> list[str]:
+    """The lines by which a person tells one certificate from another, for a diff.
+
+    `ca` is the certificate of the issuer where it is known; its fingerprint is shown, because
+    the issuer's name says nothing (see the module's text).
+    """
+    if cert is None:
+        return []
+    issuer = cert.issuer
+    if ca is not None and cert.issued_by(ca):
+        issuer += f", {ca.fingerprint}"
+    elif ca is not None:
+        issuer += ", not the CA on this host"
+    names = [f"DNS:{name}" for name in sorted(cert.alt_names)]
+    lines = [
+        f"subject:     {cert.subject}",
+        f"issuer:      {issuer}",
+        f"serial:      {cert.serial:#06x}",
+        f"expires:     {cert.not_after:%Y-%m-%d %H:%M} UTC",
+        f"fingerprint: {cert.fingerprint}",
+    ]
+    if names or cert.other_alt_names:
+        lines.append(f"alt names:   {', '.join(names + list(cert.other_alt_names))}")
+    return lines
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _key_digest(key: object) -> str:
+    encoded: bytes = key.public_bytes(  # type: ignore[attr-defined]
+        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    )
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def _common_name(name: x509.Name) -> str:
+    values = [str(part.value) for part in name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+    return values[0] if values else name.rfc4514_string()
+
+
+def _alternative_names(cert: x509.Certificate) -> tuple[frozenset[str], tuple[str, ...]]:
+    try:
+        extension = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return frozenset(), ()
+    dns = frozenset(name.lower() for name in extension.value.get_values_for_type(x509.DNSName))
+    others: Iterable[x509.GeneralName] = (
+        name for name in extension.value if not isinstance(name, x509.DNSName)
+    )
+    return dns, tuple(f"{type(name).__name__}:{name.value}" for name in others)
+
+
+def _verifies(
+    signed: x509.Certificate | x509.CertificateRevocationList,
+    key: object,
+) -> bool:
+    body = (
+        signed.tbs_certificate_bytes
+        if isinstance(signed, x509.Certificate)
+        else signed.tbs_certlist_bytes
+    )
+    try:
+        algorithm = signed.signature_hash_algorithm
+        if algorithm is None:
+            return False
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(signed.signature, body, padding.PKCS1v15(), algorithm)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signed.signature, body, ec.ECDSA(algorithm))
+        else:
+            return False
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        return False
+    return True

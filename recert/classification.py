@@ -1,0 +1,31 @@
+"""Whether the node groups of PE are classified (the document's first warning)."""
+
+from __future__ import annotations
+
+import json
+
+from recert.errors import RecertError
+from recert.layout import GROUP_CLASSES
+
+
+def unclassified_groups(answer: str) -> list[str]:
+    """The groups that lack what they need, from the classifier's `/v1/groups` in JSON.
+
+    An upgrade to 3.7 makes the groups without their classes, so a group that is there and
+    empty counts as not classified.
+
+    :raises RecertError: the answer is not a list of groups.
+    """
+    try:
+        groups = json.loads(answer)
+        by_name = {group["name"]: group for group in groups}
+    except (ValueError, TypeError, KeyError) as error:
+        raise RecertError("the classifier's answer is not a list of node groups") from error
+    lacking = []
+    for name, needed in GROUP_CLASSES.items():
+        group = by_name.get(name)
+        if group is None:
+            lacking.append(f"{name} (missing)")
+        elif "classes" in group and needed not in (group["classes"] or {}):
+            lacking.append(f"{name} (without class {needed})")
+    return lacking

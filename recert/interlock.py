@@ -1,0 +1,90 @@
+"""The interlock: a CA is destroyed only by whoever names it by its fingerprint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from recert.backups import Manifest
+from recert.certificates import Certificate, colon_hex
+from recert.errors import RecertError
+from recert.freshness import Retired
+from recert.layout import credential_names
+
+
+def parse_fingerprint(value: object) -> str:
+    """A SHA-256 fingerprint with or without colons, as `AB:CD:…`.
+
+    :raises RecertError: `value` is not one.
+    """
+    digits = re.sub(r"^\(?sha-?256\)?[:= ]*", "", str(value).strip(), flags=re.IGNORECASE)
+    digits = digits.replace(":", "")
+    if not re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
+        raise RecertError(
+            f"retire_ca={value} is not a SHA-256 fingerprint (64 hexadecimal digits)."
+        )
+    return colon_hex(bytes.fromhex(digits))
+
+
+def ca_to_retire(
+    retire_ca: object,
+    current: Certificate | None,
+    manifests: Iterable[Manifest],
+    found: str,
+) -> Retired:
+    """The CA that `retire_ca` names: the one on the host, or one that a backup here holds.
+
+    :param current: the CA's certificate on the host, None if there is none that can be read.
+    :param found: what the host has and what to run, for the error.
+    :raises RecertError: `retire_ca` is missing, malformed, or names neither.
+    """
+    if retire_ca in (None, ""):
+        raise RecertError(f"Nothing was changed: no CA to retire is named.\n{found}")
+    try:
+        fingerprint = parse_fingerprint(retire_ca)
+    except RecertError as error:
+        raise RecertError(f"Nothing was changed: {error}\n{found}") from error
+    if current is not None and current.fingerprint == fingerprint:
+        return Retired(fingerprint, current.key)
+    for manifest in manifests:
+        if manifest.ca_fingerprint == fingerprint:
+            return Retired(fingerprint, manifest.ca_key)
+    raise RecertError(
+        f"Nothing was changed: retire_ca={fingerprint} is neither the CA on this host nor "
+        f"that of a backup made here.\n{found}"
+    )
+
+
+def describe_ca(ca: Certificate | None, signed_count: int, command: str, damaged_path: str) -> str:
+    """What the host has, and the command that retires it."""
+    if ca is None:
+        return (
+            f"  Found no CA certificate that can be read at {damaged_path}.\n"
+            "  If a run was interrupted here, name the CA that it was to retire; "
+            "deploys/restore.py lists the backups."
+        )
+    return (
+        f"  CA on this host:  {ca.subject}\n"
+        f"  fingerprint:      {ca.fingerprint}\n"
+        f"  expires:          {ca.not_after:%Y-%m-%d}\n"
+        f"  has signed:       {signed_count} certificates\n"
+        f"  To see what retiring it means, run\n"
+        f"    {command} --dry --diff --data retire_ca={ca.fingerprint}"
+    )
+
+
+def left_behind(
+    signed: Mapping[str, Certificate | None], certname: str, inventory_names: Iterable[str]
+) -> list[str]:
+    """Names with a certificate of the CA to retire that nothing here brings back.
+
+    They belong neither to PE itself nor to a host of the inventory: compile masters,
+    load-balanced services, forgotten nodes. Each with what helps to recognise it.
+    """
+    known = {*credential_names(certname), *inventory_names}
+    lines = []
+    for name in sorted(signed.keys() - known):
+        cert = signed[name]
+        others = sorted(cert.alt_names - {name}) if cert is not None else []
+        lines.append(f"{name} (alt names {', '.join(others)})" if others else name)
+    return lines

@@ -1,0 +1,140 @@
+"""What only PE knows: a monolithic PE 3.7 master as tables.
+
+Another deployment shape is another set of tables. Paths that Puppet itself knows (certname,
+ssldir, cadir, client_datadir …) are not here; they come from the host.
+
+Source: "Regenerating Certs and Security Credentials in Monolithic Puppet Enterprise
+Deployments", PE 3.7.1, steps 1 to 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+CERTNAME = "<CERTNAME>"
+"""Stands for the master's certname in the tables, as it does in the document."""
+
+INTERNAL_NAMES = (
+    "pe-internal-classifier",
+    "pe-internal-dashboard",
+    "pe-internal-mcollective-servers",
+    "pe-internal-peadmin-mcollective-client",
+    "pe-internal-puppet-console-mcollective-client",
+)
+"""Step 2.6: the certificates for PE's own services."""
+
+STOP_ORDER = (
+    "pe-puppet",
+    "pe-puppetserver",
+    "pe-activemq",
+    "pe-mcollective",
+    "pe-puppetdb",
+    "pe-postgresql",
+    "pe-console-services",
+    "pe-httpd",
+)
+"""Step 1."""
+
+START_ORDER = (
+    "pe-puppetserver",
+    "pe-postgresql",
+    "pe-puppetdb",
+    "pe-console-services",
+    "pe-httpd",
+    "pe-activemq",
+    "pe-mcollective",
+    "pe-puppet",
+)
+"""Step 5."""
+
+NEEDED_SERVICES = frozenset({"pe-puppetserver"})
+"""Without these the procedure cannot end well: the Puppet run of step 5 needs a master."""
+
+MASTER_PORT_DEFAULT = 8140
+CLASSIFIER_PORT = 4433
+
+
+class Part(Enum):
+    """The three files of a credential: where Puppet keeps each and how copies are called."""
+
+    CERTIFICATE = ("certs", "cert.pem", 0o644)
+    PUBLIC_KEY = ("public_keys", "public_key.pem", 0o644)
+    PRIVATE_KEY = ("private_keys", "private_key.pem", 0o640)
+
+    def __init__(self, ssl_subdirectory: str, copy_suffix: str, mode: int) -> None:
+        self.ssl_subdirectory = ssl_subdirectory
+        self.copy_suffix = copy_suffix
+        self.mode = mode
+        """The mode of Puppet's own file, and of a copy where the component has no other rule.
+        Puppet 3.7.4 leaves private keys at 0644; no private key may stay readable by others."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A directory with copies of the master's credentials, owned by one service account.
+
+    `owns_directory`: the document's `chown -R` takes the directory along; PostgreSQL's
+    `chown …/*` does not. `mode`: one mode for every file, or None for those of `Part`.
+    """
+
+    title: str
+    directory: str
+    account: str
+    credentials: tuple[str, ...]
+    owns_directory: bool = True
+    mode: int | None = None
+
+    def file_name(self, name: str, part: Part) -> str:
+        return f"{name}.{part.copy_suffix}"
+
+    def file_mode(self, part: Part) -> int:
+        return part.mode if self.mode is None else self.mode
+
+
+PUPPETDB = Component(
+    title="PuppetDB",
+    directory="/etc/puppetlabs/puppetdb/ssl",
+    account="pe-puppetdb",
+    credentials=(CERTNAME,),
+)
+POSTGRESQL = Component(
+    title="PostgreSQL",
+    directory="/opt/puppet/var/lib/pgsql/9.2/data/certs",
+    account="pe-postgres",
+    credentials=(CERTNAME,),
+    owns_directory=False,
+    mode=0o400,
+)
+CONSOLE = Component(
+    title="console-services",
+    directory="/opt/puppet/share/console-services/certs",
+    account="pe-console-services",
+    credentials=("pe-internal-classifier", CERTNAME, "pe-internal-dashboard"),
+)
+DASHBOARD = Component(
+    title="puppet-dashboard",
+    directory="/opt/puppet/share/puppet-dashboard/certs",
+    account="puppet-dashboard",
+    credentials=(CERTNAME, "pe-internal-dashboard"),
+)
+
+COMPONENTS = (PUPPETDB, POSTGRESQL, CONSOLE, DASHBOARD)
+"""Steps 3 and 4, in their order."""
+
+GROUP_CLASSES = {
+    "PE Infrastructure": "puppet_enterprise",
+    "PE Certificate Authority": "puppet_enterprise::profile::certificate_authority",
+    "PE Master": "puppet_enterprise::profile::master",
+    "PE PuppetDB": "puppet_enterprise::profile::puppetdb",
+    "PE Console": "puppet_enterprise::profile::console",
+    "PE ActiveMQ Broker": "puppet_enterprise::profile::amq::broker",
+}
+"""Node groups and the class that each must carry before certificates may be regenerated.
+An upgrade to 3.7 makes the groups but leaves them without classes (the document's first
+warning; "Preconfigured Node Groups")."""
+
+
+def credential_names(certname: str) -> tuple[str, ...]:
+    """All names whose certificates PE itself needs on the master."""
+    return (certname, *INTERNAL_NAMES)

@@ -1,0 +1,71 @@
+"""What the facts saw on a master, as plain data for the judgement in `recert.freshness`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+@dataclass(frozen=True)
+class FileState:
+    """One file system entry. `kind` is find's letter: f, d, l, …; `mtime` in seconds UTC."""
+
+    kind: str
+    mode: int
+    owner: str
+    group: str
+    size: int
+    mtime: float
+
+    @property
+    def ownership(self) -> str:
+        return f"{self.owner}:{self.group}"
+
+    def describe(self) -> str:
+        return f"{self.ownership} {self.mode:04o}"
+
+
+@dataclass(frozen=True)
+class SslState:
+    """Everything below the SSL directories.
+
+    `files`: by path. `texts`: the public files that matter, by path; a missing file has no
+    entry. `keys`: for each private key that is there, the digest of its public half as the
+    host computed it, or None if the key cannot be used. `older_certificates`: texts of the
+    certificates whose files are not newer than the CA's, which another CA may have issued.
+    """
+
+    files: Mapping[str, FileState]
+    texts: Mapping[str, str]
+    keys: Mapping[str, str | None]
+    older_certificates: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ComponentState:
+    """One component's directory. `same`: the copies that equal their source byte for byte."""
+
+    account_exists: bool
+    directory: FileState | None
+    files: Mapping[str, FileState]
+    same: frozenset[str]
+    certificates: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def installed(self) -> bool:
+        return self.account_exists or self.directory is not None
+
+
+class Service(Enum):
+    RUNNING = "running"
+    STOPPED = "stopped"
+    MISSING = "not installed"
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """Puppet's `last_run_summary.yaml`: when the last run ended (seconds, UTC) and how."""
+
+    time: float
+    succeeded: bool

@@ -1,0 +1,209 @@
+"""Puppet's settings as the host prints them, checked before anything believes them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from recert.errors import RecertError
+from recert.layout import CERTNAME
+
+PATH_SETTINGS = (
+    "confdir",
+    "config",
+    "vardir",
+    "ssldir",
+    "cadir",
+    "cacert",
+    "cakey",
+    "capub",
+    "cacrl",
+    "capass",
+    "serial",
+    "signeddir",
+    "csrdir",
+    "certdir",
+    "privatekeydir",
+    "publickeydir",
+    "requestdir",
+    "hostcrl",
+    "localcacert",
+    "client_datadir",
+    "lastrunfile",
+    "agent_catalog_run_lockfile",
+    "agent_disabled_lockfile",
+)
+OTHER_SETTINGS = ("certname", "dns_alt_names", "user", "group", "masterport", "ca")
+SETTINGS = PATH_SETTINGS + OTHER_SETTINGS
+
+_CERTNAME = re.compile(r"[A-Za-z0-9][ -.0-~]{0,252}")  # what Puppet allows, less a leading "-"
+_DNS_NAME = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
+)
+_ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one host; paths are absolute, `dns_alt_names` those of every section."""
+
+    certname: str
+    dns_alt_names: tuple[str, ...]
+    user: str
+    group: str
+    masterport: int
+    ca: bool
+    confdir: str
+    config: str
+    vardir: str
+    ssldir: str
+    cadir: str
+    cacert: str
+    cakey: str
+    capub: str
+    cacrl: str
+    capass: str
+    serial: str
+    signeddir: str
+    csrdir: str
+    certdir: str
+    privatekeydir: str
+    publickeydir: str
+    requestdir: str
+    hostcrl: str
+    localcacert: str
+    client_datadir: str
+    lastrunfile: str
+    agent_catalog_run_lockfile: str
+    agent_disabled_lockfile: str
+
+    @property
+    def cached_catalog(self) -> str:
+        """Step 2.3."""
+        return f"{self.client_datadir}/catalog/{self.certname}.json"
+
+    def real_name(self, name: str) -> str:
+        """A name from the tables of `recert.layout`, the certname in its place."""
+        return self.certname if name == CERTNAME else name
+
+    @property
+    def ssl_roots(self) -> tuple[str, ...]:
+        """The directories that step 2.2 empties: ssldir, and cadir where it lies elsewhere."""
+        inside = PurePosixPath(self.ssldir) in PurePosixPath(self.cadir).parents
+        return (self.ssldir,) if inside else (self.ssldir, self.cadir)
+
+
+def parse_printed(lines: list[str]) -> dict[str, str]:
+    """`puppet config print A B …` as a mapping, whatever order the version prints in."""
+    values = {}
+    for line in lines:
+        name, separator, value = line.partition(" =")
+        if separator and name in SETTINGS:
+            values[name] = value.strip()
+    return values
+
+
+def check_settings(main: Mapping[str, str], master: Mapping[str, str]) -> Settings:
+    """Settings out of `puppet config print` for the sections main and master.
+
+    :raises RecertError: a value is missing, unsafe, or different in the two sections where the
+        document knows only one.
+    """
+    missing = [name for name in SETTINGS if name not in main or name not in master]
+    if missing:
+        raise RecertError(
+            f"`puppet config print` gave no value for {', '.join(missing)}. "
+            "Run it on the host and mend what it complains about."
+        )
+    for name in (*PATH_SETTINGS, "certname"):
+        if main[name] != master[name]:
+            raise RecertError(
+                f"puppet.conf sets {name} differently for [main] ({main[name]}) and [master] "
+                f"({master[name]}). The procedure needs one {name}: set it in [main] only."
+            )
+    paths = {name: check_path(name, main[name]) for name in PATH_SETTINGS}
+    for emptied in ("ssldir", "cadir"):
+        _check_safe_to_empty(emptied, paths)
+    return Settings(
+        certname=check_certname(main["certname"].lower()),
+        dns_alt_names=tuple(
+            dict.fromkeys(
+                split_alt_names(main["dns_alt_names"]) + split_alt_names(master["dns_alt_names"])
+            )
+        ),
+        user=_check("user", master["user"], _ACCOUNT, "an account name"),
+        group=_check("group", master["group"], _ACCOUNT, "a group name"),
+        masterport=_port(master["masterport"]),
+        ca=master["ca"].lower() == "true",
+        **paths,
+    )
+
+
+def check_certname(value: str) -> str:
+    """`value` if it can be a certname and a file name.
+
+    :raises RecertError: otherwise.
+    """
+    return _check("certname", value, _CERTNAME, "a certname")
+
+
+def split_alt_names(value: str) -> tuple[str, ...]:
+    """The names in a `dns_alt_names` value, lower-case, each once, in their order.
+
+    :raises RecertError: for a name that Puppet's CA would not sign (wildcards, addresses).
+    """
+    names = []
+    for part in value.split(","):
+        name = part.strip().lower()
+        if not name:
+            continue
+        bare = name.removeprefix("dns:")
+        if not _DNS_NAME.fullmatch(bare):
+            raise RecertError(
+                f"dns_alt_names has {part.strip()!r}, which is not a DNS name that Puppet's CA "
+                "signs (no wildcards, no addresses). Correct puppet.conf or the data."
+            )
+        names.append(bare)
+    return tuple(dict.fromkeys(names))
+
+
+def check_path(name: str, value: str) -> str:
+    """`value` if it is an absolute path that is safe to name in a command.
+
+    :raises RecertError: otherwise.
+    """
+    path = PurePosixPath(value)
+    if _CONTROL.search(value) or not path.is_absolute() or ".." in path.parts:
+        raise RecertError(f"{name} is {value!r}, which is not a plain absolute path.")
+    return str(path)
+
+
+def _check_safe_to_empty(name: str, paths: Mapping[str, str]) -> None:
+    """Everything in this directory is going to be deleted, so nothing else may be in there."""
+    emptied = PurePosixPath(paths[name])
+    if len(emptied.parts) < 3:
+        raise RecertError(
+            f"{name} is {emptied}, too close to the root to be deleted. Correct puppet.conf."
+        )
+    for other_name in ("confdir", "config", "vardir", "client_datadir"):
+        other = PurePosixPath(paths[other_name])
+        if other == emptied or emptied in other.parents:
+            raise RecertError(
+                f"{other_name} ({other}) lies inside {name} ({emptied}), which is going to be "
+                "emptied. Correct puppet.conf."
+            )
+
+
+def _check(name: str, value: str, pattern: re.Pattern[str], what: str) -> str:
+    if not pattern.fullmatch(value):
+        raise RecertError(f"{name} is {value!r}, which is not {what}. Correct puppet.conf.")
+    return value
+
+
+def _port(value: str) -> int:
+    if not value.isdigit() or not 0 < int(value) < 65536:
+        raise RecertError(f"masterport is {value!r}, which is not a port. Correct puppet.conf.")
+    return int(value)
