@@ -1,0 +1,73 @@
+"""The command line: python3 -m lab COMMAND."""
+
+import argparse
+import os
+import sys
+
+from lab.containers import down, exec_argv, reset, ssh_argv, status, up
+from lab.hosts import HOSTS
+from lab.progress import LabError, say
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m lab", description="The lab's hosts on this machine."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    command = commands.add_parser("up", help="build what is missing, start what is not running")
+    command.add_argument(
+        "hosts", nargs="*", metavar="HOST", help=f"of {', '.join(HOSTS)}; all if none"
+    )
+
+    command = commands.add_parser("down", help="remove the containers and their network")
+    command.add_argument("--images", action="store_true", help="remove the images too")
+
+    command = commands.add_parser("reset", help="put hosts back to their seeded state")
+    command.add_argument("hosts", nargs="+", metavar="HOST")
+
+    commands.add_parser("status", help="what is up, and which services are not")
+
+    for name, text in (
+        ("ssh", "a session or a command over SSH"),
+        ("exec", "a command as root, past SSH"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("host", metavar="HOST")
+        command.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    return parser
+
+
+def _show_status() -> None:
+    for name, host in status().items():
+        services = "" if host.state == "down" else f"not running: {host.services_down or 'none'}"
+        print(f"{name:<14} {host.state:<9} {host.ssh:<24} {services}".rstrip())
+
+
+def main() -> None:
+    """Do what the command line says."""
+    arguments = _parser().parse_args()
+    try:
+        match arguments.command:
+            case "up":
+                up(arguments.hosts)
+                say("the lab is up")
+            case "down":
+                down(images=arguments.images)
+            case "reset":
+                for name in arguments.hosts:
+                    reset(name)
+            case "status":
+                _show_status()
+            case "ssh":
+                argv = ssh_argv(arguments.host, arguments.words)
+                os.execvp(argv[0], argv)
+            case "exec":
+                argv = exec_argv(arguments.host, arguments.words)
+                os.execvp(argv[0], argv)
+    except LabError as error:
+        sys.exit(f"lab: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+#!/bin/sh
+# Makes PE's layout around Debian's Puppet. Environment: CERTNAME SERVICE_MANAGER SSH_USER OPENSSL SERVICES
+set -eu
+
+for user in pe-puppet pe-puppetdb pe-postgres pe-console-services puppet-dashboard pe-apache pe-activemq; do
+    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
+done
+
+# Puppet at PE's paths, also for one that is started without a configuration.
+sed -i \
+    -e 's|which_dir("/etc/puppet", |which_dir("/etc/puppetlabs/puppet", |' \
+    -e 's|which_dir("/etc/puppet/code", |which_dir("/etc/puppetlabs/puppet", |' \
+    -e 's|which_dir("/var/cache/puppet", |which_dir("/var/opt/lib/pe-puppet", |' \
+    -e 's|which_dir("/run/puppet", |which_dir("/var/run/pe-puppet", |' \
+    -e 's|which_dir("/var/log/puppet", |which_dir("/var/log/pe-puppet", |' \
+    /usr/lib/ruby/vendor_ruby/puppet/util/run_mode.rb
+mkdir -p /opt/puppet/bin
+mv /usr/bin/puppet /opt/puppet/bin/puppet
+ln -s /usr/bin/ruby /usr/bin/facter /opt/puppet/bin/
+rm -rf /etc/puppet /var/cache/puppet /var/lib/puppet /var/log/puppet /etc/default/puppet
+rm -f /etc/init.d/puppet /etc/rc?.d/???puppet /lib/systemd/system/puppet*.service \
+    /usr/lib/tmpfiles.d/puppet*.conf /etc/systemd/system/*.wants/puppet*.service
+if id puppet >/dev/null 2>&1; then
+    userdel puppet
+fi
+install -d /etc/puppetlabs/puppet/environments/production/manifests /etc/pe-lab
+install -d -o pe-puppet -g pe-puppet -m 0750 /var/log/pe-puppet
+install -d -o pe-puppet -g pe-puppet -m 0755 /var/opt/lib/pe-puppet
+echo "$CERTNAME" >/etc/pe-lab/certname
+
+install -d -o pe-puppetdb -g pe-puppetdb /etc/puppetlabs/puppetdb/ssl
+install -d -o pe-postgres -g pe-postgres /opt/puppet/var/lib/pgsql/9.2/data/certs
+install -d -o pe-console-services -g pe-console-services /opt/puppet/share/console-services/certs
+install -d -o puppet-dashboard -g puppet-dashboard /opt/puppet/share/puppet-dashboard/certs
+
+rm -f /etc/ssh/ssh_host_*
+ssh-keygen -q -t ed25519 -N '' -C '' -f /etc/ssh/ssh_host_ed25519_key
+cat >/etc/ssh/sshd_config.d/lab.conf <<CONFIG
+HostKey /etc/ssh/ssh_host_ed25519_key
+AuthorizedKeysFile /etc/ssh/lab_authorized_keys
+AllowUsers $SSH_USER
+PasswordAuthentication no
+UseDNS no
+MaxSessions 100
+MaxStartups 100
+CONFIG
+if [ "$SSH_USER" != root ]; then
+    useradd --create-home --shell /bin/sh --password '*' "$SSH_USER"
+    echo "$SSH_USER ALL=(ALL) NOPASSWD: ALL" >"/etc/sudoers.d/$SSH_USER"
+    chmod 0440 "/etc/sudoers.d/$SSH_USER"
+    echo 'PermitRootLogin no' >>/etc/ssh/sshd_config.d/lab.conf
+fi
+
+if [ "$SERVICE_MANAGER" = systemd ]; then
+    # shellcheck disable=SC2086 # a list of words
+    systemctl enable $SERVICES
+    systemctl mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer getty.target
+    systemctl set-default multi-user.target
+else
+    dpkg --purge systemd-sysv systemd
+    order=20
+    for name in $SERVICES; do
+        for level in 2 3 4 5; do
+            ln -s "../init.d/$name" "/etc/rc$level.d/S$order$name"
+        done
+        for level in 0 1 6; do
+            ln -s "../init.d/$name" "/etc/rc$level.d/K$order$name"
+        done
+        order=$((order + 1))
+    done
+fi
+if [ "$OPENSSL" = no ]; then
+    # Other packages want it, and none of what runs here calls it.
+    dpkg --purge --force-depends openssl
+fi

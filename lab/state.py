@@ -1,0 +1,75 @@
+"""What the lab keeps in .lab/: its SSH key, the hosts' keys, where the hosts are, and its logs."""
+
+import fcntl
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypedDict
+
+from lab.progress import LabError
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ROOT / ".lab"
+KEY = STATE / "id_ed25519"
+KNOWN_HOSTS = STATE / "known_hosts"
+BUILD_LOG = STATE / "build.log"
+_HOSTS = STATE / "hosts.json"
+
+# Two checkouts on one machine have a lab each; they share the images, which are alike.
+CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
+
+
+class HostInfo(TypedDict):
+    """How to reach a host that is up."""
+
+    ssh_hostname: str
+    ssh_port: int
+    ssh_user: str
+    service_manager: str
+    certname: str
+    container: str
+    host_key: str
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Keep a second `python3 -m lab` from changing the same containers at the same time."""
+    STATE.mkdir(mode=0o700, exist_ok=True)
+    with (STATE / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def hosts() -> dict[str, HostInfo]:
+    """The hosts that are up, by name."""
+    try:
+        known: dict[str, HostInfo] = json.loads(_HOSTS.read_text())
+    except FileNotFoundError:
+        return {}
+    return known
+
+
+def save_hosts(known: dict[str, HostInfo]) -> None:
+    """Replace the record of what is up, and the known_hosts that belongs to it."""
+    keys = "".join(
+        f"[{host['ssh_hostname']}]:{host['ssh_port']} {host['host_key']}\n"
+        for host in known.values()
+    )
+    for path, content in ((KNOWN_HOSTS, keys), (_HOSTS, json.dumps(known, indent=2) + "\n")):
+        new = path.with_suffix(".new")
+        new.write_text(content)
+        new.replace(path)
+
+
+def public_key() -> bytes:
+    """The public half of the lab's SSH key, which is made when it is first asked for."""
+    if not KEY.exists():
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(KEY)]
+        try:
+            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+        except FileNotFoundError as error:
+            raise LabError("ssh-keygen is missing: install openssh-client") from error
+    return KEY.with_suffix(".pub").read_bytes()
