@@ -12,7 +12,7 @@ pgsql=/opt/puppet/var/lib/pgsql/9.2/data/certs
 
 # Step 1
 puppet resource service pe-puppet ensure=stopped
-echo "outage begins $(date +%s.%N)"
+
 puppet resource service pe-puppetserver ensure=stopped
 puppet resource service pe-activemq ensure=stopped
 puppet resource service pe-mcollective ensure=stopped
@@ -73,7 +73,7 @@ puppet resource service pe-httpd ensure=running
 puppet resource service pe-activemq ensure=running
 puppet resource service pe-mcollective ensure=running
 puppet resource service pe-puppet ensure=running
-echo "outage ends $(date +%s.%N)"
+
 
 # "Kick off a Puppet run": the agent service has begun one, and two do not run at once.
 while [ -e /var/opt/lib/pe-puppet/state/agent_catalog_run.lock ]; do sleep 0.2; done

@@ -13,13 +13,20 @@ from pyinfra.api.exceptions import DeployError
 from facts.backups import Backups, BackupStore
 from facts.puppet import AgentState, PuppetAgent
 from facts.services import ServiceStates
-from facts.ssl import ComponentDirectories, SslDirectories
+from facts.ssl import ComponentDirectory, SslDirectories
 from facts.tls import PresentedCertificate
 from recert.altnames import AltNames
 from recert.backups import Backup
 from recert.certificates import Certificate, read_certificate, utc_now
 from recert.freshness import CredentialPaths, Freshness, Retired
-from recert.layout import COMPONENTS, STOP_ORDER, Part, credential_names
+from recert.layout import (
+    COMPONENTS,
+    MASTER_SERVICE,
+    STOP_ORDER,
+    Component,
+    Part,
+    credential_names,
+)
 from recert.observed import ComponentState, Service, SslState
 from recert.settings import Settings
 
@@ -53,8 +60,11 @@ class MasterFacts:
         self._kept_while_executing = host.state.is_executing
 
     def forget(self, *names: str) -> None:
-        """Drop what a change has made out of date: "ssl", "components", "services", …"""
+        """Drop what a change has made out of date: "ssl", "services", …, a component's directory,
+        or "components" for all of them."""
         for name in names:
+            if name == "components":
+                self.forget(*(c.directory for c in COMPONENTS))
             self._kept.pop(name, None)
 
     @property
@@ -71,7 +81,6 @@ class MasterFacts:
                 roots=list(conf.ssl_roots),
                 texts=[
                     conf.cacert,
-                    conf.capub,
                     conf.cacrl,
                     conf.serial,
                     conf.hostcrl,
@@ -87,20 +96,24 @@ class MasterFacts:
 
     @property
     def components(self) -> dict[str, ComponentState]:
-        return self._once(
-            "components",
-            lambda: ask(
+        return {c.directory: self._component(c) for c in COMPONENTS}
+
+    def _component(self, component: Component) -> ComponentState:
+        def read() -> ComponentState:
+            return ask(
                 self.host,
-                ComponentDirectories,
-                directories=[(c.directory, c.account) for c in COMPONENTS],
+                ComponentDirectory,
+                directory=component.directory,
+                account=component.account,
                 copies=[
-                    (f"{c.directory}/{c.file_name(name, part)}", self.source(name, part))
-                    for c in COMPONENTS
-                    for name in (self.real_name(n) for n in c.credentials)
+                    (f"{component.directory}/{component.file_name(name, part)}", source)
+                    for name in map(self.settings.real_name, component.credentials)
                     for part in Part
+                    for source in [self.paths(name).of_part(part)]
                 ],
-            ),
-        )
+            )
+
+        return self._once(component.directory, read)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -119,6 +132,7 @@ class MasterFacts:
                 summary=conf.lastrunfile,
                 catalog=conf.cached_catalog,
                 disabled=conf.agent_disabled_lockfile,
+                lockfile=conf.agent_catalog_run_lockfile,
             ),
         )
 
@@ -156,22 +170,16 @@ class MasterFacts:
         return [*conf.ssl_roots, *(c.directory for c in COMPONENTS), conf.config]
 
     def freshness(self, retired: Retired, alt_names: AltNames) -> Freshness:
-        key = f"freshness {retired.fingerprint} {alt_names}"
+        """The judgement over what is there now."""
         ssl, components = self.ssl, self.components
-        kept: Freshness | None = self._kept.get(key)
-        if kept is None or kept.ssl is not ssl or kept.components is not components:
+        kept: Freshness | None = self._kept.get("freshness")
+        if kept is None or kept.ssl is not ssl or kept.components != components:
             kept = Freshness(self.settings, ssl, components, retired, alt_names, utc_now())
-            self._kept[key] = kept
+            self._kept["freshness"] = kept
         return kept
 
     def paths(self, name: str) -> CredentialPaths:
         return CredentialPaths.of(self.settings, name)
-
-    def source(self, name: str, part: Part) -> str:
-        return self.paths(name).of_part(part)
-
-    def real_name(self, name: str) -> str:
-        return self.settings.real_name(name)
 
     def _once(self, name: str, read: Callable[[], T]) -> T:
         executing = self.host.state.is_executing
@@ -204,7 +212,7 @@ class Procedure:
         """Whether a running master presents another certificate than the one in ssldir."""
         presented, in_use = self.facts.presented, self.facts.certificate_in_use
         return (
-            self.facts.services["pe-puppetserver"] is Service.RUNNING
+            self.facts.services[MASTER_SERVICE] is Service.RUNNING
             and presented is not None
             and (in_use is None or presented.fingerprint != in_use.fingerprint)
         )

@@ -7,6 +7,7 @@ its master no other host can be helped.
 from __future__ import annotations
 
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Iterable
@@ -57,6 +58,18 @@ def the_master(host: Host) -> Host:
     return masters[0]
 
 
+def send_at_once(host: Host) -> None:
+    """Take the wait out of every command over SSH.
+
+    Paramiko leaves Nagle's algorithm on, which holds a command's last packet back until the
+    host acknowledges the one before: some 40 ms, for dozens of commands in the outage.
+    """
+    client = getattr(host.connector, "client", None)
+    transport = client.get_transport() if client is not None else None
+    if transport is not None and isinstance(transport.sock, socket.socket):
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def require_root(host: Host) -> float:
     """The host's clock (seconds, UTC), asked along the way.
 
@@ -81,6 +94,7 @@ def read_master(host: Host) -> MasterFacts:
 
     :raises DeployError: it cannot.
     """
+    send_at_once(host)
     clock = require_root(host)
     refusals = preflight.clock_refusals(clock, time.time())
     backup_root = backup_root_of(host)
@@ -164,6 +178,7 @@ def prepare_restoration(host: Host) -> Restoration | None:
 
     :raises DeployError: there is no such backup, or it is damaged.
     """
+    send_at_once(host)
     require_root(host)
     root = backup_root_of(host)
     store = ask(host, Backups, root=root, paths=[])

@@ -89,11 +89,13 @@ settings master "$@" | {
 
 @dataclass(frozen=True)
 class AgentState:
-    """What the agent on a host left: its last run, cached catalog, and whether it is disabled."""
+    """What the agent on a host left: its last run, cached catalog, whether it is disabled, and
+    the process that is applying a catalog now (None if there is none)."""
 
     last_run: LastRun | None
     catalog: FileState | None
     disabled: str | None
+    running: int | None
 
 
 class PuppetAgent(FactBase[AgentState]):
@@ -102,25 +104,34 @@ class PuppetAgent(FactBase[AgentState]):
 
     .. code:: python
 
-        AgentState(last_run=LastRun(time=1448272000.0, succeeded=True), catalog=..., disabled=None)
+        AgentState(
+            last_run=LastRun(time=1448272000.0, succeeded=True),
+            catalog=FileState(...),
+            disabled=None,
+            running=None,
+        )
     """
 
-    def command(self, summary: str, catalog: str, disabled: str) -> StringCommand:
+    def command(self, summary: str, catalog: str, disabled: str, lockfile: str) -> StringCommand:
         return record_script(
             r"""
 [ -r "$1" ] && say summary "$(tr -d '\000' <"$1")"
 [ -f "$2" ] && find "$2" -printf 'catalog\0%m\0%u\0%g\0%s\0%T@\0' | { printf '6\0'; cat; }
 [ -e "$3" ] && say disabled "$(tr -d '\000' <"$3")"
+pid=$(cat "$4" 2>/dev/null)
+case $pid in ''|*[!0-9]*) ;; *) kill -0 "$pid" 2>/dev/null && say running "$pid" ;; esac
 """,
             summary,
             catalog,
             disabled,
+            lockfile,
         )
 
     def process(self, output: list[str]) -> AgentState:
         last_run: LastRun | None = None
         catalog: FileState | None = None
         disabled: str | None = None
+        running: int | None = None
         for record in read_records(output):
             if record[0] == "summary":
                 last_run = read_summary(record[1])
@@ -129,7 +140,9 @@ class PuppetAgent(FactBase[AgentState]):
                 catalog = FileState("f", int(mode, 8), owner, group, int(size), float(mtime))
             elif record[0] == "disabled":
                 disabled = record[1]
-        return AgentState(last_run, catalog, disabled)
+            elif record[0] == "running":
+                running = int(record[1])
+        return AgentState(last_run, catalog, disabled, running)
 
 
 def read_summary(text: str) -> LastRun | None:

@@ -131,68 +131,53 @@ done
         return {record[1]: record[2] for record in read_records(output)}
 
 
-class ComponentDirectories(FactBase[dict[str, ComponentState]]):
+class ComponentDirectory(FactBase[ComponentState]):
     """
-    The directories with copies of credentials: entries, certificates, and which copies equal
+    A directory with copies of credentials: entries, certificates, and which copies equal
     their source. Keys are compared on the host.
 
-    + directories: (directory, account that owns it)
+    + directory: the component's
+    + account: that owns it
     + copies: (copy, source)
     """
 
-    def command(
-        self, directories: list[tuple[str, str]], copies: list[tuple[str, str]]
-    ) -> StringCommand:
+    def command(self, directory: str, account: str, copies: list[tuple[str, str]]) -> StringCommand:
         return record_script(
             rf"""
-count=$1; shift
-while [ "$count" -gt 0 ]; do
-    account=no
-    id "$2" >/dev/null 2>&1 && account=yes
-    say directory "$1" "$account"
-    [ -d "$1" ] && find "$1/" -printf '{FILE_RECORD}'
-    shift 2; count=$((count - 1))
-done
+directory=$1 account=$2; shift 2
+id "$account" >/dev/null 2>&1 && say account
+[ -d "$directory" ] && find "$directory/" -printf '{FILE_RECORD}'
 while [ "$#" -gt 0 ]; do
-    cmp -s "$1" "$2" && say same "$1"
-    case $1 in *.cert.pem) [ -f "$1" ] && contents "$1" ;; esac
+    if [ -f "$1" ]; then
+        cmp -s "$1" "$2" && say same "$1"
+        case $1 in *.cert.pem) contents "$1" ;; esac
+    fi
     shift 2
 done
 """,
-            str(len(directories)),
-            *(word for pair in directories for word in pair),
+            directory,
+            account,
             *(word for pair in copies for word in pair),
         )
 
-    def process(self, output: list[str]) -> dict[str, ComponentState]:
-        accounts: dict[str, bool] = {}
-        entries: dict[str, dict[str, FileState]] = {}
+    def process(self, output: list[str]) -> ComponentState:
+        account_exists = False
+        entries: list[tuple[str, FileState]] = []
         same: set[str] = set()
         certificates: dict[str, str] = {}
-        current = ""
         for record in read_records(output):
-            if record[0] == "directory":
-                current = record[1]
-                accounts[current] = record[2] == "yes"
-                entries[current] = {}
+            if record[0] == "account":
+                account_exists = True
             elif record[0] == "file":
-                path, entry = read_file_record(record)
-                entries[current][path] = entry
+                entries.append(read_file_record(record))
             elif record[0] == "same":
                 same.add(record[1])
             elif record[0] == "text":
                 certificates[record[1]] = record[2]
-        states = {}
-        for directory, files in entries.items():
-            top = files.pop(directory, None)
-            states[directory] = ComponentState(
-                account_exists=accounts[directory],
-                directory=top,
-                files=files,
-                same=frozenset(path for path in same if path in files),
-                certificates={p: text for p, text in certificates.items() if p in files},
-            )
-        return states
+        # find names the directory itself first.
+        top = entries[0][1] if entries else None
+        files = dict(entries[1:])
+        return ComponentState(account_exists, top, files, frozenset(same), certificates)
 
 
 def read_file_record(record: list[str]) -> tuple[str, FileState]:

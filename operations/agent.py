@@ -11,33 +11,18 @@ from pyinfra.api.command import PyinfraCommand
 from facts.master import regeneration_of
 from facts.preflight import warn_left_behind
 from facts.puppet import UTF8_LOCALE
-from operations.step import changing, show_diff, step_failed
+from operations.services import RUN_LIMIT
+from operations.step import changing, show_diff, step_failed, wait_until
 
-# The agent service begins a run of its own as soon as it is started, and two do not run at
-# once: ours waits for it, then runs unless that one succeeded.
 _RUN = (
     UTF8_LOCALE
     + r"""
-lockfile=$1 summary=$2 certificate=$3
-in_progress() { [ -s "$lockfile" ] && kill -0 "$(cat "$lockfile")" 2>/dev/null; }
-wait_for_other_run() {
-    waited=0
-    while in_progress; do
-        [ "$waited" -lt 1800 ] || fail "Another Puppet run has held $lockfile for 30 minutes."
-        sleep 1; waited=$((waited + 1))
-    done
-}
-wait_for_other_run
-for attempt in 1 2 3; do
-    puppet agent --test --waitforcert 0 --color=false </dev/null
-    status=$?
-    case $status in
-        0|2) exit 0 ;;
-    esac
-    in_progress || break
-    wait_for_other_run
-done
-fail "The Puppet run on the master failed with status $status; its own messages are above."
+puppet agent --test --waitforcert 0 --color=false </dev/null
+status=$?
+case $status in
+    0|2) exit 0 ;;
+    *) fail "The Puppet run on the master failed with status $status; its messages are above." ;;
+esac
 """
 )
 
@@ -54,13 +39,15 @@ def run() -> Generator[PyinfraCommand, None, None]:
     if freshness.run_due(last_run):
         before = "last run: none under this certificate"
         show_diff(host, "Puppet run", [before], ["last run: succeeded under the new CA"])
-        yield changing(
-            conf.confdir,
-            _RUN,
-            conf.agent_catalog_run_lockfile,
-            conf.lastrunfile,
-            freshness.paths(conf.certname).certificate,
-        )
+
+        # The agent service begins a run as soon as it is started, and two do not run at once.
+        def no_run() -> bool:
+            facts.forget("agent")
+            return facts.agent.running is None
+
+        yield wait_until(no_run, "the agent service's own run to end", RUN_LIMIT)
+        if regeneration.freshness.run_due(facts.agent.last_run):
+            yield changing(conf.confdir, _RUN)
         facts.forget("agent", "ssl")
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield step_failed(

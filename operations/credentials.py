@@ -47,7 +47,7 @@ def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
         'rm -rf -- "$@"; for path in "$@"; do [ ! -e "$path" ] || fail "Still there: $path"; done',
         *(path for paths in leftovers.values() for path in paths),
     )
-    facts.forget("components")
+    facts.forget(*(component.directory for component in leftovers))
 
 
 @operation()
@@ -93,7 +93,6 @@ while [ "$#" -gt 0 ]; do
     shift 3
 done
 [ "$ownership" = later ] || own "$account" "$ownership" "$directory"
-sync
 """,
         component.directory,
         component.account,
@@ -108,7 +107,7 @@ sync
             )
         ),
     )
-    facts.forget("components")
+    facts.forget(component.directory)
     problems = regeneration.freshness.copy_problems(component, credential)
     if owned:
         problems += regeneration.freshness.ownership_problems(component)
@@ -145,7 +144,7 @@ def owned(component: Component) -> Generator[PyinfraCommand, None, None]:
         _ownership(component),
         component.directory,
     )
-    facts.forget("components")
+    facts.forget(component.directory)
     left = regeneration.freshness.ownership_problems(component)
     if left:
         yield step_failed(left)

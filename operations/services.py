@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 
-from pyinfra import host, logger
-from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra import host
+from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.master import Procedure, procedure_of
 from facts.services import SERVICE_FUNCTIONS
-from operations.step import changing, show_diff, step_failed
-from recert.layout import START_ORDER, STOP_ORDER
+from operations.step import changing, show_diff, step_failed, wait_until
+from recert.layout import AGENT_SERVICE, START_ORDER, STOP_ORDER
 from recert.observed import Service
 
 ANSWER_LIMIT = 300
 """Seconds that the Puppet master may take until it answers; a Java server takes one or two
 minutes on a small machine."""
+
+RUN_LIMIT = 1800
+"""Seconds that a Puppet run in progress may take to its end."""
 
 # An init script's daemon keeps the files it inherits, so its output must not be ours.
 SERVICE_CHANGES = (
@@ -83,7 +85,25 @@ for service in "$@"; do stop "$service"; done
 """,
         facts.backup_root,
         procedure.note_for_resuming,
-        *running,
+        *(name for name in running if name == AGENT_SERVICE),
+    )
+
+    # An init script stops the agent's daemon, but not a run that this has begun: that goes on
+    # writing below ssldir, and is let finish while there is a master to finish with.
+    def no_run() -> bool:
+        facts.forget("agent")
+        return facts.agent.running is None
+
+    if not no_run():
+        yield wait_until(no_run, "the Puppet run in progress to end", RUN_LIMIT, poll=1)
+        if facts.agent.running is not None:
+            yield step_failed(
+                [f"Process {facts.agent.running} is still applying a catalog after {RUN_LIMIT} s"]
+            )
+    yield changing(
+        facts.settings.confdir,
+        SERVICE_CHANGES + 'for service in "$@"; do stop "$service"; done',
+        *(name for name in running if name != AGENT_SERVICE),
     )
     facts.forget("services", "presented")
 
@@ -113,9 +133,14 @@ def running() -> Generator[PyinfraCommand, None, None]:
         *installed,
     )
     facts.forget("services", "presented")
-    yield FunctionCommand(_wait_for_master, (), {"procedure": procedure})
-    presented, in_use = facts.presented, facts.certificate_in_use
+
+    def answers() -> bool:
+        facts.forget("presented")
+        return facts.presented is not None
+
     port = facts.settings.masterport
+    yield wait_until(answers, f"port {port} to answer", ANSWER_LIMIT)
+    presented, in_use = facts.presented, facts.certificate_in_use
     if presented is None:
         yield step_failed([f"pe-puppetserver does not answer on {port} after {ANSWER_LIMIT} s"])
     elif in_use is None or presented.fingerprint != in_use.fingerprint:
@@ -125,22 +150,6 @@ def running() -> Generator[PyinfraCommand, None, None]:
                 "which is not the master's certificate in ssldir",
             ]
         )
-
-
-def _wait_for_master(state: State, host: Host, procedure: Procedure) -> bool:
-    facts = procedure.facts
-    began = told = time.monotonic()
-    while facts.presented is None and time.monotonic() - began < ANSWER_LIMIT:
-        if time.monotonic() - told > 10:
-            told = time.monotonic()
-            host.log(
-                f"waiting for port {facts.settings.masterport} to answer: "
-                f"{told - began:.0f} of at most {ANSWER_LIMIT} s",
-                logger.info,
-            )
-        time.sleep(0.25)
-        facts.forget("presented")
-    return True
 
 
 def _show_states(

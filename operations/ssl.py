@@ -17,6 +17,22 @@ from recert.freshness import CaStatus
 _BATCH = 200
 """Paths to a command; a command line has a limit."""
 
+# Puppet uses a key that is there, but then leaves its public half unwritten. What is made here
+# is what Puppet would have made, with Puppet's own library; where that fails Puppet makes it.
+_KEYS_SIDE_BY_SIDE = r"""
+make_key() {
+    ruby -ropenssl -e '
+        key = OpenSSL::PKey::RSA.new(ARGV[0].to_i)
+        File.open(ARGV[2], "w", 0644) { |file| file.write(key.public_key.to_pem) }
+        File.open(ARGV[1], "w", 0600) { |file| file.write(key.to_pem) }
+    ' "$length" "$keys/$1.pem" "$public/$1.pem" 2>/dev/null &&
+        chown "$owner" "$keys/$1.pem" "$public/$1.pem" && chmod 640 "$keys/$1.pem" ||
+        rm -f "$keys/$1.pem" "$public/$1.pem"
+}
+for name in "$@"; do make_key "$name" </dev/null & done
+wait
+"""
+
 
 @operation()
 def cleared() -> Generator[PyinfraCommand, None, None]:
@@ -46,7 +62,6 @@ for root in "$@"; do
     [ -z "$left" ] || fail "These could not be removed: $left"
 done
 [ ! -e "$cakey" ] || fail "The CA's key could not be removed: $cakey"
-sync
 """,
             conf.cakey,
             *conf.ssl_roots,
@@ -144,12 +159,18 @@ def certificates_generated(
         conf.confdir,
         UTF8_LOCALE
         + r"""
-keys=$1; shift
+keys=$1 public=$2 owner=$3 length=$4; shift 4
+"""
+        + (_KEYS_SIDE_BY_SIDE if len(due) > 1 else "")
+        + r"""
 puppet cert generate --color=false "$@" </dev/null || fail "puppet cert generate failed."
 # Puppet 3.7 leaves private keys readable by everybody in a directory that is not.
 find "$keys/" -type f -perm /007 -exec chmod o-rwx {} +
 """,
         conf.privatekeydir,
+        conf.publickeydir,
+        f"{conf.user}:{conf.group}",
+        str(conf.keylength),
         *options,
         *due,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from pyinfra import context, logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
@@ -62,6 +63,31 @@ def step_failed(found: Iterable[object]) -> FunctionCommand:
         return False
 
     return FunctionCommand(fail, (), {})
+
+
+def wait_until(
+    done: Callable[[], bool], what: str, limit: float, poll: float = 0.25
+) -> FunctionCommand:
+    """A command that waits, telling how long every ten seconds. It succeeds either way; what
+    came of it is for the step to look at.
+
+    :param what: what is waited for, after "waiting for".
+    :param limit: and `poll`: seconds.
+    """
+
+    def wait(state: State, host: Host) -> bool:
+        began = told = time.monotonic()
+        while not done() and time.monotonic() - began < limit:
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                host.log(
+                    f"waiting for {what}: {told - began:.0f} of at most {limit:.0f} s",
+                    logger.info,
+                )
+            time.sleep(poll)
+        return True
+
+    return FunctionCommand(wait, (), {})
 
 
 def show_diff(host: Host, title: str, before: Iterable[str], after: Iterable[str]) -> None:

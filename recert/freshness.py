@@ -151,8 +151,6 @@ class Freshness:
             found.append(Problem(conf.cakey, f"cannot be read with {conf.capass}"))
         elif self.ssl.keys[conf.cakey] != ca.key:
             found.append(Problem(conf.cakey, "does not belong to the CA's certificate"))
-        if self._public_key(conf.capub) != ca.key:
-            found.append(Problem(conf.capub, "is not the public key of the CA's certificate"))
         crl = read_revocation_list(self.ssl.texts.get(conf.cacrl, ""))
         if crl is None:
             found.append(Problem(conf.cacrl, self._not_a("revocation list", conf.cacrl)))

@@ -48,10 +48,12 @@ START_ORDER = (
 )
 """Step 5."""
 
-NEEDED_SERVICES = frozenset({"pe-puppetserver"})
+AGENT_SERVICE = "pe-puppet"
+MASTER_SERVICE = "pe-puppetserver"
+
+NEEDED_SERVICES = frozenset({MASTER_SERVICE})
 """Without these the procedure cannot end well: the Puppet run of step 5 needs a master."""
 
-MASTER_PORT_DEFAULT = 8140
 CLASSIFIER_PORT = 4433
 
 

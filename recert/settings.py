@@ -18,7 +18,6 @@ PATH_SETTINGS = (
     "cadir",
     "cacert",
     "cakey",
-    "capub",
     "cacrl",
     "capass",
     "serial",
@@ -35,7 +34,7 @@ PATH_SETTINGS = (
     "agent_catalog_run_lockfile",
     "agent_disabled_lockfile",
 )
-OTHER_SETTINGS = ("certname", "dns_alt_names", "user", "group", "masterport", "ca")
+OTHER_SETTINGS = ("certname", "dns_alt_names", "user", "group", "masterport", "ca", "keylength")
 SETTINGS = PATH_SETTINGS + OTHER_SETTINGS
 
 _CERTNAME = re.compile(r"[A-Za-z0-9][ -.0-~]{0,252}")  # what Puppet allows, less a leading "-"
@@ -55,6 +54,7 @@ class Settings:
     user: str
     group: str
     masterport: int
+    keylength: int
     ca: bool
     confdir: str
     config: str
@@ -63,7 +63,6 @@ class Settings:
     cadir: str
     cacert: str
     cakey: str
-    capub: str
     cacrl: str
     capass: str
     serial: str
@@ -136,7 +135,8 @@ def check_settings(main: Mapping[str, str], master: Mapping[str, str]) -> Settin
         ),
         user=_check("user", master["user"], _ACCOUNT, "an account name"),
         group=_check("group", master["group"], _ACCOUNT, "a group name"),
-        masterport=_port(master["masterport"]),
+        masterport=_number("masterport", master["masterport"], 1, 65535),
+        keylength=_number("keylength", master["keylength"], 512, 16384),
         ca=master["ca"].lower() == "true",
         **paths,
     )
@@ -203,7 +203,9 @@ def _check(name: str, value: str, pattern: re.Pattern[str], what: str) -> str:
     return value
 
 
-def _port(value: str) -> int:
-    if not value.isdigit() or not 0 < int(value) < 65536:
-        raise RecertError(f"masterport is {value!r}, which is not a port. Correct puppet.conf.")
+def _number(name: str, value: str, least: int, most: int) -> int:
+    if not value.isdigit() or not least <= int(value) <= most:
+        raise RecertError(
+            f"{name} is {value!r}, not a number from {least} to {most}. Correct puppet.conf."
+        )
     return int(value)

@@ -1,0 +1,121 @@
+"""How long a regeneration takes, by hand and with the deploy, side by side in the lab.
+
+    python -m benchmarks.outage [--rounds N] [--json FILE]
+
+Each round resets the lab's master to its seeded state, types the document's commands one after
+the other (`by_hand.sh`), resets it again and runs the deploy. The whole run is timed from
+outside; the outage is what systemd on the master recorded, from the first service stopped to
+the last one started. The figures are ratios: seconds differ from machine to machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import lab
+from recert.certificates import read_certificate
+from recert.layout import STOP_ORDER
+
+HOST = "master"
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds."""
+
+    whole: float
+    outage: float
+
+
+def measured(run: Callable[[], None]) -> Timing:
+    lab.reset(HOST)
+    time.sleep(3)  # what the start of the container left to do is not ours to time
+    began = time.monotonic()
+    run()
+    whole = time.monotonic() - began
+    shown = lab.run(
+        HOST,
+        ["systemctl", "show", "-p", "InactiveEnterTimestampMonotonic"]
+        + ["-p", "ActiveEnterTimestampMonotonic", *STOP_ORDER],
+    ).stdout
+    stopped, started = [], []
+    for line in shown.split():
+        name, _, microseconds = line.partition("=")
+        moments = stopped if name.startswith("Inactive") else started
+        moments.append(int(microseconds) / 1e6)
+    if len(stopped) != len(STOP_ORDER) or min(stopped) == 0:
+        raise SystemExit("not every service was stopped and started")
+    return Timing(whole, max(started) - min(stopped))
+
+
+def by_hand() -> None:
+    script = (HERE / "by_hand.sh").read_text()
+    lab.run(HOST, ["sh", "-c", script])
+
+
+def with_the_deploy() -> None:
+    pem = lab.run(HOST, ["cat", "/etc/puppetlabs/puppet/ssl/ca/ca_crt.pem"]).stdout
+    ca = read_certificate(pem)
+    assert ca is not None
+    pyinfra = Path(sys.executable).with_name("pyinfra")
+    command = [str(pyinfra), "inventory.py", "deploys/master.py", "-y"]
+    done = subprocess.run(
+        [*command, "--data", f"retire_ca={ca.fingerprint}"],
+        cwd=HERE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(done.stderr)
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f}  ({min(values):.2f} to {max(values):.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    arguments = parser.parse_args()
+    lab.up([HOST])
+    console = Console()
+    hand: list[Timing] = []
+    deploy: list[Timing] = []
+    for number in range(1, arguments.rounds + 1):
+        for run, timings in ((by_hand, hand), (with_the_deploy, deploy)):
+            timing = measured(run)
+            timings.append(timing)
+            console.print(
+                f"round {number} of {arguments.rounds}, {run.__name__.replace('_', ' ')}: "
+                f"whole run {timing.whole:.1f} s, outage {timing.outage:.1f} s"
+            )
+    table = Table("", "by hand, s", "with the deploy, s", "ratio")
+    figures = {}
+    for what in ("whole", "outage"):
+        a = [getattr(timing, what) for timing in hand]
+        b = [getattr(timing, what) for timing in deploy]
+        ratios = [y / x for x, y in zip(a, b, strict=True)]
+        table.add_row(what, spread(a), spread(b), spread(ratios))
+        figures[what] = {"by_hand": a, "deploy": b, "ratio": statistics.median(ratios)}
+    console.print("Medians, and the smallest and largest of", arguments.rounds, "rounds:")
+    console.print(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
