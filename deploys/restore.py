@@ -11,10 +11,9 @@ from facts.preflight import prepare_restoration, the_master
 from operations import restore, services
 
 if host == the_master(host):
-    restoration = prepare_restoration(host)
-    if restoration is not None:
-        begin(host, restoration)
-        services.stopped(name="1 Shut down all PE-related services")
-        restore.replaced_saved(name="2 Back up what is going to be replaced")
-        restore.put_back(name="3 Put the backup back")
-        services.running(name="4 Start PE services")
+    begin(host, prepare_restoration(host))
+
+    services.stopped(name="1 Shut down all PE-related services")
+    restore.replaced_saved(name="2 Back up what is going to be replaced")
+    restore.put_back(name="3 Put the backup back")
+    services.running(name="4 Start PE services")

@@ -6,6 +6,7 @@ its master no other host can be helped.
 
 from __future__ import annotations
 
+import re
 import shlex
 import socket
 import sys
@@ -171,11 +172,12 @@ def prepare_regeneration(host: Host) -> Regeneration:
     return regeneration
 
 
-def prepare_restoration(host: Host) -> Restoration | None:
-    """The backup that the data `backup` names; None, after a list of them, without it.
+def prepare_restoration(host: Host) -> Restoration:
+    """The backup that the data `backup` names.
 
     Nothing of the live Puppet is asked: its puppet.conf may be what has to be restored.
 
+    :raises SystemExit: with status 0, after a list of the backups, where none is named.
     :raises DeployError: there is no such backup, or it is damaged.
     """
     send_at_once(host)
@@ -185,7 +187,7 @@ def prepare_restoration(host: Host) -> Restoration | None:
     wanted = host.data.get("backup")
     if wanted is None:
         list_backups(host, root, store)
-        return None
+        raise SystemExit(0)
     try:
         name = check_backup_name(wanted)
         found = {backup.name: backup for backup in store.backups}.get(name)
@@ -219,7 +221,7 @@ def list_backups(host: Host, root: str, store: BackupStore) -> None:
         return
     table = Table(title=f"Backups on {host.name} in {root}", title_justify="left")
     for column in ("backup", "made (UTC)", "CA", "certificates", "state"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "backup")
     for backup in store.backups:
         manifest = backup.manifest
         table.add_row(
@@ -229,7 +231,8 @@ def list_backups(host: Host, root: str, store: BackupStore) -> None:
             str(len(manifest.signed)),
             "good" if backup.valid else "damaged",
         )
-    Console(stderr=True).print(table)
+    terminal = sys.stderr.isatty()
+    Console(stderr=True, width=None if terminal else 200).print(table)
     say(host, "To restore one: deploys/restore.py --data backup=<name>")
 
 
@@ -315,10 +318,28 @@ def _signed_certificates(facts: MasterFacts) -> dict[str, Certificate | None]:
     return {n: c for n, c in certs.items() if c is None or c.serial not in revoked}
 
 
+_LEFT_OUT = {"--dry", "--diff", "-y", "--yes", "--json"}
+_WITH_SECRET = re.compile(r"--(ssh-)?(key-)?password")
+
+
 def command_line() -> str:
     """The command that was typed, less what differs from run to run and what is secret."""
-    inventory = next((word for word in sys.argv[1:] if word.endswith(".py")), "inventory.py")
-    return shlex.join(["pyinfra", inventory, "deploys/master.py"])
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        if _WITH_SECRET.fullmatch(word):
+            next(words, None)
+        elif word == "--data":
+            kept += _data_option(next(words, ""))
+        elif word.startswith("--data="):
+            kept += _data_option(word.removeprefix("--data="))
+        elif word not in _LEFT_OUT and not _WITH_SECRET.match(word):
+            kept.append(word)
+    return shlex.join(["pyinfra", *kept])
+
+
+def _data_option(value: str) -> list[str]:
+    name = value.partition("=")[0]
+    return [] if name == "retire_ca" or "password" in name else ["--data", value]
 
 
 def _found(
