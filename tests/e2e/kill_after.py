@@ -1,0 +1,26 @@
+"""A pyinfra config for the tests: the run kills itself after its N-th operation that changed.
+
+    KILL_AFTER=N pyinfra … --config tests/e2e/kill_after.py
+
+SIGKILL, as a power cut would: nothing is tidied up, no exit handler runs.
+"""
+
+import os
+import signal
+
+from pyinfra.api.operation import OperationMeta
+
+_left = int(os.environ["KILL_AFTER"])
+_set_complete = OperationMeta.set_complete
+
+
+def _set_complete_and_die(self, success, commands, *args, **kwargs):  # type: ignore[no-untyped-def]
+    global _left
+    _set_complete(self, success, commands, *args, **kwargs)
+    if commands:
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+OperationMeta.set_complete = _set_complete_and_die  # type: ignore[method-assign]

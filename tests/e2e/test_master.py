@@ -1,0 +1,248 @@
+"""Steps 1 to 5 on real masters: what is left afterwards, and what a preview says before."""
+
+from __future__ import annotations
+
+from recert.layout import INTERNAL_NAMES, STOP_ORDER
+from tests.e2e.site import BACKUPS, ROOT, SSLDIR, Master, assert_regenerated
+
+ALL_STEPS = 22
+
+
+def test_a_run_regenerates_everything_and_a_second_changes_nothing(any_master: Master) -> None:
+    retired = any_master.ca.fingerprint
+    names = any_master.certificate(f"{SSLDIR}/certs/{any_master.certname}.pem").alt_names
+
+    preview = any_master.preview(retired)
+    run = any_master.regenerate(retired)
+
+    assert run.status == 0, run.stderr
+    assert len(run.changed) == ALL_STEPS
+    assert run.changed == preview.planned
+    assert_regenerated(any_master, retired, alt_names=set(names))
+    again = any_master.regenerate(retired)
+    assert again.status == 0, again.stderr
+    assert again.changed == []
+    assert any_master.preview(retired).planned == []
+
+
+def test_a_preview_changes_nothing_on_the_host(any_master: Master) -> None:
+    before = any_master.snapshot()
+
+    for arguments in ((), ("--diff",)):
+        run = any_master.preview(any_master.ca.fingerprint, *arguments)
+        assert run.status == 0, run.stderr
+
+    assert any_master.snapshot() == before
+    assert any_master.running() == list(STOP_ORDER)
+
+
+def test_it_leaves_what_the_documents_commands_leave(master: Master) -> None:
+    listing = (
+        "for d in /etc/puppetlabs/puppet/ssl /etc/puppetlabs/puppetdb/ssl "
+        "/opt/puppet/share/console-services/certs /opt/puppet/share/puppet-dashboard/certs "
+        "/opt/puppet/var/lib/pgsql/9.2/data/certs; do find $d -printf '%p %y %u:%g %m\\n'; done"
+        " | sort"
+    )
+    subjects = (
+        "for f in /etc/puppetlabs/puppet/ssl/certs/*.pem /etc/puppetlabs/puppet/ssl/ca/signed/*.pem"
+        " /etc/puppetlabs/puppetdb/ssl/*.cert.pem /opt/puppet/share/*/certs/*.cert.pem"
+        " /opt/puppet/var/lib/pgsql/9.2/data/certs/*.cert.pem; do echo $f;"
+        " openssl x509 -in $f -noout -subject -issuer -ext subjectAltName 2>/dev/null; done"
+    )
+    master.sh((ROOT / "benchmarks" / "by_hand.sh").read_text())
+    by_hand = master.sh(listing), master.sh(subjects)
+    master.reset()
+
+    run = master.regenerate(master.ca.fingerprint)
+
+    assert run.status == 0, run.stderr
+    assert "pe-internal-dashboard.private_key.pem" in by_hand[0]
+    assert master.sh(listing) == by_hand[0]
+    assert master.sh(subjects) == by_hand[1]
+
+
+def test_the_preview_tells_what_is_and_what_will_be(master: Master) -> None:
+    ca = master.ca
+    in_use = master.certificate(f"{SSLDIR}/certs/{master.certname}.pem")
+
+    text = master.pyinfra(
+        "deploys/master.py", "--dry", "--diff", "--data", f"retire_ca={ca.fingerprint}"
+    ).text
+
+    for name in (master.certname, *INTERNAL_NAMES):
+        cert = master.certificate(f"{SSLDIR}/certs/{name}.pem")
+        assert f"- serial:      {cert.serial:#06x}" in text
+        assert f"- fingerprint: {cert.fingerprint}" in text
+        assert f"subject:     {name}" in text
+    assert f"- issuer:      {ca.subject}, {ca.fingerprint}" in text
+    assert f"- expires:     {in_use.not_after:%Y-%m-%d %H:%M} UTC" in text
+    assert "alt names:   DNS:master.lab.test, DNS:puppet, DNS:puppet.lab.test" in text
+    assert "+ issuer:      the new CA" in text
+    assert "pe-console-services:pe-console-services 0640" in text
+    assert "pe-postgres:pe-postgres 0400" in text
+    for service in STOP_ORDER:
+        assert f"- {service}: running" in text
+        assert f"+ {service}: stopped" in text
+    assert "compile01.lab.test (alt names puppet, puppet.lab.test)" in text
+    assert "retired01.lab.test" not in _warnings(text), "a revoked certificate is not missed"
+
+
+def _warnings(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if line.startswith("    [master]   "))
+
+
+def test_names_that_nothing_brings_back_are_said_at_the_end_of_every_run(master: Master) -> None:
+    retired = master.ca.fingerprint
+    assert "compile01.lab.test" in master.regenerate(retired).stderr.rpartition("Kick off")[2]
+    # The CA that knew them is gone; the backup remembers.
+    assert "compile01.lab.test" in master.regenerate(retired).stderr
+
+
+def test_dns_alt_names_in_the_data_override(master: Master) -> None:
+    retired = master.ca.fingerprint
+
+    shown = master.pyinfra(
+        "deploys/master.py",
+        "--dry",
+        "--data",
+        f"retire_ca={retired}",
+        "--data",
+        "dns_alt_names=puppet,pe.lab.test",
+    ).text
+    run = master.regenerate(retired, "--data", "dns_alt_names=puppet,pe.lab.test")
+
+    assert "+pe.lab.test -puppet.lab.test" in shown
+    assert run.status == 0, run.stderr
+    assert_regenerated(master, retired, alt_names={"puppet", "pe.lab.test"})
+    again = master.regenerate(retired, "--data", "dns_alt_names=puppet,pe.lab.test")
+    assert again.changed == []
+
+
+def test_the_backup_is_roots_alone_and_holds_everything(master: Master) -> None:
+    retired = master.ca.fingerprint
+    before = master.sh(f"cd / && find {SSLDIR[1:]} -type f -exec sha256sum {{}} + | sort")
+
+    assert master.regenerate(retired).status == 0
+
+    (name,) = master.backups()
+    assert master.sh(f"find {BACKUPS} -printf '%U %m %y\\n' | sort -u").split("\n") == [
+        "0 600 f",
+        "0 700 d",
+        "",
+    ]
+    unpacked = master.sh(
+        f"d=$(mktemp -d); tar -C $d -xpf {BACKUPS}/{name}/archive.tar && cd $d &&"
+        f" find {SSLDIR[1:]} -type f -exec sha256sum {{}} + | sort;"
+        " stat -c '%U %a' $d/etc/puppetlabs/puppetdb/ssl/*private_key.pem;"
+        " ls $d/etc/puppetlabs/puppet/puppet.conf >/dev/null && echo puppet.conf"
+    )
+    assert unpacked == f"{before}pe-puppetdb 640\npuppet.conf\n"
+
+
+def test_puppet_starts_at_most_seven_times_and_a_preview_at_most_twice(master: Master) -> None:
+    count_starts(master)
+
+    assert master.preview(master.ca.fingerprint).status == 0
+    previewed = starts(master)
+    assert master.regenerate(master.ca.fingerprint).status == 0
+    ran = starts(master)[len(previewed) :]
+
+    assert len(previewed) <= 2, previewed
+    agent_runs = [line for line in ran if line.startswith("agent --test")]
+    assert len(agent_runs) <= 1
+    # The services' own programs are started by the services.
+    own = [line for line in ran if not line.startswith(("agent", "master"))]
+    assert len(own) <= 7, own
+    assert sum(line.startswith("cert") for line in own) == 3
+
+
+def count_starts(master: Master) -> None:
+    """Have every start of the `puppet` program leave a line."""
+    master.sh(
+        "mkdir /opt/puppet/real && mv /opt/puppet/bin/puppet /opt/puppet/real/puppet &&"
+        " cd /opt/puppet/bin && printf '%s\\n' '#!/bin/sh' 'echo \"$@\" >>/run/puppet-starts'"
+        " 'exec /opt/puppet/real/puppet \"$@\"' >puppet && chmod 755 puppet &&"
+        " touch /run/puppet-starts && chmod 666 /run/puppet-starts"
+    )
+
+
+def starts(master: Master) -> list[str]:
+    return master.sh("cat /run/puppet-starts").splitlines()
+
+
+def test_a_failing_puppet_run_is_an_error_with_the_runs_own_message(master: Master) -> None:
+    retired = master.ca.fingerprint
+    master.sh(
+        "echo 'exec { \"/bin/false\": }' >"
+        "/etc/puppetlabs/puppet/environments/production/manifests/site.pp"
+    )
+
+    run = master.regenerate(retired)
+
+    assert run.status == 1
+    assert "/bin/false" in run.stderr and "returned 1 instead of one of [0]" in run.stderr
+    assert "The Puppet run on the master failed with status" in run.stderr
+    master.sh(
+        "echo 'notify { mended: }' >"
+        "/etc/puppetlabs/puppet/environments/production/manifests/site.pp"
+    )
+    again = master.regenerate(retired)
+    assert again.status == 0, again.stderr
+    assert again.changed in ([], ["5 Kick off a Puppet run"])
+    assert_regenerated(master, retired)
+
+
+def test_a_service_that_only_says_it_stopped_ends_the_run(init_master: Master) -> None:
+    retired = init_master.ca.fingerprint
+    before = init_master.sh(f"find {SSLDIR} -type f -exec sha256sum {{}} + | sort")
+    init_master.sh(
+        "cd /etc/init.d && mv pe-puppetdb /root/pe-puppetdb && printf '%s\\n' '#!/bin/sh' "
+        "'[ \"$1\" = stop ] && { echo stopped, honestly; exit 0; }' "
+        "'exec /root/pe-puppetdb \"$@\"' >pe-puppetdb && chmod 755 pe-puppetdb"
+    )
+
+    run = init_master.regenerate(retired)
+
+    assert run.status == 1
+    assert "The service pe-puppetdb is still running after it was stopped." in run.stderr
+    assert "run the same command again" in run.stderr
+    assert init_master.sh(f"find {SSLDIR} -type f -exec sha256sum {{}} + | sort") == before
+    init_master.sh("mv /root/pe-puppetdb /etc/init.d/pe-puppetdb")
+    assert init_master.regenerate(retired).status == 0
+    assert_regenerated(init_master, retired)
+
+
+def test_missing_and_stopped_services_are_said_and_not_fatal(init_master: Master) -> None:
+    retired = init_master.ca.fingerprint
+    init_master.sh(
+        "service pe-activemq stop; rm /etc/init.d/pe-activemq; service pe-httpd stop;"
+        " service pe-mcollective stop"
+    )
+
+    preview = init_master.preview(retired)
+    run = init_master.regenerate(retired)
+
+    assert run.status == 0, run.stderr
+    assert "Not installed here, so neither stopped nor started: pe-activemq" in run.stderr
+    assert run.changed == preview.planned
+    assert init_master.running() == [name for name in STOP_ORDER if name != "pe-activemq"]
+
+
+def test_a_cadir_of_its_own_is_emptied_backed_up_and_made_anew(master: Master) -> None:
+    master.sh(
+        "systemctl stop pe-puppetserver && mv /etc/puppetlabs/puppet/ssl/ca /etc/puppetlabs/ca &&"
+        " sed -i 's,^\\[main\\],[main]\\ncadir = /etc/puppetlabs/ca,'"
+        " /etc/puppetlabs/puppet/puppet.conf && systemctl start pe-puppetserver"
+    )
+    retired = master.certificate("/etc/puppetlabs/ca/ca_crt.pem").fingerprint
+
+    preview = master.preview(retired)
+    run = master.regenerate(retired)
+
+    assert run.status == 0, run.stderr
+    assert run.changed == preview.planned
+    ca = master.certificate("/etc/puppetlabs/ca/ca_crt.pem")
+    assert ca.fingerprint != retired
+    assert master.presented().issued_by(ca)
+    (name,) = master.backups()
+    assert "etc/puppetlabs/ca/ca_key.pem" in master.sh(f"tar -tf {BACKUPS}/{name}/archive.tar")

@@ -1,0 +1,194 @@
+"""What forbids a regeneration: refused with a clear error before anything is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.site import SSLDIR, Master
+
+CONF = "/etc/puppetlabs/puppet/puppet.conf"
+
+
+@pytest.fixture(scope="module")
+def untouched(_systemd_master: Master) -> Master:
+    """One master for all refusals: every test leaves it as it was, and checks that."""
+    _systemd_master.reset()
+    return _systemd_master
+
+
+def refused(master: Master, *messages: str, data: tuple[str, ...] = (), mode: str = "-y") -> None:
+    """Whatever it is that makes the run end, nothing on the host may change."""
+    before = master.snapshot()
+    arguments = [word for value in data for word in ("--data", value)]
+    run = master.pyinfra("deploys/master.py", mode, *arguments)
+    assert run.status == 1, run.text
+    for message in messages:
+        assert message in run.stderr
+    assert master.snapshot() == before
+
+
+@pytest.mark.parametrize("mode", ["-y", "--dry"])
+def test_without_a_ca_to_retire(untouched: Master, mode: str) -> None:
+    ca = untouched.ca
+    refused(
+        untouched,
+        "Nothing was changed: no CA to retire is named.",
+        ca.fingerprint,
+        ca.subject,
+        f"{ca.not_after:%Y-%m-%d}",
+        "12 certificates",
+        "compile01.lab.test",
+        f"--data retire_ca={ca.fingerprint}",
+        mode=mode,
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("yes", "is not a SHA-256 fingerprint"),
+        ("12:34", "is not a SHA-256 fingerprint"),
+        ("1234", "is not a SHA-256 fingerprint"),
+        ("$(touch /root/owned)", "is not a SHA-256 fingerprint"),
+        ("ab" * 32, "is neither the CA on this host nor that of a backup made here"),
+    ],
+)
+def test_with_another_ca_named(untouched: Master, value: str, message: str) -> None:
+    refused(untouched, message, untouched.ca.fingerprint, data=(f"retire_ca={value}",))
+
+
+@pytest.mark.parametrize(
+    ("breakage", "messages"),
+    [
+        (
+            f"echo 'junk [' >>{CONF}",
+            ["Puppet cannot read its puppet.conf", "Could not parse"],
+        ),
+        (
+            f"sed -i 's/^\\[main\\]/[main]\\nca = false/' {CONF}",
+            ["this is no Puppet master with a CA"],
+        ),
+        (
+            f"sed -i 's/^ *dns_alt_names.*/dns_alt_names = *.lab.test/' {CONF}",
+            ["'*.lab.test', which is not a DNS name that Puppet's CA signs"],
+        ),
+        (
+            f"sed -i 's,^\\[main\\],[main]\\nssldir = /etc/puppetlabs,' {CONF}",
+            ["lies inside ssldir"],
+        ),
+        ("mv /opt/puppet/bin/puppet /run/puppet", ["There is no `puppet`"]),
+        (
+            'mv /bin/date /run/date; printf \'#!/bin/sh\\n[ "$1" = +%%s ] && exec /run/date -d'
+            ' "6 minutes ago" +%%s\\nexec /run/date "$@"\\n\' >/bin/date; chmod 755 /bin/date',
+            ["The host's clock says", "NTP"],
+        ),
+        (
+            "mv /bin/df /run/df; printf '#!/bin/sh\\necho h\\necho d 9 8 100 9%% /\\n' >/bin/df;"
+            " chmod 755 /bin/df",
+            ["/var/lib/pe-recert/backups has 0 MiB free", "backup_dir"],
+        ),
+        (
+            "/opt/puppet/bin/puppet agent --disable 'moving house'",
+            ["is disabled", "moving house", "puppet agent --enable"],
+        ),
+        (
+            "cp -p /etc/passwd /run/passwd; sed -i s/^pe-puppetdb:/pe-gone:/ /etc/passwd",
+            ["The account pe-puppetdb does not exist"],
+        ),
+        (
+            "mv /etc/systemd/system/pe-puppetserver.service /run/; systemctl daemon-reload",
+            ["pe-puppetserver is not installed"],
+        ),
+    ],
+    ids=[
+        "an unreadable puppet.conf",
+        "no CA here",
+        "a wildcard among the alt names",
+        "an ssldir that holds the rest",
+        "no Puppet",
+        "a clock six minutes off",
+        "no room for the backup",
+        "a disabled agent",
+        "an account that is gone",
+        "no master service",
+    ],
+)
+def test_a_master_that_cannot_be_helped(
+    _systemd_master: Master, breakage: str, messages: list[str]
+) -> None:
+    master = _systemd_master
+    master.reset()
+    retired = master.ca.fingerprint
+    master.sh(breakage)
+
+    refused(master, *messages, data=(f"retire_ca={retired}",))
+
+
+def test_as_an_ordinary_user(init_master: Master) -> None:
+    retired = init_master.ca.fingerprint
+    before = init_master.snapshot()
+    init_master = Master(init_master.name, init_master.inventory)
+
+    run = init_master.pyinfra("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
+
+    assert run.status == 1
+    assert "add --sudo" in run.stderr
+    assert init_master.snapshot() == before
+
+
+def test_several_masters_in_the_inventory(untouched: Master, tmp_path: Path) -> None:
+    inventory = tmp_path / "two.py"
+    inventory.write_text(
+        "from inventories.lab import lab_host\n"
+        "master = [lab_host('master'), lab_host('master-init')]\n"
+    )
+    run = Master("master", inventory).pyinfra("deploys/master.py", "--dry")
+    assert run.status == 1
+    assert "must hold exactly one host, it holds master, master-init" in run.stderr
+
+
+class TestNodeGroups:
+    """An upgraded deployment must have classified its node groups."""
+
+    GROUPS = "/etc/pe-lab/classifier-groups.json"
+
+    def test_unclassified_they_forbid_it_whatever_is_declared(self, master: Master) -> None:
+        retired = master.ca.fingerprint
+        master.sh(f"sed -i 's/\"puppet_enterprise::profile::master\": {{}},//' {self.GROUPS}")
+        refused(
+            master,
+            "PE Master (without class puppet_enterprise::profile::master)",
+            data=(f"retire_ca={retired}", "pe_groups_classified=True"),
+        )
+
+    def test_unknown_they_have_to_be_declared(self, master: Master) -> None:
+        retired = master.ca.fingerprint
+        master.sh("systemctl stop pe-console-services")
+        refused(
+            master,
+            "The classifier on port 4433 does not answer",
+            "pe_groups_classified=True",
+            data=(f"retire_ca={retired}",),
+        )
+        declared = master.preview(retired, "--data", "pe_groups_classified=True")
+        assert declared.status == 0, declared.stderr
+
+
+def test_a_damaged_ca_that_nodes_rely_on_is_not_begun_again_unasked(master: Master) -> None:
+    """The command of last year is no leave to destroy the CA of today."""
+    retired = master.ca.fingerprint
+    assert master.regenerate(retired).status == 0
+    relied_on = master.ca.fingerprint
+    master.sh(f"/opt/puppet/bin/puppet cert generate node.lab.test;: >{SSLDIR}/ca/ca_crl.pem")
+
+    refused(
+        master,
+        "is damaged",
+        "ca_crl.pem: is empty",
+        f"retire_ca={relied_on}",
+        data=(f"retire_ca={retired}",),
+    )
+    named = master.preview(relied_on)
+    assert named.status == 0, named.stderr

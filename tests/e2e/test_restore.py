@@ -1,0 +1,102 @@
+"""Going back: a backup put back is the master as it was."""
+
+from __future__ import annotations
+
+from tests.e2e.site import SSLDIR, Master, assert_regenerated
+
+PLACES = (
+    f"{SSLDIR} /etc/puppetlabs/puppetdb/ssl /opt/puppet/share/console-services/certs "
+    "/opt/puppet/share/puppet-dashboard/certs /opt/puppet/var/lib/pgsql/9.2/data/certs "
+    "/etc/puppetlabs/puppet/puppet.conf"
+)
+EVERYTHING = (
+    f"find {PLACES} -printf '%p %y %u:%g %m\\n' | sort;"
+    f"find {PLACES} -type f -exec sha256sum {{}} + | sort"
+)
+
+
+def test_restored_it_is_as_it_was_and_can_be_regenerated_again(any_master: Master) -> None:
+    retired = any_master.ca.fingerprint
+    before = any_master.sh(EVERYTHING)
+    assert any_master.regenerate(retired).status == 0
+    replacement = any_master.ca.fingerprint
+    (name,) = any_master.backups()
+    restore = ("deploys/restore.py", "--json", "--data", f"backup={name}")
+
+    preview = any_master.pyinfra(*restore, "--dry")
+    run = any_master.pyinfra(*restore, "-y")
+
+    assert run.status == 0, run.stderr
+    assert run.changed == preview.planned
+    assert len(run.changed) == 4
+    assert any_master.sh(EVERYTHING) == before
+    assert any_master.presented().issued_by(any_master.ca)
+    assert any_master.pyinfra(*restore, "-y").changed == []
+    # What it replaced can be restored as well.
+    kept = [b for b in any_master.backups() if b != name]
+    assert [b.rpartition("-")[2] for b in kept] == [replacement.replace(":", "").lower()[:16]]
+    # And the old CA can be retired again; its backup is still good.
+    again = any_master.regenerate(retired)
+    assert again.status == 0, again.stderr
+    assert "2.1 Back up the SSL directories" not in again.changed
+    assert_regenerated(any_master, retired)
+
+
+def test_a_preview_of_a_restoration_shows_both_cas_and_changes_nothing(master: Master) -> None:
+    retired = master.ca.fingerprint
+    assert master.regenerate(retired).status == 0
+    (name,) = master.backups()
+    before = master.snapshot()
+
+    run = master.pyinfra("deploys/restore.py", "--dry", "--diff", "--data", f"backup={name}")
+
+    assert run.status == 0
+    assert f"- fingerprint: {master.ca.fingerprint}" in run.text
+    assert f"+ fingerprint: {retired}" in run.text
+    assert "- pe-puppetserver: running" in run.text
+    assert master.snapshot() == before
+
+
+def test_it_restores_what_a_broken_puppet_cannot_tell(master: Master) -> None:
+    retired = master.ca.fingerprint
+    before = master.sh(EVERYTHING)
+    assert master.regenerate(retired).status == 0
+    (name,) = master.backups()
+    master.sh(f"echo 'junk [' >>/etc/puppetlabs/puppet/puppet.conf; rm -r {SSLDIR}")
+
+    run = master.pyinfra("deploys/restore.py", "-y", "--data", f"backup={name}")
+
+    assert run.status == 0, run.stderr
+    assert master.sh(EVERYTHING) == before
+
+
+def test_without_a_name_it_lists_the_backups(master: Master) -> None:
+    assert "No backups" in master.pyinfra("deploys/restore.py").text
+    retired = master.ca.fingerprint
+    assert master.regenerate(retired).status == 0
+
+    run = master.pyinfra("deploys/restore.py")
+
+    assert run.status == 0
+    (name,) = master.backups()
+    assert name in run.text and retired in run.text and "good" in run.text
+
+
+def test_a_damaged_or_unknown_backup_is_refused(master: Master) -> None:
+    retired = master.ca.fingerprint
+    assert master.regenerate(retired).status == 0
+    (name,) = master.backups()
+    master.sh(f"echo x >>/var/lib/pe-recert/backups/{name}/archive.tar")
+    before = master.snapshot()
+
+    for value, message in (
+        (name, "is damaged"),
+        ("20150101T000000Z-aaaa", "There is no backup"),
+        ("../../etc", "is not the name of a backup"),
+        ("$(touch /root/owned)", "is not the name of a backup"),
+    ):
+        run = master.pyinfra("deploys/restore.py", "-y", "--data", f"backup={value}")
+        assert run.status == 1
+        assert message in run.stderr
+    assert "damaged" in master.pyinfra("deploys/restore.py").text
+    assert master.snapshot() == before

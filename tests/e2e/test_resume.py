@@ -1,0 +1,179 @@
+"""Stopped anywhere, the same command goes on: after every step, within steps, from every
+half-made state that a crash can leave."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from recert.layout import STOP_ORDER
+from tests.e2e.site import BACKUPS, SSLDIR, Master, assert_regenerated
+from tests.e2e.test_master import ALL_STEPS
+
+KILLING = ("--config", "tests/e2e/kill_after.py")
+
+
+def killed_after(master: Master, retired: str, steps: int) -> None:
+    run = master.regenerate(retired, *KILLING, env={"KILL_AFTER": str(steps)})
+    assert run.status == -signal.SIGKILL, run.stderr
+
+
+@pytest.mark.parametrize("steps", range(1, ALL_STEPS + 1))
+def test_killed_after_a_step_the_same_command_completes_it(master: Master, steps: int) -> None:
+    retired = master.ca.fingerprint
+    killed_after(master, retired, steps)
+
+    preview = master.preview(retired)
+    run = master.regenerate(retired)
+
+    assert run.status == 0, run.stderr
+    assert run.changed == preview.planned
+    assert_regenerated(master, retired, alt_names={"puppet", "puppet.lab.test"})
+    assert len(master.backups()) == 1
+    assert master.regenerate(retired).changed == []
+
+
+def test_killed_after_every_step_in_turn_it_still_comes_to_its_end(init_master: Master) -> None:
+    retired = init_master.ca.fingerprint
+    names = {"puppet", "puppet.lab.test", "ca-alias.lab.test"}
+
+    kills = 0
+    while True:
+        run = init_master.regenerate(retired, *KILLING, env={"KILL_AFTER": "1"})
+        if run.status == 0:
+            break
+        assert run.status == -signal.SIGKILL, run.stderr
+        kills += 1
+        assert kills <= 2 * ALL_STEPS
+
+    assert kills >= ALL_STEPS - 1
+    assert_regenerated(init_master, retired, alt_names=names)
+    (name,) = init_master.backups()
+    assert f"{SSLDIR[1:]}/ca/ca_key.pem" in init_master.sh(f"tar -tf {BACKUPS}/{name}/archive.tar")
+
+
+@pytest.mark.parametrize("dies", ["the command on the host too", "only the control machine"])
+@pytest.mark.parametrize(
+    "working_on",
+    [
+        "cert list",
+        "cert generate --color=false --dns_alt_names",
+        "cert generate --color=false pe-internal",
+        "agent --test",
+        "/archive.tar",
+    ],
+)
+def test_killed_in_the_middle_of_a_step(master: Master, working_on: str, dies: str) -> None:
+    retired = master.ca.fingerprint
+    if working_on == "/archive.tar":
+        # Large enough that the backup takes a moment.
+        master.sh(f"head -c 300M /dev/urandom >{SSLDIR}/large && chown pe-puppet: {SSLDIR}/large")
+    if working_on == "agent --test":
+        # Its own first run would spare the suite one.
+        master.sh("systemctl mask pe-puppet && systemctl stop pe-puppet")
+    process = master.begin("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
+    pattern = working_on.replace(" ", ".")
+    seen = master.sh(
+        f"for i in $(seq 600); do pid=$(pgrep -nf '[p]uppet {working_on}|[t]ar .*{pattern}') &&"
+        " echo $pid && break; sleep 0.05; done"
+    ).strip()
+    assert seen, f"{working_on} was not seen"
+    time.sleep(0.4 if "cert" in working_on else 0)
+    process.kill()
+    process.communicate()
+    if dies == "the command on the host too":
+        master.sh(f"pkill -9 -f '[p]uppet {working_on}'; pkill -9 tar; true")
+    master.sh("systemctl unmask pe-puppet; true")
+
+    run = master.regenerate(retired)
+
+    assert run.status == 0, run.stderr
+    assert_regenerated(master, retired, alt_names={"puppet", "puppet.lab.test"})
+    assert not master.sh(f"find {BACKUPS} -name '*.partial'")
+
+
+# What a crash leaves, by what was being done: (state, how many steps were done, how to make it).
+HALF_MADE = [
+    ("the old CA's key without its certificate", 2, "rm {ca}/ca_crt.pem {ssl}/certs/ca.pem"),
+    (
+        "the old key certified anew by Puppet",
+        2,
+        "rm {ca}/ca_crt.pem {ssl}/certs/ca.pem; /opt/puppet/bin/puppet cert list -a",
+    ),
+    ("a deletion cut short", 2, "rm -r {ca}/signed {ssl}/certs {ca}/ca_key.pem"),
+    ("the CA's certificate without its key", 5, "rm {ca}/ca_key.pem"),
+    ("the CA's certificate of 0 bytes", 5, ": >{ca}/ca_crt.pem"),
+    ("the CA's key of 0 bytes", 5, ": >{ca}/ca_key.pem"),
+    ("a CRL of 0 bytes", 5, ": >{ca}/ca_crl.pem"),
+    ("no serial", 5, "rm {ca}/serial"),
+    ("a serial of 0 bytes", 5, ": >{ca}/serial"),
+    (
+        "a private key of 0 bytes",
+        6,
+        ": >{ssl}/private_keys/pe-internal-dashboard.pem;"
+        "chown pe-puppet: {ssl}/private_keys/pe-internal-dashboard.pem",
+    ),
+    (
+        "a request saved and not signed, with its key",
+        7,
+        "rm {ca}/signed/pe-internal-classifier.pem {ssl}/certs/pe-internal-classifier.pem;"
+        "openssl req -new -key {ssl}/private_keys/pe-internal-classifier.pem"
+        " -subj /CN=pe-internal-classifier -out {ca}/requests/pe-internal-classifier.pem;"
+        "chown -R pe-puppet: {ca}",
+    ),
+    (
+        "a request saved and not signed, without its key",
+        7,
+        "rm {ca}/signed/pe-internal-classifier.pem {ssl}/certs/pe-internal-classifier.pem;"
+        "openssl req -new -key {ssl}/private_keys/pe-internal-classifier.pem"
+        " -subj /CN=pe-internal-classifier -out {ca}/requests/pe-internal-classifier.pem;"
+        "rm {ssl}/*_keys/pe-internal-classifier.pem; chown -R pe-puppet: {ca}",
+    ),
+    ("a request of 0 bytes", 6, ": >{ca}/requests/some.lab.test.pem"),
+    ("a signed certificate of 0 bytes", 6, ": >{ca}/signed/pe-internal-dashboard.pem"),
+    (
+        "the certificate written, its request not yet removed",
+        7,
+        "openssl req -new -key {ssl}/private_keys/pe-internal-classifier.pem"
+        " -subj /CN=pe-internal-classifier -out {ca}/requests/pe-internal-classifier.pem;"
+        "chown -R pe-puppet: {ca}",
+    ),
+    ("a certificate in the component cut short", 9, ": >/etc/puppetlabs/puppetdb/ssl/x.pem"),
+]
+
+
+@pytest.fixture(scope="module")
+def long_lived(_systemd_master: Master) -> Master:
+    """One master for all half-made states: each is regenerated to its end, then retired again."""
+    _systemd_master.reset()
+    return _systemd_master
+
+
+@pytest.mark.parametrize(("state", "steps", "script"), HALF_MADE, ids=[s[0] for s in HALF_MADE])
+def test_every_half_made_state_ends_in_a_sound_ca(
+    long_lived: Master, state: str, steps: int, script: str
+) -> None:
+    master = long_lived
+    retired = master.ca.fingerprint
+    killed_after(master, retired, steps)
+    master.sh(script.format(ca=f"{SSLDIR}/ca", ssl=SSLDIR))
+
+    preview = master.preview(retired)
+    run = master.regenerate(retired)
+
+    assert run.status == 0, run.stderr
+    assert run.changed == preview.planned
+    assert_regenerated(master, retired, alt_names={"puppet", "puppet.lab.test"})
+    assert master.running() == list(STOP_ORDER)
+
+
+def test_alt_names_survive_their_certificate(init_master: Master) -> None:
+    """Only the certificate in use knows them; after step 2.2 only the backup's manifest does."""
+    retired = init_master.ca.fingerprint
+    killed_after(init_master, retired, 3)
+    assert init_master.regenerate(retired).status == 0
+    assert_regenerated(
+        init_master, retired, alt_names={"puppet", "puppet.lab.test", "ca-alias.lab.test"}
+    )

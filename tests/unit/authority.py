@@ -1,0 +1,352 @@
+"""Real CAs, certificates and revocation lists, and masters made of them.
+
+Keys are made once a session and are short: what is tested here is the judgement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from recert.altnames import AltNames
+from recert.certificates import Certificate, read_certificate, read_public_key
+from recert.freshness import CredentialPaths, Freshness, Problem, Retired
+from recert.layout import COMPONENTS, Component, Part, credential_names
+from recert.observed import ComponentState, FileState, SslState
+from recert.settings import SETTINGS, Settings, check_settings
+
+NOW = datetime(2015, 11, 23, 12, tzinfo=UTC)
+MADE = NOW.timestamp() - 600
+"""When the files of a fresh master were written, seconds UTC."""
+
+CERTNAME = "master.example.com"
+ALT_NAMES = ("puppet", "puppet.example.com")
+CA_SUBJECT = f"Puppet CA: {CERTNAME}"
+CONFDIR = "/etc/puppetlabs/puppet"
+SSLDIR = f"{CONFDIR}/ssl"
+VARDIR = "/var/opt/lib/pe-puppet"
+
+
+@cache
+def key(label: str) -> rsa.RSAPrivateKey:
+    """The private key that goes by `label` in this session."""
+    return rsa.generate_private_key(65537, 1024)
+
+
+def key_pem(label: str, password: bytes | None = None) -> str:
+    """A private key as Puppet writes it."""
+    how: KeySerializationEncryption = NoEncryption()
+    if password is not None:
+        how = BestAvailableEncryption(password)
+    encoded = key(label).private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, how)
+    return encoded.decode("ascii")
+
+
+def public_pem(label: str) -> str:
+    encoded = key(label).public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return encoded.decode("ascii")
+
+
+def key_digest(label: str) -> str:
+    digest = read_public_key(public_pem(label))
+    assert digest is not None
+    return digest
+
+
+def read(pem: str) -> Certificate:
+    """A certificate that is known to be one."""
+    cert = read_certificate(pem)
+    assert cert is not None
+    return cert
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA. All of them have the same subject, as Puppet's have on one master.
+
+    `serial` tells two certificates for one key apart.
+    """
+
+    key: str
+    serial: int = 1
+    expires: datetime = NOW + timedelta(days=1825)
+
+    @property
+    def pem(self) -> str:
+        return _ca_pem(self)
+
+    @property
+    def certificate(self) -> Certificate:
+        return read(self.pem)
+
+    def issue(
+        self,
+        name: str,
+        serial: int,
+        alt_names: Iterable[str] = (),
+        key: str | None = None,
+        expires: datetime = NOW + timedelta(days=1825),
+        others: Iterable[x509.GeneralName] = (),
+    ) -> str:
+        """A certificate for `name`, whose key goes by `key` (without: by the name)."""
+        names = [*(x509.DNSName(n) for n in alt_names), *others]
+        return _leaf_pem(self, name, serial, tuple(names), key or name, expires)
+
+    def crl(self, revoked: Iterable[int] = ()) -> str:
+        """A revocation list."""
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(_name(CA_SUBJECT))
+            .last_update(NOW - timedelta(days=1))
+            .next_update(NOW + timedelta(days=1825))
+        )
+        for number in revoked:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(number)
+                .revocation_date(NOW - timedelta(hours=1))
+                .build()
+            )
+        signed = builder.sign(key(self.key), hashes.SHA256())
+        return signed.public_bytes(Encoding.PEM).decode("ascii")
+
+
+@cache
+def _ca_pem(ca: Authority) -> str:
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(_name(CA_SUBJECT))
+        .issuer_name(_name(CA_SUBJECT))
+        .serial_number(ca.serial)
+        .public_key(key(ca.key).public_key())
+        .not_valid_before(ca.expires - timedelta(days=3650))
+        .not_valid_after(ca.expires)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key(ca.key), hashes.SHA256())
+    )
+    return cert.public_bytes(Encoding.PEM).decode("ascii")
+
+
+@cache
+def _leaf_pem(
+    ca: Authority,
+    name: str,
+    serial: int,
+    alt_names: tuple[x509.GeneralName, ...],
+    key_label: str,
+    expires: datetime,
+) -> str:
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_name(name))
+        .issuer_name(_name(CA_SUBJECT))
+        .serial_number(serial)
+        .public_key(key(key_label).public_key())
+        .not_valid_before(expires - timedelta(days=3650))
+        .not_valid_after(expires)
+    )
+    if alt_names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
+    cert = builder.sign(key(ca.key), hashes.SHA256())
+    return cert.public_bytes(Encoding.PEM).decode("ascii")
+
+
+OLD = Authority("old-ca")
+"""The CA to retire, and the one that takes its place."""
+NEW = Authority("new-ca")
+
+
+def printed_settings(**changes: str) -> dict[str, str]:
+    """What `puppet config print` says of a monolithic master, by name."""
+    values = {
+        "confdir": CONFDIR,
+        "config": f"{CONFDIR}/puppet.conf",
+        "vardir": VARDIR,
+        "ssldir": SSLDIR,
+        "cadir": f"{SSLDIR}/ca",
+        "cacert": f"{SSLDIR}/ca/ca_crt.pem",
+        "cakey": f"{SSLDIR}/ca/ca_key.pem",
+        "cacrl": f"{SSLDIR}/ca/ca_crl.pem",
+        "capass": f"{SSLDIR}/ca/private/ca.pass",
+        "serial": f"{SSLDIR}/ca/serial",
+        "signeddir": f"{SSLDIR}/ca/signed",
+        "csrdir": f"{SSLDIR}/ca/requests",
+        "certdir": f"{SSLDIR}/certs",
+        "privatekeydir": f"{SSLDIR}/private_keys",
+        "publickeydir": f"{SSLDIR}/public_keys",
+        "requestdir": f"{SSLDIR}/certificate_requests",
+        "hostcrl": f"{SSLDIR}/crl.pem",
+        "localcacert": f"{SSLDIR}/certs/ca.pem",
+        "client_datadir": f"{VARDIR}/client_data",
+        "lastrunfile": f"{VARDIR}/state/last_run_summary.yaml",
+        "agent_catalog_run_lockfile": f"{VARDIR}/state/agent_catalog_run.lock",
+        "agent_disabled_lockfile": f"{VARDIR}/state/agent_disabled.lock",
+        "certname": CERTNAME,
+        "dns_alt_names": ",".join(ALT_NAMES),
+        "user": "pe-puppet",
+        "group": "pe-puppet",
+        "masterport": "8140",
+        "ca": "true",
+        "keylength": "4096",
+    }
+    # Settings that later versions of the suite ask for; none of the tests needs their values.
+    for name in SETTINGS:
+        values.setdefault(name, f"{VARDIR}/{name}")
+    return values | changes
+
+
+def settings(**changes: str) -> Settings:
+    printed = printed_settings(**changes)
+    return check_settings(printed, printed)
+
+
+def file_state(
+    kind: str = "f",
+    mode: int = 0o644,
+    owner: str = "pe-puppet",
+    group: str | None = None,
+    size: int = 1000,
+    mtime: float = MADE,
+) -> FileState:
+    return FileState(kind, mode, owner, owner if group is None else group, size, mtime)
+
+
+@dataclass
+class Master:
+    """A master that can be damaged: what the facts would see, and what is wanted of it."""
+
+    settings: Settings
+    ca: Authority
+    files: dict[str, FileState]
+    texts: dict[str, str]
+    keys: dict[str, str | None]
+    older: dict[str, str]
+    components: dict[str, ComponentState]
+    retired: Retired
+    alt_names: AltNames = field(default_factory=lambda: AltNames(CERTNAME, ALT_NAMES))
+    now: datetime = NOW
+
+    def judge(self) -> Freshness:
+        ssl = SslState(dict(self.files), dict(self.texts), dict(self.keys), dict(self.older))
+        return Freshness(
+            self.settings, ssl, dict(self.components), self.retired, self.alt_names, self.now
+        )
+
+    def paths(self, name: str = CERTNAME) -> CredentialPaths:
+        return CredentialPaths.of(self.settings, name)
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """A public file in the SSL directories."""
+        self.texts[path] = text
+        self.files[path] = file_state(mode=mode, size=len(text))
+
+    def write_key(self, path: str, label: str | None, mode: int = 0o640) -> None:
+        """A private key; without a label one that cannot be used."""
+        self.keys[path] = None if label is None else key_digest(label)
+        self.files[path] = file_state(mode=mode, size=0 if label is None else 1000)
+
+    def add(self, path: str, **changes: object) -> None:
+        """A file that is listed and not read, or one of the directories."""
+        self.files[path] = replace(self.files.get(path, file_state()), **changes)  # type: ignore[arg-type]
+
+    def remove(self, path: str) -> None:
+        for entries in (self.files, self.texts, self.keys):
+            entries.pop(path, None)  # type: ignore[attr-defined]
+
+    def credential(self, name: str, serial: int, alt_names: Iterable[str] = ()) -> None:
+        """The files that `puppet cert generate` leaves for one name."""
+        paths = self.paths(name)
+        pem = self.ca.issue(name, serial, alt_names)
+        self.write(paths.certificate, pem)
+        self.write(paths.signed, pem)
+        self.write(paths.public_key, public_pem(name))
+        self.write_key(paths.private_key, name)
+
+    def component(self, component: Component) -> None:
+        """A component's directory with all copies it should hold."""
+        directory, account = component.directory, component.account
+        names = map(self.settings.real_name, component.credentials)
+        copies = {
+            f"{directory}/{component.file_name(name, part)}": file_state(
+                mode=component.file_mode(part), owner=account
+            )
+            for name in names
+            for part in Part
+        }
+        self.components[directory] = ComponentState(
+            account_exists=True,
+            directory=file_state("d", 0o755, account),
+            files=copies,
+            same=frozenset(copies),
+        )
+
+    def change_copy(self, component: Component, path: str, **changes: object) -> None:
+        """Other properties for one file in a component's directory, new or there."""
+        state = self.components[component.directory]
+        entry = state.files.get(path, file_state(owner=component.account))
+        files = {**state.files, path: replace(entry, **changes)}  # type: ignore[arg-type]
+        self.components[component.directory] = replace(state, files=files)
+
+    def remove_copy(self, component: Component, path: str) -> None:
+        state = self.components[component.directory]
+        files = {p: entry for p, entry in state.files.items() if p != path}
+        self.components[component.directory] = replace(
+            state, files=files, same=state.same - {path}
+        )
+
+    def spoil_copy(self, component: Component, path: str) -> None:
+        """Its content is not its source's any more."""
+        state = self.components[component.directory]
+        self.components[component.directory] = replace(state, same=state.same - {path})
+
+
+def retired(ca: Authority = OLD) -> Retired:
+    return Retired(ca.certificate.fingerprint, ca.certificate.key)
+
+
+def master(ca: Authority = NEW, **setting_changes: str) -> Master:
+    """A complete master whose credentials are all of `ca`; the one to retire is `OLD`."""
+    conf = settings(**setting_changes)
+    found = Master(conf, ca, {}, {}, {}, {}, {}, retired())
+    found.write(conf.cacert, ca.pem)
+    found.write_key(conf.cakey, ca.key)
+    found.write(conf.cacrl, ca.crl())
+    found.write(conf.hostcrl, found.texts[conf.cacrl])
+    found.write(conf.localcacert, ca.pem)
+    found.write(conf.serial, "0064")
+    found.add(conf.capass, mode=0o640)
+    found.credential(CERTNAME, 2, (*ALT_NAMES, CERTNAME))
+    for serial, name in enumerate(credential_names(CERTNAME)[1:], 3):
+        found.credential(name, serial)
+    directories = {path.rpartition("/")[0] for path in found.files}
+    for directory in (*directories, *conf.ssl_roots, conf.csrdir, conf.requestdir):
+        found.files[directory] = file_state("d", 0o755)
+    for component in COMPONENTS:
+        found.component(component)
+    return found
+
+
+def paths_of(problems: Iterable[Problem]) -> set[str]:
+    return {problem.path for problem in problems}
+
+
+def reasons(problems: Iterable[Problem]) -> Mapping[str, str]:
+    return {problem.path: problem.why for problem in problems}

@@ -1,0 +1,134 @@
+"""The manifest of a backup survives being written and read, and nothing else passes for one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from recert.backups import (
+    ARCHIVE_DIGEST,
+    Manifest,
+    backup_name,
+    check_backup_name,
+    read_manifest,
+)
+from recert.errors import RecertError
+from recert.settings import Settings
+from tests.unit.authority import CERTNAME, OLD, settings
+
+AT = datetime(2015, 11, 23, 10, 15, tzinfo=UTC)
+MANIFEST = Manifest(
+    made_at=AT.isoformat(),
+    host="@ssh/master",
+    certname=CERTNAME,
+    ca_fingerprint=OLD.certificate.fingerprint,
+    ca_key=OLD.certificate.key,
+    ca_subject=OLD.certificate.subject,
+    ca_expires=OLD.certificate.not_after.isoformat(),
+    paths=("/etc/puppetlabs/puppet/ssl", "/a b/'c'"),
+    settings=asdict(settings()),
+    alt_names=("puppet",),
+    signed=("agent01", "agent02"),
+)
+
+
+def test_manifest_is_the_same_after_writing_and_reading() -> None:
+    assert read_manifest(MANIFEST.to_json()) == MANIFEST
+
+
+def test_manifest_of_a_host_without_ca_is_the_same_after_writing_and_reading() -> None:
+    bare = replace(MANIFEST, ca_fingerprint=None, ca_key=None, ca_subject=None, ca_expires=None)
+    assert read_manifest(bare.to_json()) == bare
+
+
+def test_settings_come_back_as_they_were() -> None:
+    again = read_manifest(MANIFEST.to_json())
+    assert again is not None
+    assert Settings(**again.settings) == settings()
+
+
+def test_host_can_put_the_archives_digest_in() -> None:
+    text = MANIFEST.to_json()
+    assert text.count(ARCHIVE_DIGEST) == 1
+    again = read_manifest(text.replace(ARCHIVE_DIGEST, "ab" * 32))
+    assert again is not None
+    assert again.archive_sha256 == "ab" * 32
+
+
+def changed(**changes: Any) -> str:
+    values = json.loads(MANIFEST.to_json())
+    values.update(changes)
+    return json.dumps({name: value for name, value in values.items() if value != "gone"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        "1",
+        '"text"',
+        "{}",
+        MANIFEST.to_json()[:-20],
+        changed(version=2),
+        changed(version="gone"),
+        changed(version="1"),
+        changed(paths="gone"),
+        changed(paths=None),
+        changed(settings="gone"),
+        changed(settings=None),
+        changed(settings={}),
+        changed(unknown=1),
+        changed(certname="gone"),
+    ],
+)
+def test_what_is_no_manifest_of_this_version_is_none(text: str) -> None:
+    assert read_manifest(text) is None
+
+
+def test_name_tells_time_and_ca() -> None:
+    short = OLD.certificate.fingerprint.replace(":", "").lower()[:16]
+    assert backup_name(OLD.certificate.fingerprint, AT) == f"20151123T101500Z-{short}"
+
+
+def test_name_without_a_ca() -> None:
+    assert backup_name(None, AT) == "20151123T101500Z-no-ca"
+
+
+def test_names_sort_by_time() -> None:
+    names = [backup_name(None, AT.replace(year=year)) for year in (2014, 2015, 2026)]
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize("fingerprint", [None, OLD.certificate.fingerprint])
+def test_names_that_are_made_are_accepted(fingerprint: str | None) -> None:
+    name = backup_name(fingerprint, AT)
+    assert check_backup_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        None,
+        True,
+        "..",
+        "20151123T101500Z-ab/../..",
+        "20151123T101500Z-",
+        "20151123T101500Z-ab\n",
+        "20151123T101500Z-AB",
+        "/20151123T101500Z-ab",
+        ".20151123T101500Z-ab.partial",
+        "20151123T101500Z-ab; reboot",
+        "latest",
+    ],
+)
+def test_what_can_be_no_backups_name_is_refused(value: object) -> None:
+    with pytest.raises(RecertError, match="is not the name of a backup"):
+        check_backup_name(value)

@@ -1,0 +1,186 @@
+"""Reading certificates, keys and revocation lists, and telling who signed them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from ipaddress import ip_address
+
+import pytest
+from cryptography import x509
+
+from recert.certificates import (
+    colon_hex,
+    describe,
+    read_certificate,
+    read_public_key,
+    read_revocation_list,
+)
+from tests.unit.authority import (
+    CA_SUBJECT,
+    NEW,
+    NOW,
+    OLD,
+    key_pem,
+    public_pem,
+    read,
+)
+
+SHA1_CA = """-----BEGIN CERTIFICATE-----
+MIICLDCCAZWgAwIBAgIUbbJLEnBaoadxV6EC5wTm2ZLEOFIwDQYJKoZIhvcNAQEL
+BQAwKDEmMCQGA1UEAwwdUHVwcGV0IENBOiBtYXN0ZXIuZXhhbXBsZS5jb20wHhcN
+MjYxMTIzMTM1NDQ5WhcNMzYxMTIwMTM1NDQ5WjAoMSYwJAYDVQQDDB1QdXBwZXQg
+Q0E6IG1hc3Rlci5leGFtcGxlLmNvbTCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkC
+gYEAv+FqjI37tWdITeJtdig7vL2n1HrWEs3kwFfyeXgczX/8e40g4B6L0XxE8eoo
+BhHLOWSzT6roUFgwRQf301rS47YTH0F6vDmAHTHQFWTOwMYspz/FEEbE0BopGX4T
+BnDi1a1+0NqmxER01rAgiztlJGG91hs+uRFqk8lTnYJze+sCAwEAAaNTMFEwHQYD
+VR0OBBYEFM/hVfxbAhvAw1K4hvpXkiZl8lr2MB8GA1UdIwQYMBaAFM/hVfxbAhvA
+w1K4hvpXkiZl8lr2MA8GA1UdEwEB/wQFMAMBAf8wDQYJKoZIhvcNAQELBQADgYEA
+Jre674B2d+IrT6vdkSsAGljQsrGJ9QSbB9QVx98ewH0nKIKxRN6xQw/K7VCram3I
+6wM823Q2Nrr8AEJ6PBbWKQACfT4WiKzVz6i/4/Lr6fXxYpHkwxomTO4hy0x4UwMf
+gBj/AtYcKgy3Sh02N0mlGevNXMovvqqz7KInSpGszuc=
+-----END CERTIFICATE-----
+"""
+SHA1_CRL = """-----BEGIN X509 CRL-----
+MIHsMFcwDQYJKoZIhvcNAQEFBQAwKDEmMCQGA1UEAwwdUHVwcGV0IENBOiBtYXN0
+ZXIuZXhhbXBsZS5jb20XDTI2MTEyMzEzNTQ0OVoXDTMxMTEyMjEzNTQ0OVowDQYJ
+KoZIhvcNAQEFBQADgYEADAEQyblC7KL2bp6NmFD4t7kxsW+e3BuHCXS9txWs5LMs
+nWn5JugbNkBmKKmpSyM5D/E0RYsNXPciD/Wg3opQ/tB69xAD8ZzfdVKg9bnTGYK5
+KpEoORu9XNGDQpyzgU75iVjqSpUSieufvrtUA5H7eH8yhVLJa/qtvNN575kxYLU=
+-----END X509 CRL-----
+"""
+"""Made with `openssl ca -gencrl -md sha1`: Puppet 3.7 signs its CRL so."""
+
+LEAF = NEW.issue("Master", 0x1F, ["Puppet", "a.example.com"])
+GARBAGE = {
+    "empty": "",
+    "text": "no PEM at all",
+    "cut short": LEAF[:300],
+    "NUL": "\0" * 1024,
+    "not base64": "-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----\n",
+    "not DER": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "not UTF-8": b"\xff\xfe-----BEGIN".decode("utf-8", "surrogateescape"),
+    "private key": key_pem("new-ca"),
+}
+
+
+def test_certificate_is_read() -> None:
+    cert = read(LEAF)
+    assert cert.subject == "Master"
+    assert cert.issuer == CA_SUBJECT
+    assert cert.serial == 0x1F
+    assert cert.not_after == NOW + timedelta(days=1825)
+    assert cert.alt_names == {"puppet", "a.example.com"}
+    assert cert.other_alt_names == ()
+    assert cert.key == read_public_key(public_pem("Master"))
+
+
+def test_fingerprint_is_the_one_that_openssl_prints() -> None:
+    # openssl x509 -noout -fingerprint -sha256
+    assert read(SHA1_CA).fingerprint == (
+        "55:CC:DD:80:34:79:37:3B:FE:54:D4:81:88:D9:FE:4A:"
+        "00:E5:9C:68:A1:8C:8D:5F:85:97:52:88:2F:BC:78:55"
+    )
+
+
+def test_digest_is_shown_in_upper_case_with_colons() -> None:
+    assert colon_hex(b"\x0a\xbc") == "0A:BC"
+
+
+def test_certificate_survives_being_written() -> None:
+    assert read(read(LEAF).pem) == read(LEAF)
+
+
+def test_text_around_a_certificate_does_not_matter() -> None:
+    assert read(f"Certificate:\n    Data:\n{LEAF}\n") == read(LEAF)
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_garbage_is_nothing_and_no_error(kind: str) -> None:
+    assert read_certificate(GARBAGE[kind]) is None
+    assert read_public_key(GARBAGE[kind]) is None
+    assert read_revocation_list(GARBAGE[kind]) is None
+
+
+def test_one_kind_is_not_taken_for_another() -> None:
+    assert read_certificate(NEW.crl()) is None
+    assert read_certificate(public_pem("new-ca")) is None
+    assert read_public_key(LEAF) is None
+    assert read_revocation_list(LEAF) is None
+
+
+def test_ca_is_self_signed_and_a_certificate_is_not() -> None:
+    assert NEW.certificate.is_self_signed
+    assert not read(LEAF).is_self_signed
+
+
+def test_subject_equal_to_issuer_is_not_yet_self_signed() -> None:
+    cert = read(OLD.issue(CA_SUBJECT, 1, key="new-ca"))
+    assert cert.subject == cert.issuer
+    assert not cert.is_self_signed
+
+
+def test_issuer_is_told_by_its_key_and_not_by_its_name() -> None:
+    assert OLD.certificate.subject == NEW.certificate.subject
+    assert read(LEAF).issued_by(NEW.certificate)
+    assert not read(LEAF).issued_by(OLD.certificate)
+
+
+def test_certificate_expires_at_the_second() -> None:
+    cert = read(LEAF)
+    assert not cert.expired(cert.not_after - timedelta(seconds=1))
+    assert cert.expired(cert.not_after)
+
+
+def test_alt_names_of_other_kinds_are_kept_apart() -> None:
+    others = [
+        x509.IPAddress(ip_address("192.0.2.1")),
+        x509.UniformResourceIdentifier("http://example.com"),
+    ]
+    cert = read(NEW.issue("master", 5, ["puppet"], others=others))
+    assert cert.alt_names == {"puppet"}
+    assert cert.other_alt_names == (
+        "IPAddress:192.0.2.1",
+        "UniformResourceIdentifier:http://example.com",
+    )
+
+
+def test_revocation_list_is_read() -> None:
+    crl = read_revocation_list(NEW.crl(revoked=[5, 0x1F]))
+    assert crl is not None
+    assert crl.revoked == {5, 0x1F}
+    assert crl.signed_by(NEW.certificate)
+    assert not crl.signed_by(OLD.certificate)
+
+
+def test_revocation_list_without_entries_is_one() -> None:
+    crl = read_revocation_list(NEW.crl())
+    assert crl is not None
+    assert crl.revoked == frozenset()
+
+
+def test_revocation_list_signed_with_sha1_is_believed() -> None:
+    crl = read_revocation_list(SHA1_CRL)
+    assert crl is not None
+    assert crl.signed_by(read(SHA1_CA))
+    assert not crl.signed_by(NEW.certificate)
+
+
+def test_description_tells_the_certificate_and_its_issuers_fingerprint() -> None:
+    cert = read(LEAF)
+    lines = describe(cert, NEW.certificate)
+    assert lines == [
+        "subject:     Master",
+        f"issuer:      {CA_SUBJECT}, {NEW.certificate.fingerprint}",
+        "serial:      0x001f",
+        f"expires:     {cert.not_after:%Y-%m-%d %H:%M} UTC",
+        f"fingerprint: {cert.fingerprint}",
+        "alt names:   DNS:a.example.com, DNS:puppet",
+    ]
+
+
+def test_description_says_that_the_issuer_is_another() -> None:
+    assert describe(read(LEAF), OLD.certificate)[1].endswith("not the CA on this host")
+
+
+def test_description_of_nothing_is_empty() -> None:
+    assert describe(None, NEW.certificate) == []

@@ -1,0 +1,136 @@
+"""No CA is destroyed but the one that was named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from recert.backups import Manifest
+from recert.errors import RecertError
+from recert.interlock import ca_to_retire, describe_ca, left_behind, parse_fingerprint
+from tests.unit.authority import CERTNAME, NEW, OLD, read
+
+FINGERPRINT = OLD.certificate.fingerprint
+COMMAND = "pyinfra inventory.py deploys/master.py"
+FOUND = describe_ca(OLD.certificate, 12, COMMAND, "/ssl/ca/ca_crt.pem")
+MANIFEST = Manifest(
+    made_at="2015-11-23T10:15:00+00:00",
+    host="master",
+    certname=CERTNAME,
+    ca_fingerprint=FINGERPRINT,
+    ca_key=OLD.certificate.key,
+    ca_subject=None,
+    ca_expires=None,
+    paths=(),
+    settings={},
+)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        FINGERPRINT,
+        FINGERPRINT.lower(),
+        FINGERPRINT.replace(":", ""),
+        FINGERPRINT.replace(":", "").lower(),
+        f"SHA256:{FINGERPRINT}",
+        f"sha-256={FINGERPRINT}",
+        f"(SHA256) {FINGERPRINT}",
+        f"  {FINGERPRINT}\n",
+    ],
+)
+def test_fingerprint_is_understood_however_it_is_written(value: str) -> None:
+    assert parse_fingerprint(value) == FINGERPRINT
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        FINGERPRINT[:-1],
+        FINGERPRINT + "0",
+        FINGERPRINT.replace("A", "G").replace("B", "G").replace("0", "G"),
+        "AB" * 20,
+        "true",
+        True,
+        5,
+        "retire",
+        f"{FINGERPRINT},{FINGERPRINT}",
+    ],
+)
+def test_what_is_no_sha256_fingerprint_is_refused(value: object) -> None:
+    with pytest.raises(RecertError, match="not a SHA-256 fingerprint"):
+        parse_fingerprint(value)
+
+
+def test_ca_on_the_host_can_be_named() -> None:
+    chosen = ca_to_retire(FINGERPRINT.lower(), OLD.certificate, [], FOUND)
+    assert (chosen.fingerprint, chosen.key) == (FINGERPRINT, OLD.certificate.key)
+
+
+@pytest.mark.parametrize("current", [None, NEW.certificate])
+def test_ca_of_a_backup_can_be_named(current: object) -> None:
+    other = replace(MANIFEST, ca_fingerprint=None, ca_key="no")
+    assert current is None or current == NEW.certificate
+    chosen = ca_to_retire(
+        FINGERPRINT, NEW.certificate if current else None, [other, MANIFEST], FOUND
+    )
+    assert (chosen.fingerprint, chosen.key) == (FINGERPRINT, OLD.certificate.key)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (None, "no CA to retire is named"),
+        ("", "no CA to retire is named"),
+        ("nonsense", "not a SHA-256 fingerprint"),
+        (FINGERPRINT[:59], "not a SHA-256 fingerprint"),
+        (NEW.certificate.fingerprint, "neither the CA on this host nor"),
+    ],
+)
+def test_refusal_says_why_and_what_is_there_and_what_to_run(value: object, why: str) -> None:
+    with pytest.raises(RecertError) as refusal:
+        ca_to_retire(value, OLD.certificate, [MANIFEST], FOUND)
+    message = str(refusal.value)
+    assert message.startswith("Nothing was changed: ")
+    assert why in message
+    assert FINGERPRINT in message
+    assert f"{COMMAND} --dry --diff --data retire_ca={FINGERPRINT}" in message
+
+
+def test_nothing_can_be_named_where_nothing_is() -> None:
+    with pytest.raises(RecertError, match="neither"):
+        ca_to_retire(FINGERPRINT, None, [], FOUND)
+
+
+def test_description_names_subject_expiry_and_number_of_certificates() -> None:
+    assert f"Puppet CA: {CERTNAME}" in FOUND
+    assert f"{OLD.expires:%Y-%m-%d}" in FOUND
+    assert "12 certificates" in FOUND
+
+
+def test_description_without_a_ca_names_the_file_and_the_backups() -> None:
+    message = describe_ca(None, 0, COMMAND, "/ssl/ca/ca_crt.pem")
+    assert "/ssl/ca/ca_crt.pem" in message
+    assert "deploys/restore.py" in message
+
+
+def test_certificates_that_nothing_brings_back_are_named_with_their_alt_names() -> None:
+    compile_master = read(OLD.issue("compile1", 90, ["compile1", "puppet", "lb.example.com"]))
+    signed = {
+        CERTNAME: None,
+        "pe-internal-dashboard": None,
+        "agent01": None,
+        "compile1": compile_master,
+        "broken": None,
+        "plain": read(OLD.issue("plain", 91)),
+    }
+    assert left_behind(signed, CERTNAME, ["agent01"]) == [
+        "broken",
+        "compile1 (alt names lb.example.com, puppet)",
+        "plain",
+    ]
+
+
+def test_nothing_is_left_behind_where_all_are_known() -> None:
+    assert left_behind({"agent01": None, CERTNAME: None}, CERTNAME, ["agent01", "x"]) == []

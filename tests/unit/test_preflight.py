@@ -1,0 +1,187 @@
+"""What forbids a regeneration, on both sides of each limit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from recert import preflight
+from recert.layout import COMPONENTS, PUPPETDB, STOP_ORDER, credential_names
+from recert.observed import ComponentState, Service
+from tests.unit.authority import CERTNAME, NEW, OLD, Master, file_state, master
+
+CLOCK = 1448272000.0
+MIB = 1024
+RUNNING = dict.fromkeys(STOP_ORDER, Service.RUNNING)
+
+
+@pytest.mark.parametrize("skew", [0, 300, -300])
+def test_clocks_in_step_are_accepted(skew: float) -> None:
+    assert preflight.clock_refusals(CLOCK + skew, CLOCK) == []
+
+
+@pytest.mark.parametrize("skew", [301, -301, 86400 * 365])
+def test_clocks_out_of_step_are_refused(skew: float) -> None:
+    (message,) = preflight.clock_refusals(CLOCK + skew, CLOCK)
+    assert "2015-11-23 09:46:40" in message
+    assert "NTP" in message
+
+
+def test_room_is_needed_with_a_margin() -> None:
+    needed = 100 * MIB
+    assert preflight.room_refusals(126 * MIB, needed, "/b") == []
+    (message,) = preflight.room_refusals(126 * MIB - 1, needed, "/b")
+    assert message.startswith("/b has 125 MiB free, the backup needs about 126 MiB")
+    assert "backup_dir" in message
+
+
+def test_some_room_is_needed_for_an_empty_backup() -> None:
+    assert preflight.room_refusals(MIB, 0, "/b") == []
+    assert preflight.room_refusals(MIB - 1, 0, "/b")
+
+
+@pytest.mark.parametrize("state", [Service.RUNNING, Service.STOPPED])
+def test_master_service_that_is_installed_is_accepted(state: Service) -> None:
+    assert preflight.service_refusals({**RUNNING, "pe-puppetserver": state}) == []
+
+
+def test_missing_master_service_is_refused() -> None:
+    (message,) = preflight.service_refusals({**RUNNING, "pe-puppetserver": Service.MISSING})
+    assert "pe-puppetserver is not installed" in message
+
+
+def test_other_services_may_be_missing() -> None:
+    services = {**dict.fromkeys(STOP_ORDER, Service.MISSING), "pe-puppetserver": Service.STOPPED}
+    assert preflight.service_refusals(services) == []
+
+
+def account_refusals(
+    account: bool, directory: bool, existing: frozenset[str] = frozenset({"pe-puppet"})
+) -> list[str]:
+    state = ComponentState(account, file_state("d") if directory else None, {}, frozenset())
+    return preflight.account_refusals([(PUPPETDB, state)], "pe-puppet", existing)
+
+
+def test_directory_without_its_account_is_refused() -> None:
+    (message,) = account_refusals(account=False, directory=True)
+    assert "account pe-puppetdb does not exist" in message
+    assert PUPPETDB.directory in message
+    assert "Create it" in message
+
+
+@pytest.mark.parametrize(("account", "directory"), [(True, True), (True, False), (False, False)])
+def test_account_is_needed_only_where_the_directory_is(account: bool, directory: bool) -> None:
+    assert account_refusals(account, directory) == []
+
+
+def test_puppets_own_account_is_needed() -> None:
+    (message,) = account_refusals(account=True, directory=True, existing=frozenset())
+    assert "account pe-puppet, which puppet.conf names" in message
+
+
+@pytest.mark.parametrize("crypto", ["openssl", "ruby"])
+def test_host_with_all_tools_is_accepted(crypto: str) -> None:
+    assert preflight.tool_refusals([], crypto) == []
+
+
+def test_each_missing_tool_is_named() -> None:
+    refusals = preflight.tool_refusals(["tar", "comm"], "openssl")
+    assert len(refusals) == 2
+    assert "tar" in refusals[0]
+    assert "comm" in refusals[1]
+
+
+def test_host_without_openssl_and_ruby_is_refused() -> None:
+    (message,) = preflight.tool_refusals([], None)
+    assert "Install openssl" in message
+
+
+def test_enabled_agent_is_accepted() -> None:
+    assert preflight.agent_refusals(None) == []
+
+
+def test_disabled_agent_is_refused_with_its_reason() -> None:
+    (message,) = preflight.agent_refusals('{"disabled_message":"maintenance"}\n')
+    assert "maintenance" in message
+    assert "puppet agent --enable" in message
+
+
+def test_agent_disabled_without_a_reason_is_refused() -> None:
+    (message,) = preflight.agent_refusals("")
+    assert "no reason given" in message
+
+
+# A damaged CA
+
+
+def damaged() -> Master:
+    found = master(NEW)
+    found.write(found.settings.cacrl, "")
+    return found
+
+
+def test_damaged_ca_that_others_relied_on_has_to_be_named() -> None:
+    signed = [*credential_names(CERTNAME), "agent01", "agent02"]
+    (message,) = preflight.damage_refusals(damaged().judge(), signed)
+    assert "2 certificates of other nodes" in message
+    assert "ca_crl.pem: is empty" in message
+    assert message.endswith(f"retire_ca={NEW.certificate.fingerprint}")
+
+
+def test_what_an_interrupted_run_left_is_begun_again_without_asking() -> None:
+    assert preflight.damage_refusals(damaged().judge(), credential_names(CERTNAME)) == []
+
+
+def test_ca_that_is_to_be_retired_may_be_damaged() -> None:
+    found = master(OLD)
+    found.write(found.settings.cacrl, "")
+    assert preflight.damage_refusals(found.judge(), ["agent01"]) == []
+
+
+def test_sound_ca_is_not_refused() -> None:
+    assert preflight.damage_refusals(master(NEW).judge(), ["agent01"]) == []
+
+
+def test_ca_whose_certificate_cannot_be_read_cannot_be_named() -> None:
+    found = master(NEW)
+    found.write(found.settings.cacert, "")
+    assert preflight.damage_refusals(found.judge(), ["agent01"]) == []
+
+
+# The node groups
+
+
+def test_classified_groups_are_accepted() -> None:
+    assert preflight.classification_refusals([], declared=False, confirmed_before=False) == []
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_unclassified_groups_are_refused_whatever_was_said(declared: bool, confirmed: bool) -> None:
+    (message,) = preflight.classification_refusals(
+        ["PE Master (missing)"], declared=declared, confirmed_before=confirmed
+    )
+    assert "PE Master (missing)" in message
+    assert "Classify the groups" in message
+
+
+def test_silent_classifier_is_refused_with_what_to_declare() -> None:
+    (message,) = preflight.classification_refusals(None, declared=False, confirmed_before=False)
+    assert "port 4433" in message
+    assert "--data pe_groups_classified=True" in message
+
+
+@pytest.mark.parametrize(("declared", "confirmed"), [(True, False), (False, True)])
+def test_silent_classifier_is_accepted_if_the_groups_are_known(
+    declared: bool, confirmed: bool
+) -> None:
+    assert not preflight.classification_refusals(
+        None, declared=declared, confirmed_before=confirmed
+    )
+
+
+def test_components_of_a_whole_master_have_their_accounts() -> None:
+    found = master()
+    states = [(c, replace(found.components[c.directory])) for c in COMPONENTS]
+    assert preflight.account_refusals(states, "pe-puppet", frozenset({"pe-puppet"})) == []

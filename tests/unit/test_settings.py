@@ -1,0 +1,269 @@
+"""What is believed of `puppet config print`, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from recert.errors import RecertError
+from recert.settings import (
+    PATH_SETTINGS,
+    SETTINGS,
+    check_certname,
+    check_path,
+    check_settings,
+    parse_printed,
+    split_alt_names,
+)
+from tests.unit.authority import CERTNAME, CONFDIR, SSLDIR, VARDIR, printed_settings, settings
+
+
+def printed(names: list[str]) -> list[str]:
+    values = printed_settings()
+    return [f"{name} = {values[name]}" for name in names]
+
+
+# Reading
+
+
+def test_settings_are_read_in_the_order_asked() -> None:
+    assert parse_printed(printed(list(SETTINGS))) == printed_settings()
+
+
+def test_settings_are_read_in_sorted_order() -> None:
+    assert parse_printed(printed(sorted(SETTINGS))) == printed_settings()
+
+
+@pytest.mark.parametrize("line", ["dns_alt_names =", "dns_alt_names = "])
+def test_empty_value_is_a_value(line: str) -> None:
+    assert parse_printed([line]) == {"dns_alt_names": ""}
+
+
+def test_value_may_hold_an_equals_sign() -> None:
+    assert parse_printed(["ssldir = /a = b"]) == {"ssldir": "/a = b"}
+
+
+def test_what_is_no_setting_is_passed_over() -> None:
+    lines = ["Warning: Setting modulepath is deprecated", "", "unknown = 1", "certname = a"]
+    assert parse_printed(lines) == {"certname": "a"}
+
+
+@pytest.mark.parametrize("section", [0, 1])
+def test_missing_value_is_refused_by_name(section: int) -> None:
+    sections = [printed_settings(), printed_settings()]
+    del sections[section]["cakey"]
+    with pytest.raises(RecertError, match="no value for cakey"):
+        check_settings(*sections)
+
+
+@pytest.mark.parametrize("name", [*PATH_SETTINGS, "certname"])
+def test_main_and_master_must_agree(name: str) -> None:
+    other = "/srv/other" if name in PATH_SETTINGS else "other.example.com"
+    with pytest.raises(RecertError, match=rf"sets {name} differently.*{other}"):
+        check_settings(printed_settings(), printed_settings(**{name: other}))
+
+
+def test_account_port_and_ca_are_the_master_sections() -> None:
+    conf = check_settings(
+        printed_settings(user="root", group="root", masterport="1", ca="false"),
+        printed_settings(user="pe-x", group="pe-y", masterport="8141", ca="true"),
+    )
+    assert (conf.user, conf.group, conf.masterport, conf.ca) == ("pe-x", "pe-y", 8141, True)
+
+
+def test_ca_is_a_boolean() -> None:
+    assert settings(ca="True").ca
+    assert not settings(ca="false").ca
+
+
+def test_alt_names_of_both_sections_count() -> None:
+    conf = check_settings(
+        printed_settings(dns_alt_names="puppet,a.example.com"),
+        printed_settings(dns_alt_names="b.example.com, puppet"),
+    )
+    assert conf.dns_alt_names == ("puppet", "a.example.com", "b.example.com")
+
+
+def test_certname_is_lower_case() -> None:
+    assert settings(certname="Master.Example.COM").certname == CERTNAME
+
+
+def test_cached_catalog_is_the_masters() -> None:
+    assert settings().cached_catalog == f"{VARDIR}/client_data/catalog/{CERTNAME}.json"
+
+
+# Directories that are going to be emptied
+
+
+@pytest.mark.parametrize("ssldir", ["/", "/etc", "/etc/", "//"])
+@pytest.mark.parametrize("name", ["ssldir", "cadir"])
+def test_directory_near_the_root_is_refused(name: str, ssldir: str) -> None:
+    with pytest.raises(RecertError, match=f"{name} is .*too close to the root"):
+        settings(**{name: ssldir})
+
+
+@pytest.mark.parametrize("name", ["ssldir", "cadir"])
+@pytest.mark.parametrize("path", [CONFDIR, "/etc/puppetlabs", f"{CONFDIR}/"])
+def test_directory_that_holds_confdir_is_refused(name: str, path: str) -> None:
+    with pytest.raises(RecertError, match=f"inside {name}"):
+        settings(**{name: path})
+
+
+@pytest.mark.parametrize("inside", ["confdir", "config", "vardir", "client_datadir"])
+def test_nothing_that_puppet_needs_may_lie_in_ssldir(inside: str) -> None:
+    with pytest.raises(RecertError, match=rf"{inside} .*inside ssldir"):
+        settings(**{inside: f"{SSLDIR}/somewhere/deep"})
+
+
+def test_directory_whose_name_only_begins_like_ssldir_is_not_inside() -> None:
+    assert settings(client_datadir=f"{SSLDIR}-data").client_datadir == f"{SSLDIR}-data"
+
+
+@pytest.mark.parametrize(
+    "path", ["", "ssl", "./ssl", f"{SSLDIR}/../..", "/a/b\n/c", "/a/b\x00", "/a/\x7fb", "$vardir/x"]
+)
+@pytest.mark.parametrize("name", ["ssldir", "cakey", "client_datadir"])
+def test_path_that_is_not_plainly_absolute_is_refused(name: str, path: str) -> None:
+    with pytest.raises(RecertError, match=f"{name} is "):
+        settings(**{name: path})
+
+
+def test_path_is_normalised() -> None:
+    assert check_path("x", "/a//b/./c/") == "/a/b/c"
+
+
+def test_path_may_hold_what_only_a_shell_would_mind() -> None:
+    assert check_path("x", "/srv/a b/$(c);'d'") == "/srv/a b/$(c);'d'"
+
+
+@pytest.mark.xfail(strict=True, reason="two leading slashes survive and hide what is inside")
+def test_two_leading_slashes_hide_nothing() -> None:
+    with pytest.raises(RecertError, match="inside ssldir"):
+        settings(ssldir="//etc/puppetlabs")
+
+
+@pytest.mark.xfail(strict=True, reason="only cadir is looked at; nothing clears or lists the rest")
+@pytest.mark.parametrize(
+    "name", ["certdir", "privatekeydir", "publickeydir", "requestdir", "cacert", "signeddir"]
+)
+def test_nothing_to_be_replaced_lies_outside_what_is_emptied(name: str) -> None:
+    with pytest.raises(RecertError, match=name):
+        settings(**{name: "/srv/elsewhere/x"})
+
+
+def test_cadir_inside_ssldir_is_emptied_with_it() -> None:
+    assert settings().ssl_roots == (SSLDIR,)
+
+
+def test_cadir_outside_ssldir_is_emptied_too() -> None:
+    assert settings(cadir="/srv/puppet/ca").ssl_roots == (SSLDIR, "/srv/puppet/ca")
+
+
+def test_cadir_beside_ssldir_is_not_inside() -> None:
+    assert settings(cadir=f"{SSLDIR}-ca").ssl_roots == (SSLDIR, f"{SSLDIR}-ca")
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "name", ["master", "master.example.com", "a-b_c.example.com", "9lives", "m" * 253]
+)
+def test_certname_as_puppet_allows_it(name: str) -> None:
+    assert check_certname(name) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "-master",
+        "--all",
+        ".",
+        "..",
+        ".hidden",
+        "a/b",
+        "../../etc/passwd",
+        "a\nb",
+        "a\n",
+        "a\x00b",
+        "a\tb",
+        "mästér",
+        "m" * 254,
+    ],
+)
+def test_certname_that_is_no_file_name_or_an_option_is_refused(name: str) -> None:
+    with pytest.raises(RecertError, match="certname"):
+        check_certname(name)
+    with pytest.raises(RecertError, match="certname"):
+        settings(certname=name)
+
+
+def test_alt_names_are_split_lower_case_and_each_once() -> None:
+    given = " Puppet, DNS:puppet.example.com ,,puppet,a_b.example.com"
+    assert split_alt_names(given) == ("puppet", "puppet.example.com", "a_b.example.com")
+
+
+def test_no_alt_names() -> None:
+    assert split_alt_names("") == ()
+    assert split_alt_names(" , ") == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "-puppet",
+        "--allow-dns-alt-names",
+        "a.-b",
+        "a-.b",
+        "*.example.com",
+        "*",
+        "IP:192.0.2.1",
+        "2001:db8::1",
+        "$(reboot)",
+        "`reboot`",
+        "a;reboot",
+        "a|b",
+        "a b",
+        "a'b",
+        'a"b',
+        "a&b",
+        "a\nb",
+        "a\x00b",
+        "a..b",
+        ".a",
+        "a.",
+        "a/b",
+        "püppet",
+        "a" * 64,
+        ".".join(["a" * 60] * 5),
+        "URI:http://example.com",
+    ],
+)
+def test_alt_name_that_the_ca_would_not_sign_is_refused(name: str) -> None:
+    with pytest.raises(RecertError, match="not a DNS name"):
+        split_alt_names(f"puppet,{name}")
+
+
+@pytest.mark.xfail(strict=True, reason="an IPv4 address passes for a DNS name")
+def test_address_is_refused_as_alt_name() -> None:
+    with pytest.raises(RecertError, match="not a DNS name"):
+        split_alt_names("puppet,192.0.2.1")
+
+
+@pytest.mark.parametrize("account", ["", "-R", "root:root", "a b", "a;b", "a\n", "$(id)", "a" * 33])
+@pytest.mark.parametrize("name", ["user", "group"])
+def test_account_that_is_none_is_refused(name: str, account: str) -> None:
+    with pytest.raises(RecertError, match=f"^{name} is "):
+        settings(**{name: account})
+
+
+@pytest.mark.parametrize("name", ["masterport", "keylength"])
+@pytest.mark.parametrize("value", ["", "0", "-1", "65536000", "8140x", "8 140", "1.5"])
+def test_number_out_of_its_range_is_refused(name: str, value: str) -> None:
+    with pytest.raises(RecertError, match=f"^{name} is "):
+        settings(**{name: value})
+
+
+def test_numbers_at_their_limits() -> None:
+    assert settings(masterport="65535", keylength="512").masterport == 65535
+    assert settings(masterport="1", keylength="16384").keylength == 16384
