@@ -45,16 +45,14 @@ def measured(run: Callable[[], None]) -> Timing:
     began = time.monotonic()
     run()
     whole = time.monotonic() - began
-    shown = lab.run(
-        HOST,
-        ["systemctl", "show", "-p", "InactiveEnterTimestampMonotonic"]
-        + ["-p", "ActiveEnterTimestampMonotonic", *STOP_ORDER],
-    ).stdout
-    stopped, started = [], []
+    moments = "InactiveEnterTimestampMonotonic,ActiveEnterTimestampMonotonic"
+    shown = lab.run(HOST, ["systemctl", "show", "-p", moments, *STOP_ORDER]).stdout
+    stopped: list[float] = []
+    started: list[float] = []
     for line in shown.split():
         name, _, microseconds = line.partition("=")
-        moments = stopped if name.startswith("Inactive") else started
-        moments.append(int(microseconds) / 1e6)
+        which = stopped if name.startswith("Inactive") else started
+        which.append(int(microseconds) / 1e6)
     if len(stopped) != len(STOP_ORDER) or min(stopped) == 0:
         raise SystemExit("not every service was stopped and started")
     return Timing(whole, max(started) - min(stopped))

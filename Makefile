@@ -1,0 +1,46 @@
+# The few commands that people need. `make demo` and `make test` set up all they use.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test unit lint lab-up lab-down benchmark
+
+help:
+	@echo 'make demo       bring up the lab and regenerate its master, step by step'
+	@echo 'make test       all tests: style, types, unit tests, end-to-end tests in the lab'
+	@echo 'make unit       the unit tests alone, in seconds and without containers'
+	@echo 'make lab-up     start the lab (python3 -m lab for more)'
+	@echo 'make lab-down   remove its containers'
+	@echo 'make benchmark  the typed commands against the deploy, five rounds'
+
+$(BIN)/run-ready: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(BIN)/test-ready: requirements-dev.txt $(BIN)/run-ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+demo: $(BIN)/run-ready
+	$(BIN)/python -m lab.demo
+
+test: lint unit $(BIN)/test-ready
+	$(BIN)/python -m pytest tests/e2e
+
+unit: $(BIN)/test-ready
+	$(BIN)/python -m pytest tests/unit
+
+lint: $(BIN)/test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lab-up:
+	$(PYTHON) -m lab up
+
+lab-down:
+	$(PYTHON) -m lab down
+
+benchmark: $(BIN)/run-ready
+	$(BIN)/python -m benchmarks.outage

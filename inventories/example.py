@@ -1,0 +1,24 @@
+"""A real site: copy this file and change the names.
+
+    pyinfra inventories/mysite.py deploys/master.py
+
+The data in inventories/group_data/ is found by pyinfra, because it lies beside this file.
+"""
+
+# Exactly one host: the monolithic master. How to reach it is pyinfra's business; without
+# ssh_user and ssh_key your SSH configuration and agent are used.
+master = [
+    ("puppet.example.com", {"ssh_user": "root"}),
+]
+
+# An ordinary user needs sudo: add `"_sudo": True` here, or --sudo on the command line.
+# A node that the CA knows under another name than the one here has a `certname`.
+agents = [
+    "web01.example.com",
+    "web02.example.com",
+    ("10.0.0.17", {"certname": "db01.example.com", "ssh_user": "admin", "_sudo": True}),
+]
+
+windows_agents = [
+    "win01.example.com",
+]
