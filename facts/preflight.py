@@ -131,7 +131,7 @@ def prepare_regeneration(host: Host) -> Regeneration:
     conf = facts.settings
     store = facts.backups
     ca = _nameable_ca(facts)
-    signed = _signed_certificates(facts)
+    signed, revoked = _signed_certificates(facts)
     left_behind = interlock.left_behind(signed, conf.certname, inventory_certnames(host))
     refusals: list[str] = []
     retired: Retired | None = None
@@ -140,7 +140,7 @@ def prepare_regeneration(host: Host) -> Regeneration:
             host.data.get("retire_ca"),
             ca,
             [backup.manifest for backup in store.backups],
-            _found(ca, conf, len(signed), left_behind),
+            _found(ca, conf, (len(signed), revoked), left_behind),
         )
     except RecertError as error:
         refusals.append(str(error))
@@ -308,14 +308,15 @@ def _nameable_ca(facts: MasterFacts) -> Certificate | None:
     )
 
 
-def _signed_certificates(facts: MasterFacts) -> dict[str, Certificate | None]:
-    """What the CA in place has signed and not revoked, by name."""
+def _signed_certificates(facts: MasterFacts) -> tuple[dict[str, Certificate | None], int]:
+    """What the CA in place has signed and not revoked, by name; and how many are revoked."""
     conf = facts.settings
     crl = read_revocation_list(facts.ssl.texts.get(conf.cacrl, ""))
     revoked = crl.revoked if crl is not None else frozenset()
     pems = ask(facts.host, SignedCertificates, signeddir=conf.signeddir)
     certs = {name: read_certificate(pem) for name, pem in pems.items()}
-    return {n: c for n, c in certs.items() if c is None or c.serial not in revoked}
+    valid = {n: c for n, c in certs.items() if c is None or c.serial not in revoked}
+    return valid, len(certs) - len(valid)
 
 
 _LEFT_OUT = {"--dry", "--diff", "-y", "--yes", "--json"}
@@ -343,9 +344,9 @@ def _data_option(value: str) -> list[str]:
 
 
 def _found(
-    ca: Certificate | None, conf: Settings, signed_count: int, left_behind: list[str]
+    ca: Certificate | None, conf: Settings, counts: tuple[int, int], left_behind: list[str]
 ) -> str:
-    lines = [interlock.describe_ca(ca, signed_count, command_line(), conf.cacert)]
+    lines = [interlock.describe_ca(ca, counts, command_line(), conf.cacert)]
     if left_behind:
         lines.append("  Nothing here would bring back the certificates of:")
         lines += [f"    {line}" for line in left_behind]

@@ -9,7 +9,6 @@ reads lines of UTF-8, which the content of a damaged file need not be. The last 
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterator
 
 from pyinfra.api import QuoteString, StringCommand
@@ -26,6 +25,9 @@ _RECORDS = r"""
 LC_ALL=C; export LC_ALL
 say() { printf '%s\0' "$#" "$@"; }
 contents() { say text "$1" "$(tr -d '\000' <"$1")"; }
+"""
+
+ENCODE = r"""
 encode() { if command -v base64 >/dev/null 2>&1; then base64; else openssl base64; fi; }
 """
 
@@ -43,7 +45,12 @@ def shell(script: str, *arguments: str) -> StringCommand:
 
 def record_script(script: str, *arguments: str) -> StringCommand:
     """A script whose output is records; see `read_records`."""
-    return shell(f"{_RECORDS}{{\n{script}\nsay end\n}} | encode", *arguments)
+    # A script that gave up has printed nothing, and a pipe would hide its status.
+    return shell(
+        f"{ENCODE}{_RECORDS}answer=$({{\n{script}\nsay end\n}} | encode)\n"
+        '[ -n "$answer" ] && printf \'%s\\n\' "$answer"',
+        *arguments,
+    )
 
 
 def read_records(output: list[str]) -> Iterator[list[str]]:
@@ -53,7 +60,7 @@ def read_records(output: list[str]) -> Iterator[list[str]]:
     """
     try:
         raw = base64.b64decode("".join(output), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise FactProcessError(f"the host's answer is not base64: {error}") from error
     fields = raw.decode("utf-8", "surrogateescape").split("\0")
     position = 0
@@ -61,6 +68,9 @@ def read_records(output: list[str]) -> Iterator[list[str]]:
         count = int(fields[position])
         record = fields[position + 1 : position + 1 + count]
         position += 1 + count
+        # The last field of a whole record is followed by at least the empty rest.
+        if position >= len(fields):
+            break
         if record == ["end"]:
             return
         yield record

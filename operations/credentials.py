@@ -157,13 +157,17 @@ def _ownership(component: Component) -> str:
 def _show_copy(
     regeneration: Regeneration, component: Component, path: str, name: str, part: Part
 ) -> None:
+    freshness = regeneration.freshness
     state = regeneration.facts.components[component.directory]
     entry = state.files.get(path)
     before = [f"owner, mode: {entry.describe()}"] if entry is not None else []
+    before += describe(read_certificate(state.certificates.get(path, "")), freshness.ca)
     after = [
         f"owner, mode: {component.account}:{component.account} {component.file_mode(part):04o}",
-        f"a copy of {regeneration.facts.paths(name).of_part(part)}",
     ]
-    cert = read_certificate(state.certificates.get(path, ""))
-    before += describe(cert, regeneration.freshness.ca)
+    if part is Part.CERTIFICATE and freshness.certificate_problem(name) is None:
+        after += describe(freshness.certificate_of(name), freshness.ca)
+    elif part is Part.CERTIFICATE:
+        after += [f"subject:     {name}", "issuer:      the new CA"]
+    after.append(f"a copy of {freshness.paths(name).of_part(part)}")
     show_diff(host, f"Copy {path}", before, after)

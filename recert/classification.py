@@ -18,6 +18,8 @@ def unclassified_groups(answer: str) -> list[str]:
     """
     try:
         groups = json.loads(answer)
+        if not isinstance(groups, list):
+            raise TypeError(type(groups))
         by_name = {group["name"]: group for group in groups}
     except (ValueError, TypeError, KeyError) as error:
         raise RecertError("the classifier's answer is not a list of node groups") from error

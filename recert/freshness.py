@@ -315,7 +315,8 @@ class Freshness:
         if component.owns_directory and state.directory is not None:
             entries[component.directory] = state.directory
         for path, entry in entries.items():
-            if entry.ownership != wanted:
+            given = component.owns_directory or not _hidden(path, component.directory)
+            if given and entry.ownership != wanted:
                 found.append(Problem(path, f"belongs to {entry.ownership}, not to {wanted}"))
         return found
 

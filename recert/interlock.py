@@ -55,19 +55,25 @@ def ca_to_retire(
     )
 
 
-def describe_ca(ca: Certificate | None, signed_count: int, command: str, damaged_path: str) -> str:
-    """What the host has, and the command that retires it."""
+def describe_ca(
+    ca: Certificate | None, counts: tuple[int, int], command: str, damaged_path: str
+) -> str:
+    """What the host has, and the command that retires it.
+
+    :param counts: certificates that are valid, and that are revoked.
+    """
     if ca is None:
         return (
             f"  Found no CA certificate that can be read at {damaged_path}.\n"
             "  If a run was interrupted here, name the CA that it was to retire; "
             "deploys/restore.py lists the backups."
         )
+    valid, revoked = counts
     return (
         f"  CA on this host:  {ca.subject}\n"
         f"  fingerprint:      {ca.fingerprint}\n"
         f"  expires:          {ca.not_after:%Y-%m-%d}\n"
-        f"  has signed:       {signed_count} certificates\n"
+        f"  has signed:       {valid + revoked} certificates, {revoked} of them revoked\n"
         f"  To see what retiring it means, run\n"
         f"    {command} --dry --diff --data retire_ca={ca.fingerprint}"
     )

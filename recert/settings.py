@@ -34,6 +34,21 @@ PATH_SETTINGS = (
     "agent_catalog_run_lockfile",
     "agent_disabled_lockfile",
 )
+CREDENTIAL_SETTINGS = (
+    "cacert",
+    "cakey",
+    "cacrl",
+    "capass",
+    "serial",
+    "signeddir",
+    "csrdir",
+    "certdir",
+    "privatekeydir",
+    "publickeydir",
+    "requestdir",
+    "hostcrl",
+    "localcacert",
+)
 OTHER_SETTINGS = ("certname", "dns_alt_names", "user", "group", "masterport", "ca", "keylength")
 SETTINGS = PATH_SETTINGS + OTHER_SETTINGS
 
@@ -126,6 +141,7 @@ def check_settings(main: Mapping[str, str], master: Mapping[str, str]) -> Settin
     paths = {name: check_path(name, main[name]) for name in PATH_SETTINGS}
     for emptied in ("ssldir", "cadir"):
         _check_safe_to_empty(emptied, paths)
+    _check_emptied(paths)
     return Settings(
         certname=check_certname(main["certname"].lower()),
         dns_alt_names=tuple(
@@ -161,7 +177,7 @@ def split_alt_names(value: str) -> tuple[str, ...]:
         if not name:
             continue
         bare = name.removeprefix("dns:")
-        if not _DNS_NAME.fullmatch(bare):
+        if not _DNS_NAME.fullmatch(bare) or bare.rpartition(".")[2].isdigit():
             raise RecertError(
                 f"dns_alt_names has {part.strip()!r}, which is not a DNS name that Puppet's CA "
                 "signs (no wildcards, no addresses). Correct puppet.conf or the data."
@@ -175,7 +191,7 @@ def check_path(name: str, value: str) -> str:
 
     :raises RecertError: otherwise.
     """
-    path = PurePosixPath(value)
+    path = PurePosixPath(re.sub("/+", "/", value))
     if _CONTROL.search(value) or not path.is_absolute() or ".." in path.parts:
         raise RecertError(f"{name} is {value!r}, which is not a plain absolute path.")
     return str(path)
@@ -194,6 +210,17 @@ def _check_safe_to_empty(name: str, paths: Mapping[str, str]) -> None:
             raise RecertError(
                 f"{other_name} ({other}) lies inside {name} ({emptied}), which is going to be "
                 "emptied. Correct puppet.conf."
+            )
+
+
+def _check_emptied(paths: Mapping[str, str]) -> None:
+    """Step 2.2 deletes by emptying two directories; what lies elsewhere would survive it."""
+    emptied = {PurePosixPath(paths["ssldir"]), PurePosixPath(paths["cadir"])}
+    for name in CREDENTIAL_SETTINGS:
+        if not emptied & set(PurePosixPath(paths[name]).parents):
+            raise RecertError(
+                f"{name} ({paths[name]}) lies outside ssldir and cadir, so that the document's "
+                "`rm -rf` would leave it. Set it below ssldir in puppet.conf."
             )
 
 

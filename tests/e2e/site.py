@@ -1,7 +1,7 @@
 """A master of the lab as the tests use it: the command line on one side, the truth on the other.
 
-What the suite claims is compared with what is found by other means: testinfra in the
-container, OpenSSL's own verification in `cryptography`, and real TLS connections.
+What the suite claims is compared with what is found past it: commands run in the container by
+its engine, signatures verified here, and real TLS connections.
 """
 
 from __future__ import annotations
@@ -15,16 +15,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import testinfra
-from testinfra.host import Host as Testinfra
-
 import lab
-from recert.certificates import Certificate, read_certificate, read_revocation_list
+from recert.certificates import (
+    Certificate,
+    read_certificate,
+    read_public_key,
+    read_revocation_list,
+)
 from recert.layout import COMPONENTS, INTERNAL_NAMES, STOP_ORDER, Part
 
 ROOT = Path(__file__).resolve().parents[2]
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 SSLDIR = "/etc/puppetlabs/puppet/ssl"
+KILLING = ("--config", "tests/e2e/kill_after.py")
+"""Options for a run that kills itself after as many changes as KILL_AFTER says."""
+_PRESENTED = """/opt/puppet/bin/ruby -rsocket -ropenssl -e '
+    tls = OpenSSL::SSL::SSLSocket.new(TCPSocket.new("127.0.0.1", {port}))
+    tls.connect
+    puts tls.peer_cert.to_pem
+'"""
 BACKUPS = "/var/lib/pe-recert/backups"
 
 
@@ -66,10 +75,6 @@ class Master:
     @property
     def certname(self) -> str:
         return lab.hosts()[self.name]["certname"]
-
-    @property
-    def host(self) -> Testinfra:
-        return testinfra.get_host(f"{_engine()}://{lab.hosts()[self.name]['container']}")
 
     def reset(self) -> None:
         lab.reset(self.name)
@@ -119,17 +124,14 @@ class Master:
 
     def presented(self, port: int = 8140) -> Certificate:
         """What a TLS client sees, with Puppet's own Ruby for a client."""
-        pem = self.sh(
-            f"/opt/puppet/bin/ruby -rsocket -ropenssl -e '"
-            f's = OpenSSL::SSL::SSLSocket.new(TCPSocket.new("127.0.0.1", {port}));'
-            f"s.connect; puts s.peer_cert.to_pem'"
-        )
-        cert = read_certificate(pem)
-        assert cert is not None
-        return cert
+        return _certificate(self.sh(_PRESENTED.format(port=port)))
 
     def running(self) -> list[str]:
-        return [name for name in STOP_ORDER if self.host.service(name).is_running]
+        """The services that run, as the service manager says."""
+        return self.sh(
+            f"for s in {' '.join(STOP_ORDER)}; do"
+            " service $s status >/dev/null 2>&1 && echo $s; done; true"
+        ).split()
 
     def snapshot(self, paths: Iterable[str] = ("/etc", "/opt/puppet", "/root", "/var/lib")) -> str:
         """Every file below `paths` with digest, owner, mode and time of change."""
@@ -141,65 +143,96 @@ class Master:
 
 def assert_regenerated(master: Master, retired: str, alt_names: set[str] | None = None) -> None:
     """Everything that a regeneration promises, looked at from outside of it."""
-    ca = master.ca
-    old = _retired_certificate(master, retired)
-    assert ca.fingerprint != retired
-    assert old is None or ca.key != old.key, "the compromised key was certified anew"
-    crl = read_revocation_list(master.sh(f"cat {SSLDIR}/crl.pem"))
-    assert crl is not None and crl.signed_by(ca)
     certname = master.certname
-    for name in (certname, *INTERNAL_NAMES):
-        cert = master.certificate(f"{SSLDIR}/certs/{name}.pem")
+    names = (certname, *INTERNAL_NAMES)
+    # One visit to the container: each visit takes longer than all that is asked there.
+    lines, pems = _visit(master, names)
+    assert not lines["foreign"], f"not Puppet's own: {lines['foreign']}"
+    assert lines["key mode"] == ["640"] * len(names)
+
+    ca = _certificate(pems["ca"])
+    old = read_certificate(pems.get(f"retired {retired.replace(':', '').lower()[:16]}", ""))
+    assert ca.fingerprint != retired
+    assert old is not None and old.fingerprint == retired, "the backup lacks the retired CA"
+    assert ca.key != old.key, "the compromised key was certified anew"
+    crl = read_revocation_list(pems["crl"])
+    assert crl is not None and crl.signed_by(ca)
+    for name in names:
+        cert = _certificate(pems[f"cert {name}"])
         assert cert.subject == name
         assert cert.issued_by(ca), f"{name} is not of the new CA"
-        assert master.certificate(f"{SSLDIR}/ca/signed/{name}.pem") == cert
-        assert _key_digest(master, f"{SSLDIR}/private_keys/{name}.pem") == cert.key
-        mode = master.sh(f"stat -c %a {SSLDIR}/private_keys/{name}.pem").strip()
-        assert mode == "640"
+        assert _certificate(pems[f"signed {name}"]) == cert
+        assert read_public_key(pems[f"key {name}"]) == cert.key
     if alt_names is not None:
-        in_use = master.certificate(f"{SSLDIR}/certs/{certname}.pem")
-        assert in_use.alt_names == alt_names | {certname}
-    foreign = master.sh(f"find {SSLDIR} ! -user pe-puppet -o ! -group pe-puppet")
-    assert not foreign, f"not Puppet's own: {foreign}"
+        assert _certificate(pems[f"cert {certname}"]).alt_names == alt_names | {certname}
+
+    copies = set()
     for component in COMPONENTS:
-        names = {certname if n == "<CERTNAME>" else n for n in component.credentials}
-        expected = {component.file_name(n, part) for n in names for part in Part}
-        assert set(master.sh(f"ls {component.directory}").split()) == expected
-        for name in names:
+        owner = f"{component.account}:{component.account}"
+        for name in (certname if n == "<CERTNAME>" else n for n in component.credentials):
             for part in Part:
                 copy = f"{component.directory}/{component.file_name(name, part)}"
-                source = f"{SSLDIR}/{part.ssl_subdirectory}/{name}.pem"
-                owner, mode = master.sh(f"cmp {source} {copy} && stat -c '%U:%G %a' {copy}").split()
-                assert owner == f"{component.account}:{component.account}", copy
-                assert int(mode, 8) == component.file_mode(part), copy
-    assert master.running() == list(STOP_ORDER)
-    served = master.presented()
+                copies.add(f"{copy} {owner} {component.file_mode(part):o} same")
+    assert set(lines["copy"]) == copies
+
+    served = _certificate(pems["served"])
     assert served.issued_by(ca) and served.subject == certname
+    assert master.running() == list(STOP_ORDER)
 
 
-def _retired_certificate(master: Master, retired: str) -> Certificate | None:
-    for name in master.backups():
-        text = master.sh(
-            f"tar -xOf {BACKUPS}/{name}/archive.tar {SSLDIR[1:]}/ca/ca_crt.pem || true"
-        )
-        cert = read_certificate(text)
-        if cert is not None and cert.fingerprint == retired:
-            return cert
-    return None
-
-
-def _key_digest(master: Master, path: str) -> str | None:
-    from recert.certificates import read_public_key
-
-    return read_public_key(
-        master.sh(
-            "/opt/puppet/bin/ruby -ropenssl -e "
-            f"'puts OpenSSL::PKey::RSA.new(File.read(\"{path}\")).public_key.to_pem'"
-        )
+def _visit(master: Master, names: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """What the container shows: lines by what they are about, and PEM texts by name."""
+    directories = " ".join(component.directory for component in COMPONENTS)
+    output = master.sh(
+        f"""
+        ssl={SSLDIR}
+        pem() {{ echo "pem $1"; cat; echo; echo end; }}
+        find $ssl ! -user pe-puppet -o ! -group pe-puppet | sed 's/^/foreign: /'
+        pem ca <$ssl/ca/ca_crt.pem
+        pem crl <$ssl/crl.pem
+        for name in {" ".join(names)}; do
+            pem "cert $name" <$ssl/certs/$name.pem
+            pem "signed $name" <$ssl/ca/signed/$name.pem
+            stat -c 'key mode: %a' $ssl/private_keys/$name.pem
+            /opt/puppet/bin/ruby -ropenssl -e '
+                puts OpenSSL::PKey::RSA.new($stdin.read).public_key.to_pem
+            ' <$ssl/private_keys/$name.pem | pem "key $name"
+        done
+        for copy in $(find {directories} -mindepth 1); do
+            name=$(basename $copy | sed -E 's/\\.(cert|private_key|public_key)\\.pem$//')
+            case $copy in
+                *.cert.pem) source=certs ;;
+                *.private_key.pem) source=private_keys ;;
+                *) source=public_keys ;;
+            esac
+            cmp -s $copy $ssl/$source/$name.pem && same=same || same=different
+            echo "copy: $copy $(stat -c '%U:%G %a' $copy) $same"
+        done
+        for backup in {BACKUPS}/2*; do
+            tar -xOf $backup/archive.tar {SSLDIR[1:]}/ca/ca_crt.pem 2>/dev/null |
+                pem "retired ${{backup##*-}}"
+        done
+        {_PRESENTED.format(port=8140)} | pem served
+        """
     )
+    lines: dict[str, list[str]] = {"foreign": [], "copy": [], "key mode": []}
+    pems: dict[str, str] = {}
+    current = ""
+    for line in output.splitlines():
+        if line.startswith("pem "):
+            current = line.removeprefix("pem ")
+            pems[current] = ""
+        elif line == "end":
+            current = ""
+        elif current:
+            pems[current] += f"{line}\n"
+        elif ": " in line:
+            about, _, what = line.partition(": ")
+            lines[about].append(what)
+    return lines, pems
 
 
-def _engine() -> str:
-    from lab.engine import find_engine
-
-    return find_engine().program
+def _certificate(pem: str) -> Certificate:
+    cert = read_certificate(pem)
+    assert cert is not None
+    return cert

@@ -246,3 +246,28 @@ def test_a_cadir_of_its_own_is_emptied_backed_up_and_made_anew(master: Master) -
     assert master.presented().issued_by(ca)
     (name,) = master.backups()
     assert "etc/puppetlabs/ca/ca_key.pem" in master.sh(f"tar -tf {BACKUPS}/{name}/archive.tar")
+
+
+def test_a_backup_that_does_not_compare_stops_the_run_before_any_deletion(master: Master) -> None:
+    retired = master.ca.fingerprint
+    credentials = (
+        f"find {SSLDIR} /etc/puppetlabs/puppetdb/ssl -type f -exec sha256sum {{}} + | sort"
+    )
+    before = master.sh(credentials)
+    # A disk that returns something else than was written to it.
+    master.sh(
+        "mv /bin/tar /bin/tar.real; printf '%s\\n' '#!/bin/sh' '/bin/tar.real \"$@\" || exit'"
+        " 'for word; do case $word in *.partial/archive.tar) written=$word ;; esac; done'"
+        ' \'case "$*" in *-cpf*) sed -i s/PRIVATE/PRIVATF/ "$written" ;; esac\' >/bin/tar;'
+        " chmod 755 /bin/tar"
+    )
+
+    run = master.regenerate(retired)
+
+    assert run.status == 1
+    assert "does not compare with what it was made of; nothing was deleted" in run.stderr
+    assert master.sh(credentials) == before
+    assert master.backups() == []
+    master.sh("mv /bin/tar.real /bin/tar")
+    assert master.regenerate(retired).status == 0
+    assert_regenerated(master, retired)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from tests.e2e.site import SSLDIR, Master, assert_regenerated
+import signal
+
+import pytest
+
+from tests.e2e.site import KILLING, SSLDIR, Master, assert_regenerated
 
 PLACES = (
     f"{SSLDIR} /etc/puppetlabs/puppetdb/ssl /opt/puppet/share/console-services/certs "
@@ -68,6 +72,25 @@ def test_it_restores_what_a_broken_puppet_cannot_tell(master: Master) -> None:
 
     assert run.status == 0, run.stderr
     assert master.sh(EVERYTHING) == before
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_killed_after_a_step_the_same_command_completes_it(master: Master, steps: int) -> None:
+    retired = master.ca.fingerprint
+    before = master.sh(EVERYTHING)
+    assert master.regenerate(retired).status == 0
+    (name,) = master.backups()
+    restore = ("deploys/restore.py", "-y", "--json", "--data", f"backup={name}")
+    killed = master.pyinfra(*restore, *KILLING, env={"KILL_AFTER": str(steps)})
+    assert killed.status == -signal.SIGKILL
+
+    run = master.pyinfra(*restore)
+
+    assert run.status == 0, run.stderr
+    assert master.sh(EVERYTHING) == before
+    assert master.presented().issued_by(master.ca)
+    assert master.ca.fingerprint == retired
+    assert len(master.backups()) == 2
 
 
 def test_without_a_name_it_lists_the_backups(master: Master) -> None:

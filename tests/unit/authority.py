@@ -43,8 +43,9 @@ VARDIR = "/var/opt/lib/pe-puppet"
 
 @cache
 def key(label: str) -> rsa.RSAPrivateKey:
-    """The private key that goes by `label` in this session."""
-    return rsa.generate_private_key(65537, 1024)
+    """The private key that goes by `label` in this session. Those of connections are longer,
+    because OpenSSL refuses short ones there."""
+    return rsa.generate_private_key(65537, 2048 if label.startswith("live") else 1024)
 
 
 def key_pem(label: str, password: bytes | None = None) -> str:
@@ -173,6 +174,9 @@ OLD = Authority("old-ca")
 """The CA to retire, and the one that takes its place."""
 NEW = Authority("new-ca")
 
+LIVE = Authority("live-ca", expires=datetime.now(UTC) + timedelta(days=1000))
+"""A CA for connections, which are made now and not in 2015."""
+
 
 def printed_settings(**changes: str) -> dict[str, str]:
     """What `puppet config print` says of a monolithic master, by name."""
@@ -269,7 +273,7 @@ class Master:
 
     def remove(self, path: str) -> None:
         for entries in (self.files, self.texts, self.keys):
-            entries.pop(path, None)  # type: ignore[attr-defined]
+            entries.pop(path, None)
 
     def credential(self, name: str, serial: int, alt_names: Iterable[str] = ()) -> None:
         """The files that `puppet cert generate` leaves for one name."""
@@ -308,9 +312,7 @@ class Master:
     def remove_copy(self, component: Component, path: str) -> None:
         state = self.components[component.directory]
         files = {p: entry for p, entry in state.files.items() if p != path}
-        self.components[component.directory] = replace(
-            state, files=files, same=state.same - {path}
-        )
+        self.components[component.directory] = replace(state, files=files, same=state.same - {path})
 
     def spoil_copy(self, component: Component, path: str) -> None:
         """Its content is not its source's any more."""

@@ -87,6 +87,7 @@ def changed(**changes: Any) -> str:
         changed(unknown=1),
         changed(certname="gone"),
     ],
+    ids=range(18),
 )
 def test_what_is_no_manifest_of_this_version_is_none(text: str) -> None:
     assert read_manifest(text) is None
@@ -106,7 +107,7 @@ def test_names_sort_by_time() -> None:
     assert names == sorted(names)
 
 
-@pytest.mark.parametrize("fingerprint", [None, OLD.certificate.fingerprint])
+@pytest.mark.parametrize("fingerprint", [None, OLD.certificate.fingerprint], ids=["none", "a CA"])
 def test_names_that_are_made_are_accepted(fingerprint: str | None) -> None:
     name = backup_name(fingerprint, AT)
     assert check_backup_name(name) == name

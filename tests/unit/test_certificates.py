@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -80,6 +82,12 @@ def test_fingerprint_is_the_one_that_openssl_prints() -> None:
         "55:CC:DD:80:34:79:37:3B:FE:54:D4:81:88:D9:FE:4A:"
         "00:E5:9C:68:A1:8C:8D:5F:85:97:52:88:2F:BC:78:55"
     )
+
+
+def test_key_digest_is_that_of_the_whole_public_key() -> None:
+    # openssl x509 -noout -pubkey | openssl pkey -pubin -outform DER | sha256sum
+    body = "".join(public_pem("new-ca").splitlines()[1:-1])
+    assert NEW.certificate.key == hashlib.sha256(base64.b64decode(body)).hexdigest()
 
 
 def test_digest_is_shown_in_upper_case_with_colons() -> None:

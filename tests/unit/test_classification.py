@@ -61,7 +61,6 @@ def test_answer_that_is_no_list_of_groups_is_refused(answer: str) -> None:
         unclassified_groups(answer)
 
 
-@pytest.mark.xfail(strict=True, reason="an empty object passes for an empty list")
 def test_empty_object_is_no_list_of_groups() -> None:
     with pytest.raises(RecertError, match="not a list of node groups"):
         unclassified_groups("{}")

@@ -259,6 +259,13 @@ def test_missing_and_empty_files_are_told_apart() -> None:
     assert "is not a" in reasons(found.judge().ca_damage)[found.settings.cacrl]
 
 
+def test_key_that_cannot_be_read_is_told_from_another_key() -> None:
+    found = master()
+    found.write_key(found.settings.cakey, None)
+    (problem,) = found.judge().ca_damage
+    assert problem.why == f"cannot be read with {found.settings.capass}"
+
+
 # The master's and the internal certificates
 
 
@@ -647,6 +654,12 @@ def test_dotfiles_among_the_copies_are_left_as_the_shell_would(name: str) -> Non
     found = master()
     found.change_copy(PUPPETDB, f"{PUPPETDB.directory}/{name}")
     assert_quiet(found.judge())
+
+
+def test_dotfile_where_the_document_gives_away_no_directory_may_be_anybodys() -> None:
+    found = master()
+    found.change_copy(POSTGRESQL, f"{POSTGRESQL.directory}/.keep", owner="root", group="root")
+    assert found.judge().ownership_problems(POSTGRESQL) == []
 
 
 def test_component_without_account_and_directory_is_not_installed() -> None:

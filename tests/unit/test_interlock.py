@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 
 from recert.backups import Manifest
+from recert.certificates import Certificate
 from recert.errors import RecertError
 from recert.interlock import ca_to_retire, describe_ca, left_behind, parse_fingerprint
 from tests.unit.authority import CERTNAME, NEW, OLD, read
 
 FINGERPRINT = OLD.certificate.fingerprint
 COMMAND = "pyinfra inventory.py deploys/master.py"
-FOUND = describe_ca(OLD.certificate, 12, COMMAND, "/ssl/ca/ca_crt.pem")
+FOUND = describe_ca(OLD.certificate, (12, 3), COMMAND, "/ssl/ca/ca_crt.pem")
 MANIFEST = Manifest(
     made_at="2015-11-23T10:15:00+00:00",
     host="master",
@@ -39,6 +40,7 @@ MANIFEST = Manifest(
         f"(SHA256) {FINGERPRINT}",
         f"  {FINGERPRINT}\n",
     ],
+    ids=range(8),
 )
 def test_fingerprint_is_understood_however_it_is_written(value: str) -> None:
     assert parse_fingerprint(value) == FINGERPRINT
@@ -49,7 +51,7 @@ def test_fingerprint_is_understood_however_it_is_written(value: str) -> None:
     [
         FINGERPRINT[:-1],
         FINGERPRINT + "0",
-        FINGERPRINT.replace("A", "G").replace("B", "G").replace("0", "G"),
+        "G" + FINGERPRINT[1:],
         "AB" * 20,
         "true",
         True,
@@ -57,6 +59,7 @@ def test_fingerprint_is_understood_however_it_is_written(value: str) -> None:
         "retire",
         f"{FINGERPRINT},{FINGERPRINT}",
     ],
+    ids=range(9),
 )
 def test_what_is_no_sha256_fingerprint_is_refused(value: object) -> None:
     with pytest.raises(RecertError, match="not a SHA-256 fingerprint"):
@@ -69,12 +72,9 @@ def test_ca_on_the_host_can_be_named() -> None:
 
 
 @pytest.mark.parametrize("current", [None, NEW.certificate])
-def test_ca_of_a_backup_can_be_named(current: object) -> None:
+def test_ca_of_a_backup_can_be_named(current: Certificate | None) -> None:
     other = replace(MANIFEST, ca_fingerprint=None, ca_key="no")
-    assert current is None or current == NEW.certificate
-    chosen = ca_to_retire(
-        FINGERPRINT, NEW.certificate if current else None, [other, MANIFEST], FOUND
-    )
+    chosen = ca_to_retire(FINGERPRINT, current, [other, MANIFEST], FOUND)
     assert (chosen.fingerprint, chosen.key) == (FINGERPRINT, OLD.certificate.key)
 
 
@@ -87,6 +87,7 @@ def test_ca_of_a_backup_can_be_named(current: object) -> None:
         (FINGERPRINT[:59], "not a SHA-256 fingerprint"),
         (NEW.certificate.fingerprint, "neither the CA on this host nor"),
     ],
+    ids=["missing", "empty", "malformed", "too short", "unknown"],
 )
 def test_refusal_says_why_and_what_is_there_and_what_to_run(value: object, why: str) -> None:
     with pytest.raises(RecertError) as refusal:
@@ -106,11 +107,11 @@ def test_nothing_can_be_named_where_nothing_is() -> None:
 def test_description_names_subject_expiry_and_number_of_certificates() -> None:
     assert f"Puppet CA: {CERTNAME}" in FOUND
     assert f"{OLD.expires:%Y-%m-%d}" in FOUND
-    assert "12 certificates" in FOUND
+    assert "15 certificates, 3 of them revoked" in FOUND
 
 
 def test_description_without_a_ca_names_the_file_and_the_backups() -> None:
-    message = describe_ca(None, 0, COMMAND, "/ssl/ca/ca_crt.pem")
+    message = describe_ca(None, (0, 0), COMMAND, "/ssl/ca/ca_crt.pem")
     assert "/ssl/ca/ca_crt.pem" in message
     assert "deploys/restore.py" in message
 

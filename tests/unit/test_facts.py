@@ -1,0 +1,968 @@
+"""The facts' scripts, run by the shells that hosts have, and what is made of their output."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import pwd
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from pyinfra.api import FactBase
+from pyinfra.api.exceptions import FactProcessError
+
+from facts.backups import LIVE_SUMS, Backups, BackupStore
+from facts.host import Basics, WhoAndWhen
+from facts.puppet import AgentState, PuppetAgent, PuppetSettings, read_summary
+from facts.script import read_records, record_script, shell
+from facts.services import ServiceStates
+from facts.ssl import ComponentDirectory, SignedCertificates, SslDirectories
+from facts.tls import ClassifierGroups, PresentedCertificate
+from recert.backups import ARCHIVE_DIGEST, Manifest
+from recert.certificates import read_certificate
+from recert.observed import LastRun, Service, SslState
+from recert.settings import SETTINGS
+from tests.unit.authority import (
+    CERTNAME,
+    LIVE,
+    NEW,
+    OLD,
+    key_digest,
+    key_pem,
+    printed_settings,
+)
+
+T = TypeVar("T")
+
+needs_openssl = pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is not installed here"
+)
+ME = pwd.getpwuid(os.getuid()).pw_name
+
+
+class Sh:
+    """A shell that goes by the name of `sh` on the host."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def run(self, command: str) -> subprocess.CompletedProcess[bytes]:
+        path = f"{self.directory}:{os.environ['PATH']}"
+        return subprocess.run(
+            ["/bin/sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            env={"PATH": path, "HOME": "/nonexistent", "LC_ALL": "C"},
+            check=False,
+        )
+
+    def output(self, fact: type[FactBase[T]], **arguments: Any) -> list[str]:
+        """The lines that pyinfra would read."""
+        command = fact().command(**arguments)
+        assert not isinstance(command, str)
+        done = self.run(command.get_raw_value())
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == b""
+        return done.stdout.decode("utf-8").splitlines()
+
+    def ask(self, fact: type[FactBase[T]], **arguments: Any) -> T:
+        output = self.output(fact, **arguments)
+        return fact().process(output) if output else fact.default()  # as pyinfra does
+
+    def provide(self, program: str, script: str) -> None:
+        """Another program on the host's PATH."""
+        path = self.directory / program
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+
+@pytest.fixture(params=["dash", "bash", "busybox"])
+def sh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sh:
+    program = shutil.which(request.param)
+    if program is None:
+        pytest.skip(f"{request.param} is not installed here")
+    directory = tmp_path_factory.mktemp("bin")
+    (directory / "sh").symlink_to(program)
+    found = Sh(directory)
+    if found.run("sh -c 'find / -maxdepth 0 -printf x'").stdout != b"x":
+        pytest.skip(f"{request.param} uses a find of its own, not the host's")
+    return found
+
+
+def encoded(*fields: str) -> list[str]:
+    raw = "".join(f"{field}\0" for field in fields).encode("utf-8", "surrogateescape")
+    return base64.encodebytes(raw).decode("ascii").splitlines()
+
+
+# Records
+
+
+def test_records_are_read_until_the_end() -> None:
+    output = encoded("2", "a", "b", "1", "c", "1", "end", "1", "after")
+    assert list(read_records(output)) == [["a", "b"], ["c"]]
+
+
+def test_no_records_and_an_end_are_an_answer() -> None:
+    assert list(read_records(encoded("1", "end"))) == []
+
+
+def test_fields_may_be_empty_or_numbers_or_the_word_end() -> None:
+    output = encoded("3", "", "7", "end", "2", "end", "end", "1", "end")
+    assert list(read_records(output)) == [["", "7", "end"], ["end", "end"]]
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        [],
+        encoded("1", "a"),
+        encoded("2", "a", "b", "2", "c"),
+        encoded("9", "a"),
+        ["!!!!"],
+        ["Last login: today", *encoded("1", "end")],
+        encoded("1", "end")[0][:-1:],
+        encoded("x", "1", "end"),
+    ],
+)
+def test_answer_that_is_damaged_or_cut_short_is_refused(output: list[str]) -> None:
+    with pytest.raises(FactProcessError):
+        list(read_records(list(output)))
+
+
+def test_answer_with_a_foreign_line_is_refused() -> None:
+    with pytest.raises(FactProcessError):
+        list(read_records(["Grüße von diesem Host"]))
+
+
+@pytest.mark.xfail(strict=True, reason="ValueError, which ends the whole run with a traceback")
+def test_count_that_only_looks_like_a_number_is_refused() -> None:
+    with pytest.raises(FactProcessError):
+        list(read_records(encoded("²", "a")))
+
+
+def test_record_that_was_cut_short_is_never_handed_on() -> None:
+    records = []
+    with pytest.raises(FactProcessError):
+        for record in read_records(encoded("3", "service", "pe-puppet")[:1]):
+            records.append(record)
+    assert records == []
+
+
+def test_script_brings_any_bytes_back(sh: Sh, tmp_path: Path) -> None:
+    odd = "line\nbreak \t 'quoted' \"$HOME\" `id` \\ * "
+    (tmp_path / "f").write_bytes(b"one\ntwo \xff\xfe\0three\n\n")
+    command = record_script('say "$1" "$2" ""; contents "$3"', odd, "-n", f"{tmp_path}/f")
+    lines = sh.run(command.get_raw_value()).stdout.decode("ascii").splitlines()
+    text = b"one\ntwo \xff\xfethree".decode("utf-8", "surrogateescape")
+    assert list(read_records(lines)) == [[odd, "-n", ""], ["text", f"{tmp_path}/f", text]]
+
+
+def test_long_answer_comes_back_whole(sh: Sh) -> None:
+    command = record_script('say "$1"', "x" * 100_000)
+    lines = sh.run(command.get_raw_value()).stdout.decode("ascii").splitlines()
+    assert list(read_records(lines)) == [["x" * 100_000]]
+
+
+def test_script_that_breaks_off_is_noticed(sh: Sh) -> None:
+    command = record_script("say one two; exit 1; say three")
+    lines = sh.run(command.get_raw_value()).stdout.decode("ascii").splitlines()
+    with pytest.raises(FactProcessError, match="cut short"):
+        list(read_records(lines))
+
+
+def test_programs_of_pe_are_found(sh: Sh) -> None:
+    done = sh.run(shell('printf %s "$PATH"').get_raw_value())
+    assert done.stdout.endswith(b":/opt/puppet/bin:/opt/puppet/sbin:/usr/local/bin:/usr/sbin:/sbin")
+
+
+# Who, when, and what the host offers
+
+
+def test_who_and_when(sh: Sh) -> None:
+    who = sh.ask(WhoAndWhen)
+    assert who.uid == os.geteuid()
+    now = float(subprocess.check_output(["date", "+%s"]))
+    assert abs(who.clock - now) < 30
+
+
+def test_basics_measure_room_and_need(sh: Sh, tmp_path: Path) -> None:
+    data = tmp_path / "some data"
+    data.mkdir()
+    (data / "file").write_bytes(b"x" * 300 * 1024)
+    (tmp_path / "link").symlink_to(data)
+    basics = sh.ask(
+        Basics,
+        backup_root=f"{tmp_path}/not/yet/there",
+        paths=[str(data), f"{tmp_path}/missing", f"{tmp_path}/link"],
+        accounts=[ME, "no-such-account"],
+    )
+    free = shutil.disk_usage(tmp_path).free // 1024
+    assert abs(basics.free - free) < max(free // 10, 100_000)
+    assert 600 <= basics.needed < 700
+    assert basics.existing_accounts == {ME}
+    assert basics.missing_tools == ()
+    if shutil.which("openssl"):
+        assert basics.crypto == "openssl"
+
+
+def test_basics_without_paths_need_nothing(sh: Sh, tmp_path: Path) -> None:
+    assert sh.ask(Basics, backup_root=str(tmp_path), paths=[], accounts=[]).needed == 0
+
+
+# The SSL directories
+
+
+class Tree:
+    """Puppet's SSL directory as real files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.conf = printed_settings()
+        for name, value in self.conf.items():
+            self.conf[name] = value.replace("/etc/puppetlabs/puppet", str(root))
+        for name in ("cadir", "signeddir", "csrdir", "certdir", "privatekeydir", "publickeydir"):
+            Path(self.conf[name]).mkdir(parents=True, exist_ok=True)
+
+    def write(self, setting: str, content: str | bytes, name: str | None = None) -> str:
+        path = self.conf[setting] if name is None else f"{self.conf[setting]}/{name}"
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def arguments(self, texts: list[str], keys: list[str]) -> dict[str, Any]:
+        conf = self.conf
+        return {
+            "lock": str(self.root),
+            "roots": [conf["ssldir"]],
+            "texts": texts,
+            "keys": keys,
+            "capass": conf["capass"],
+            "certificate_dirs": [conf["signeddir"], conf["certdir"]],
+            "cacert": conf["cacert"],
+        }
+
+    def read(
+        self, sh: Sh, texts: list[str] | None = None, keys: list[str] | None = None
+    ) -> SslState:
+        return sh.ask(SslDirectories, **self.arguments(texts or [], keys or []))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path / "conf dir's")
+
+
+@needs_openssl
+def test_encrypted_ca_key_is_read_with_its_password_file(sh: Sh, tree: Tree) -> None:
+    tree.write("cakey", key_pem("new-ca", b"a pass'word"))
+    tree.write("capass", "a pass'word")
+    cakey = tree.conf["cakey"]
+    assert tree.read(sh, keys=[cakey]).keys == {cakey: key_digest("new-ca")}
+
+
+@needs_openssl
+def test_plain_keys_are_read_beside_a_password_file(sh: Sh, tree: Tree) -> None:
+    tree.write("capass", "password")
+    keys = {
+        tree.write("cakey", key_pem("new-ca")): key_digest("new-ca"),
+        tree.write("privatekeydir", key_pem("other"), "other.pem"): key_digest("other"),
+    }
+    assert tree.read(sh, keys=list(keys)).keys == keys
+
+
+@needs_openssl
+@pytest.mark.parametrize("capass", [None, b"", b"wrong"])
+def test_encrypted_key_without_its_password_is_unusable(
+    sh: Sh, tree: Tree, capass: bytes | None
+) -> None:
+    tree.write("cakey", key_pem("new-ca", b"password"))
+    if capass is not None:
+        tree.write("capass", capass)
+    assert tree.read(sh, keys=[tree.conf["cakey"]]).keys == {tree.conf["cakey"]: None}
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 1000, b"text", key_pem("new-ca")[:200].encode()],
+    ids=["empty", "NUL", "text", "cut short"],
+)
+def test_damaged_key_is_unusable(sh: Sh, tree: Tree, content: bytes) -> None:
+    tree.write("cakey", content)
+    assert tree.read(sh, keys=[tree.conf["cakey"]]).keys == {tree.conf["cakey"]: None}
+
+
+def test_missing_key_and_text_have_no_entry(sh: Sh, tree: Tree) -> None:
+    state = tree.read(sh, texts=[tree.conf["cacert"]], keys=[tree.conf["cakey"]])
+    assert state.texts == {}
+    assert state.keys == {}
+
+
+def test_no_private_key_leaves_the_host(sh: Sh, tree: Tree) -> None:
+    key = key_pem("new-ca")
+    tree.write("cakey", key)
+    tree.write("cacert", NEW.pem)
+    tree.write("capass", "the pass word")
+    arguments = tree.arguments([tree.conf["cacert"]], [tree.conf["cakey"]])
+    raw = base64.b64decode("".join(sh.output(SslDirectories, **arguments)))
+    assert NEW.pem.strip().encode() in raw
+    assert b"PRIVATE" not in raw
+    assert key.splitlines()[3].encode() not in raw
+    assert b"the pass word" not in raw
+
+
+def test_texts_of_damaged_files_come_as_they_are(sh: Sh, tree: Tree) -> None:
+    empty = tree.write("certdir", b"", "empty.pem")
+    nul = tree.write("certdir", b"\0" * 4096, "nul.pem")
+    odd = tree.write("certdir", b"\xff\nend\n1\n", "odd.pem")
+    state = tree.read(sh, texts=[empty, nul, odd])
+    assert state.texts == {empty: "", nul: "", odd: "\udcff\nend\n1"}
+    assert (state.files[empty].size, state.files[nul].size) == (0, 4096)
+
+
+def test_entries_are_listed_with_all_their_properties(sh: Sh, tree: Tree) -> None:
+    path = Path(tree.write("signeddir", NEW.pem, "agent.pem"))
+    path.chmod(0o640)
+    os.utime(path, (1448272000.25, 1448272000.25))
+    entry = tree.read(sh).files[str(path)]
+    assert (entry.kind, entry.mode, entry.owner, entry.size) == ("f", 0o640, ME, len(NEW.pem))
+    assert entry.mtime == 1448272000.25
+    assert entry.group == path.group()
+
+
+def test_files_with_any_name_are_listed(sh: Sh, tree: Tree) -> None:
+    names = ["with space.pem", "line\nbreak.pem", "$(id).pem", "-n", "ÿ.pem", "'.pem", "a\\n.pem"]
+    paths = {tree.write("signeddir", NEW.pem, name) for name in names}
+    files = tree.read(sh).files
+    assert {path for path, entry in files.items() if entry.kind == "f"} == paths
+    assert files[tree.conf["ssldir"]].kind == "d"
+    assert files[tree.conf["signeddir"]].kind == "d"
+
+
+def test_ssldir_behind_a_link_is_listed_under_its_own_name(sh: Sh, tree: Tree) -> None:
+    real = Path(tree.conf["ssldir"]).rename(tree.root / "elsewhere")
+    Path(tree.conf["ssldir"]).symlink_to(real)
+    path = tree.write("signeddir", NEW.pem, "agent.pem")
+    files = tree.read(sh).files
+    assert files[path].kind == "f"
+    assert files[tree.conf["ssldir"]].kind == "d"
+
+
+def test_ssldir_that_is_gone_is_empty(sh: Sh, tree: Tree) -> None:
+    shutil.rmtree(tree.conf["ssldir"])
+    assert tree.read(sh) == SslState({}, {}, {}, {})
+
+
+def test_certificates_not_newer_than_the_cas_are_read(sh: Sh, tree: Tree) -> None:
+    cacert = tree.write("cacert", NEW.pem)
+    times = {"older": 1000, "same": 2000, "newer": 3000}
+    paths = {}
+    for name, time in times.items():
+        paths[name] = tree.write("signeddir", OLD.issue(name, 5), f"{name} one.pem")
+        os.utime(paths[name], (time, time))
+    os.utime(cacert, (2000, 2000))
+    expected = {paths[name]: OLD.issue(name, 5).strip() for name in ("older", "same")}
+    assert tree.read(sh).older_certificates == expected
+
+
+def test_no_certificate_is_older_than_a_missing_ca(sh: Sh, tree: Tree) -> None:
+    tree.write("signeddir", NEW.pem, "agent.pem")
+    assert tree.read(sh).older_certificates == {}
+
+
+def test_several_roots_are_listed(sh: Sh, tree: Tree, tmp_path: Path) -> None:
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "ca/serial").write_text("0001")
+    arguments = tree.arguments([f"{tmp_path}/ca/serial"], [])
+    arguments["roots"].append(f"{tmp_path}/ca")
+    state = sh.ask(SslDirectories, **arguments)
+    assert {f"{tmp_path}/ca/serial", tree.conf["signeddir"]} <= state.files.keys()
+    assert state.texts == {f"{tmp_path}/ca/serial": "0001"}
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="flock is not installed here")
+def test_nothing_is_read_while_a_command_still_changes(sh: Sh, tree: Tree) -> None:
+    path = tree.write("serial", "0001")
+    with subprocess.Popen(
+        ["flock", str(tree.root), "sh", "-c", 'echo begun; sleep 0.4; printf 0002 >"$0"', path],
+        stdout=subprocess.PIPE,
+    ) as change:
+        assert change.stdout is not None
+        assert change.stdout.readline() == b"begun\n"
+        assert tree.read(sh, texts=[path]).texts == {path: "0002"}
+
+
+def test_lock_that_is_never_released_is_an_error(sh: Sh, tree: Tree) -> None:
+    sh.provide("flock", "exit 1")
+    command = SslDirectories().command(**tree.arguments([], []))
+    done = sh.run(command.get_raw_value())
+    assert b"still works on this host" in done.stderr
+    # pyinfra processes an answer only if there is one, and fails a host for its status.
+    assert done.returncode != 0 or done.stdout
+    with pytest.raises(FactProcessError):
+        SslDirectories().process(done.stdout.decode("ascii").splitlines())
+
+
+def test_signed_certificates_by_name(sh: Sh, tmp_path: Path) -> None:
+    for name in ("agent 01", "line\nbreak", "-n", "a.b"):
+        (tmp_path / f"{name}.pem").write_text(NEW.pem)
+    (tmp_path / "empty.pem").write_bytes(b"")
+    (tmp_path / "nul.pem").write_bytes(b"\0\xff")
+    (tmp_path / "other.txt").write_text("x")
+    (tmp_path / "directory.pem").mkdir()
+    found = sh.ask(SignedCertificates, signeddir=str(tmp_path))
+    readable = {name for name, pem in found.items() if read_certificate(pem) == NEW.certificate}
+    assert readable == {"agent 01", "line\nbreak", "-n", "a.b"}
+    assert found.keys() == readable | {"empty", "nul"}
+
+
+def test_no_signed_certificates(sh: Sh, tmp_path: Path) -> None:
+    assert sh.ask(SignedCertificates, signeddir=str(tmp_path)) == {}
+    assert sh.ask(SignedCertificates, signeddir=f"{tmp_path}/missing") == {}
+
+
+def test_signed_certificates_that_arrive_cut_short_are_an_error(tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"{number}.pem").write_text(NEW.issue(f"agent{number}", number + 2))
+    done = subprocess.run(["tar", "-C", tmp_path, "-czf", "-", "."], stdout=-1, check=True)
+    half = done.stdout[: len(done.stdout) // 2]
+    with pytest.raises(FactProcessError):
+        SignedCertificates().process([base64.b64encode(half).decode("ascii")])
+
+
+# A component's directory
+
+
+def test_component_directory_tells_which_copies_equal_their_source(sh: Sh, tmp_path: Path) -> None:
+    source, directory = tmp_path / "source", tmp_path / "the copies"
+    for path in (source, directory):
+        path.mkdir()
+    (source / "a.pem").write_text(NEW.pem)
+    (source / "key.pem").write_text(key_pem("new-ca"))
+    (directory / "a.cert.pem").write_text(NEW.pem)
+    (directory / "b.cert.pem").write_text(OLD.pem)
+    (directory / "a.private_key.pem").write_text(key_pem("new-ca"))
+    (directory / "lone.cert.pem").write_bytes(b"")
+    (directory / ".hidden").write_text("x")
+    copies = [
+        (f"{directory}/a.cert.pem", f"{source}/a.pem"),
+        (f"{directory}/b.cert.pem", f"{source}/a.pem"),
+        (f"{directory}/a.private_key.pem", f"{source}/key.pem"),
+        (f"{directory}/lone.cert.pem", f"{source}/missing.pem"),
+        (f"{directory}/missing.cert.pem", f"{source}/a.pem"),
+    ]
+    arguments: dict[str, Any] = {"directory": str(directory), "account": ME, "copies": copies}
+    state = sh.ask(ComponentDirectory, **arguments)
+    assert state.account_exists
+    assert state.directory is not None
+    assert state.directory.kind == "d"
+    assert state.same == {f"{directory}/a.cert.pem", f"{directory}/a.private_key.pem"}
+    assert state.certificates == {
+        f"{directory}/a.cert.pem": NEW.pem.strip(),
+        f"{directory}/b.cert.pem": OLD.pem.strip(),
+        f"{directory}/lone.cert.pem": "",
+    }
+    names = {".hidden", "a.cert.pem", "a.private_key.pem", "b.cert.pem", "lone.cert.pem"}
+    assert state.files.keys() == {f"{directory}/{name}" for name in names}
+    raw = base64.b64decode("".join(sh.output(ComponentDirectory, **arguments)))
+    assert b"PRIVATE" not in raw
+
+
+def test_component_that_is_not_there(sh: Sh, tmp_path: Path) -> None:
+    state = sh.ask(
+        ComponentDirectory,
+        directory=f"{tmp_path}/missing",
+        account="no-such-account",
+        copies=[(f"{tmp_path}/missing/a.cert.pem", f"{tmp_path}/a.pem")],
+    )
+    assert not state.installed
+    assert state.files == {}
+    assert state.same == frozenset()
+
+
+# Backups
+
+
+class Store:
+    """A directory with backups that were made by hand."""
+
+    def __init__(self, place: Path, sh: Sh) -> None:
+        self.sh, self.root, self.live = sh, place / "backups", place / "live files"
+        self.live.mkdir(parents=True)
+        (self.live / "one").write_text("1")
+        (self.live / "two\nlines").write_text("2")
+
+    def backup(self, name: str, **changes: Any) -> Path:
+        directory = self.root / name
+        directory.mkdir(parents=True)
+        archive = directory / "archive.tar"
+        member = str(self.live).removeprefix("/")
+        subprocess.run(["tar", "-C", "/", "-cpf", archive, member], check=True)
+        command = shell("LC_ALL=C; export LC_ALL\n" + LIVE_SUMS + 'live_sums "$@"', str(self.live))
+        (directory / "SHA256SUMS").write_bytes(self.sh.run(command.get_raw_value()).stdout)
+        manifest = Manifest(
+            made_at="2015-11-23T10:15:00+00:00",
+            host="master",
+            certname=CERTNAME,
+            ca_fingerprint=OLD.certificate.fingerprint,
+            ca_key=OLD.certificate.key,
+            ca_subject=None,
+            ca_expires=None,
+            paths=(str(self.live),),
+            settings={"dns_alt_names": ["puppet"]},
+        )
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        text = replace(manifest, **changes).to_json().replace(ARCHIVE_DIGEST, digest)
+        (directory / "manifest.json").write_text(text)
+        return directory
+
+    def read(self, paths: list[Path] | None = None) -> BackupStore:
+        found = [self.live] if paths is None else paths
+        return self.sh.ask(Backups, root=str(self.root), paths=[str(path) for path in found])
+
+
+@pytest.fixture
+def store(sh: Sh, tmp_path: Path) -> Store:
+    return Store(tmp_path, sh)
+
+
+FIRST, SECOND = "20151123T101500Z-ab12cd34ef56ab78", "20151124T101500Z-ab12cd34ef56ab78"
+
+
+def test_no_backups_save_nothing(store: Store) -> None:
+    assert store.read() == BackupStore((), frozenset(), 2)
+
+
+def test_backup_that_holds_all_is_valid_and_the_same(store: Store) -> None:
+    store.backup(FIRST)
+    found = store.read()
+    (backup,) = found.backups
+    assert (backup.name, backup.valid, backup.uncovered, backup.differs) == (FIRST, True, 0, False)
+    assert found.unsaved == 0
+    assert found.of_ca(OLD.certificate.fingerprint) == [backup]
+    assert found.of_ca(NEW.certificate.fingerprint) == []
+
+
+def test_backups_come_oldest_first(store: Store) -> None:
+    for name in (SECOND, FIRST):
+        store.backup(name)
+    assert [backup.name for backup in store.read().backups] == [FIRST, SECOND]
+
+
+def test_changed_file_is_uncovered_and_differs(store: Store) -> None:
+    store.backup(FIRST)
+    (store.live / "one").write_text("changed")
+    found = store.read()
+    (backup,) = found.backups
+    assert (backup.valid, backup.uncovered, backup.differs) == (True, 1, True)
+    assert found.unsaved == 1
+
+
+def test_new_file_is_uncovered(store: Store) -> None:
+    store.backup(FIRST)
+    (store.live / "three").write_text("3")
+    (backup,) = store.read().backups
+    assert (backup.uncovered, backup.differs) == (1, True)
+
+
+def test_removed_file_differs_and_leaves_nothing_uncovered(store: Store) -> None:
+    store.backup(FIRST)
+    (store.live / "one").unlink()
+    found = store.read()
+    (backup,) = found.backups
+    assert (backup.uncovered, backup.differs) == (0, True)
+    assert found.unsaved == 0
+
+
+def test_mode_that_changed_differs(store: Store) -> None:
+    store.backup(FIRST)
+    (store.live / "one").chmod(0o600)
+    (backup,) = store.read().backups
+    assert (backup.uncovered, backup.differs) == (0, True)
+
+
+def test_times_that_changed_do_not_differ(store: Store) -> None:
+    store.backup(FIRST)
+    for path in (store.live, store.live / "one"):
+        os.utime(path, (1000, 1000))
+    (backup,) = store.read().backups
+    assert not backup.differs
+
+
+def test_file_in_any_valid_backup_is_saved(store: Store) -> None:
+    store.backup(FIRST)
+    (store.live / "one").write_text("changed")
+    store.backup(SECOND)
+    found = store.read()
+    assert [backup.uncovered for backup in found.backups] == [1, 0]
+    assert found.unsaved == 0
+
+
+def damage_archive(directory: Path) -> None:
+    with (directory / "archive.tar").open("r+b") as archive:
+        archive.seek(600)
+        archive.write(b"damage")
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "archive changed": damage_archive,
+    "archive gone": lambda directory: (directory / "archive.tar").unlink(),
+    "sums gone": lambda directory: (directory / "SHA256SUMS").unlink(),
+    "archive cut short": lambda directory: os.truncate(directory / "archive.tar", 1000),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_backup_is_not_valid_and_saves_nothing(store: Store, damage: str) -> None:
+    directory = store.backup(FIRST)
+    DAMAGES[damage](directory)
+    command = Backups().command(root=str(store.root), paths=[str(store.live)])
+    found = Backups().process(
+        store.sh.run(command.get_raw_value()).stdout.decode("ascii").splitlines()
+    )
+    assert [backup.valid for backup in found.backups] == [False]
+    assert found.unsaved == 2
+
+
+def test_unfinished_and_foreign_directories_are_no_backups(store: Store) -> None:
+    store.backup(f".{FIRST}.partial")
+    (store.root / "notes").mkdir()
+    (store.backup(SECOND) / "manifest.json").write_text("garbage")
+    store.backup("20151125T101500Z-no-ca", version=2)
+    assert store.read().backups == ()
+
+
+def test_live_files_behind_a_link_are_compared_with_what_is_there(store: Store) -> None:
+    store.backup(FIRST)
+    link = store.root.parent / "link"
+    link.symlink_to(store.live)
+    (backup,) = store.read([link]).backups
+    assert (backup.uncovered, backup.differs) == (0, False)
+    (store.live / "three").write_text("3")
+    (backup,) = store.read([link]).backups
+    assert (backup.uncovered, backup.differs) == (1, True)
+
+
+def test_backups_can_be_listed_without_live_files(store: Store) -> None:
+    store.backup(FIRST)
+    found = store.read([])
+    assert (found.backups[0].valid, found.backups[0].uncovered, found.unsaved) == (True, 0, 0)
+
+
+def test_cas_whose_groups_were_confirmed_are_remembered(store: Store) -> None:
+    store.root.mkdir()
+    (store.root / "classified").write_text("AB:CD\nEF:01\n")
+    assert store.read().classified == {"AB:CD", "EF:01"}
+
+
+# Services
+
+
+def test_service_that_exists_nowhere_is_missing(sh: Sh) -> None:
+    names = ["pe-no-such-service", "pe-not that; either"]
+    assert sh.ask(ServiceStates, services=names) == dict.fromkeys(names, Service.MISSING)
+
+
+def test_no_services(sh: Sh) -> None:
+    assert sh.ask(ServiceStates, services=[]) == {}
+
+
+# The agent
+
+
+def agent(sh: Sh, directory: Path) -> AgentState:
+    names = ("summary", "catalog", "disabled", "lockfile")
+    return sh.ask(PuppetAgent, **{name: f"{directory}/{name}" for name in names})
+
+
+def test_agent_that_never_ran_left_nothing(sh: Sh, tmp_path: Path) -> None:
+    assert agent(sh, tmp_path) == AgentState(None, None, None, None)
+
+
+def test_agents_traces_are_read(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "summary").write_text(SUCCESS)
+    catalog = tmp_path / "catalog"
+    catalog.write_text("{}")
+    catalog.chmod(0o660)
+    os.utime(catalog, (1448272000.5, 1448272000.5))
+    (tmp_path / "disabled").write_text('{"disabled_message":"why"}')
+    found = agent(sh, tmp_path)
+    assert found.last_run == LastRun(1448272000.0, succeeded=True)
+    assert found.catalog is not None
+    entry = found.catalog
+    assert (entry.kind, entry.mode, entry.owner, entry.group, entry.size, entry.mtime) == (
+        "f",
+        0o660,
+        ME,
+        catalog.group(),
+        2,
+        1448272000.5,
+    )
+    assert found.disabled == '{"disabled_message":"why"}'
+
+
+def test_agent_disabled_without_a_reason_is_disabled(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "disabled").write_bytes(b"")
+    assert agent(sh, tmp_path).disabled == ""
+
+
+def test_lock_of_a_live_process_is_a_running_agent(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "lockfile").write_text(f"{os.getpid()}")
+    assert agent(sh, tmp_path).running == os.getpid()
+
+
+def test_lock_of_a_dead_process_is_none(sh: Sh, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    (tmp_path / "lockfile").write_text(f"{process.pid}\n")
+    assert agent(sh, tmp_path).running is None
+
+
+@pytest.mark.parametrize("content", ["", "\n", "-1", "1 2", "$(reboot)", "1;reboot", "--"])
+def test_lock_without_a_process_is_none(sh: Sh, tmp_path: Path, content: str) -> None:
+    (tmp_path / "lockfile").write_text(content)
+    assert agent(sh, tmp_path).running is None
+
+
+SUCCESS = """---
+  version:
+    config: 1448271990
+    puppet: "3.7.4 (Puppet Enterprise 3.7.1)"
+  resources:
+    changed: 2
+    failed: 0
+    total: 300
+  time:
+    total: 4.2
+    last_run: 1448272000
+"""
+
+
+def test_run_with_a_catalog_and_without_failures_succeeded() -> None:
+    assert read_summary(SUCCESS) == LastRun(1448272000.0, succeeded=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("config: 1448271990", "config:"),
+        ("config: 1448271990", 'config: ""'),
+        ("failed: 0", "failed: 1"),
+        ("failed: 0", "failed:"),
+        ("resources:\n    changed: 2\n    failed: 0\n    total: 300\n", "events:\n    total: 0\n"),
+        ("resources:\n    changed: 2\n    failed: 0\n    total: 300\n", "resources:\n"),
+        ('version:\n    config: 1448271990\n    puppet: "3', 'versions:\n    puppet: "3'),
+    ],
+)
+def test_run_without_catalog_or_with_failures_did_not_succeed(old: str, new: str) -> None:
+    assert old in SUCCESS
+    assert read_summary(SUCCESS.replace(old, new)) == LastRun(1448272000.0, succeeded=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "---\n",
+        "text",
+        "- 1\n- 2\n",
+        "time:\n",
+        "time: now\n",
+        "time:\n  last_run: yesterday\n",
+        SUCCESS.replace("    last_run: 1448272000\n", ""),
+        "time: {last_run: 1",
+        "\tno yaml",
+        "--- !ruby/object:Puppet::Nothing\ntime:\n  last_run: 1\n",
+        "time:\n  last_run: \udcff\n",
+    ],
+)
+def test_summary_that_says_nothing_of_a_run_is_none(text: str) -> None:
+    assert read_summary(text) is None
+
+
+# Puppet's settings
+
+
+def print_settings(sh: Sh, order: list[str], before: str = "", errors: str = "") -> None:
+    """A `puppet` that prints settings; alt names differ with the section, as in Puppet."""
+    values = printed_settings(dns_alt_names="")
+    lines = "\n".join(f"{name} = {values[name]}" for name in order)
+    sh.provide(
+        "puppet",
+        f"""[ "$1 $2 $3" = 'config print --section' ] || exit 1
+case " $* " in *' --color=false '*) ;; *) exit 1 ;; esac
+printf '%b' '{errors}' >&2
+cat <<'end'
+{before}{lines.replace("dns_alt_names = ", "dns_alt_names =")}
+end
+[ "$4" = main ] || echo 'dns_alt_names = puppet'
+""",
+    )
+
+
+@pytest.mark.parametrize("order", [list(SETTINGS), sorted(SETTINGS)])
+def test_settings_of_both_sections_are_read(sh: Sh, order: list[str]) -> None:
+    print_settings(sh, order)
+    found = sh.ask(PuppetSettings)
+    assert found.program == f"{sh.directory}/puppet"
+    assert found.main == printed_settings(dns_alt_names="")
+    assert found.master == printed_settings(dns_alt_names="puppet")
+    assert found.complaints == []
+
+
+def test_deprecations_are_no_complaints(sh: Sh) -> None:
+    print_settings(sh, list(SETTINGS), errors="Warning: Setting modulepath is deprecated\\n")
+    found = sh.ask(PuppetSettings)
+    assert found.complaints == []
+    assert found.main == printed_settings(dns_alt_names="")
+
+
+def test_errors_are_complaints_once_and_without_colour(sh: Sh) -> None:
+    complaint = "Error: Could not parse /etc/puppetlabs/puppet/puppet.conf"
+    print_settings(sh, list(SETTINGS), errors=f"\\033[1;31m{complaint}\\033[0m\\n")
+    assert sh.ask(PuppetSettings).complaints == [complaint]
+
+
+@pytest.mark.skipif(shutil.which("puppet") is not None, reason="Puppet is installed here")
+def test_host_without_puppet(sh: Sh) -> None:
+    found = sh.ask(PuppetSettings)
+    assert found.program is None
+    assert found.main == found.master == {}
+
+
+# TLS
+
+
+def live_certificate(name: str) -> str:
+    return LIVE.issue(name, 2, key="live", expires=LIVE.expires)
+
+
+@contextmanager
+def tls_server(place: Path, answer: bytes = b"", ask_client: bool = False) -> Iterator[int]:
+    """The port of a server with a certificate of `LIVE`, which gives `answer` to the request
+    for groups. With `ask_client` it accepts clients with a certificate of `LIVE` only."""
+    (place / "server.pem").write_text(live_certificate(CERTNAME) + key_pem("live"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(place / "server.pem")
+    if ask_client:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=LIVE.pem)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                with context.wrap_socket(plain, server_side=True) as connection:
+                    request = b""
+                    while b"\r\n\r\n" not in request:
+                        part = connection.recv(4096)
+                        if not part:
+                            break
+                        request += part
+                    if request.startswith(b"GET /classifier-api/v1/groups HTTP/1.0\r\n"):
+                        connection.sendall(answer)
+            except OSError:
+                continue
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@needs_openssl
+def test_certificate_that_a_server_presents(sh: Sh, tmp_path: Path) -> None:
+    with tls_server(tmp_path) as port:
+        pem = sh.ask(PresentedCertificate, addresses=["127.0.0.1"], port=port)
+    assert pem == live_certificate(CERTNAME).strip()
+
+
+@needs_openssl
+def test_next_address_is_tried(sh: Sh, tmp_path: Path) -> None:
+    with tls_server(tmp_path) as port:
+        addresses = ["no-such-host.invalid", "127.0.0.1"]
+        assert sh.ask(PresentedCertificate, addresses=addresses, port=port) is not None
+
+
+def test_server_that_does_not_answer_presents_nothing(sh: Sh) -> None:
+    assert sh.ask(PresentedCertificate, addresses=["127.0.0.1"], port=closed_port()) is None
+
+
+def classifier(
+    sh: Sh, place: Path, answer: bytes, trusted: str = "", port: int | None = None
+) -> str | None:
+    """What the fact makes of a classifier that gives `answer` to who shows a certificate."""
+    (place / "client.pem").write_text(live_certificate("pe-internal-classifier"))
+    (place / "client key.pem").write_text(key_pem("live"))
+    (place / "ca.pem").write_text(trusted or LIVE.pem)
+    with tls_server(place, answer, ask_client=True) as serving:
+        return sh.ask(
+            ClassifierGroups,
+            port=serving if port is None else port,
+            certificate=f"{place}/client.pem",
+            private_key=f"{place}/client key.pem",
+            cacert=f"{place}/ca.pem",
+            certname=CERTNAME,
+        )
+
+
+LIVE_BEFORE = replace(LIVE, key="live-before")
+GROUPS = b'[{"name": "PE Master",\r\n\r\n "classes": {}}]'
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+
+
+@needs_openssl
+def test_classifier_answers_to_the_internal_certificate(sh: Sh, tmp_path: Path) -> None:
+    answer = classifier(sh, tmp_path, OK + GROUPS)
+    assert answer is not None
+    assert json.loads(answer) == json.loads(GROUPS)
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 401 Unauthorized\r\n\r\n[]",
+        b"HTTP/1.1 500 200\r\n\r\n[]",
+        b"200 200\r\n\r\n[]",
+        b"",
+    ],
+)
+def test_classifier_that_refuses_has_not_answered(sh: Sh, tmp_path: Path, answer: bytes) -> None:
+    assert classifier(sh, tmp_path, answer) is None
+
+
+@needs_openssl
+def test_classifier_of_another_ca_is_not_believed(sh: Sh, tmp_path: Path) -> None:
+    assert classifier(sh, tmp_path, OK + GROUPS, trusted=LIVE_BEFORE.pem) is None
+
+
+def test_classifier_that_is_stopped_has_not_answered(sh: Sh, tmp_path: Path) -> None:
+    assert classifier(sh, tmp_path, OK, port=closed_port()) is None
