@@ -117,9 +117,11 @@ def read_master(host: Host) -> MasterFacts:
         refuse(host, [str(error)])
     if not settings.ca:
         refusals.append("puppet.conf says ca = false: this is no Puppet master with a CA.")
+    facts = MasterFacts(host, settings, backup_root)
+    refusals += preflight.backup_place_refusals(backup_root, facts.backup_paths)
     if refusals:
         refuse(host, refusals)
-    return MasterFacts(host, settings, backup_root)
+    return facts
 
 
 def prepare_regeneration(host: Host) -> Regeneration:

@@ -152,7 +152,7 @@ def read_summary(text: str) -> LastRun | None:
     """
     try:
         summary = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return None
     if not isinstance(summary, dict):
         return None

@@ -9,6 +9,7 @@ reads lines of UTF-8, which the content of a damaged file need not be. The last 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 
 from pyinfra.api import QuoteString, StringCommand
@@ -64,7 +65,7 @@ def read_records(output: list[str]) -> Iterator[list[str]]:
         raise FactProcessError(f"the host's answer is not base64: {error}") from error
     fields = raw.decode("utf-8", "surrogateescape").split("\0")
     position = 0
-    while position < len(fields) and fields[position].isdigit():
+    while position < len(fields) and re.fullmatch("[0-9]+", fields[position]):
         count = int(fields[position])
         record = fields[position + 1 : position + 1 + count]
         position += 1 + count

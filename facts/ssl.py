@@ -130,7 +130,7 @@ class SignedCertificates(FactBase[dict[str, str]]):
     def command(self, signeddir: str) -> StringCommand:
         # One archive instead of a process for each of thousands of files.
         return shell(
-            f'{ENCODE} [ ! -d "$1" ] || tar -C "$1" -czf - . | encode',
+            f'{ENCODE} [ ! -d "$1" ] || tar -C "$1" -hczf - . | encode',
             signeddir,
         )
 
@@ -140,8 +140,8 @@ class SignedCertificates(FactBase[dict[str, str]]):
             with tarfile.open(fileobj=BytesIO(base64.b64decode("".join(output)))) as archive:
                 for member in archive:
                     content = archive.extractfile(member) if member.isfile() else None
-                    if content is not None and member.name.endswith(".pem"):
-                        name = member.name.removeprefix("./").removesuffix(".pem")
+                    name = member.name.removeprefix("./").removesuffix(".pem")
+                    if content is not None and member.name == f"./{name}.pem" and "/" not in name:
                         signed[name] = content.read().decode("utf-8", "replace")
         except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error) as error:
             raise FactProcessError(f"the signed certificates could not be read: {error}") from error

@@ -20,7 +20,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+)
 
 
 def colon_hex(digest: bytes) -> str:
@@ -60,8 +66,13 @@ class Certificate:
         """Whether the key of `ca` made this certificate's signature."""
         return _verifies(self.x509, ca.x509.public_key())
 
-    def expired(self, now: datetime) -> bool:
-        return self.not_after <= now
+    def invalidity(self, now: datetime) -> str | None:
+        """Why its dates make everybody refuse it at the moment `now`; None if they do not."""
+        if self.not_after <= now:
+            return f"expired on {self.not_after:%Y-%m-%d}"
+        if self.not_before > now:
+            return f"is not valid before {self.not_before:%Y-%m-%d %H:%M} UTC"
+        return None
 
 
 @dataclass(frozen=True)

@@ -14,20 +14,19 @@ def unclassified_groups(answer: str) -> list[str]:
     An upgrade to 3.7 makes the groups without their classes, so a group that is there and
     empty counts as not classified.
 
-    :raises RecertError: the answer is not a list of groups.
+    :raises RecertError: the answer is not a list of groups with their classes.
     """
     try:
         groups = json.loads(answer)
         if not isinstance(groups, list):
             raise TypeError(type(groups))
-        by_name = {group["name"]: group for group in groups}
+        classes = {group["name"]: group["classes"] or {} for group in groups}
     except (ValueError, TypeError, KeyError) as error:
         raise RecertError("the classifier's answer is not a list of node groups") from error
     lacking = []
     for name, needed in GROUP_CLASSES.items():
-        group = by_name.get(name)
-        if group is None:
+        if name not in classes:
             lacking.append(f"{name} (missing)")
-        elif "classes" in group and needed not in (group["classes"] or {}):
+        elif needed not in classes[name]:
             lacking.append(f"{name} (without class {needed})")
     return lacking

@@ -143,8 +143,8 @@ class Freshness:
         found = []
         if not ca.is_self_signed:
             found.append(Problem(conf.cacert, "is not signed by its own key"))
-        if ca.expired(self.now):
-            found.append(Problem(conf.cacert, f"expired on {ca.not_after:%Y-%m-%d}"))
+        if invalidity := ca.invalidity(self.now):
+            found.append(Problem(conf.cacert, invalidity))
         if conf.cakey not in self.ssl.keys:
             found.append(Problem(conf.cakey, "is missing"))
         elif self.ssl.keys[conf.cakey] is None:
@@ -183,8 +183,10 @@ class Freshness:
             return Problem(paths.certificate, self._not_a("certificate", paths.certificate))
         if not cert.issued_by(self.ca):
             return Problem(paths.certificate, "was not issued by the CA on this host")
-        if cert.expired(self.now):
-            return Problem(paths.certificate, f"expired on {cert.not_after:%Y-%m-%d}")
+        if cert.subject != name:
+            return Problem(paths.certificate, f"is that of {cert.subject}")
+        if invalidity := cert.invalidity(self.now):
+            return Problem(paths.certificate, invalidity)
         crl = read_revocation_list(self.ssl.texts.get(self.settings.cacrl, ""))
         if crl is not None and cert.serial in crl.revoked:
             return Problem(paths.certificate, "is revoked")
@@ -268,6 +270,8 @@ class Freshness:
             found.append(Problem(conf.localcacert, "is not the CA's certificate"))
         wanted = f"{conf.user}:{conf.group}"
         for path, entry in self.ssl.files.items():
+            if entry.kind == "l":
+                continue  # a link has no owner and mode that count
             if entry.ownership != wanted:
                 found.append(Problem(path, f"belongs to {entry.ownership}, not to {wanted}"))
             if path in self.ssl.keys and entry.mode & OTHERS:

@@ -12,12 +12,18 @@ from recert.freshness import Retired
 from recert.layout import credential_names
 
 
+# As puppet and openssl print them: "(SHA256) AB:…", "SHA256 Fingerprint=AB:…".
+_PREFIX = re.compile(r"^\(?sha-?256\)?( fingerprint)?[:= ]*", re.IGNORECASE)
+
+
 def parse_fingerprint(value: object) -> str:
     """A SHA-256 fingerprint with or without colons, as `AB:CD:…`.
 
     :raises RecertError: `value` is not one.
     """
-    digits = re.sub(r"^\(?sha-?256\)?[:= ]*", "", str(value).strip(), flags=re.IGNORECASE)
+    digits = re.sub(
+        r"^\(?sha-?256\)?( fingerprint)?[:= ]*", "", str(value).strip(), flags=re.IGNORECASE
+    )
     digits = digits.replace(":", "")
     if not re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
         raise RecertError(

@@ -36,6 +36,16 @@ def room_refusals(free: int, needed: int, backup_root: str) -> list[str]:
     ]
 
 
+def backup_place_refusals(backup_root: str, paths: Iterable[str]) -> list[str]:
+    """A backup inside of what is going to be deleted would be deleted with it."""
+    return [
+        f"backup_dir ({backup_root}) lies inside {path}, which is going to be emptied. Set it to "
+        "another place."
+        for path in paths
+        if f"{backup_root}/".startswith(f"{path}/")
+    ]
+
+
 def service_refusals(services: Mapping[str, Service]) -> list[str]:
     return [
         f"The service {name} is not installed, and the procedure cannot end without it: is this "

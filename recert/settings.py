@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from recert.errors import RecertError
-from recert.layout import CERTNAME
+from recert.layout import CERTNAME, COMPONENTS
 
 PATH_SETTINGS = (
     "confdir",
@@ -204,8 +204,10 @@ def _check_safe_to_empty(name: str, paths: Mapping[str, str]) -> None:
         raise RecertError(
             f"{name} is {emptied}, too close to the root to be deleted. Correct puppet.conf."
         )
-    for other_name in ("confdir", "config", "vardir", "client_datadir"):
-        other = PurePosixPath(paths[other_name])
+    others = {name: paths[name] for name in ("confdir", "config", "vardir", "client_datadir")}
+    others |= {f"{c.title}'s credentials": c.directory for c in COMPONENTS}
+    for other_name, other_path in others.items():
+        other = PurePosixPath(other_path)
         if other == emptied or emptied in other.parents:
             raise RecertError(
                 f"{other_name} ({other}) lies inside {name} ({emptied}), which is going to be "
@@ -215,12 +217,14 @@ def _check_safe_to_empty(name: str, paths: Mapping[str, str]) -> None:
 
 def _check_emptied(paths: Mapping[str, str]) -> None:
     """Step 2.2 deletes by emptying two directories; what lies elsewhere would survive it."""
-    emptied = {PurePosixPath(paths["ssldir"]), PurePosixPath(paths["cadir"])}
+    emptied = [PurePosixPath(paths[name]) for name in ("ssldir", "cadir")]
     for name in CREDENTIAL_SETTINGS:
-        if not emptied & set(PurePosixPath(paths[name]).parents):
+        path = PurePosixPath(paths[name])
+        within = [path.relative_to(root) for root in emptied if root in path.parents]
+        if not within or any(part.startswith(".") for way in within for part in way.parts[:1]):
             raise RecertError(
-                f"{name} ({paths[name]}) lies outside ssldir and cadir, so that the document's "
-                "`rm -rf` would leave it. Set it below ssldir in puppet.conf."
+                f"{name} ({paths[name]}) is not among what the document's `rm -rf …/*` "
+                "deletes in ssldir and cadir. Set it below ssldir in puppet.conf."
             )
 
 
@@ -231,7 +235,7 @@ def _check(name: str, value: str, pattern: re.Pattern[str], what: str) -> str:
 
 
 def _number(name: str, value: str, least: int, most: int) -> int:
-    if not value.isdigit() or not least <= int(value) <= most:
+    if not (value.isascii() and value.isdigit()) or not least <= int(value) <= most:
         raise RecertError(
             f"{name} is {value!r}, not a number from {least} to {most}. Correct puppet.conf."
         )

@@ -13,7 +13,6 @@ from recert.layout import STOP_ORDER
 from tests.e2e.site import BACKUPS, KILLING, SSLDIR, Master, assert_regenerated
 from tests.e2e.test_master import ALL_STEPS
 
-
 UNIT = PurePosixPath("/etc/systemd/system/pe-puppet.service")
 
 

@@ -133,10 +133,13 @@ def test_issuer_is_told_by_its_key_and_not_by_its_name() -> None:
     assert not read(LEAF).issued_by(OLD.certificate)
 
 
-def test_certificate_expires_at_the_second() -> None:
+def test_certificate_is_valid_between_its_two_moments() -> None:
     cert = read(LEAF)
-    assert not cert.expired(cert.not_after - timedelta(seconds=1))
-    assert cert.expired(cert.not_after)
+    second = timedelta(seconds=1)
+    assert cert.invalidity(cert.not_before) is None
+    assert cert.invalidity(cert.not_after - second) is None
+    assert "expired on" in (cert.invalidity(cert.not_after) or "")
+    assert "is not valid before" in (cert.invalidity(cert.not_before - second) or "")
 
 
 def test_alt_names_of_other_kinds_are_kept_apart() -> None:

@@ -66,7 +66,7 @@ def test_empty_object_is_no_list_of_groups() -> None:
         unclassified_groups("{}")
 
 
-@pytest.mark.xfail(strict=True, reason="a group without the key `classes` passes for classified")
-def test_group_that_says_nothing_of_classes_is_not_classified() -> None:
+def test_groups_that_say_nothing_of_classes_are_no_answer() -> None:
     answer = [{"name": name} for name in GROUP_CLASSES]
-    assert len(unclassified_groups(json.dumps(answer))) == len(GROUP_CLASSES)
+    with pytest.raises(RecertError):
+        unclassified_groups(json.dumps(answer))

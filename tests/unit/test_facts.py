@@ -89,16 +89,13 @@ class Sh:
         path.chmod(0o755)
 
 
-@pytest.fixture(params=["dash", "bash", "busybox"])
+@pytest.fixture(params=["dash", "bash"])
 def sh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sh:
     program = shutil.which(request.param)
-    if program is None:
-        pytest.skip(f"{request.param} is not installed here")
+    assert program is not None
     directory = tmp_path_factory.mktemp("bin")
     (directory / "sh").symlink_to(program)
     found = Sh(directory)
-    if found.run("sh -c 'find / -maxdepth 0 -printf x'").stdout != b"x":
-        pytest.skip(f"{request.param} uses a find of its own, not the host's")
     return found
 
 
@@ -147,7 +144,6 @@ def test_answer_with_a_foreign_line_is_refused() -> None:
         list(read_records(["Grüße von diesem Host"]))
 
 
-@pytest.mark.xfail(strict=True, reason="ValueError, which ends the whole run with a traceback")
 def test_count_that_only_looks_like_a_number_is_refused() -> None:
     with pytest.raises(FactProcessError):
         list(read_records(encoded("²", "a")))

@@ -202,6 +202,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Master], None]]] = {
     "certificate cut short": ("cacert", lambda m: m.write(m.settings.cacert, NEW.pem[:200])),
     "certificate gone": ("cacert", lambda m: m.remove(m.settings.cacert)),
     "certificate signed by another key": ("cacert", ca_certificate_of_another_key),
+    "certificate of another name": ("certificate", leaf_of_another_name),
     "certificate expired": ("cacert", ca_certificate_expired),
     "key gone": ("cakey", lambda m: m.remove(m.settings.cakey)),
     "key of 0 bytes": ("cakey", lambda m: m.write_key(m.settings.cakey, None)),
@@ -266,6 +267,22 @@ def test_key_that_cannot_be_read_is_told_from_another_key() -> None:
     assert problem.why == f"cannot be read with {found.settings.capass}"
 
 
+def test_dates_that_everybody_refuses_are_damage_and_staleness() -> None:
+    found = master()
+    assert found.judge().problems == ()
+    too_early = replace(found.judge(), now=NEW.certificate.not_before - timedelta(minutes=1))
+    assert too_early.ca_status is CaStatus.DAMAGED
+    assert "is not valid before" in too_early.ca_damage[0].why
+
+
+def test_a_link_has_no_mode_or_owner_that_count() -> None:
+    found = master()
+    path = found.paths().private_key
+    link = replace(found.files[path], kind="l", mode=0o777, owner="root")
+    found.files[path] = link
+    assert found.judge().placement_problems == ()
+
+
 # The master's and the internal certificates
 
 
@@ -278,6 +295,12 @@ def leaf_of_another_ca(found: Master) -> None:
 
 def expired_leaf(found: Master) -> None:
     pem = NEW.issue(CERTNAME, 2, (*ALT_NAMES, CERTNAME), expires=NOW)
+    found.write(found.paths().certificate, pem)
+    found.write(found.paths().signed, pem)
+
+
+def leaf_of_another_name(found: Master) -> None:
+    pem = NEW.issue("web01.example.com", 2, (*ALT_NAMES, CERTNAME), key=CERTNAME)
     found.write(found.paths().certificate, pem)
     found.write(found.paths().signed, pem)
 
@@ -303,6 +326,7 @@ LEAF_DAMAGES: dict[str, tuple[str, Callable[[Master], None]]] = {
         "certificate",
         lambda m: m.write(m.settings.cacrl, NEW.crl(revoked=[2])),
     ),
+    "certificate of another name": ("certificate", leaf_of_another_name),
     "certificate expired": ("certificate", expired_leaf),
     "alt names lacking": ("certificate", leaf_without_alt_names),
     "an alt name too many": ("certificate", leaf_with_one_more_alt_name),

@@ -36,6 +36,8 @@ MANIFEST = Manifest(
         FINGERPRINT.replace(":", ""),
         FINGERPRINT.replace(":", "").lower(),
         f"SHA256:{FINGERPRINT}",
+        f"SHA256 Fingerprint={FINGERPRINT}",
+        f"sha256 Fingerprint={FINGERPRINT}",
         f"sha-256={FINGERPRINT}",
         f"(SHA256) {FINGERPRINT}",
         f"  {FINGERPRINT}\n",

@@ -41,6 +41,16 @@ def test_some_room_is_needed_for_an_empty_backup() -> None:
     assert preflight.room_refusals(MIB - 1, 0, "/b")
 
 
+def test_backups_may_lie_beside_what_is_emptied() -> None:
+    assert preflight.backup_place_refusals("/etc/ssl-backups", ["/etc/ssl", "/srv/x"]) == []
+
+
+@pytest.mark.parametrize("place", ["/etc/ssl", "/etc/ssl/backups"])
+def test_backups_may_not_lie_in_what_is_emptied(place: str) -> None:
+    (message,) = preflight.backup_place_refusals(place, ["/srv/x", "/etc/ssl"])
+    assert place in message and "backup_dir" in message
+
+
 @pytest.mark.parametrize("state", [Service.RUNNING, Service.STOPPED])
 def test_master_service_that_is_installed_is_accepted(state: Service) -> None:
     assert preflight.service_refusals({**RUNNING, "pe-puppetserver": state}) == []

@@ -264,3 +264,17 @@ def test_number_out_of_its_range_is_refused(name: str, value: str) -> None:
 def test_numbers_at_their_limits() -> None:
     assert settings(masterport="65535", keylength="512").masterport == 65535
     assert settings(masterport="1", keylength="16384").keylength == 16384
+
+
+def test_a_hidden_directory_in_ssldir_would_survive_and_is_refused() -> None:
+    values = printed_settings()
+    for name, value in values.items():
+        values[name] = value.replace(f"{SSLDIR}/ca", f"{SSLDIR}/.ca")
+    with pytest.raises(RecertError, match="is not among what the document's"):
+        check_settings(values, values)
+
+
+def test_an_ssldir_that_holds_a_components_credentials_is_refused() -> None:
+    values = {n: v.replace(SSLDIR, "/opt/puppet") for n, v in printed_settings().items()}
+    with pytest.raises(RecertError, match="lies inside ssldir"):
+        check_settings(values, values)
