@@ -11,7 +11,6 @@ from recert.errors import RecertError
 from recert.freshness import Retired
 from recert.layout import credential_names
 
-
 # As puppet and openssl print them: "(SHA256) AB:…", "SHA256 Fingerprint=AB:…".
 _PREFIX = re.compile(r"^\(?sha-?256\)?( fingerprint)?[:= ]*", re.IGNORECASE)
 

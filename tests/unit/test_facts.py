@@ -95,8 +95,7 @@ def sh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
     assert program is not None
     directory = tmp_path_factory.mktemp("bin")
     (directory / "sh").symlink_to(program)
-    found = Sh(directory)
-    return found
+    return Sh(directory)
 
 
 def encoded(*fields: str) -> list[str]:

@@ -202,7 +202,6 @@ DAMAGES: dict[str, tuple[str, Callable[[Master], None]]] = {
     "certificate cut short": ("cacert", lambda m: m.write(m.settings.cacert, NEW.pem[:200])),
     "certificate gone": ("cacert", lambda m: m.remove(m.settings.cacert)),
     "certificate signed by another key": ("cacert", ca_certificate_of_another_key),
-    "certificate of another name": ("certificate", leaf_of_another_name),
     "certificate expired": ("cacert", ca_certificate_expired),
     "key gone": ("cakey", lambda m: m.remove(m.settings.cakey)),
     "key of 0 bytes": ("cakey", lambda m: m.write_key(m.settings.cakey, None)),

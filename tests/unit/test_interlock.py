@@ -42,7 +42,7 @@ MANIFEST = Manifest(
         f"(SHA256) {FINGERPRINT}",
         f"  {FINGERPRINT}\n",
     ],
-    ids=range(8),
+    ids=range(10),
 )
 def test_fingerprint_is_understood_however_it_is_written(value: str) -> None:
     assert parse_fingerprint(value) == FINGERPRINT
