@@ -14,15 +14,27 @@ from facts.puppet import UTF8_LOCALE
 from operations.services import RUN_LIMIT
 from operations.step import changing, show_diff, step_failed, wait_until
 
+# The agent service may begin a run of its own in the moment in which this one starts; Puppet
+# then skips ours. The lock tells, or, where that run is over already, what Puppet said.
 _RUN = (
     UTF8_LOCALE
     + r"""
-puppet agent --test --waitforcert 0 --color=false </dev/null
-status=$?
-case $status in
-    0|2) exit 0 ;;
-    *) fail "The Puppet run on the master failed with status $status; its messages are above." ;;
-esac
+lockfile=$1 limit=$2
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+in_progress() { [ -s "$lockfile" ] && kill -0 "$(cat "$lockfile")" 2>/dev/null; }
+for attempt in 1 2 3; do
+    puppet agent --test --waitforcert 0 --color=false >"$log" 2>&1 </dev/null
+    status=$?
+    case $status in
+        0|2) exit 0 ;;
+    esac
+    in_progress || grep -q 'already in progress' "$log" || break
+    waited=0
+    while in_progress && [ "$waited" -lt "$limit" ]; do sleep 1; waited=$((waited + 1)); done
+done
+cat "$log" >&2
+fail "The Puppet run on the master failed with status $status; its messages are above."
 """
 )
 
@@ -47,7 +59,7 @@ def run() -> Generator[PyinfraCommand, None, None]:
 
         yield wait_until(no_run, "the agent service's own run to end", RUN_LIMIT)
         if regeneration.freshness.run_due(facts.agent.last_run):
-            yield changing(conf.confdir, _RUN)
+            yield changing(conf.confdir, _RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
         facts.forget("agent", "ssl")
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield step_failed(

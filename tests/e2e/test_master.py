@@ -271,3 +271,42 @@ def test_a_backup_that_does_not_compare_stops_the_run_before_any_deletion(master
     master.sh("mv /bin/tar.real /bin/tar")
     assert master.regenerate(retired).status == 0
     assert_regenerated(master, retired)
+
+
+def test_a_run_that_the_agent_service_got_ahead_of_is_repeated(master: Master) -> None:
+    retired = master.ca.fingerprint
+    # No agent service, so that the run is the suite's own; the first one finds itself second.
+    master.sh(
+        "systemctl stop pe-puppet && rm /etc/systemd/system/pe-puppet.service &&"
+        " systemctl daemon-reload; mkdir /opt/puppet/real &&"
+        " mv /opt/puppet/bin/puppet /opt/puppet/real/puppet && printf '%s\\n' '#!/bin/sh'"
+        " 'case $1 in agent) [ -e /run/second ] || { touch /run/second; echo \"Notice: Run of"
+        " Puppet configuration client already in progress; skipping\"; exit 1; } ;; esac'"
+        " 'exec /opt/puppet/real/puppet \"$@\"' >/opt/puppet/bin/puppet &&"
+        " chmod 755 /opt/puppet/bin/puppet"
+    )
+
+    run = master.regenerate(retired)
+
+    assert run.status == 0, run.stderr
+    assert master.sh("ls /run/second").strip() == "/run/second"
+    assert master.regenerate(retired).changed == []
+
+
+def test_a_puppet_run_in_progress_is_let_finish_first(init_master: Master) -> None:
+    """Stopping an init script's agent does not stop the run that it has begun."""
+    retired = init_master.ca.fingerprint
+    init_master.sh(
+        "echo 'exec { \"/bin/sleep 14\": }' >"
+        "/etc/puppetlabs/puppet/environments/production/manifests/site.pp;"
+        "(setsid /opt/puppet/bin/puppet agent --test >/run/earlier-run 2>&1 </dev/null &);"
+        "for i in $(seq 100); do [ -s /var/opt/lib/pe-puppet/state/agent_catalog_run.lock ] &&"
+        " pgrep sleep && break; sleep 0.2; done"
+    )
+
+    run = init_master.regenerate(retired)
+
+    assert run.status == 0, run.stderr
+    assert "waiting for the Puppet run in progress to end" in run.stderr
+    assert "Applied catalog in 14" in init_master.sh("cat /run/earlier-run")
+    assert_regenerated(init_master, retired)
