@@ -8,9 +8,10 @@ touched. The numbers are those of the document.
 
 from pyinfra import host
 
-from facts.master import begin
-from facts.preflight import prepare_regeneration, the_master
 from operations import agent, backup, credentials, services, ssl
+from procedures.preflight import the_master
+from procedures.procedure import begin
+from procedures.regeneration import prepare_regeneration
 from recert.layout import CERTNAME, CONSOLE, DASHBOARD, INTERNAL_NAMES, POSTGRESQL, PUPPETDB
 
 CLASSIFIER_CERT, DASHBOARD_CERT = "pe-internal-classifier", "pe-internal-dashboard"

@@ -6,9 +6,10 @@ pyinfra inventory.py deploys/restore.py --data backup=<name>     restores one
 
 from pyinfra import host
 
-from facts.master import begin
-from facts.preflight import prepare_restoration, the_master
 from operations import restore, services
+from procedures.preflight import the_master
+from procedures.procedure import begin
+from procedures.restoration import prepare_restoration
 
 if host == the_master(host):
     begin(host, prepare_restoration(host))

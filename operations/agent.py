@@ -8,11 +8,10 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from facts.master import regeneration_of
-from facts.preflight import warn_left_behind
 from facts.puppet import UTF8_LOCALE
 from operations.services import RUN_LIMIT
 from operations.step import changing, show_diff, step_failed, wait_until
+from procedures.regeneration import regeneration_of, warn_left_behind
 
 # The agent service may begin a run of its own in the moment in which this one starts; Puppet
 # then skips ours. The lock tells, or, where that run is over already, what Puppet said.

@@ -10,9 +10,9 @@ from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.backups import LIVE_SUMS
-from facts.master import MasterFacts, regeneration_of
-from facts.preflight import backup_due
 from operations.step import changing, show_diff, step_failed
+from procedures.master import MasterFacts
+from procedures.regeneration import backup_due, regeneration_of
 from recert.backups import ARCHIVE_DIGEST, Manifest, backup_name
 from recert.certificates import Certificate, utc_now
 

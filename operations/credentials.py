@@ -8,8 +8,8 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from facts.master import Regeneration, regeneration_of
 from operations.step import changing, show_diff, step_failed
+from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
 from recert.layout import Component, Part
 

@@ -8,9 +8,9 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from facts.master import restoration_of
 from operations.backup import make_backup
 from operations.step import changing, show_diff, step_failed
+from procedures.restoration import restoration_of
 from recert.certificates import describe, read_certificate
 
 

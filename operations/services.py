@@ -8,9 +8,9 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from facts.master import Procedure, procedure_of
 from facts.services import SERVICE_FUNCTIONS
 from operations.step import changing, show_diff, step_failed, wait_until
+from procedures.procedure import Procedure, procedure_of
 from recert.layout import AGENT_SERVICE, START_ORDER, STOP_ORDER
 from recert.observed import Service
 

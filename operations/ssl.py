@@ -8,9 +8,9 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from facts.master import Regeneration, regeneration_of
 from facts.puppet import UTF8_LOCALE
 from operations.step import changing, show_diff, step_failed
+from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
 from recert.freshness import CaStatus
 

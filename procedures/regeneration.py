@@ -1,127 +1,67 @@
-"""Before the first change: read what a master is, refuse what cannot end well, say what will be.
-
-Everything here only reads. A refusal ends the whole run with `DeployError`, because without
-its master no other host can be helped.
-"""
+"""Steps 1 to 5: what is known of a master whose CA is to be retired, and what forbids it."""
 
 from __future__ import annotations
 
-import re
-import shlex
-import socket
-import sys
-import time
 from collections.abc import Iterable
-from typing import NoReturn
+from dataclasses import dataclass, field
 
-from pyinfra import logger
 from pyinfra.api import Host
-from pyinfra.api.exceptions import DeployError, NoGroupError
-from pyinfra.api.output import format_text
-from rich.console import Console
-from rich.table import Table
 
-from facts.backups import Backups, BackupStore
-from facts.host import Basics, WhoAndWhen
-from facts.master import MasterFacts, Regeneration, Restoration, ask
-from facts.puppet import PuppetSettings
+from facts.backups import BackupStore
+from facts.host import Basics
 from facts.ssl import SignedCertificates
 from facts.tls import ClassifierGroups
+from procedures.master import MasterFacts, ask
+from procedures.preflight import read_master, refuse
+from procedures.procedure import Procedure, procedure_of
+from procedures.telling import command_line, say, warn
 from recert import interlock, preflight
 from recert.altnames import AltNames, alt_names_to_give
-from recert.backups import Manifest, check_backup_name
+from recert.backups import Manifest
 from recert.certificates import Certificate, read_certificate, read_revocation_list
 from recert.classification import unclassified_groups
 from recert.errors import RecertError
-from recert.freshness import Retired
+from recert.freshness import Freshness, Retired
 from recert.layout import CLASSIFIER_PORT, COMPONENTS
 from recert.observed import Service
-from recert.settings import Settings, check_path, check_settings
-
-BACKUP_DIR = "/var/lib/pe-recert/backups"
+from recert.settings import Settings
 
 
-def the_master(host: Host) -> Host:
-    """The one host of the group `master`.
+@dataclass
+class Regeneration(Procedure):
+    """A master whose CA is going to be retired, as the preflight found it fit to be.
 
-    :raises DeployError: the group has none or several.
+    `left_behind`: certificates that nothing here brings back. `signed`: names with a
+    certificate of the CA to retire. `classifier_confirmed`: the classifier said that the node
+    groups are classified, which has to be remembered once it is stopped.
     """
-    try:
-        masters = host.inventory.get_group("master")
-    except NoGroupError:
-        masters = []
-    if len(masters) != 1:
-        names = ", ".join(h.name for h in masters) or "none"
-        raise DeployError(
-            f"The inventory's group `master` must hold exactly one host, it holds {names}. "
-            "Correct the inventory."
-        )
-    return masters[0]
+
+    facts: MasterFacts
+    retired: Retired
+    alt_names: AltNames
+    retiring_ca: Certificate | None
+    signed: tuple[str, ...] = ()
+    left_behind: list[str] = field(default_factory=list)
+    classifier_confirmed: bool = False
+
+    @property
+    def freshness(self) -> Freshness:
+        return self.facts.freshness(self.retired, self.alt_names)
+
+    @property
+    def work_due(self) -> bool:
+        return bool(self.freshness.problems) or self.serves_old_certificate
+
+    @property
+    def note_for_resuming(self) -> str:
+        return self.retired.fingerprint if self.classifier_confirmed else ""
 
 
-def send_at_once(host: Host) -> None:
-    """Take the wait out of every command over SSH.
-
-    Paramiko leaves Nagle's algorithm on, which holds a command's last packet back until the
-    host acknowledges the one before: some 40 ms, for dozens of commands in the outage.
-    """
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if client is not None else None
-    if transport is not None and isinstance(transport.sock, socket.socket):
-        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def require_root(host: Host) -> float:
-    """The host's clock (seconds, UTC), asked along the way.
-
-    :raises DeployError: commands do not run as root.
-    """
-    who = ask(host, WhoAndWhen)
-    if who.uid != 0:
-        refuse(host, ["Commands run here as an ordinary user, not as root: add --sudo."])
-    return who.clock
-
-
-def backup_root_of(host: Host) -> str:
-    """:raises DeployError: the data `backup_dir` is no path."""
-    try:
-        return check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
-    except RecertError as error:
-        refuse(host, [str(error)])
-
-
-def read_master(host: Host) -> MasterFacts:
-    """The facts of a master that can be worked on at all: as root, with a Puppet that works.
-
-    :raises DeployError: it cannot.
-    """
-    send_at_once(host)
-    clock = require_root(host)
-    refusals = preflight.clock_refusals(clock, time.time())
-    backup_root = backup_root_of(host)
-    printed = ask(host, PuppetSettings)
-    if printed.program is None:
-        refuse(host, ["There is no `puppet` on the PATH and none in /opt/puppet/bin."])
-    if printed.complaints:
-        refuse(
-            host,
-            [
-                "Puppet cannot read its puppet.conf, and would use its defaults instead. Correct "
-                "the file; `puppet config print certname` must run without errors.",
-                *printed.complaints,
-            ],
-        )
-    try:
-        settings = check_settings(printed.main, printed.master)
-    except RecertError as error:
-        refuse(host, [str(error)])
-    if not settings.ca:
-        refusals.append("puppet.conf says ca = false: this is no Puppet master with a CA.")
-    facts = MasterFacts(host, settings, backup_root)
-    refusals += preflight.backup_place_refusals(backup_root, facts.backup_paths)
-    if refusals:
-        refuse(host, refusals)
-    return facts
+def regeneration_of(host: Host) -> Regeneration:
+    """The same, where it is a regeneration."""
+    procedure = procedure_of(host)
+    assert isinstance(procedure, Regeneration)
+    return procedure
 
 
 def prepare_regeneration(host: Host) -> Regeneration:
@@ -172,70 +112,6 @@ def prepare_regeneration(host: Host) -> Regeneration:
         refuse(host, refusals)
     announce(regeneration)
     return regeneration
-
-
-def prepare_restoration(host: Host) -> Restoration:
-    """The backup that the data `backup` names.
-
-    Nothing of the live Puppet is asked: its puppet.conf may be what has to be restored.
-
-    :raises SystemExit: with status 0, after a list of the backups, where none is named.
-    :raises DeployError: there is no such backup, or it is damaged.
-    """
-    send_at_once(host)
-    require_root(host)
-    root = backup_root_of(host)
-    store = ask(host, Backups, root=root, paths=[])
-    wanted = host.data.get("backup")
-    if wanted is None:
-        list_backups(host, root, store)
-        raise SystemExit(0)
-    try:
-        name = check_backup_name(wanted)
-        found = {backup.name: backup for backup in store.backups}.get(name)
-        if found is None:
-            names = ", ".join(b.name for b in store.backups) or "none"
-            raise RecertError(f"There is no backup {name} in {root}; there are: {names}")
-        if not found.valid:
-            raise RecertError(
-                f"The backup {name} is damaged: its archive has not the digest of its manifest. "
-                "Restore another one."
-            )
-        settings = Settings(**found.manifest.settings)
-    except RecertError as error:
-        refuse(host, [str(error)])
-    facts = MasterFacts(host, settings, root)
-    restoration = Restoration(facts, name)
-    fingerprint = found.manifest.ca_fingerprint or "no CA that could be read"
-    say(host, f"Backup {name} of {found.manifest.made_at}: {fingerprint}")
-    if restoration.backup.differs:
-        warn(host, "A CA that was retired for security reasons is compromised: whoever has its key")
-        warn(
-            host, "can impersonate any node. Restore it to get going, then get help and retire it."
-        )
-    return restoration
-
-
-def list_backups(host: Host, root: str, store: BackupStore) -> None:
-    """The backups on the host as a table."""
-    if not store.backups:
-        say(host, f"No backups in {root}")
-        return
-    table = Table(title=f"Backups on {host.name} in {root}", title_justify="left")
-    for column in ("backup", "made (UTC)", "CA", "certificates", "state"):
-        table.add_column(column, overflow="fold", no_wrap=column == "backup")
-    for backup in store.backups:
-        manifest = backup.manifest
-        table.add_row(
-            backup.name,
-            manifest.made_at[:19].replace("T", " "),
-            manifest.ca_fingerprint or "none",
-            str(len(manifest.signed)),
-            "good" if backup.valid else "damaged",
-        )
-    terminal = sys.stderr.isatty()
-    Console(stderr=True, width=None if terminal else 200).print(table)
-    say(host, "To restore one: deploys/restore.py --data backup=<name>")
 
 
 def announce(regeneration: Regeneration) -> None:
@@ -289,19 +165,6 @@ def inventory_certnames(host: Host) -> set[str]:
     return names
 
 
-def refuse(host: Host, refusals: Iterable[str]) -> NoReturn:
-    """:raises DeployError: always, with every refusal."""
-    raise DeployError("\n".join([f"{host.name} is left as it is.", *refusals]))
-
-
-def say(host: Host, message: str) -> None:
-    logger.info(f"{host.print_prefix}{message}")
-
-
-def warn(host: Host, message: str) -> None:
-    logger.warning(f"{host.print_prefix}{format_text(message, 'yellow')}")
-
-
 def _nameable_ca(facts: MasterFacts) -> Certificate | None:
     """The CA's certificate; where that cannot be read, the copy that the host itself trusts."""
     texts, conf = facts.ssl.texts, facts.settings
@@ -319,30 +182,6 @@ def _signed_certificates(facts: MasterFacts) -> tuple[dict[str, Certificate | No
     certs = {name: read_certificate(pem) for name, pem in pems.items()}
     valid = {n: c for n, c in certs.items() if c is None or c.serial not in revoked}
     return valid, len(certs) - len(valid)
-
-
-_LEFT_OUT = {"--dry", "--diff", "-y", "--yes", "--json"}
-_WITH_SECRET = re.compile(r"--(ssh-)?(key-)?password")
-
-
-def command_line() -> str:
-    """The command that was typed, less what differs from run to run and what is secret."""
-    words, kept = iter(sys.argv[1:]), []
-    for word in words:
-        if _WITH_SECRET.fullmatch(word):
-            next(words, None)
-        elif word == "--data":
-            kept += _data_option(next(words, ""))
-        elif word.startswith("--data="):
-            kept += _data_option(word.removeprefix("--data="))
-        elif word not in _LEFT_OUT and not _WITH_SECRET.match(word):
-            kept.append(word)
-    return shlex.join(["pyinfra", *kept])
-
-
-def _data_option(value: str) -> list[str]:
-    name = value.partition("=")[0]
-    return [] if name == "retire_ca" or "password" in name else ["--data", value]
 
 
 def _found(

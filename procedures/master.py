@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
@@ -16,12 +14,10 @@ from facts.services import ServiceStates
 from facts.ssl import ComponentDirectory, SslDirectories
 from facts.tls import PresentedCertificate
 from recert.altnames import AltNames
-from recert.backups import Backup
 from recert.certificates import Certificate, read_certificate, utc_now
 from recert.freshness import CredentialPaths, Freshness, Retired
 from recert.layout import (
     COMPONENTS,
-    MASTER_SERVICE,
     STOP_ORDER,
     Component,
     Part,
@@ -190,102 +186,3 @@ class MasterFacts:
             self._kept[name] = read()
         value: T = self._kept[name]
         return value
-
-
-class Procedure:
-    """What the operations on a host carry out: the facts of its master, and whether it is over."""
-
-    facts: MasterFacts
-
-    @property
-    def work_due(self) -> bool:
-        """Whether anything has to be replaced, so that the services have to be stopped."""
-        raise NotImplementedError
-
-    @property
-    def note_for_resuming(self) -> str:
-        """A CA's fingerprint to remember as classified; empty if there is nothing to remember."""
-        return ""
-
-    @property
-    def serves_old_certificate(self) -> bool:
-        """Whether a running master presents another certificate than the one in ssldir."""
-        presented, in_use = self.facts.presented, self.facts.certificate_in_use
-        return (
-            self.facts.services[MASTER_SERVICE] is Service.RUNNING
-            and presented is not None
-            and (in_use is None or presented.fingerprint != in_use.fingerprint)
-        )
-
-
-@dataclass
-class Regeneration(Procedure):
-    """A master whose CA is going to be retired, as the preflight found it fit to be.
-
-    `left_behind`: certificates that nothing here brings back. `signed`: names with a
-    certificate of the CA to retire. `classifier_confirmed`: the classifier said that the node
-    groups are classified, which has to be remembered once it is stopped.
-    """
-
-    facts: MasterFacts
-    retired: Retired
-    alt_names: AltNames
-    retiring_ca: Certificate | None
-    signed: tuple[str, ...] = ()
-    left_behind: list[str] = field(default_factory=list)
-    classifier_confirmed: bool = False
-
-    @property
-    def freshness(self) -> Freshness:
-        return self.facts.freshness(self.retired, self.alt_names)
-
-    @property
-    def work_due(self) -> bool:
-        return bool(self.freshness.problems) or self.serves_old_certificate
-
-    @property
-    def note_for_resuming(self) -> str:
-        return self.retired.fingerprint if self.classifier_confirmed else ""
-
-
-@dataclass
-class Restoration(Procedure):
-    """A master that is going back to a backup."""
-
-    facts: MasterFacts
-    name: str
-
-    @property
-    def backup(self) -> Backup:
-        return next(b for b in self.facts.backups.backups if b.name == self.name)
-
-    @property
-    def work_due(self) -> bool:
-        return self.backup.differs or self.serves_old_certificate
-
-
-_procedures: WeakKeyDictionary[Host, Procedure] = WeakKeyDictionary()
-
-
-def begin(host: Host, procedure: Procedure) -> None:
-    """Make `procedure` the one that the operations on `host` carry out."""
-    _procedures[host] = procedure
-
-
-def procedure_of(host: Host) -> Procedure:
-    """What `begin` was given for `host`."""
-    return _procedures[host]
-
-
-def regeneration_of(host: Host) -> Regeneration:
-    """The same, where it is a regeneration."""
-    procedure = procedure_of(host)
-    assert isinstance(procedure, Regeneration)
-    return procedure
-
-
-def restoration_of(host: Host) -> Restoration:
-    """The same, where it is a restoration."""
-    procedure = procedure_of(host)
-    assert isinstance(procedure, Restoration)
-    return procedure

@@ -1,0 +1,112 @@
+"""What any procedure needs before its first change: one master, as root, with a Puppet that works.
+
+Everything here only reads. A refusal ends the whole run with `DeployError`, because without
+its master no other host can be helped.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterable
+from typing import NoReturn
+
+from pyinfra.api import Host
+from pyinfra.api.exceptions import DeployError, NoGroupError
+
+from facts.host import WhoAndWhen
+from facts.puppet import PuppetSettings
+from procedures.master import MasterFacts, ask
+from recert import preflight
+from recert.errors import RecertError
+from recert.settings import check_path, check_settings
+
+BACKUP_DIR = "/var/lib/pe-recert/backups"
+
+
+def the_master(host: Host) -> Host:
+    """The one host of the group `master`.
+
+    :raises DeployError: the group has none or several.
+    """
+    try:
+        masters = host.inventory.get_group("master")
+    except NoGroupError:
+        masters = []
+    if len(masters) != 1:
+        names = ", ".join(h.name for h in masters) or "none"
+        raise DeployError(
+            f"The inventory's group `master` must hold exactly one host, it holds {names}. "
+            "Correct the inventory."
+        )
+    return masters[0]
+
+
+def send_at_once(host: Host) -> None:
+    """Take the wait out of every command over SSH.
+
+    Paramiko leaves Nagle's algorithm on, which holds a command's last packet back until the
+    host acknowledges the one before: some 40 ms, for dozens of commands in the outage.
+    """
+    client = getattr(host.connector, "client", None)
+    transport = client.get_transport() if client is not None else None
+    if transport is not None and isinstance(transport.sock, socket.socket):
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def require_root(host: Host) -> float:
+    """The host's clock (seconds, UTC), asked along the way.
+
+    :raises DeployError: commands do not run as root.
+    """
+    who = ask(host, WhoAndWhen)
+    if who.uid != 0:
+        refuse(host, ["Commands run here as an ordinary user, not as root: add --sudo."])
+    return who.clock
+
+
+def backup_root_of(host: Host) -> str:
+    """:raises DeployError: the data `backup_dir` is no path."""
+    try:
+        return check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
+    except RecertError as error:
+        refuse(host, [str(error)])
+
+
+def read_master(host: Host) -> MasterFacts:
+    """The facts of a master that can be worked on at all: as root, with a Puppet that works.
+
+    :raises DeployError: it cannot.
+    """
+    send_at_once(host)
+    clock = require_root(host)
+    refusals = preflight.clock_refusals(clock, time.time())
+    backup_root = backup_root_of(host)
+    printed = ask(host, PuppetSettings)
+    if printed.program is None:
+        refuse(host, ["There is no `puppet` on the PATH and none in /opt/puppet/bin."])
+    if printed.complaints:
+        refuse(
+            host,
+            [
+                "Puppet cannot read its puppet.conf, and would use its defaults instead. Correct "
+                "the file; `puppet config print certname` must run without errors.",
+                *printed.complaints,
+            ],
+        )
+    try:
+        settings = check_settings(printed.main, printed.master)
+    except RecertError as error:
+        refuse(host, [str(error)])
+    if not settings.ca:
+        refusals.append("puppet.conf says ca = false: this is no Puppet master with a CA.")
+    facts = MasterFacts(host, settings, backup_root)
+    refusals += preflight.backup_place_refusals(backup_root, facts.backup_paths)
+    if refusals:
+        refuse(host, refusals)
+    return facts
+
+
+def refuse(host: Host, refusals: Iterable[str]) -> NoReturn:
+    """:raises DeployError: always, with every refusal."""
+    raise DeployError("\n".join([f"{host.name} is left as it is.", *refusals]))

@@ -1,0 +1,43 @@
+"""What is said to the person at the terminal."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+
+from pyinfra import logger
+from pyinfra.api import Host
+from pyinfra.api.output import format_text
+
+
+def say(host: Host, message: str) -> None:
+    logger.info(f"{host.print_prefix}{message}")
+
+
+def warn(host: Host, message: str) -> None:
+    logger.warning(f"{host.print_prefix}{format_text(message, 'yellow')}")
+
+
+_LEFT_OUT = {"--dry", "--diff", "-y", "--yes", "--json"}
+_WITH_SECRET = re.compile(r"--(ssh-)?(key-)?password")
+
+
+def command_line() -> str:
+    """The command that was typed, less what differs from run to run and what is secret."""
+    words, kept = iter(sys.argv[1:]), []
+    for word in words:
+        if _WITH_SECRET.fullmatch(word):
+            next(words, None)
+        elif word == "--data":
+            kept += _data_option(next(words, ""))
+        elif word.startswith("--data="):
+            kept += _data_option(word.removeprefix("--data="))
+        elif word not in _LEFT_OUT and not _WITH_SECRET.match(word):
+            kept.append(word)
+    return shlex.join(["pyinfra", *kept])
+
+
+def _data_option(value: str) -> list[str]:
+    name = value.partition("=")[0]
+    return [] if name == "retire_ca" or "password" in name else ["--data", value]
