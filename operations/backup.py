@@ -15,6 +15,7 @@ from procedures.master import MasterFacts
 from procedures.regeneration import backup_due, regeneration_of
 from recert.backups import ARCHIVE_DIGEST, Manifest, backup_name
 from recert.certificates import Certificate, utc_now
+from recert.freshness import Retired
 
 _MAKE = (
     LIVE_SUMS
@@ -56,19 +57,22 @@ def made() -> Generator[PyinfraCommand, None, None]:
     if not backup_due(regeneration):
         host.noop("the CA to retire is backed up")
         return
-    yield from make_backup(
-        facts, regeneration.freshness.ca or regeneration.retiring_ca, regeneration.signed
-    )
+    in_place = regeneration.retiring_ca or regeneration.freshness.ca
+    yield from make_backup(facts, regeneration.retired, in_place, regeneration.signed)
     if backup_due(regeneration):
         yield step_failed([f"The backup in {facts.backup_root} does not hold what it should"])
 
 
 def make_backup(
-    facts: MasterFacts, ca: Certificate | None, signed: tuple[str, ...]
+    facts: MasterFacts,
+    of: Retired | None,
+    in_place: Certificate | None,
+    signed: tuple[str, ...],
 ) -> Generator[StringCommand, None, None]:
     """The commands that make one more backup of what is there now.
 
-    :param ca: the CA that it holds, None if that cannot be read.
+    :param of: the CA for whose sake it is made, None if there is none that can be named.
+    :param in_place: the CA's certificate, None if it cannot be read.
     :param signed: names with a certificate of that CA.
     """
     conf = facts.settings
@@ -78,10 +82,10 @@ def make_backup(
         made_at=now.isoformat(timespec="seconds"),
         host=facts.host.name,
         certname=conf.certname,
-        ca_fingerprint=ca.fingerprint if ca else None,
-        ca_key=ca.key if ca else None,
-        ca_subject=ca.subject if ca else None,
-        ca_expires=ca.not_after.isoformat() if ca else None,
+        ca_fingerprint=of.fingerprint if of else None,
+        ca_key=of.key if of else None,
+        ca_subject=in_place.subject if in_place else None,
+        ca_expires=in_place.not_after.isoformat() if in_place else None,
         paths=tuple(facts.backup_paths),
         settings=asdict(conf),
         alt_names=tuple(sorted(in_use.alt_names)) if in_use else (),

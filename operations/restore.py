@@ -12,6 +12,7 @@ from operations.backup import make_backup
 from operations.step import changing, show_diff, step_failed
 from procedures.restoration import restoration_of
 from recert.certificates import describe, read_certificate
+from recert.freshness import Retired
 
 
 @operation()
@@ -30,7 +31,8 @@ def replaced_saved() -> Generator[PyinfraCommand, None, None]:
             p[len(prefix) :].removesuffix(".pem") for p in facts.ssl.files if p.startswith(prefix)
         )
     )
-    yield from make_backup(facts, ca, signed)
+    of = Retired(ca.fingerprint, ca.key) if ca is not None else None
+    yield from make_backup(facts, of, ca, signed)
     if facts.backups.unsaved:
         yield step_failed([f"The backup in {facts.backup_root} does not hold what it should"])
 

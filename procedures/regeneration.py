@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pyinfra.api import Host
@@ -17,7 +16,6 @@ from procedures.procedure import Procedure, procedure_of
 from procedures.telling import command_line, say, warn
 from recert import interlock, preflight
 from recert.altnames import AltNames, alt_names_to_give
-from recert.backups import Manifest
 from recert.certificates import Certificate, read_certificate, read_revocation_list
 from recert.classification import unclassified_groups
 from recert.errors import RecertError
@@ -93,15 +91,20 @@ def prepare_regeneration(host: Host) -> Regeneration:
     if retired is None:
         refuse(host, refusals)
     retiring_ca = ca if ca is not None and ca.fingerprint == retired.fingerprint else None
+    holders = set(signed)
     if retiring_ca is None:
-        manifests = [backup.manifest for backup in store.of_ca(retired.fingerprint)]
-        left_behind = _left_behind_before(manifests, conf, host)
+        # After the deletion only the backups remember who had a certificate.
+        backups = store.of_ca(retired.fingerprint)
+        holders = {name for backup in backups for name in backup.manifest.signed}
+        left_behind = interlock.left_behind(
+            dict.fromkeys(holders), conf.certname, inventory_certnames(host)
+        )
     regeneration = Regeneration(
         facts=facts,
         retired=retired,
         alt_names=alt_names,
         retiring_ca=retiring_ca,
-        signed=tuple(sorted(signed)) if retiring_ca is not None else (),
+        signed=tuple(sorted(holders)),
         left_behind=left_behind,
     )
     freshness = regeneration.freshness
@@ -221,12 +224,6 @@ def _not_regenerated(facts: MasterFacts, retired: Retired, in_use: Certificate |
         or ca.key == retired.key
         or not in_use.issued_by(ca)
     )
-
-
-def _left_behind_before(manifests: Iterable[Manifest], conf: Settings, host: Host) -> list[str]:
-    """After the deletion only the backup remembers who had a certificate."""
-    names = {name for manifest in manifests for name in manifest.signed}
-    return interlock.left_behind(dict.fromkeys(names), conf.certname, inventory_certnames(host))
 
 
 def _refusals_of_the_host(

@@ -142,6 +142,11 @@ HALF_MADE = [
         " -subj /CN=pe-internal-classifier -out {ca}/requests/pe-internal-classifier.pem;"
         "chown -R pe-puppet: {ca}",
     ),
+    (
+        "the backup damaged when the deletion was done",
+        3,
+        f"for archive in {BACKUPS}/*/archive.tar; do echo x >>$archive; done",
+    ),
     ("a certificate in the component cut short", 9, ": >/etc/puppetlabs/puppetdb/ssl/x.pem"),
 ]
 
