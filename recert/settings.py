@@ -10,30 +10,6 @@ from pathlib import PurePosixPath
 from recert.errors import RecertError
 from recert.layout import CERTNAME, COMPONENTS
 
-PATH_SETTINGS = (
-    "confdir",
-    "config",
-    "vardir",
-    "ssldir",
-    "cadir",
-    "cacert",
-    "cakey",
-    "cacrl",
-    "capass",
-    "serial",
-    "signeddir",
-    "csrdir",
-    "certdir",
-    "privatekeydir",
-    "publickeydir",
-    "requestdir",
-    "hostcrl",
-    "localcacert",
-    "client_datadir",
-    "lastrunfile",
-    "agent_catalog_run_lockfile",
-    "agent_disabled_lockfile",
-)
 CREDENTIAL_SETTINGS = (
     "cacert",
     "cakey",
@@ -48,6 +24,18 @@ CREDENTIAL_SETTINGS = (
     "requestdir",
     "hostcrl",
     "localcacert",
+)
+PATH_SETTINGS = (
+    "confdir",
+    "config",
+    "vardir",
+    "ssldir",
+    "cadir",
+    "client_datadir",
+    "lastrunfile",
+    "agent_catalog_run_lockfile",
+    "agent_disabled_lockfile",
+    *CREDENTIAL_SETTINGS,
 )
 OTHER_SETTINGS = ("certname", "dns_alt_names", "user", "group", "masterport", "ca", "keylength")
 SETTINGS = PATH_SETTINGS + OTHER_SETTINGS

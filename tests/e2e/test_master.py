@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from recert.layout import INTERNAL_NAMES, STOP_ORDER
 from tests.e2e.site import BACKUPS, ROOT, SSLDIR, Master, assert_regenerated
 
@@ -156,14 +158,18 @@ def test_puppet_starts_at_most_seven_times_and_a_preview_at_most_twice(master: M
     assert sum(line.startswith("cert") for line in own) == 3
 
 
+def wrap_puppet(master: Master, *lines: str) -> None:
+    """Have the `puppet` program run these lines of sh first."""
+    master.sh("mkdir /opt/puppet/real && mv /opt/puppet/bin/puppet /opt/puppet/real/puppet")
+    wrapper = ["#!/bin/sh", *lines, 'exec /opt/puppet/real/puppet "$@"']
+    quoted = " ".join(shlex.quote(line) for line in wrapper)
+    master.sh(f"cd /opt/puppet/bin && printf '%s\\n' {quoted} >puppet && chmod 755 puppet")
+
+
 def count_starts(master: Master) -> None:
     """Have every start of the `puppet` program leave a line."""
-    master.sh(
-        "mkdir /opt/puppet/real && mv /opt/puppet/bin/puppet /opt/puppet/real/puppet &&"
-        " cd /opt/puppet/bin && printf '%s\\n' '#!/bin/sh' 'echo \"$@\" >>/run/puppet-starts'"
-        " 'exec /opt/puppet/real/puppet \"$@\"' >puppet && chmod 755 puppet &&"
-        " touch /run/puppet-starts && chmod 666 /run/puppet-starts"
-    )
+    master.sh("touch /run/puppet-starts && chmod 666 /run/puppet-starts")
+    wrap_puppet(master, 'echo "$@" >>/run/puppet-starts')
 
 
 def starts(master: Master) -> list[str]:
@@ -278,12 +284,14 @@ def test_a_run_that_the_agent_service_got_ahead_of_is_repeated(master: Master) -
     # No agent service, so that the run is the suite's own; the first one finds itself second.
     master.sh(
         "systemctl stop pe-puppet && rm /etc/systemd/system/pe-puppet.service &&"
-        " systemctl daemon-reload; mkdir /opt/puppet/real &&"
-        " mv /opt/puppet/bin/puppet /opt/puppet/real/puppet && printf '%s\\n' '#!/bin/sh'"
-        " 'case $1 in agent) [ -e /run/second ] || { touch /run/second; echo \"Notice: Run of"
-        " Puppet configuration client already in progress; skipping\"; exit 1; } ;; esac'"
-        " 'exec /opt/puppet/real/puppet \"$@\"' >/opt/puppet/bin/puppet &&"
-        " chmod 755 /opt/puppet/bin/puppet"
+        " systemctl daemon-reload"
+    )
+    skipping = "Notice: Run of Puppet configuration client already in progress; skipping"
+    wrap_puppet(
+        master,
+        'if [ "$1" = agent ] && [ ! -e /run/second ]; then',
+        f"touch /run/second; echo '{skipping}'; exit 1",
+        "fi",
     )
 
     run = master.regenerate(retired)
