@@ -34,6 +34,16 @@ class BackupStore:
         return [b for b in self.backups if b.manifest.ca_fingerprint == fingerprint]
 
 
+# tar prints odd names in its own way; they are left to the digests.
+LIVE_ENTRIES = r"""
+live_entries() { # whatever lies at or below the given paths, as tar names it
+    for path in "$@"; do
+        path=$(readlink -f "$path") && [ -e "$path" ] && find "$path" ! -name '*[! -~]*'
+    done | sed 's,^/,,'
+}
+"""
+
+
 class Backups(FactBase[BackupStore]):
     """
     Every finished backup below a directory, and how it stands to the live files.
@@ -53,10 +63,12 @@ class Backups(FactBase[BackupStore]):
     def command(self, root: str, paths: list[str]) -> StringCommand:
         return record_script(
             LIVE_SUMS
+            + LIVE_ENTRIES
             + r"""
 root=$1; shift
 [ -f "$root/classified" ] && say classified "$(cat "$root/classified")"
 live=$(live_sums "$@")
+entries=$(live_entries "$@")
 set -- # from here on: the lists of what valid backups hold
 for backup in "$root"/*/; do
     backup=${backup%/}
@@ -70,8 +82,17 @@ for backup in "$root"/*/; do
     fi
     uncovered=$(printf '%s\n' "$live" | grep . | comm -23 - "$backup/SHA256SUMS" | wc -l)
     # Directories change their times whenever a service looks after them.
+    added=$(
+        tar -tf "$backup/archive.tar" 2>/dev/null | sed 's,/$,,' | awk '
+            FNR == NR { held[$0] = 1; next }
+            $0 != "" && !($0 in held) { count++ }
+            END { print count + 0 }' - /dev/fd/3 3<<EOF
+$entries
+EOF
+    )
     differs=$(tar -C / -df "$backup/archive.tar" 2>&1 | grep -v 'Mod time differs$' | wc -l)
-    say backup "${backup##*/}" "$(cat "$backup/manifest.json")" "$state" "$uncovered" "$differs"
+    say backup "${backup##*/}" "$(cat "$backup/manifest.json")" "$state" "$uncovered" \
+        "$((differs + added))"
 done
 say unsaved "$({
     [ "$#" -eq 0 ] || cat "$@"

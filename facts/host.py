@@ -37,12 +37,14 @@ class WhoAndWhen(FactBase[Identity]):
 @dataclass(frozen=True)
 class HostBasics:
     """`free` and `needed`: kibibytes, for a backup. `crypto`: the program that computes public
-    keys, None without any. `missing_tools`: what the procedure will need and the host lacks."""
+    keys, None without any. `missing_tools`, `missing_files`: what the procedure will need and
+    the host lacks; an empty file counts as missing."""
 
     free: int
     needed: int
     crypto: str | None
     missing_tools: tuple[str, ...]
+    missing_files: tuple[str, ...]
     existing_accounts: frozenset[str]
 
 
@@ -56,9 +58,12 @@ class Basics(FactBase[HostBasics]):
     + backup_root: where backups go; it need not exist
     + paths: what a backup holds
     + accounts: users to look for
+    + files: files that have to be there
     """
 
-    def command(self, backup_root: str, paths: list[str], accounts: list[str]) -> StringCommand:
+    def command(
+        self, backup_root: str, paths: list[str], accounts: list[str], files: list[str]
+    ) -> StringCommand:
         return record_script(
             r"""
 place=$1; shift
@@ -80,6 +85,7 @@ done
 for word in "$@"; do
     case $word in
         tool:*) command -v "${word#tool:}" >/dev/null 2>&1 || say missing "${word#tool:}" ;;
+        file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
         account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
     esac
 done
@@ -89,6 +95,7 @@ done
             *paths,
             *(f"tool:{tool}" for tool in TOOLS),
             *(f"account:{account}" for account in accounts),
+            *(f"file:{path}" for path in files),
         )
 
     def process(self, output: list[str]) -> HostBasics:
@@ -100,5 +107,6 @@ done
             needed=int(values["needed"][0]),
             crypto=next(iter(values.get("crypto", [])), None),
             missing_tools=tuple(values.get("missing", [])),
+            missing_files=tuple(values.get("absent", [])),
             existing_accounts=frozenset(values.get("account", [])),
         )

@@ -21,12 +21,23 @@ if [ -n "$utf8" ]; then LC_ALL=$utf8; export LC_ALL; fi
 """A puppet.conf may hold UTF-8, which Ruby 1.9 refuses to read in the C locale."""
 
 
+PUPPET_PROCESS = r"""
+puppet_process() { # whether $1 is the number of a live process of Puppet's
+    case $1 in ''|*[!0-9]*) return 1 ;; esac
+    kill -0 "$1" 2>/dev/null || return 1
+    [ ! -r "/proc/$1/cmdline" ] || tr '\000' ' ' <"/proc/$1/cmdline" | grep -qE 'puppet|ruby'
+}
+"""
+"""A lock file outlives a crash, and its number may be another process's by now."""
+
+
 @dataclass(frozen=True)
 class PrintedSettings:
-    """`puppet config print` for the sections main and master, and what it complained of."""
+    """`puppet config print` for the sections agent and master, and what it complained of. Both
+    fall back on what [main] says."""
 
     program: str | None
-    main: dict[str, str]
+    agent: dict[str, str]
     master: dict[str, str]
     complaints: list[str]
 
@@ -42,7 +53,7 @@ class PuppetSettings(FactBase[PrintedSettings]):
 
         PrintedSettings(
             program="/opt/puppet/bin/puppet",
-            main={"certname": "master.example.com", "ssldir": "/etc/puppetlabs/puppet/ssl", ...},
+            agent={"certname": "master.example.com", "ssldir": "/etc/puppetlabs/puppet/ssl", ...},
             master={...},
             complaints=[],
         )
@@ -61,9 +72,9 @@ settings() {
     "$program" config print --section "$section" --color=false "$@" 2>&1 </dev/null
 }
 settings master "$@" | {
-    main=$(settings main "$@")
+    agent=$(settings agent "$@")
     master=$(cat)
-    say printed main "$main"
+    say printed agent "$agent"
     say printed master "$master"
 }
 """,
@@ -72,7 +83,7 @@ settings master "$@" | {
 
     def process(self, output: list[str]) -> PrintedSettings:
         program: str | None = None
-        values: dict[str, dict[str, str]] = {"main": {}, "master": {}}
+        values: dict[str, dict[str, str]] = {"agent": {}, "master": {}}
         complaints: list[str] = []
         for record in read_records(output):
             if record[0] == "program":
@@ -83,7 +94,7 @@ settings master "$@" | {
                 values[section] = parse_printed(lines)
                 complaints += [line for line in lines if line.lower().startswith("err")]
         return PrintedSettings(
-            program, values["main"], values["master"], list(dict.fromkeys(complaints))
+            program, values["agent"], values["master"], list(dict.fromkeys(complaints))
         )
 
 
@@ -114,12 +125,13 @@ class PuppetAgent(FactBase[AgentState]):
 
     def command(self, summary: str, catalog: str, disabled: str, lockfile: str) -> StringCommand:
         return record_script(
-            r"""
+            PUPPET_PROCESS
+            + r"""
 [ -r "$1" ] && say summary "$(tr -d '\000' <"$1")"
 [ -f "$2" ] && find "$2" -printf 'catalog\0%m\0%u\0%g\0%s\0%T@\0' | { printf '6\0'; cat; }
 [ -e "$3" ] && say disabled "$(tr -d '\000' <"$3")"
 pid=$(cat "$4" 2>/dev/null)
-case $pid in ''|*[!0-9]*) ;; *) kill -0 "$pid" 2>/dev/null && say running "$pid" ;; esac
+puppet_process "$pid" && say running "$pid"
 """,
             summary,
             catalog,

@@ -16,11 +16,12 @@ from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 PREAMBLE = r"""
-PATH="$PATH:/opt/puppet/bin:/opt/puppet/sbin:/usr/local/bin:/usr/sbin:/sbin"
+PATH="/opt/puppet/bin:$PATH:/usr/local/bin:/usr/sbin:/sbin"
 export PATH
 umask 022
 """
-"""PE's programs are often missing from the PATH of a session that is no login."""
+"""PE's programs are often missing from the PATH of a session that is no login, and go before
+another Puppet on it."""
 
 _RECORDS = r"""
 LC_ALL=C; export LC_ALL
@@ -30,6 +31,7 @@ contents() { say text "$1" "$(tr -d '\000' <"$1")"; }
 
 ENCODE = r"""
 encode() { if command -v base64 >/dev/null 2>&1; then base64; else openssl base64; fi; }
+framed() { echo 'pe-recert:'; cat; echo 'pe-recert.'; }
 """
 
 
@@ -49,9 +51,25 @@ def record_script(script: str, *arguments: str) -> StringCommand:
     # A script that gave up has printed nothing, and a pipe would hide its status.
     return shell(
         f"{ENCODE}{_RECORDS}answer=$({{\n{script}\nsay end\n}} | encode)\n"
-        '[ -n "$answer" ] && printf \'%s\\n\' "$answer"',
+        '[ -n "$answer" ] && printf \'%s\\n\' "$answer" | framed',
         *arguments,
     )
+
+
+def payload(output: list[str]) -> bytes:
+    """What a script encoded, out of what else a login may print.
+
+    :raises FactProcessError: it is damaged.
+    """
+    lines = list(output)
+    if "pe-recert:" in lines:
+        lines = lines[lines.index("pe-recert:") + 1 :]
+    if "pe-recert." in lines:
+        lines = lines[: lines.index("pe-recert.")]
+    try:
+        return base64.b64decode("".join(lines), validate=True)
+    except ValueError as error:
+        raise FactProcessError(f"the host's answer is not base64: {error}") from error
 
 
 def read_records(output: list[str]) -> Iterator[list[str]]:
@@ -59,11 +77,7 @@ def read_records(output: list[str]) -> Iterator[list[str]]:
 
     :raises FactProcessError: the answer is damaged or was cut short.
     """
-    try:
-        raw = base64.b64decode("".join(output), validate=True)
-    except ValueError as error:
-        raise FactProcessError(f"the host's answer is not base64: {error}") from error
-    fields = raw.decode("utf-8", "surrogateescape").split("\0")
+    fields = payload(output).decode("utf-8", "surrogateescape").split("\0")
     position = 0
     while position < len(fields) and re.fullmatch("[0-9]+", fields[position]):
         count = int(fields[position])

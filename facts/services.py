@@ -5,9 +5,22 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 
 from facts.script import read_records, record_script
+from recert.layout import SERVICE_PORTS
 from recert.observed import Service
 
-SERVICE_FUNCTIONS = r"""
+_PORTS = "".join(f"        {name}) port={port:04X} ;;\n" for name, port in SERVICE_PORTS.items())
+
+SERVICE_FUNCTIONS = (
+    rf"""
+listening() {{
+    case $1 in
+{_PORTS}        *) return 1 ;;
+    esac
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+        awk -v port=":$port" '$4 == "0A" && $2 ~ port "$" {{ found = 1 }} END {{ exit !found }}'
+}}
+"""
+    r"""
 loaded_unit() {
     [ -d /run/systemd/system ] &&
         [ "$(systemctl show -p LoadState "$1" 2>/dev/null)" = LoadState=loaded ]
@@ -18,15 +31,25 @@ installed() { loaded_unit "$1" || init_script "$1" || upstart_job "$1"; }
 running() {
     if loaded_unit "$1"; then
         case $(systemctl show -p ActiveState "$1") in
-            ActiveState=active|ActiveState=activating|ActiveState=reloading) return 0 ;;
-            ActiveState=deactivating) return 0 ;;
+            ActiveState=active|ActiveState=reloading|ActiveState=deactivating) return 0 ;;
+            ActiveState=activating)
+                # A unit that dies and is started again and again is not running.
+                [ "$(systemctl show -p SubState "$1")" = SubState=auto-restart ] || return 0 ;;
         esac
     fi
-    if init_script "$1"; then "/etc/init.d/$1" status >/dev/null 2>&1 </dev/null && return 0; fi
+    if init_script "$1"; then
+        "/etc/init.d/$1" status >/dev/null 2>&1 </dev/null
+        case $? in
+            0) return 0 ;;
+            3) ;;
+            *) listening "$1" && return 0 ;; # it has no status, or says nothing of use
+        esac
+    fi
     if upstart_job "$1"; then initctl status "$1" 2>/dev/null | grep -q start/ && return 0; fi
     return 1
 }
 """
+)
 """A service runs if any manager says so: one that was started past its manager runs, too."""
 
 

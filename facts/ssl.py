@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import tarfile
 import zlib
 from io import BytesIO
@@ -10,12 +9,12 @@ from io import BytesIO
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from facts.script import ENCODE, read_records, record_script, shell
+from facts.script import ENCODE, payload, read_records, record_script, shell
 from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
 
 # Fields of a `file` record, as find prints them; the number in front is their count.
-FILE_RECORD = r"8\0file\0%y\0%m\0%u\0%g\0%s\0%T@\0%p\0"
+FILE_RECORD = r"9\0file\0%y\0%m\0%u\0%g\0%s\0%T@\0%p\0%l\0"
 
 PUBLIC_HALF = r"""
 public_half() { # of the private key $1, if need be with the password in file $2
@@ -130,14 +129,14 @@ class SignedCertificates(FactBase[dict[str, str]]):
     def command(self, signeddir: str) -> StringCommand:
         # One archive instead of a process for each of thousands of files.
         return shell(
-            f'{ENCODE} [ ! -d "$1" ] || tar -C "$1" -hczf - . | encode',
+            f'{ENCODE} [ ! -d "$1" ] || tar -C "$1" -hczf - . | encode | framed',
             signeddir,
         )
 
     def process(self, output: list[str]) -> dict[str, str]:
         signed = {}
         try:
-            with tarfile.open(fileobj=BytesIO(base64.b64decode("".join(output)))) as archive:
+            with tarfile.open(fileobj=BytesIO(payload(output))) as archive:
                 for member in archive:
                     content = archive.extractfile(member) if member.isfile() else None
                     name = member.name.removeprefix("./").removesuffix(".pem")
@@ -199,6 +198,6 @@ done
 
 def read_file_record(record: list[str]) -> tuple[str, FileState]:
     """A `file` record as (path, entry); the slash that made find follow a link is taken off."""
-    _, kind, mode, owner, group, size, mtime, path = record
-    entry = FileState(kind, int(mode, 8), owner, group, int(size), float(mtime))
+    _, kind, mode, owner, group, size, mtime, path, target = record
+    entry = FileState(kind, int(mode, 8), owner, group, int(size), float(mtime), target)
     return path.replace("//", "/").rstrip("/") or "/", entry

@@ -8,20 +8,22 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from facts.puppet import UTF8_LOCALE
+from facts.puppet import PUPPET_PROCESS, UTF8_LOCALE
 from operations.services import RUN_LIMIT
 from operations.step import changing, show_diff, step_failed, wait_until
 from procedures.regeneration import regeneration_of, warn_left_behind
+from recert.observed import Service
 
 # The agent service may begin a run of its own in the moment in which this one starts; Puppet
 # then skips ours. The lock tells, or, where that run is over already, what Puppet said.
 _RUN = (
     UTF8_LOCALE
+    + PUPPET_PROCESS
     + r"""
 lockfile=$1 limit=$2
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
-in_progress() { [ -s "$lockfile" ] && kill -0 "$(cat "$lockfile")" 2>/dev/null; }
+in_progress() { puppet_process "$(cat "$lockfile" 2>/dev/null)"; }
 for attempt in 1 2 3; do
     puppet agent --test --waitforcert 0 --color=false >"$log" 2>&1 </dev/null
     status=$?
@@ -67,6 +69,11 @@ def run() -> Generator[PyinfraCommand, None, None]:
                     conf.lastrunfile,
                 ]
             )
+        # A service may take its credentials, start, and only then refuse them.
+        facts.forget("services")
+        dead = [name for name, state in facts.services.items() if state is Service.STOPPED]
+        if dead:
+            yield step_failed([f"These services have stopped since: {', '.join(dead)}"])
     else:
         host.noop("a Puppet run has succeeded since the certificate was made")
     if host.state.is_executing:

@@ -21,12 +21,13 @@ _MAKE = (
     LIVE_SUMS
     + rf"""
 LC_ALL=C; export LC_ALL
-root=$1 name=$2 manifest=$3; shift 3
+root=$1 name=$2; shift 2
 umask 077
-mkdir -p "$root" && chmod 700 "$root" || fail "Cannot make $root."
+mkdir -p "$root" && chown 0:0 "$root" && chmod 700 "$root" || fail "Cannot make $root."
 rm -rf "$root"/.*.partial
 new=$root/.$name.partial
 mkdir "$new" || fail "Cannot make $new."
+cat >"$new/manifest" || fail "Cannot write to $new."
 members() {{ for path in "$@"; do
     path=$(readlink -f "$path") && [ -e "$path" ] && printf '%s\0' "${{path#/}}"
 done; }}
@@ -37,7 +38,8 @@ tar -C / -df "$new/archive.tar" ||
 live_sums "$@" >"$new/SHA256SUMS"
 digest=$(sha256sum <"$new/archive.tar" | cut -d' ' -f1)
 [ "${{#digest}}" -eq 64 ] || fail "The backup in $new cannot be read back; nothing was deleted."
-printf '%s' "$manifest" | sed "s/{ARCHIVE_DIGEST}/$digest/" >"$new/manifest.json" || fail "$new"
+sed "s/{ARCHIVE_DIGEST}/$digest/" "$new/manifest" >"$new/manifest.json" && rm "$new/manifest" ||
+    fail "The manifest could not be written to $new; nothing was deleted."
 sync
 mv "$new" "$root/$name" || fail "Cannot finish $root/$name; nothing was deleted."
 """
@@ -86,6 +88,7 @@ def make_backup(
         ca_key=of.key if of else None,
         ca_subject=in_place.subject if in_place else None,
         ca_expires=in_place.not_after.isoformat() if in_place else None,
+        ca_certificate=in_place.pem if in_place else None,
         paths=tuple(facts.backup_paths),
         settings=asdict(conf),
         alt_names=tuple(sorted(in_use.alt_names)) if in_use else (),
@@ -99,6 +102,11 @@ def make_backup(
         [f"{facts.backup_root}/{name} (root only): {' '.join(manifest.paths)}"],
     )
     yield changing(
-        conf.confdir, _MAKE, facts.backup_root, name, manifest.to_json(), *manifest.paths
+        conf.confdir,
+        _MAKE,
+        facts.backup_root,
+        name,
+        *manifest.paths,
+        stdin=manifest.to_json(),  # it names every node: too long for an argument
     )
     facts.forget("backups")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import PurePosixPath
 
 from pyinfra import host
 from pyinfra.api import operation
@@ -42,12 +43,23 @@ def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
     for component, paths in leftovers.items():
         files = facts.components[component.directory].files
         show_diff(host, "Remove", [f"{path} {files[path].describe()}" for path in paths], [])
-    yield changing(
-        facts.settings.confdir,
-        'rm -rf -- "$@"; for path in "$@"; do [ ! -e "$path" ] || fail "Still there: $path"; done',
-        *(path for paths in leftovers.values() for path in paths),
-    )
-    facts.forget(*(component.directory for component in leftovers))
+    for component in leftovers:
+        gone = set(leftovers[component])
+        kept = [path for path, _, _ in freshness.copies(component) if path not in gone]
+        # The host finds what goes: there may be thousands, and names that are no text.
+        yield changing(
+            facts.settings.confdir,
+            r"""
+directory=$1; shift
+for kept in "$@"; do set -- "$@" ! -name "$kept"; shift; done
+find "$directory/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec rm -rf -- {} +
+left=$(find "$directory/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@")
+[ -z "$left" ] || fail "These could not be removed: $left"
+""",
+            component.directory,
+            *(PurePosixPath(path).name for path in kept),
+        )
+        facts.forget(component.directory)
 
 
 @operation()
@@ -85,7 +97,8 @@ def copied(
 directory=$1 account=$2 ownership=$3; shift 3
 umask 077 # a copy of a private key is never open to others, not even while it is made
 if [ ! -d "$directory" ]; then
-    mkdir -p "$directory" && chmod 755 "$directory" || fail "Cannot make $directory."
+    mkdir -p "$directory" && chmod 755 "$directory" && chown "$account:$account" "$directory" ||
+        fail "Cannot make $directory for $account."
 fi
 while [ "$#" -gt 0 ]; do
     rm -f -- "$2" && cp "$1" "$2" && chmod "$3" "$2" || fail "Copying $1 to $2 failed."

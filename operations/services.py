@@ -35,8 +35,13 @@ manage() { # start or stop $1 a service $2
     else $limit initctl "$1" "$2"
     fi >"$log" 2>&1 </dev/null
 }
+settle() { # until the rest of the arguments is true, ten seconds at most
+    tries=0
+    until "$@" || [ "$tries" -ge 10 ]; do sleep 1; tries=$((tries + 1)); done
+}
+gone() { ! running "$1"; }
 stop() {
-    manage stop "$1"
+    manage stop "$1" && settle gone "$1"
     if running "$1" && loaded_unit "$1" && init_script "$1"; then
         $limit "/etc/init.d/$1" stop >>"$log" 2>&1 </dev/null
     fi
@@ -46,7 +51,7 @@ stop() {
     fi
 }
 start() {
-    running "$1" || manage start "$1"
+    running "$1" || { manage start "$1" && settle running "$1"; }
     running "$1" && return
     cat "$log" >&2
     if loaded_unit "$1"; then systemctl status --no-pager -n 20 "$1" 2>&1 | tail -n 20 >&2; fi
@@ -77,7 +82,7 @@ def stopped() -> Generator[PyinfraCommand, None, None]:
         + r"""
 root=$1 confirmed=$2; shift 2
 if [ -n "$confirmed" ]; then
-    (umask 077 && mkdir -p "$root" && chmod 700 "$root" &&
+    (umask 077 && mkdir -p "$root" && chown 0:0 "$root" && chmod 700 "$root" &&
         { grep -qsx "$confirmed" "$root/classified" || echo "$confirmed" >>"$root/classified"; }) ||
         fail "Cannot write to $root."
 fi
@@ -98,7 +103,10 @@ for service in "$@"; do stop "$service"; done
         yield wait_until(no_run, "the Puppet run in progress to end", RUN_LIMIT, poll=1)
         if facts.agent.running is not None:
             yield step_failed(
-                [f"Process {facts.agent.running} is still applying a catalog after {RUN_LIMIT} s"]
+                [
+                    f"Process {facts.agent.running} is still applying a catalog after "
+                    f"{RUN_LIMIT} s, as {facts.settings.agent_catalog_run_lockfile} says."
+                ]
             )
     yield changing(
         facts.settings.confdir,

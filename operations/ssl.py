@@ -9,13 +9,19 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.puppet import UTF8_LOCALE
-from operations.step import changing, show_diff, step_failed
+from operations.step import changing, in_batches, printable, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
 from recert.freshness import CaStatus
 
-_BATCH = 200
-"""Paths to a command; a command line has a limit."""
+# What goes was decided on by what was read. Another run may have made a CA since, which nobody
+# has named: it must not be taken for the one that was seen.
+_UNCHANGED = r"""
+cacert=$1 seen=$2; shift 2
+now=$(stat -c '%s %Y' "$cacert" 2>/dev/null)
+[ "$now" = "$seen" ] ||
+    fail "$cacert is not the one that was looked at: another run works on this host."
+"""
 
 # Puppet uses a key that is there, but then leaves its public half unwritten. What is made here
 # is what Puppet would have made, with Puppet's own library; where that fails Puppet makes it.
@@ -49,10 +55,13 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
         host.noop("everything in the SSL directories is of the CA in place")
         return
     show_diff(host, "Remove", _described(regeneration, remains), [])
+    seen = freshness.ssl.files.get(conf.cacert)
+    unchanged = (conf.cacert, f"{seen.size} {int(seen.mtime)}" if seen is not None else "")
     if freshness.ca_due:
         yield changing(
             conf.confdir,
-            r"""
+            _UNCHANGED
+            + r"""
 cakey=$1; shift
 rm -f -- "$cakey"
 for root in "$@"; do
@@ -63,15 +72,26 @@ for root in "$@"; do
 done
 [ ! -e "$cakey" ] || fail "The CA's key could not be removed: $cakey"
 """,
+            *unchanged,
             conf.cakey,
             *conf.ssl_roots,
         )
     else:
-        for start in range(0, len(remains), _BATCH):
+        # Empty files are found by the host: their names may be no text.
+        yield changing(
+            conf.confdir,
+            _UNCHANGED + 'for queue; do find "$queue/" -type f -size 0 -exec rm -f -- {} +; done',
+            *unchanged,
+            conf.csrdir,
+            conf.signeddir,
+        )
+        for batch in in_batches(path for path in remains if printable(path) == path):
             yield changing(
                 conf.confdir,
-                'rm -f -- "$@" && for path in "$@"; do [ ! -e "$path" ] || fail "$path"; done',
-                *remains[start : start + _BATCH],
+                _UNCHANGED
+                + 'rm -f -- "$@"; for path; do [ ! -e "$path" ] || fail "Still there: $path"; done',
+                *unchanged,
+                *batch,
             )
     facts.forget("ssl", "components")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from pyinfra import context, logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
@@ -31,15 +31,16 @@ fail() { echo "$*" >&2; exit 1; }
 """
 
 
-def changing(lock: str, script: str, *arguments: str) -> StringCommand:
+def changing(lock: str, script: str, *arguments: str, stdin: str | None = None) -> StringCommand:
     """`script` run by the host's `sh`, while no other changing command works there.
 
     A run that was cut off can leave its last command working on the host, so the next run has
     to wait for it.
 
     :param lock: a directory that exists; confdir.
+    :param stdin: what the script reads.
     """
-    return StringCommand(
+    command = StringCommand(
         "sh",
         "-c",
         QuoteString(PREAMBLE + _LOCKED),
@@ -48,6 +49,29 @@ def changing(lock: str, script: str, *arguments: str) -> StringCommand:
         QuoteString(_FAIL + script),
         *(QuoteString(argument) for argument in arguments),
     )
+    if stdin is not None:
+        command.connector_arguments["_stdin"] = stdin
+    return command
+
+
+def in_batches(paths: Iterable[str], limit: int = 20000) -> Iterator[list[str]]:
+    """`paths` in portions that a command line holds, however often it is quoted.
+
+    :param limit: characters.
+    """
+    batch: list[str] = []
+    for path in paths:
+        if batch and sum(map(len, batch)) + len(path) > limit:
+            yield batch
+            batch = []
+        batch.append(path)
+    if batch:
+        yield batch
+
+
+def printable(line: object) -> str:
+    """`line` for a terminal: the bytes of a name that is not UTF-8 as escapes."""
+    return str(line).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def step_failed(found: Iterable[object]) -> FunctionCommand:
@@ -58,7 +82,7 @@ def step_failed(found: Iterable[object]) -> FunctionCommand:
         step = ", ".join(sorted(names))
         host.log_styled(f"{host.name}, step {step}:", fg="red", log_func=logger.error)
         for line in found:
-            host.log_styled(f"  {line}", fg="red", log_func=logger.error)
+            host.log_styled(f"  {printable(line)}", fg="red", log_func=logger.error)
         host.log_styled(f"  {CONTINUE}", fg="red", log_func=logger.error)
         return False
 
@@ -94,7 +118,7 @@ def show_diff(host: Host, title: str, before: Iterable[str], after: Iterable[str
     """What a step replaces, if `--diff` was asked for, in pyinfra's own form."""
     if not context.state.config.DIFF:
         return
-    lines = list(generate_color_diff(list(before), list(after)))
+    lines = list(generate_color_diff(list(map(printable, before)), list(map(printable, after))))
     if lines:
         host.log(format_text(title, bold=True), logger.info)
         for line in lines:

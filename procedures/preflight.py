@@ -95,7 +95,7 @@ def read_master(host: Host) -> MasterFacts:
             ],
         )
     try:
-        settings = check_settings(printed.main, printed.master)
+        settings = check_settings(printed.agent, printed.master)
     except RecertError as error:
         refuse(host, [str(error)])
     if not settings.ca:

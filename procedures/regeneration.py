@@ -13,7 +13,7 @@ from facts.tls import ClassifierGroups
 from procedures.master import MasterFacts, ask
 from procedures.preflight import read_master, refuse
 from procedures.procedure import Procedure, procedure_of
-from procedures.telling import command_line, say, warn
+from procedures.telling import command_line, say, shortened, warn
 from recert import interlock, preflight
 from recert.altnames import AltNames, alt_names_to_give
 from recert.certificates import Certificate, read_certificate, read_revocation_list
@@ -30,8 +30,9 @@ class Regeneration(Procedure):
     """A master whose CA is going to be retired, as the preflight found it fit to be.
 
     `left_behind`: certificates that nothing here brings back. `signed`: names with a
-    certificate of the CA to retire. `classifier_confirmed`: the classifier said that the node
-    groups are classified, which has to be remembered once it is stopped.
+    certificate of the CA to retire; `signed_here`: those that are still on the host.
+    `classifier_confirmed`: the classifier said that the node groups are classified, which has
+    to be remembered once it is stopped.
     """
 
     facts: MasterFacts
@@ -39,6 +40,7 @@ class Regeneration(Procedure):
     alt_names: AltNames
     retiring_ca: Certificate | None
     signed: tuple[str, ...] = ()
+    signed_here: frozenset[str] = frozenset()
     left_behind: list[str] = field(default_factory=list)
     classifier_confirmed: bool = False
 
@@ -104,7 +106,8 @@ def prepare_regeneration(host: Host) -> Regeneration:
         retired=retired,
         alt_names=alt_names,
         retiring_ca=retiring_ca,
-        signed=tuple(sorted(holders)),
+        signed=tuple(sorted(holders | set(signed))),
+        signed_here=frozenset(signed),
         left_behind=left_behind,
     )
     freshness = regeneration.freshness
@@ -152,7 +155,7 @@ def warn_left_behind(regeneration: Regeneration) -> None:
     if regeneration.left_behind:
         host = regeneration.facts.host
         warn(host, "These hold certificates of the CA to retire, and nothing here renews them:")
-        for line in regeneration.left_behind:
+        for line in shortened(regeneration.left_behind):
             warn(host, f"  {line}")
 
 
@@ -193,7 +196,7 @@ def _found(
     lines = [interlock.describe_ca(ca, counts, command_line(), conf.cacert)]
     if left_behind:
         lines.append("  Nothing here would bring back the certificates of:")
-        lines += [f"    {line}" for line in left_behind]
+        lines += [f"    {line}" for line in shortened(left_behind)]
     return "\n".join(lines)
 
 
@@ -203,6 +206,11 @@ def _alt_names(host: Host, facts: MasterFacts, retired: Retired | None) -> AltNa
     override = host.data.get("dns_alt_names")
     if isinstance(override, (list, tuple)):
         override = ",".join(map(str, override))
+    if override is not None and not str(override).strip():
+        raise RecertError(
+            "dns_alt_names is empty. Leave it out to keep the names there are; to have none, give "
+            f"the certname alone: dns_alt_names={conf.certname}"
+        )
     in_use = facts.certificate_in_use
     names = set(in_use.alt_names) if in_use is not None else set()
     if retired is not None and _not_regenerated(facts, retired, in_use):
@@ -237,12 +245,19 @@ def _refusals_of_the_host(
         backup_root=facts.backup_root,
         paths=facts.backup_paths,
         accounts=[facts.settings.user],
+        files=[facts.settings.config],
     )
     refusals = [
         *preflight.tool_refusals(basics.missing_tools, basics.crypto),
         *preflight.service_refusals(facts.services),
         *preflight.account_refusals(components, facts.settings.user, basics.existing_accounts),
-        *preflight.damage_refusals(freshness, signed),
+        *preflight.damage_refusals(
+            freshness,
+            signed,
+            read_certificate(facts.ssl.texts.get(facts.settings.localcacert, "")),
+        ),
+        *preflight.link_refusals(facts.ssl.files, facts.settings.ssl_roots),
+        *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
     ]
     if backup_due(regeneration):
         refusals += preflight.room_refusals(basics.free, basics.needed, facts.backup_root)
@@ -254,14 +269,18 @@ def _refusals_of_the_host(
 def backup_due(regeneration: Regeneration) -> bool:
     """Whether the CA to retire is here, and not all of it is in a backup that compares.
 
-    Once its deletion has begun only a missing or damaged backup calls for another.
+    Once its deletion has begun, or where it is damaged, only a missing or damaged backup calls
+    for another, or a certificate that none has.
     """
     backups = regeneration.facts.backups.of_ca(regeneration.retired.fingerprint)
     valid = [backup for backup in backups if backup.valid]
     freshness = regeneration.freshness
     if freshness.ca is not None and freshness.ca.fingerprint == regeneration.retired.fingerprint:
         return not any(backup.uncovered == 0 for backup in valid)
-    return not valid and freshness.ca_due
+    if not freshness.ca_due:
+        return False
+    saved = {name for backup in valid for name in backup.manifest.signed}
+    return not valid or not regeneration.signed_here <= saved
 
 
 def _classification(host: Host, regeneration: Regeneration, store: BackupStore) -> list[str]:
@@ -276,6 +295,11 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
         cacert=facts.settings.localcacert,
         certname=facts.settings.certname,
     )
+    declared = host.data.get("pe_groups_classified")
+    if declared not in (None, True, False) or isinstance(declared, int) != isinstance(
+        declared, bool
+    ):
+        return [f"pe_groups_classified={declared} is not understood: it is True or False."]
     try:
         unclassified = None if answer is None else unclassified_groups(answer)
     except RecertError:
@@ -283,6 +307,6 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
     regeneration.classifier_confirmed = unclassified == []
     return preflight.classification_refusals(
         unclassified,
-        declared=host.data.get("pe_groups_classified") is True,
+        declared=declared is True,
         confirmed_before=regeneration.retired.fingerprint in store.classified,
     )

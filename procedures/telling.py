@@ -10,6 +10,16 @@ from pyinfra import logger
 from pyinfra.api import Host
 from pyinfra.api.output import format_text
 
+LONG = 30
+"""Lines of a list that are printed; a person does not read more."""
+
+
+def shortened(lines: list[str]) -> list[str]:
+    """A list as far as it is worth printing."""
+    if len(lines) <= LONG:
+        return lines
+    return [*lines[:LONG], f"and {len(lines) - LONG} more (`puppet cert list --all` has them all)"]
+
 
 def say(host: Host, message: str) -> None:
     logger.info(f"{host.print_prefix}{message}")

@@ -37,6 +37,7 @@ class Manifest:
     ca_expires: str | None
     paths: tuple[str, ...]
     settings: dict[str, Any]
+    ca_certificate: str | None = None
     alt_names: tuple[str, ...] = ()
     signed: tuple[str, ...] = ()
     archive_sha256: str = ARCHIVE_DIGEST

@@ -37,10 +37,12 @@ OTHERS = 0o007
 
 @dataclass(frozen=True)
 class Retired:
-    """The CA to retire: SHA-256 fingerprint of its certificate and digest of its key."""
+    """The CA to retire: SHA-256 fingerprint of its certificate, digest of its key, and the
+    certificate itself where the host or a backup's manifest still has it."""
 
     fingerprint: str
     key: str | None
+    certificate: Certificate | None = None
 
 
 class CaStatus(Enum):

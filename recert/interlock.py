@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from recert.backups import Manifest
-from recert.certificates import Certificate, colon_hex
+from recert.certificates import Certificate, colon_hex, read_certificate
 from recert.errors import RecertError
 from recert.freshness import Retired
 from recert.layout import credential_names
@@ -50,10 +50,12 @@ def ca_to_retire(
     except RecertError as error:
         raise RecertError(f"Nothing was changed: {error}\n{found}") from error
     if current is not None and current.fingerprint == fingerprint:
-        return Retired(fingerprint, current.key)
+        return Retired(fingerprint, current.key, current)
     for manifest in manifests:
         if manifest.ca_fingerprint == fingerprint:
-            return Retired(fingerprint, manifest.ca_key)
+            return Retired(
+                fingerprint, manifest.ca_key, read_certificate(manifest.ca_certificate or "")
+            )
     raise RecertError(
         f"Nothing was changed: retire_ca={fingerprint} is neither the CA on this host nor "
         f"that of a backup made here.\n{found}"

@@ -56,6 +56,16 @@ NEEDED_SERVICES = frozenset({MASTER_SERVICE})
 
 CLASSIFIER_PORT = 4433
 
+SERVICE_PORTS = {
+    "pe-puppetserver": 8140,
+    "pe-puppetdb": 8081,
+    "pe-postgresql": 5432,
+    "pe-console-services": CLASSIFIER_PORT,
+    "pe-httpd": 443,
+    "pe-activemq": 61613,
+}
+"""Where the services listen, for one whose init script does not know its own status."""
+
 
 class Part(Enum):
     """The three files of a credential: where Puppet keeps each and how copies are called."""

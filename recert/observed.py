@@ -9,7 +9,8 @@ from enum import Enum
 
 @dataclass(frozen=True)
 class FileState:
-    """One file system entry. `kind` is find's letter: f, d, l, …; `mtime` in seconds UTC."""
+    """One file system entry. `kind` is find's letter: f, d, l, …; `mtime` in seconds UTC;
+    `target`: where a symbolic link leads, as it is written."""
 
     kind: str
     mode: int
@@ -17,6 +18,7 @@ class FileState:
     group: str
     size: int
     mtime: float
+    target: str = ""
 
     @property
     def ownership(self) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from os.path import normpath
+from pathlib import PurePosixPath
 
+from recert.certificates import Certificate
 from recert.freshness import CaStatus, Freshness
 from recert.layout import NEEDED_SERVICES, Component, credential_names
-from recert.observed import ComponentState, Service
+from recert.observed import ComponentState, FileState, Service
 
 MAX_CLOCK_SKEW = 300
 """Seconds. Certificates begin to be valid when the master's clock says so."""
@@ -94,23 +97,64 @@ def agent_refusals(disabled: str | None) -> list[str]:
     ]
 
 
-def damage_refusals(freshness: Freshness, signed: Iterable[str]) -> list[str]:
+def damage_refusals(
+    freshness: Freshness, signed: Mapping[str, Certificate | None], trusted: Certificate | None
+) -> list[str]:
     """A damaged CA that was not named, but that others than PE have relied on.
 
-    What an interrupted run leaves has signed nothing but PE's own certificates; that is begun
-    again without asking.
+    What an interrupted run leaves has signed nothing but PE's own certificates, or is the rest
+    of the CA to retire; that is begun again without asking.
+
+    :param signed: what is in the CA's directory of signed certificates, by name.
+    :param trusted: the CA's certificate as the host's agent keeps it.
     """
-    if freshness.ca_status is not CaStatus.DAMAGED or freshness.ca is None:
+    if freshness.ca_status in (CaStatus.FRESH, CaStatus.RETIRING):
         return []
-    relied_on = sorted(set(signed) - set(credential_names(freshness.settings.certname)))
+    own = credential_names(freshness.settings.certname)
+    old = freshness.retired.certificate
+    relied_on = [
+        name
+        for name, cert in signed.items()
+        if name not in own and cert is not None and (old is None or not cert.issued_by(old))
+    ]
     if not relied_on:
         return []
+    ca = freshness.ca or trusted
+    named = ca.fingerprint if ca is not None else "its fingerprint"
     damage = "; ".join(str(problem) for problem in freshness.ca_damage)
     return [
-        f"The CA on the host ({freshness.ca.fingerprint}) is damaged ({damage}), is not the one "
-        f"to retire, and has signed {len(relied_on)} certificates of other nodes. It will only be "
-        f"replaced if it is named: retire_ca={freshness.ca.fingerprint}"
+        f"The CA on the host ({named}) is damaged ({damage}), is not the one to retire, and has "
+        f"signed {len(relied_on)} certificates of other nodes, {min(relied_on)} among them. It "
+        f"will only be replaced if it is named: retire_ca={named}"
     ]
+
+
+def link_refusals(files: Mapping[str, FileState], roots: Iterable[str]) -> list[str]:
+    """A link out of the SSL directories: the backup would hold the link alone, and the key
+    that it leads to would neither be saved nor deleted with the rest."""
+    refusals = []
+    for path, entry in files.items():
+        if entry.kind == "l":
+            leads_to = normpath(PurePosixPath(path).parent / entry.target)
+            if not any(leads_to.startswith(f"{root}/") for root in roots):
+                refusals.append(
+                    f"{path} is a symbolic link to {leads_to}, outside of what is backed up and "
+                    "deleted. Put what it leads to in its place."
+                )
+    return refusals
+
+
+def configuration_refusals(missing_files: Iterable[str], noop: bool) -> list[str]:
+    refusals = [
+        f"{path} is missing or empty, so that Puppet works with its defaults. Put it back first."
+        for path in missing_files
+    ]
+    if noop:
+        refusals.append(
+            "puppet.conf says noop = true for the agent, so that the Puppet run of step 5 would "
+            "configure nothing. Take it out first."
+        )
+    return refusals
 
 
 def classification_refusals(

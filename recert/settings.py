@@ -37,7 +37,16 @@ PATH_SETTINGS = (
     "agent_disabled_lockfile",
     *CREDENTIAL_SETTINGS,
 )
-OTHER_SETTINGS = ("certname", "dns_alt_names", "user", "group", "masterport", "ca", "keylength")
+OTHER_SETTINGS = (
+    "certname",
+    "dns_alt_names",
+    "user",
+    "group",
+    "masterport",
+    "ca",
+    "keylength",
+    "noop",
+)
 SETTINGS = PATH_SETTINGS + OTHER_SETTINGS
 
 _CERTNAME = re.compile(r"[A-Za-z0-9][ -.0-~]{0,252}")  # what Puppet allows, less a leading "-"
@@ -59,6 +68,7 @@ class Settings:
     masterport: int
     keylength: int
     ca: bool
+    noop: bool
     confdir: str
     config: str
     vardir: str
@@ -108,33 +118,33 @@ def parse_printed(lines: list[str]) -> dict[str, str]:
     return values
 
 
-def check_settings(main: Mapping[str, str], master: Mapping[str, str]) -> Settings:
-    """Settings out of `puppet config print` for the sections main and master.
+def check_settings(agent: Mapping[str, str], master: Mapping[str, str]) -> Settings:
+    """Settings out of `puppet config print` for the sections agent and master.
 
     :raises RecertError: a value is missing, unsafe, or different in the two sections where the
         document knows only one.
     """
-    missing = [name for name in SETTINGS if name not in main or name not in master]
+    missing = [name for name in SETTINGS if name not in agent or name not in master]
     if missing:
         raise RecertError(
             f"`puppet config print` gave no value for {', '.join(missing)}. "
             "Run it on the host and mend what it complains about."
         )
     for name in (*PATH_SETTINGS, "certname"):
-        if main[name] != master[name]:
+        if agent[name] != master[name]:
             raise RecertError(
-                f"puppet.conf sets {name} differently for [main] ({main[name]}) and [master] "
+                f"puppet.conf sets {name} differently for [agent] ({agent[name]}) and [master] "
                 f"({master[name]}). The procedure needs one {name}: set it in [main] only."
             )
-    paths = {name: check_path(name, main[name]) for name in PATH_SETTINGS}
+    paths = {name: check_path(name, agent[name]) for name in PATH_SETTINGS}
     for emptied in ("ssldir", "cadir"):
         _check_safe_to_empty(emptied, paths)
     _check_emptied(paths)
     return Settings(
-        certname=check_certname(main["certname"].lower()),
+        certname=check_certname(agent["certname"].lower()),
         dns_alt_names=tuple(
             dict.fromkeys(
-                split_alt_names(main["dns_alt_names"]) + split_alt_names(master["dns_alt_names"])
+                split_alt_names(agent["dns_alt_names"]) + split_alt_names(master["dns_alt_names"])
             )
         ),
         user=_check("user", master["user"], _ACCOUNT, "an account name"),
@@ -142,6 +152,7 @@ def check_settings(main: Mapping[str, str], master: Mapping[str, str]) -> Settin
         masterport=_number("masterport", master["masterport"], 1, 65535),
         keylength=_number("keylength", master["keylength"], 512, 16384),
         ca=master["ca"].lower() == "true",
+        noop=agent["noop"].lower() == "true",
         **paths,
     )
 

@@ -210,6 +210,7 @@ def printed_settings(**changes: str) -> dict[str, str]:
         "masterport": "8140",
         "ca": "true",
         "keylength": "4096",
+        "noop": "false",
     }
     # Settings that later versions of the suite ask for; none of the tests needs their values.
     for name in SETTINGS:
@@ -321,7 +322,7 @@ class Master:
 
 
 def retired(ca: Authority = OLD) -> Retired:
-    return Retired(ca.certificate.fingerprint, ca.certificate.key)
+    return Retired(ca.certificate.fingerprint, ca.certificate.key, ca.certificate)
 
 
 def master(ca: Authority = NEW, **setting_changes: str) -> Master:

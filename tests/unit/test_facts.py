@@ -180,7 +180,8 @@ def test_script_that_breaks_off_is_noticed(sh: Sh) -> None:
 
 def test_programs_of_pe_are_found(sh: Sh) -> None:
     done = sh.run(shell('printf %s "$PATH"').get_raw_value())
-    assert done.stdout.endswith(b":/opt/puppet/bin:/opt/puppet/sbin:/usr/local/bin:/usr/sbin:/sbin")
+    assert done.stdout.startswith(b"/opt/puppet/bin:")
+    assert done.stdout.endswith(b":/usr/local/bin:/usr/sbin:/sbin")
 
 
 # Who, when, and what the host offers
@@ -203,18 +204,20 @@ def test_basics_measure_room_and_need(sh: Sh, tmp_path: Path) -> None:
         backup_root=f"{tmp_path}/not/yet/there",
         paths=[str(data), f"{tmp_path}/missing", f"{tmp_path}/link"],
         accounts=[ME, "no-such-account"],
+        files=[str(data / "file"), f"{tmp_path}/missing", str(data)],
     )
     free = shutil.disk_usage(tmp_path).free // 1024
     assert abs(basics.free - free) < max(free // 10, 100_000)
     assert 600 <= basics.needed < 700
     assert basics.existing_accounts == {ME}
     assert basics.missing_tools == ()
+    assert basics.missing_files == (f"{tmp_path}/missing", str(data))
     if shutil.which("openssl"):
         assert basics.crypto == "openssl"
 
 
 def test_basics_without_paths_need_nothing(sh: Sh, tmp_path: Path) -> None:
-    assert sh.ask(Basics, backup_root=str(tmp_path), paths=[], accounts=[]).needed == 0
+    assert sh.ask(Basics, backup_root=str(tmp_path), paths=[], accounts=[], files=[]).needed == 0
 
 
 # The SSL directories
@@ -715,8 +718,19 @@ def test_agent_disabled_without_a_reason_is_disabled(sh: Sh, tmp_path: Path) -> 
 
 
 def test_lock_of_a_live_process_is_a_running_agent(sh: Sh, tmp_path: Path) -> None:
-    (tmp_path / "lockfile").write_text(f"{os.getpid()}")
-    assert agent(sh, tmp_path).running == os.getpid()
+    with subprocess.Popen(["puppet agent: applying", "60"], executable="/bin/sleep") as process:
+        (tmp_path / "lockfile").write_text(f"{process.pid}")
+        found = agent(sh, tmp_path).running
+        process.kill()
+    assert found == process.pid
+
+
+def test_lock_whose_number_is_another_process_by_now_is_stale(sh: Sh, tmp_path: Path) -> None:
+    with subprocess.Popen(["/bin/sleep", "60"]) as process:
+        (tmp_path / "lockfile").write_text(f"{process.pid}")
+        found = agent(sh, tmp_path).running
+        process.kill()
+    assert found is None
 
 
 def test_lock_of_a_dead_process_is_none(sh: Sh, tmp_path: Path) -> None:
@@ -803,7 +817,7 @@ printf '%b' '{errors}' >&2
 cat <<'end'
 {before}{lines.replace("dns_alt_names = ", "dns_alt_names =")}
 end
-[ "$4" = main ] || echo 'dns_alt_names = puppet'
+[ "$4" = agent ] || echo 'dns_alt_names = puppet'
 """,
     )
 
@@ -813,7 +827,7 @@ def test_settings_of_both_sections_are_read(sh: Sh, order: list[str]) -> None:
     print_settings(sh, order)
     found = sh.ask(PuppetSettings)
     assert found.program == f"{sh.directory}/puppet"
-    assert found.main == printed_settings(dns_alt_names="")
+    assert found.agent == printed_settings(dns_alt_names="")
     assert found.master == printed_settings(dns_alt_names="puppet")
     assert found.complaints == []
 
@@ -822,7 +836,7 @@ def test_deprecations_are_no_complaints(sh: Sh) -> None:
     print_settings(sh, list(SETTINGS), errors="Warning: Setting modulepath is deprecated\\n")
     found = sh.ask(PuppetSettings)
     assert found.complaints == []
-    assert found.main == printed_settings(dns_alt_names="")
+    assert found.agent == printed_settings(dns_alt_names="")
 
 
 def test_errors_are_complaints_once_and_without_colour(sh: Sh) -> None:
@@ -835,7 +849,7 @@ def test_errors_are_complaints_once_and_without_colour(sh: Sh) -> None:
 def test_host_without_puppet(sh: Sh) -> None:
     found = sh.ask(PuppetSettings)
     assert found.program is None
-    assert found.main == found.master == {}
+    assert found.agent == found.master == {}
 
 
 # TLS

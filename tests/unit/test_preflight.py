@@ -7,9 +7,19 @@ from dataclasses import replace
 import pytest
 
 from recert import preflight
+from recert.certificates import Certificate
 from recert.layout import COMPONENTS, PUPPETDB, STOP_ORDER, credential_names
 from recert.observed import ComponentState, Service
-from tests.unit.authority import CERTNAME, NEW, OLD, Master, file_state, master
+from tests.unit.authority import (
+    CERTNAME,
+    NEW,
+    OLD,
+    Authority,
+    Master,
+    file_state,
+    master,
+    read,
+)
 
 CLOCK = 1448272000.0
 MIB = 1024
@@ -131,32 +141,79 @@ def damaged() -> Master:
     return found
 
 
+def signed_by(ca: Authority, *names: str) -> dict[str, Certificate | None]:
+    return {name: read(ca.issue(name, 40)) for name in names}
+
+
+PE_ITSELF = credential_names(CERTNAME)
+
+
 def test_damaged_ca_that_others_relied_on_has_to_be_named() -> None:
-    signed = [*credential_names(CERTNAME), "agent01", "agent02"]
-    (message,) = preflight.damage_refusals(damaged().judge(), signed)
+    signed = signed_by(NEW, *PE_ITSELF, "agent01", "agent02")
+    (message,) = preflight.damage_refusals(damaged().judge(), signed, None)
     assert "2 certificates of other nodes" in message
     assert "ca_crl.pem: is empty" in message
     assert message.endswith(f"retire_ca={NEW.certificate.fingerprint}")
 
 
+@pytest.mark.parametrize("gone", ["certificate", "certificate and key"])
+def test_nor_is_it_begun_again_unasked_when_its_certificate_is_gone(gone: str) -> None:
+    found = master(NEW)
+    found.remove(found.settings.cacert)
+    if gone != "certificate":
+        found.remove(found.settings.cakey)
+    signed = signed_by(NEW, "agent01")
+    (message,) = preflight.damage_refusals(found.judge(), signed, NEW.certificate)
+    assert message.endswith(f"retire_ca={NEW.certificate.fingerprint}")
+
+
 def test_what_an_interrupted_run_left_is_begun_again_without_asking() -> None:
-    assert preflight.damage_refusals(damaged().judge(), credential_names(CERTNAME)) == []
+    signed = signed_by(NEW, *PE_ITSELF)
+    assert preflight.damage_refusals(damaged().judge(), signed, None) == []
+
+
+def test_what_is_left_of_the_ca_to_retire_may_go() -> None:
+    found = master(NEW)
+    found.remove(found.settings.cacert)
+    assert preflight.damage_refusals(found.judge(), signed_by(OLD, "agent01"), None) == []
 
 
 def test_ca_that_is_to_be_retired_may_be_damaged() -> None:
     found = master(OLD)
     found.write(found.settings.cacrl, "")
-    assert preflight.damage_refusals(found.judge(), ["agent01"]) == []
+    assert preflight.damage_refusals(found.judge(), signed_by(OLD, "agent01"), None) == []
 
 
 def test_sound_ca_is_not_refused() -> None:
-    assert preflight.damage_refusals(master(NEW).judge(), ["agent01"]) == []
+    assert preflight.damage_refusals(master(NEW).judge(), signed_by(NEW, "agent01"), None) == []
 
 
-def test_ca_whose_certificate_cannot_be_read_cannot_be_named() -> None:
-    found = master(NEW)
-    found.write(found.settings.cacert, "")
-    assert preflight.damage_refusals(found.judge(), ["agent01"]) == []
+# Links, and what Puppet is configured to do
+
+
+@pytest.mark.parametrize("target", ["ca.pem", "../certs/ca.pem", "/etc/ssl/puppet/certs/ca.pem"])
+def test_links_within_the_ssl_directories_are_accepted(target: str) -> None:
+    link = replace(file_state(), kind="l", target=target)
+    files = {"/etc/ssl/puppet/certs/hash.0": link}
+    assert preflight.link_refusals(files, ["/etc/ssl/puppet"]) == []
+
+
+@pytest.mark.parametrize("target", ["/srv/ca", "../../ca", "/etc/ssl/puppets/ca"])
+def test_links_out_of_them_are_refused(target: str) -> None:
+    link = replace(file_state(), kind="l", target=target)
+    (message,) = preflight.link_refusals({"/etc/ssl/puppet/ca": link}, ["/etc/ssl/puppet"])
+    assert "/etc/ssl/puppet/ca is a symbolic link to /" in message
+
+
+def test_a_puppet_run_that_would_do_nothing_is_refused() -> None:
+    assert preflight.configuration_refusals([], noop=False) == []
+    (message,) = preflight.configuration_refusals([], noop=True)
+    assert "noop = true" in message
+
+
+def test_a_missing_puppet_conf_is_refused() -> None:
+    (message,) = preflight.configuration_refusals(["/etc/puppet.conf"], noop=False)
+    assert message.startswith("/etc/puppet.conf is missing or empty")
 
 
 # The node groups
