@@ -138,7 +138,8 @@ class SignedCertificates(FactBase[dict[str, str]]):
         try:
             with tarfile.open(fileobj=BytesIO(payload(output))) as archive:
                 for member in archive:
-                    content = archive.extractfile(member) if member.isfile() else None
+                    has_content = member.isreg() or member.islnk()
+                    content = archive.extractfile(member) if has_content else None
                     name = member.name.removeprefix("./").removesuffix(".pem")
                     if content is not None and member.name == f"./{name}.pem" and "/" not in name:
                         signed[name] = content.read().decode("utf-8", "replace")

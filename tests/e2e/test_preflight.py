@@ -79,6 +79,20 @@ def test_with_another_ca_named(untouched: Master, value: str, message: str) -> N
             ["lies inside ssldir"],
         ),
         ("mv /opt/puppet/bin/puppet /run/puppet", ["There is no `puppet`"]),
+        (f"useradd -r puppet; mv {CONF} /run/conf", ["puppet.conf is missing or empty"]),
+        (
+            f"sed -i 's/^\\[agent\\]/[agent]\\nnoop = true/' {CONF}",
+            ["noop = true for the agent"],
+        ),
+        (
+            f"sed -i 's,^\\[agent\\],[agent]\\nssldir = /var/opt/lib/pe-puppet/ssl,' {CONF}",
+            ["differently for [agent] (/var/opt/lib/pe-puppet/ssl)"],
+        ),
+        (
+            f"mkdir /srv/ca && mv {SSLDIR}/ca/* /srv/ca/ && rmdir {SSLDIR}/ca &&"
+            f" ln -s /srv/ca {SSLDIR}/ca",
+            ["is a symbolic link to /srv/ca"],
+        ),
         (
             'mv /bin/date /run/date; printf \'#!/bin/sh\\n[ "$1" = +%%s ] && exec /run/date -d'
             ' "6 minutes ago" +%%s\\nexec /run/date "$@"\\n\' >/bin/date; chmod 755 /bin/date',
@@ -108,6 +122,10 @@ def test_with_another_ca_named(untouched: Master, value: str, message: str) -> N
         "a wildcard among the alt names",
         "an ssldir that holds the rest",
         "no Puppet",
+        "no puppet.conf",
+        "an agent in noop mode",
+        "an agent with an ssldir of its own",
+        "a CA behind a link",
         "a clock six minutes off",
         "no room for the backup",
         "a disabled agent",
@@ -174,21 +192,3 @@ class TestNodeGroups:
         )
         declared = master.preview(retired, "--data", "pe_groups_classified=True")
         assert declared.status == 0, declared.stderr
-
-
-def test_a_damaged_ca_that_nodes_rely_on_is_not_begun_again_unasked(master: Master) -> None:
-    """The command of last year is no leave to destroy the CA of today."""
-    retired = master.ca.fingerprint
-    assert master.regenerate(retired).status == 0
-    relied_on = master.ca.fingerprint
-    master.sh(f"/opt/puppet/bin/puppet cert generate node.lab.test;: >{SSLDIR}/ca/ca_crl.pem")
-
-    refused(
-        master,
-        "is damaged",
-        "ca_crl.pem: is empty",
-        f"retire_ca={relied_on}",
-        data=(f"retire_ca={retired}",),
-    )
-    named = master.preview(relied_on)
-    assert named.status == 0, named.stderr
