@@ -25,7 +25,12 @@ if host == the_master(host):
     ssl.cleared(name="2.2 Delete the CA and clear all certs from the master")
     ssl.catalog_removed(name="2.3 Remove the cached catalog")
     ssl.ca_created(name="2.4 Regenerate the CA")
-    ssl.certificates_generated((CERTNAME,), alt_names=True, name="2.5 Generate the master's certs")
+    ssl.certificates_generated(
+        (CERTNAME,),
+        alt_names=True,
+        keys_ahead=INTERNAL_NAMES,
+        name="2.5 Generate the master's certs",
+    )
     ssl.certificates_generated(INTERNAL_NAMES, name="2.6 Create the certs for PE's services")
     ssl.placed(name="2.7 Copy the CRL into place")
 

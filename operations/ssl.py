@@ -25,8 +25,9 @@ now=$(stat -c '%s %Y' "$cacert" 2>/dev/null)
 
 # Puppet uses a key that is there, but then leaves its public half unwritten. What is made here
 # is what Puppet would have made, with Puppet's own library; where that fails Puppet makes it.
-_KEYS_SIDE_BY_SIDE = r"""
+_MAKE_KEY = r"""
 make_key() {
+    [ ! -s "$keys/$1.pem" ] || [ ! -s "$public/$1.pem" ] || return 0
     ruby -ropenssl -e '
         key = OpenSSL::PKey::RSA.new(ARGV[0].to_i)
         File.open(ARGV[2], "w", 0644) { |file| file.write(key.public_key.to_pem) }
@@ -35,8 +36,6 @@ make_key() {
         chown "$owner" "$keys/$1.pem" "$public/$1.pem" && chmod 640 "$keys/$1.pem" ||
         rm -f "$keys/$1.pem" "$public/$1.pem"
 }
-for name in "$@"; do make_key "$name" </dev/null & done
-wait
 """
 
 
@@ -148,13 +147,14 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
 
 @operation()
 def certificates_generated(
-    names: tuple[str, ...], alt_names: bool = False
+    names: tuple[str, ...], alt_names: bool = False, keys_ahead: tuple[str, ...] = ()
 ) -> Generator[PyinfraCommand, None, None]:
     """
     Have the CA make the certificates that are not fresh, in one process (steps 2.5 and 2.6).
 
     + names: certnames, or `recert.layout.CERTNAME` for the master's
     + alt_names: whether the certificates carry the master's alternative names
+    + keys_ahead: certnames whose keys are made meanwhile, for a later step
     """
     regeneration = regeneration_of(host)
     facts, freshness = regeneration.facts, regeneration.freshness
@@ -178,12 +178,16 @@ def certificates_generated(
     yield changing(
         conf.confdir,
         UTF8_LOCALE
+        + _MAKE_KEY
         + r"""
-keys=$1 public=$2 owner=$3 length=$4; shift 4
-"""
-        + (_KEYS_SIDE_BY_SIDE if len(due) > 1 else "")
-        + r"""
-puppet cert generate --color=false "$@" </dev/null || fail "puppet cert generate failed."
+keys=$1 public=$2 owner=$3 length=$4 first=$5 meanwhile=$6; shift 6
+for name in $first; do make_key "$name" </dev/null & done
+wait
+for name in $meanwhile; do make_key "$name" </dev/null & done
+puppet cert generate --color=false "$@" </dev/null
+status=$?
+wait
+[ "$status" -eq 0 ] || fail "puppet cert generate failed."
 # Puppet 3.7 leaves private keys readable by everybody in a directory that is not.
 find "$keys/" -type f -perm /007 -exec chmod o-rwx {} +
 """,
@@ -191,6 +195,8 @@ find "$keys/" -type f -perm /007 -exec chmod o-rwx {} +
         conf.publickeydir,
         f"{conf.user}:{conf.group}",
         str(conf.keylength),
+        " ".join(due if len(due) > 1 else ()),
+        " ".join(freshness.names_due(keys_ahead)),
         *options,
         *due,
     )
