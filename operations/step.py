@@ -92,7 +92,7 @@ def step_failed(found: Iterable[object]) -> FunctionCommand:
 def wait_until(
     done: Callable[[], bool], what: str, limit: float, poll: float = 0.25
 ) -> FunctionCommand:
-    """A command that waits, telling how long every ten seconds. It succeeds either way; what
+    """A command that waits, telling so at first and every ten seconds. It succeeds either way; what
     came of it is for the step to look at.
 
     :param what: what is waited for, after "waiting for".
@@ -100,14 +100,14 @@ def wait_until(
     """
 
     def wait(state: State, host: Host) -> bool:
-        began = told = time.monotonic()
+        began = tell = time.monotonic()
         while not done() and time.monotonic() - began < limit:
-            if time.monotonic() - told > 10:
-                told = time.monotonic()
+            if time.monotonic() >= tell:
                 host.log(
-                    f"waiting for {what}: {told - began:.0f} of at most {limit:.0f} s",
+                    f"waiting for {what}: {tell - began:.0f} of at most {limit:.0f} s",
                     logger.info,
                 )
+                tell += 10
             time.sleep(poll)
         return True
 

@@ -305,7 +305,7 @@ def test_a_puppet_run_in_progress_is_let_finish_first(init_master: Master) -> No
     """Stopping an init script's agent does not stop the run that it has begun."""
     retired = init_master.ca.fingerprint
     init_master.sh(
-        "echo 'exec { \"/bin/sleep 14\": }' >"
+        "echo 'exec { \"/bin/sleep 25\": }' >"
         "/etc/puppetlabs/puppet/environments/production/manifests/site.pp;"
         "(setsid /opt/puppet/bin/puppet agent --test >/run/earlier-run 2>&1 </dev/null &);"
         "for i in $(seq 100); do [ -s /var/opt/lib/pe-puppet/state/agent_catalog_run.lock ] &&"
@@ -316,5 +316,5 @@ def test_a_puppet_run_in_progress_is_let_finish_first(init_master: Master) -> No
 
     assert run.status == 0, run.stderr
     assert "waiting for the Puppet run in progress to end" in run.stderr
-    assert "Applied catalog in 14" in init_master.sh("cat /run/earlier-run")
+    assert "Applied catalog in 25" in init_master.sh("cat /run/earlier-run")
     assert_regenerated(init_master, retired)
