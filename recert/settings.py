@@ -37,6 +37,8 @@ PATH_SETTINGS = (
     "agent_disabled_lockfile",
     *CREDENTIAL_SETTINGS,
 )
+SHARED_SETTINGS = ("certname", "ssldir", "cadir", *CREDENTIAL_SETTINGS)
+"""What the agent and the CA on a master have to agree on."""
 OTHER_SETTINGS = (
     "certname",
     "dns_alt_names",
@@ -130,7 +132,7 @@ def check_settings(agent: Mapping[str, str], master: Mapping[str, str]) -> Setti
             f"`puppet config print` gave no value for {', '.join(missing)}. "
             "Run it on the host and mend what it complains about."
         )
-    for name in (*PATH_SETTINGS, "certname"):
+    for name in SHARED_SETTINGS:
         if agent[name] != master[name]:
             raise RecertError(
                 f"puppet.conf sets {name} differently for [agent] ({agent[name]}) and [master] "

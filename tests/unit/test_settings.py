@@ -8,6 +8,7 @@ from recert.errors import RecertError
 from recert.settings import (
     PATH_SETTINGS,
     SETTINGS,
+    SHARED_SETTINGS,
     check_certname,
     check_path,
     check_settings,
@@ -55,11 +56,17 @@ def test_missing_value_is_refused_by_name(section: int) -> None:
         check_settings(*sections)
 
 
-@pytest.mark.parametrize("name", [*PATH_SETTINGS, "certname"])
-def test_main_and_master_must_agree(name: str) -> None:
+@pytest.mark.parametrize("name", SHARED_SETTINGS)
+def test_agent_and_master_must_agree(name: str) -> None:
     other = "/srv/other" if name in PATH_SETTINGS else "other.example.com"
     with pytest.raises(RecertError, match=rf"sets {name} differently.*{other}"):
         check_settings(printed_settings(), printed_settings(**{name: other}))
+
+
+@pytest.mark.parametrize("name", ["lastrunfile", "client_datadir", "agent_disabled_lockfile"])
+def test_where_the_agent_keeps_its_state_is_the_agents_own(name: str) -> None:
+    conf = check_settings(printed_settings(**{name: "/srv/agent"}), printed_settings())
+    assert getattr(conf, name) == "/srv/agent"
 
 
 def test_account_port_and_ca_are_the_master_sections() -> None:
