@@ -209,8 +209,8 @@ def _visit(master: Master, names: Iterable[str]) -> tuple[dict[str, list[str]], 
             echo "copy: $copy $(stat -c '%U:%G %a' $copy) $same"
         done
         for backup in {BACKUPS}/2*; do
-            tar -xOf $backup/archive.tar {SSLDIR[1:]}/ca/ca_crt.pem 2>/dev/null |
-                pem "retired ${{backup##*-}}"
+            old=$(tar -xOf $backup/archive.tar {SSLDIR[1:]}/ca/ca_crt.pem 2>/dev/null)
+            [ -z "$old" ] || echo "$old" | pem "retired ${{backup##*-}}"
         done
         {_PRESENTED.format(port=8140)} | pem served
         """
