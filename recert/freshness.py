@@ -206,16 +206,6 @@ class Freshness:
     def names_due(self, names: Iterable[str]) -> list[str]:
         return [name for name in names if self.certificate_problem(name) is not None]
 
-    def key_fits(self, name: str) -> bool:
-        """Whether the certificate and both keys of `name` belong together, whoever issued it."""
-        paths = self.paths(name)
-        cert = self._certificate(paths.certificate)
-        return (
-            cert is not None
-            and self.ssl.keys.get(paths.private_key) == cert.key
-            and self._public_key(paths.public_key) == cert.key
-        )
-
     # What step 2.2 removes
 
     @cached_property

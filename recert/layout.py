@@ -68,14 +68,13 @@ SERVICE_PORTS = {
 
 
 class Part(Enum):
-    """The three files of a credential: where Puppet keeps each and how copies are called."""
+    """The three files of a credential: how a copy of each is called, and its mode."""
 
-    CERTIFICATE = ("certs", "cert.pem", 0o644)
-    PUBLIC_KEY = ("public_keys", "public_key.pem", 0o644)
-    PRIVATE_KEY = ("private_keys", "private_key.pem", 0o640)
+    CERTIFICATE = ("cert.pem", 0o644)
+    PUBLIC_KEY = ("public_key.pem", 0o644)
+    PRIVATE_KEY = ("private_key.pem", 0o640)
 
-    def __init__(self, ssl_subdirectory: str, copy_suffix: str, mode: int) -> None:
-        self.ssl_subdirectory = ssl_subdirectory
+    def __init__(self, copy_suffix: str, mode: int) -> None:
         self.copy_suffix = copy_suffix
         self.mode = mode
         """The mode of Puppet's own file, and of a copy where the component has no other rule.

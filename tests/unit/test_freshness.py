@@ -396,25 +396,6 @@ def test_certificate_is_fresh_while_the_crl_revokes_another() -> None:
     assert_quiet(found.judge())
 
 
-def test_key_fits_whoever_issued_the_certificate() -> None:
-    found = master(OLD)
-    assert found.judge().key_fits(CERTNAME)
-    found.write_key(found.paths().private_key, "another")
-    assert not found.judge().key_fits(CERTNAME)
-
-
-def test_key_does_not_fit_without_public_key_or_certificate() -> None:
-    found = master()
-    found.remove(found.paths().public_key)
-    assert not found.judge().key_fits(CERTNAME)
-    found = master()
-    found.remove(found.paths().certificate)
-    assert not found.judge().key_fits(CERTNAME)
-
-
-# What step 2.2 removes
-
-
 def test_dotfiles_at_the_top_of_ssldir_are_left_as_the_shell_would() -> None:
     found = master(OLD)
     found.add(f"{SSLDIR}/.keep")
