@@ -38,7 +38,7 @@ class WhoAndWhen(FactBase[Identity]):
 class HostBasics:
     """`free` and `needed`: kibibytes, for a backup. `crypto`: the program that computes public
     keys, None without any. `missing_tools`, `missing_files`: what the procedure will need and
-    the host lacks; an empty file counts as missing."""
+    the host lacks; an empty file counts as missing. `links`: those that are symbolic links."""
 
     free: int
     needed: int
@@ -46,6 +46,7 @@ class HostBasics:
     missing_tools: tuple[str, ...]
     missing_files: tuple[str, ...]
     existing_accounts: frozenset[str]
+    links: frozenset[str] = frozenset()
 
 
 TOOLS = ("tar", "find", "xargs", "cmp", "sha256sum", "comm", "sort", "readlink", "df", "du")
@@ -59,10 +60,16 @@ class Basics(FactBase[HostBasics]):
     + paths: what a backup holds
     + accounts: users to look for
     + files: files that have to be there
+    + links: paths that may be symbolic links
     """
 
     def command(
-        self, backup_root: str, paths: list[str], accounts: list[str], files: list[str]
+        self,
+        backup_root: str,
+        paths: list[str],
+        accounts: list[str],
+        files: list[str],
+        links: list[str] | None = None,
     ) -> StringCommand:
         return record_script(
             r"""
@@ -86,6 +93,7 @@ for word in "$@"; do
     case $word in
         tool:*) command -v "${word#tool:}" >/dev/null 2>&1 || say missing "${word#tool:}" ;;
         file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
+        link:*) [ -L "${word#link:}" ] && say link "${word#link:}" ;;
         account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
     esac
 done
@@ -96,6 +104,7 @@ done
             *(f"tool:{tool}" for tool in TOOLS),
             *(f"account:{account}" for account in accounts),
             *(f"file:{path}" for path in files),
+            *(f"link:{path}" for path in links or []),
         )
 
     def process(self, output: list[str]) -> HostBasics:
@@ -109,4 +118,5 @@ done
             missing_tools=tuple(values.get("missing", [])),
             missing_files=tuple(values.get("absent", [])),
             existing_accounts=frozenset(values.get("account", [])),
+            links=frozenset(values.get("link", [])),
         )

@@ -44,10 +44,13 @@ class PrintedSettings:
 
 class PuppetSettings(FactBase[PrintedSettings]):
     """
-    The settings that the suite needs, asked once for each of two sections, side by side.
+    The settings that the suite needs: of a master once for each of two sections, side by side,
+    of an agent those of its own section. Starts Puppet once a section.
 
     Puppet prints defaults with exit status 0 if it cannot read puppet.conf; it then logs
-    errors, which are returned as `complaints`. Starts Puppet twice.
+    errors, which are returned as `complaints`.
+
+    + master: whether the host is a master
 
     .. code:: python
 
@@ -59,9 +62,10 @@ class PuppetSettings(FactBase[PrintedSettings]):
         )
     """
 
-    def command(self) -> StringCommand:
+    def command(self, master: bool = True) -> StringCommand:
         return record_script(
             r"""
+sections=$1; shift
 program=$(command -v puppet) || { say program ""; say end; exit 0; }
 say program "$program"
 """
@@ -71,13 +75,12 @@ settings() {
     section=$1; shift
     "$program" config print --section "$section" --color=false "$@" 2>&1 </dev/null
 }
-settings master "$@" | {
-    agent=$(settings agent "$@")
-    master=$(cat)
-    say printed agent "$agent"
-    say printed master "$master"
+settings "${sections%% *}" "$@" | {
+    case $sections in *' agent') say printed agent "$(settings agent "$@")" ;; esac
+    say printed "${sections%% *}" "$(cat)"
 }
 """,
+            "master agent" if master else "agent",
             *SETTINGS,
         )
 

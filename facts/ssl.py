@@ -113,9 +113,9 @@ done
         return SslState(files, texts, keys, older)
 
 
-class SignedCertificates(FactBase[dict[str, str]]):
+class PemFiles(FactBase[dict[str, str]]):
     """
-    Every certificate that the CA on the host has signed, by name, as PEM.
+    Every PEM file of a directory of the CA's, by name: what it has signed, or what waits.
 
     .. code:: python
 
@@ -126,15 +126,15 @@ class SignedCertificates(FactBase[dict[str, str]]):
     def default() -> dict[str, str]:
         return {}
 
-    def command(self, signeddir: str) -> StringCommand:
+    def command(self, directory: str) -> StringCommand:
         # One archive instead of a process for each of thousands of files.
         return shell(
             f'{ENCODE} [ ! -d "$1" ] || tar -C "$1" -hczf - . | encode | framed',
-            signeddir,
+            directory,
         )
 
     def process(self, output: list[str]) -> dict[str, str]:
-        signed = {}
+        texts = {}
         try:
             with tarfile.open(fileobj=BytesIO(payload(output))) as archive:
                 for member in archive:
@@ -142,10 +142,10 @@ class SignedCertificates(FactBase[dict[str, str]]):
                     content = archive.extractfile(member) if has_content else None
                     name = member.name.removeprefix("./").removesuffix(".pem")
                     if content is not None and member.name == f"./{name}.pem" and "/" not in name:
-                        signed[name] = content.read().decode("utf-8", "replace")
+                        texts[name] = content.read().decode("utf-8", "replace")
         except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error) as error:
-            raise FactProcessError(f"the signed certificates could not be read: {error}") from error
-        return signed
+            raise FactProcessError(f"the files could not be read: {error}") from error
+        return texts
 
 
 class ComponentDirectory(FactBase[ComponentState]):

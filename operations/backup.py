@@ -11,11 +11,12 @@ from pyinfra.api.command import PyinfraCommand
 
 from facts.backups import LIVE_SUMS
 from operations.step import changing, show_diff, step_failed
-from procedures.master import MasterFacts
+from procedures.host import HostFacts
 from procedures.regeneration import backup_due, regeneration_of
 from recert.backups import ARCHIVE_DIGEST, Manifest, backup_name
 from recert.certificates import Certificate, utc_now
 from recert.freshness import Retired
+from recert.observed import Service
 
 _MAKE = (
     LIVE_SUMS
@@ -66,7 +67,7 @@ def made() -> Generator[PyinfraCommand, None, None]:
 
 
 def make_backup(
-    facts: MasterFacts,
+    facts: HostFacts,
     of: Retired | None,
     in_place: Certificate | None,
     signed: tuple[str, ...],
@@ -74,8 +75,9 @@ def make_backup(
     """The commands that make one more backup of what is there now.
 
     :param of: the CA for whose sake it is made, None if there is none that can be named.
-    :param in_place: the CA's certificate, None if it cannot be read.
-    :param signed: names with a certificate of that CA.
+    :param in_place: the CA's certificate, None if it cannot be read; an agent's is the one
+        that it trusts.
+    :param signed: names with a certificate of that CA, on a master.
     """
     conf = facts.settings
     now = utc_now()
@@ -93,6 +95,8 @@ def make_backup(
         settings=asdict(conf),
         alt_names=tuple(sorted(in_use.alt_names)) if in_use else (),
         signed=signed,
+        certificate=in_use.pem if in_use else None,
+        running=tuple(n for n, state in facts.services.items() if state is Service.RUNNING),
     )
     name = backup_name(manifest.ca_fingerprint, now)
     show_diff(

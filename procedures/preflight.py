@@ -16,7 +16,8 @@ from pyinfra.api.exceptions import DeployError, NoGroupError
 
 from facts.host import WhoAndWhen
 from facts.puppet import PuppetSettings
-from procedures.master import MasterFacts, ask
+from procedures.host import ask
+from procedures.master import MasterFacts
 from recert import preflight
 from recert.errors import RecertError
 from recert.settings import check_path, check_settings

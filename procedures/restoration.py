@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from facts.backups import Backups, BackupStore
-from procedures.master import MasterFacts, ask
+from procedures.host import ask
+from procedures.master import MasterFacts
 from procedures.preflight import backup_root_of, refuse, require_root, send_at_once
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import say, warn

@@ -25,8 +25,10 @@ _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-z-]{1,32}")
 @dataclass(frozen=True)
 class Manifest:
     """`made_at`: ISO 8601, UTC. `ca_fingerprint` and `ca_key`: of the CA in the backup, None
-    where it had none that could be read. `paths`: what was archived, absolute. `settings`: the
-    fields of `recert.settings.Settings`, for a restoration without a working Puppet."""
+    where it had none that could be read; on an agent that is the CA it trusted. `paths`: what
+    was archived, absolute. `settings`: the fields of `recert.settings.Settings`, for a
+    restoration without a working Puppet. `certificate`: the host's own (PEM), `running`: those
+    services of the procedure that ran."""
 
     made_at: str
     host: str
@@ -40,6 +42,8 @@ class Manifest:
     ca_certificate: str | None = None
     alt_names: tuple[str, ...] = ()
     signed: tuple[str, ...] = ()
+    certificate: str | None = None
+    running: tuple[str, ...] = ()
     archive_sha256: str = ARCHIVE_DIGEST
     version: int = VERSION
 
@@ -68,7 +72,7 @@ def read_manifest(text: str) -> Manifest | None:
         values = json.loads(text)
         if values.get("version") != VERSION:
             return None
-        for name in ("paths", "alt_names", "signed"):
+        for name in ("paths", "alt_names", "signed", "running"):
             values[name] = tuple(values[name])
         values["settings"]["dns_alt_names"] = tuple(values["settings"]["dns_alt_names"])
         return Manifest(**values)

@@ -86,6 +86,18 @@ class RevocationList:
         return _verifies(self.x509, ca.x509.public_key())
 
 
+@dataclass(frozen=True)
+class CertificateRequest:
+    """A CSR. `digest`: SHA-256 of the whole request (DER), by which two are compared; `key` and
+    `alt_names` as in `Certificate`."""
+
+    subject: str
+    key: str
+    digest: str
+    alt_names: frozenset[str]
+    other_alt_names: tuple[str, ...]
+
+
 def read_certificate(pem: str) -> Certificate | None:
     """The certificate in `pem`, or None for anything that is not one (an empty file too)."""
     try:
@@ -102,6 +114,22 @@ def read_certificate(pem: str) -> Certificate | None:
                 hashlib.sha256(cert.public_bytes(Encoding.DER)).digest(),
             ),
             key=_key_digest(cert.public_key()),
+            alt_names=dns,
+            other_alt_names=others,
+        )
+    except _UNREADABLE:
+        return None
+
+
+def read_request(pem: str) -> CertificateRequest | None:
+    """The request in `pem`, or None for anything that is not one."""
+    try:
+        request = x509.load_pem_x509_csr(pem.encode("utf-8", "surrogateescape"))
+        dns, others = _alternative_names(request)
+        return CertificateRequest(
+            subject=_common_name(request.subject),
+            key=_key_digest(request.public_key()),
+            digest=colon_hex(hashlib.sha256(request.public_bytes(Encoding.DER)).digest()),
             alt_names=dns,
             other_alt_names=others,
         )
@@ -168,7 +196,9 @@ def _common_name(name: x509.Name) -> str:
     return values[0] if values else name.rfc4514_string()
 
 
-def _alternative_names(cert: x509.Certificate) -> tuple[frozenset[str], tuple[str, ...]]:
+def _alternative_names(
+    cert: x509.Certificate | x509.CertificateSigningRequest,
+) -> tuple[frozenset[str], tuple[str, ...]]:
     try:
         extension = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:

@@ -15,19 +15,15 @@ from recert.layout import credential_names
 _PREFIX = re.compile(r"^\(?sha-?256\)?( fingerprint)?[:= ]*", re.IGNORECASE)
 
 
-def parse_fingerprint(value: object) -> str:
+def parse_fingerprint(value: object, data: str = "retire_ca") -> str:
     """A SHA-256 fingerprint with or without colons, as `AB:CD:…`.
 
+    :param data: the name of the data that holds it, for the error.
     :raises RecertError: `value` is not one.
     """
-    digits = re.sub(
-        r"^\(?sha-?256\)?( fingerprint)?[:= ]*", "", str(value).strip(), flags=re.IGNORECASE
-    )
-    digits = digits.replace(":", "")
+    digits = _PREFIX.sub("", str(value).strip()).replace(":", "")
     if not re.fullmatch(r"[0-9A-Fa-f]{64}", digits):
-        raise RecertError(
-            f"retire_ca={value} is not a SHA-256 fingerprint (64 hexadecimal digits)."
-        )
+        raise RecertError(f"{data}={value} is not a SHA-256 fingerprint (64 hexadecimal digits).")
     return colon_hex(bytes.fromhex(digits))
 
 

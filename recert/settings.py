@@ -48,6 +48,9 @@ OTHER_SETTINGS = (
     "ca",
     "keylength",
     "noop",
+    "server",
+    "ca_server",
+    "autosign",
 )
 SETTINGS = PATH_SETTINGS + OTHER_SETTINGS
 
@@ -93,6 +96,14 @@ class Settings:
     lastrunfile: str
     agent_catalog_run_lockfile: str
     agent_disabled_lockfile: str
+    server: str = ""
+    ca_server: str = ""
+    autosign: str = "false"
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """The names under which the host's agent looks for its master and its CA."""
+        return tuple(dict.fromkeys((self.server, self.ca_server)))
 
     @property
     def cached_catalog(self) -> str:
@@ -155,6 +166,9 @@ def check_settings(agent: Mapping[str, str], master: Mapping[str, str]) -> Setti
         keylength=_number("keylength", master["keylength"], 512, 16384),
         ca=master["ca"].lower() == "true",
         noop=agent["noop"].lower() == "true",
+        server=agent["server"].lower(),
+        ca_server=agent["ca_server"].lower(),
+        autosign=master["autosign"],
         **paths,
     )
 

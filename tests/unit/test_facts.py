@@ -28,7 +28,7 @@ from facts.host import Basics, WhoAndWhen
 from facts.puppet import AgentState, PuppetAgent, PuppetSettings, read_summary
 from facts.script import read_records, record_script, shell
 from facts.services import ServiceStates
-from facts.ssl import ComponentDirectory, SignedCertificates, SslDirectories
+from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import ClassifierGroups, PresentedCertificate
 from recert.backups import ARCHIVE_DIGEST, Manifest
 from recert.certificates import read_certificate
@@ -421,15 +421,15 @@ def test_signed_certificates_by_name(sh: Sh, tmp_path: Path) -> None:
     (tmp_path / "nul.pem").write_bytes(b"\0\xff")
     (tmp_path / "other.txt").write_text("x")
     (tmp_path / "directory.pem").mkdir()
-    found = sh.ask(SignedCertificates, signeddir=str(tmp_path))
+    found = sh.ask(PemFiles, directory=str(tmp_path))
     readable = {name for name, pem in found.items() if read_certificate(pem) == NEW.certificate}
     assert readable == {"agent 01", "line\nbreak", "-n", "a.b"}
     assert found.keys() == readable | {"empty", "nul"}
 
 
 def test_no_signed_certificates(sh: Sh, tmp_path: Path) -> None:
-    assert sh.ask(SignedCertificates, signeddir=str(tmp_path)) == {}
-    assert sh.ask(SignedCertificates, signeddir=f"{tmp_path}/missing") == {}
+    assert sh.ask(PemFiles, directory=str(tmp_path)) == {}
+    assert sh.ask(PemFiles, directory=f"{tmp_path}/missing") == {}
 
 
 def test_signed_certificates_that_arrive_cut_short_are_an_error(tmp_path: Path) -> None:
@@ -438,7 +438,7 @@ def test_signed_certificates_that_arrive_cut_short_are_an_error(tmp_path: Path) 
     done = subprocess.run(["tar", "-C", tmp_path, "-czf", "-", "."], stdout=-1, check=True)
     half = done.stdout[: len(done.stdout) // 2]
     with pytest.raises(FactProcessError):
-        SignedCertificates().process([base64.b64encode(half).decode("ascii")])
+        PemFiles().process([base64.b64encode(half).decode("ascii")])
 
 
 # A component's directory

@@ -1,0 +1,45 @@
+"""How a master signs by itself."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, StringCommand
+
+from facts.script import read_records, record_script
+from recert.signing import Autosign, Autosigning
+
+
+class AutosignSetting(FactBase[Autosign]):
+    """
+    What Puppet's setting `autosign` means on the host: it is true, false, a file with
+    certnames and globs, or a program.
+
+    .. code:: python
+
+        Autosign(Autosigning.LISTED, ("*.example.com",))
+    """
+
+    def command(self, autosign: str) -> StringCommand:
+        return record_script(
+            r"""
+case $1 in
+    true) say all ;;
+    /*)
+        if [ -f "$1" ] && [ -x "$1" ]; then say policy
+        elif [ -r "$1" ]; then
+            sed 's/#.*//' "$1" | tr -s ' \t\r' '\n\n\n' | grep . |
+                while read -r pattern; do say pattern "$pattern"; done
+        fi ;;
+esac
+""",
+            autosign,
+        )
+
+    def process(self, output: list[str]) -> Autosign:
+        patterns = []
+        for record in read_records(output):
+            if record[0] == "all":
+                return Autosign(Autosigning.ALL)
+            if record[0] == "policy":
+                return Autosign(Autosigning.POLICY)
+            patterns.append(record[1])
+        return Autosign(Autosigning.LISTED if patterns else Autosigning.OFF, tuple(patterns))

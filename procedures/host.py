@@ -1,0 +1,133 @@
+"""A host as one pyinfra run sees it: its facts asked once, and asked again after a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pyinfra.api import FactBase, Host
+from pyinfra.api.exceptions import DeployError
+
+from facts.backups import Backups, BackupStore
+from facts.puppet import AgentState, PuppetAgent
+from facts.services import ServiceStates
+from facts.ssl import SslDirectories
+from recert.certificates import Certificate, read_certificate
+from recert.freshness import CredentialPaths
+from recert.observed import Service, SslState
+from recert.settings import Settings
+
+T = TypeVar("T")
+
+
+def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
+    """A fact's value.
+
+    :raises DeployError: the host did not answer; pyinfra would go on with a default.
+    """
+    failed_before = host in host.state.failed_hosts
+    value = host.get_fact(fact, **arguments)
+    if host in host.state.failed_hosts and not failed_before:
+        raise DeployError(f"{host.name}: the fact {fact.name} could not be read; see above")
+    return value
+
+
+class HostFacts:
+    """The facts of one host, each read when first needed and kept until `forget`.
+
+    A preview and a run are different moments: what was read for the preview is read again
+    when the first operation runs.
+    """
+
+    services_asked: tuple[str, ...] = ()
+    """The services that the procedure is about."""
+
+    def __init__(self, host: Host, settings: Settings, backup_root: str) -> None:
+        self.host = host
+        self.settings = settings
+        self.backup_root = backup_root
+        self._kept: dict[str, Any] = {}
+        self._kept_while_executing = host.state.is_executing
+
+    def forget(self, *names: str) -> None:
+        """Drop what a change has made out of date: "ssl", "services", …"""
+        for name in names:
+            self._kept.pop(name, None)
+
+    @property
+    def ssl(self) -> SslState:
+        """Everything below the SSL directories."""
+        raise NotImplementedError
+
+    @property
+    def backup_paths(self) -> list[str]:
+        """What a backup of this host holds."""
+        raise NotImplementedError
+
+    @property
+    def services(self) -> dict[str, Service]:
+        return self._once(
+            "services",
+            lambda: self._ask(ServiceStates, services=list(self.services_asked)),
+        )
+
+    @property
+    def agent(self) -> AgentState:
+        conf = self.settings
+        return self._once(
+            "agent",
+            lambda: self._ask(
+                PuppetAgent,
+                summary=conf.lastrunfile,
+                catalog=conf.cached_catalog,
+                disabled=conf.agent_disabled_lockfile,
+                lockfile=conf.agent_catalog_run_lockfile,
+            ),
+        )
+
+    @property
+    def backups(self) -> BackupStore:
+        return self._once(
+            "backups",
+            lambda: self._ask(Backups, root=self.backup_root, paths=self.backup_paths),
+        )
+
+    @property
+    def certificate_in_use(self) -> Certificate | None:
+        """The host's own certificate in ssldir."""
+        path = self.paths(self.settings.certname).certificate
+        return read_certificate(self.ssl.texts.get(path, ""))
+
+    def paths(self, name: str) -> CredentialPaths:
+        return CredentialPaths.of(self.settings, name)
+
+    def _ssl_directories(
+        self, texts: list[str], keys: list[str], certificate_dirs: list[str], cacert: str
+    ) -> SslState:
+        conf = self.settings
+        return self._once(
+            "ssl",
+            lambda: self._ask(
+                SslDirectories,
+                lock=conf.confdir,
+                roots=list(conf.ssl_roots),
+                texts=texts,
+                keys=keys,
+                capass=conf.capass,
+                certificate_dirs=certificate_dirs,
+                cacert=cacert,
+            ),
+        )
+
+    def _ask(self, fact: type[FactBase[T]], **arguments: Any) -> T:
+        return ask(self.host, fact, **arguments)
+
+    def _once(self, name: str, read: Callable[[], T]) -> T:
+        executing = self.host.state.is_executing
+        if executing != self._kept_while_executing:
+            self._kept.clear()
+            self._kept_while_executing = executing
+        if name not in self._kept:
+            self._kept[name] = read()
+        value: T = self._kept[name]
+        return value

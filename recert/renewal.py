@@ -1,0 +1,216 @@
+"""What on an agent is fresh and what is stale: the predicate of every sub-step of step 6.
+
+An agent is renewed when it holds a certificate of the master's CA that belongs to its key,
+trusts that CA, and has completed a Puppet run since. Like `recert.freshness` it is read from
+the host, and from the master, at the moment of asking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from recert.certificates import (
+    Certificate,
+    CertificateRequest,
+    read_certificate,
+    read_request,
+    read_revocation_list,
+)
+from recert.freshness import CredentialPaths, Problem
+from recert.observed import FileState, LastRun, SslState
+from recert.settings import Settings
+from recert.signing import Authority, conflict_at_ca
+
+PUPPETS_OWN = frozenset(
+    {"ca", "certificate_requests", "certs", "private", "private_keys", "public_keys"}
+)
+"""The directories that Puppet makes in ssldir."""
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """The judgement over one agent at one moment."""
+
+    settings: Settings
+    ssl: SslState
+    authority: Authority
+    now: datetime
+
+    @property
+    def certname(self) -> str:
+        return self.settings.certname
+
+    @cached_property
+    def paths(self) -> CredentialPaths:
+        return CredentialPaths.of(self.settings, self.certname)
+
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        return read_certificate(self.ssl.texts.get(self.paths.certificate, ""))
+
+    @cached_property
+    def trusted_ca(self) -> Certificate | None:
+        return read_certificate(self.ssl.texts.get(self.settings.localcacert, ""))
+
+    @cached_property
+    def request(self) -> CertificateRequest | None:
+        """The agent's own request, if it belongs to the agent's key."""
+        request = read_request(self.ssl.texts.get(self.paths.request, ""))
+        return request if request is not None and request.key == self._key else None
+
+    @cached_property
+    def certificate_problem(self) -> Problem | None:
+        """Why the agent needs another certificate; None if its own is fresh."""
+        path, cert, ca = self.paths.certificate, self.certificate, self.authority.ca
+        if ca is None:
+            return Problem(path, "is of a CA that goes")
+        if cert is None:
+            if path not in self.ssl.files:
+                return Problem(path, "is missing")
+            empty = self.ssl.files[path].size == 0
+            return Problem(path, "is empty" if empty else "is not a certificate")
+        if not cert.issued_by(ca):
+            return Problem(path, "was not issued by the master's CA")
+        if cert.subject != self.certname:
+            return Problem(path, f"is that of {cert.subject}")
+        if invalidity := cert.invalidity(self.now):
+            return Problem(path, invalidity)
+        if cert.serial in self.authority.revoked:
+            return Problem(path, "is revoked")
+        if cert.fingerprint in self.authority.retired:
+            return Problem(path, "is to be retired")
+        if self._key != cert.key:
+            return Problem(self.paths.private_key, "does not belong to the certificate")
+        return None
+
+    @property
+    def trusts_authority(self) -> bool:
+        """Whether the agent checks its master against the CA that the master has."""
+        ca, trusted = self.authority.ca, self.trusted_ca
+        return ca is not None and trusted is not None and trusted.fingerprint == ca.fingerprint
+
+    # Step 6.4
+
+    @cached_property
+    def everything_goes(self) -> bool:
+        """Whether the whole ssldir is from before the renewal.
+
+        The CA's certificate is put there only after everything was deleted, so what lies
+        beside it has been made since.
+        """
+        return self.certificate_problem is not None and not self.trusts_authority
+
+    @cached_property
+    def remains(self) -> tuple[str, ...]:
+        """The files in ssldir that go: all, or, once the renewal has begun, what is of no use.
+
+        Puppet repairs none of these: an empty file, a certificate for another key, a request
+        of which the master knows nothing.
+        """
+        files = self.ssl.files
+        if self.everything_goes:
+            return tuple(path for path, entry in files.items() if entry.kind != "d")
+        remains: list[str] = []
+        paths = self.paths
+        if self.certificate_problem is not None:
+            key_known = self._key is not None and self.authority.knows_key(self.certname, self._key)
+            useless = [paths.certificate, paths.request_at_ca, paths.signed]
+            if not key_known:
+                useless += [paths.private_key, paths.public_key, paths.request]
+            elif self.request is None:
+                useless.append(paths.request)
+            remains += [path for path in useless if path in files]
+        crl = read_revocation_list(self.ssl.texts.get(self.settings.hostcrl, ""))
+        ca = self.authority.ca
+        if self.settings.hostcrl in files and (crl is None or ca is None or not crl.signed_by(ca)):
+            remains.append(self.settings.hostcrl)
+        return tuple(remains)
+
+    # Steps 6.5 to 6.7
+
+    @property
+    def replacement_due(self) -> bool:
+        """Whether anything in ssldir has to be replaced, so that the services have to be
+        stopped."""
+        return (
+            self.certificate_problem is not None or bool(self.remains) or not self.trusts_authority
+        )
+
+    def catalog_due(self, catalog: FileState | None) -> bool:
+        """Whether the cached catalog is from before the agent's certificate."""
+        if catalog is None:
+            return False
+        if self.certificate_problem is not None:
+            return True
+        return catalog.mtime < self.ssl.files[self.paths.certificate].mtime
+
+    @property
+    def request_due(self) -> bool:
+        """Whether the master has nothing of this agent that it could sign or has signed."""
+        if self.certificate_problem is None:
+            return False
+        key = self._key
+        if self.everything_goes or key is None or not self.authority.knows_key(self.certname, key):
+            return True
+        return self.authority.signed(self.certname) is None and self.request is None
+
+    @property
+    def signature_due(self) -> bool:
+        """Whether somebody has to sign: not where the master does it by itself, which it does
+        for no request with alternative names."""
+        if self.certificate_problem is None:
+            return False
+        key = self._key
+        if not self.everything_goes and key is not None:
+            signed = self.authority.signed(self.certname)
+            if signed is not None and signed.key == key:
+                return False
+        alone = self.authority.autosign.accepts(self.certname)
+        return not alone or bool(self.settings.dns_alt_names)
+
+    def run_due(self, last_run: LastRun | None) -> bool:
+        """Whether no Puppet run has succeeded since the agent's certificate was made."""
+        if self.certificate_problem is not None or last_run is None:
+            return True
+        made = self.ssl.files[self.paths.certificate].mtime
+        return not last_run.succeeded or last_run.time < made
+
+    @property
+    def conflict(self) -> str | None:
+        """What the master holds of somebody else under this agent's name."""
+        if self.authority.ca is None or self.certificate_problem is None:
+            return None
+        kept = None if self.everything_goes else self._key
+        return conflict_at_ca(self.certname, kept, self.authority)
+
+    # What keeps an agent from being renewed
+
+    def foreign_entries(self) -> list[str]:
+        """What lies in ssldir that Puppet did not put there."""
+        root = PurePosixPath(self.settings.ssldir)
+        names = {
+            PurePosixPath(path).relative_to(root).parts[0]
+            for path in self.ssl.files
+            if root in PurePosixPath(path).parents
+        }
+        own = PUPPETS_OWN | {PurePosixPath(self.settings.hostcrl).name}
+        return sorted(names - own)
+
+    @property
+    def _key(self) -> str | None:
+        return self.ssl.keys.get(self.paths.private_key)
+
+
+def repeated_certnames(certnames: Mapping[str, str]) -> dict[str, list[str]]:
+    """The certnames that several hosts have: certname to host names.
+
+    :param certnames: by host name.
+    """
+    holders: dict[str, list[str]] = {}
+    for host, certname in certnames.items():
+        holders.setdefault(certname, []).append(host)
+    return {name: sorted(hosts) for name, hosts in holders.items() if len(hosts) > 1}

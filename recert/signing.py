@@ -1,0 +1,197 @@
+"""What a CA has to say about names: what it holds, what it would sign by itself, and which
+requests may be signed.
+
+A request is signed only if the agent's own file is the very request that the CA holds under
+the agent's certname. Who the agent is has been settled by the connection over which its file
+was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+from recert.certificates import (
+    Certificate,
+    CertificateRequest,
+    read_certificate,
+    read_request,
+    read_revocation_list,
+)
+
+
+class Autosigning(Enum):
+    """Puppet's setting `autosign`: nobody, everybody, who is listed, or whom a program accepts."""
+
+    OFF = "off"
+    ALL = "all"
+    LISTED = "listed"
+    POLICY = "policy"
+
+
+@dataclass(frozen=True)
+class Autosign:
+    """How the master signs by itself. `patterns`: certnames and globs of `autosign.conf`."""
+
+    kind: Autosigning = Autosigning.OFF
+    patterns: tuple[str, ...] = ()
+
+    def accepts(self, certname: str) -> bool:
+        """Whether a request without alternative names is signed as it comes in. What a policy
+        program would say is not known beforehand."""
+        if self.kind is Autosigning.LISTED:
+            return any(fnmatchcase(certname, pattern.lower()) for pattern in self.patterns)
+        return self.kind is Autosigning.ALL
+
+
+class Authority:
+    """The CA that nodes are to trust, as it was at one moment.
+
+    :param ca: its certificate; None as long as it is to be made anew, when nothing is fresh.
+    :param crl: its revocation list, as PEM.
+    :param requests: what waits for a signature, PEM by name.
+    :param signed: what it has signed, PEM by name.
+    :param csrdir: where the requests wait, on the master.
+    :param retired: SHA-256 fingerprints of certificates that somebody named to be replaced.
+    """
+
+    def __init__(
+        self,
+        ca: Certificate | None,
+        crl: str = "",
+        requests: Mapping[str, str] | None = None,
+        signed: Mapping[str, str] | None = None,
+        autosign: Autosign | None = None,
+        csrdir: str = "",
+        retired: frozenset[str] = frozenset(),
+    ) -> None:
+        self.ca = ca
+        self.autosign = autosign or Autosign()
+        self.csrdir = csrdir
+        self.retired = retired
+        self._crl = crl
+        self._requests = requests or {}
+        self._signed = signed or {}
+
+    @cached_property
+    def revoked(self) -> frozenset[int]:
+        """Serial numbers."""
+        crl = read_revocation_list(self._crl)
+        return crl.revoked if crl is not None else frozenset()
+
+    @property
+    def requesting(self) -> list[str]:
+        """The names under which requests wait, sorted."""
+        return sorted(self._requests)
+
+    def request(self, certname: str) -> CertificateRequest | None:
+        return read_request(self._requests.get(certname, ""))
+
+    def request_pem(self, certname: str) -> str | None:
+        return self._requests.get(certname)
+
+    def signed(self, certname: str) -> Certificate | None:
+        """What it has signed for a name; None also if that is not of this CA, or is revoked or
+        named to be replaced."""
+        cert = read_certificate(self._signed.get(certname, ""))
+        if cert is None or self.ca is None or not cert.issued_by(self.ca):
+            return None
+        if cert.serial in self.revoked or cert.fingerprint in self.retired:
+            return None
+        return cert
+
+    def knows_key(self, certname: str, key: str) -> bool:
+        """Whether it has signed that key, or holds a request for it, under that name."""
+        signed, request = self.signed(certname), self.request(certname)
+        if signed is not None:
+            return signed.key == key
+        return request is not None and request.key == key
+
+
+@dataclass(frozen=True)
+class Application:
+    """What an agent wants signed: its certname, the request that its own file holds, and the
+    alternative names that its previous certificate had."""
+
+    certname: str
+    request: CertificateRequest
+    previous_alt_names: frozenset[str]
+
+
+class Verdict(Enum):
+    SIGN = "sign"
+    SIGN_WITH_ALT_NAMES = "sign with alt names"
+    SIGNED = "signed"
+    ANOTHER = "another"
+    UNKNOWN = "unknown"
+    ALT_NAMES = "alt names"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is to become of an application; `why` for a person, with what to do."""
+
+    verdict: Verdict
+    why: str = ""
+
+
+def judge(application: Application, authority: Authority) -> Judgement:
+    """Whether the request may be signed."""
+    name, request = application.certname, application.request
+    if conflict := conflict_at_ca(name, request.key, authority):
+        return Judgement(Verdict.ANOTHER, conflict)
+    if authority.signed(name) is not None:
+        return Judgement(Verdict.SIGNED)
+    held = authority.request(name)
+    if held is None:
+        return Judgement(Verdict.UNKNOWN, f"The master has no request under the name {name}.")
+    if held.digest != request.digest:
+        return Judgement(Verdict.ANOTHER, _another_request(name, held, authority))
+    extra = (request.alt_names | set(request.other_alt_names)) - {name}
+    if not extra:
+        return Judgement(Verdict.SIGN)
+    if extra == application.previous_alt_names - {name}:
+        return Judgement(Verdict.SIGN_WITH_ALT_NAMES)
+    had = ", ".join(sorted(application.previous_alt_names - {name})) or "none"
+    return Judgement(
+        Verdict.ALT_NAMES,
+        f"Its request carries the alt names {', '.join(sorted(extra))}; its previous certificate "
+        f"had {had}. If that is right, run on the master: "
+        f"puppet cert sign --allow-dns-alt-names {name}",
+    )
+
+
+def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str | None:
+    """What stands in the way of a certificate under this name: somebody else's request or
+    certificate.
+
+    :param key: the agent's own, None if it is going to make a new one.
+    """
+    if (signed := authority.signed(certname)) is not None:
+        if key is not None and signed.key == key:
+            return None
+        return (
+            f"The master's CA has already signed a certificate for {certname} that is not this "
+            f"agent's ({signed.fingerprint}). Find out whose it is; then revoke it with "
+            f"`puppet cert clean {certname}` on the master and run the same command again."
+        )
+    held = authority.request(certname)
+    if held is not None and (key is None or held.key != key):
+        return _another_request(certname, held, authority)
+    if held is None and authority.request_pem(certname) is not None:
+        return (
+            f"What the master holds as the request of {certname} is none. Remove "
+            f"{authority.csrdir}/{certname}.pem there, then run the same command again."
+        )
+    return None
+
+
+def _another_request(certname: str, held: CertificateRequest, authority: Authority) -> str:
+    return (
+        f"The master holds a request under the name {certname} that is not this agent's "
+        f"({held.digest}); it is not signed. Find out who sent it; then remove "
+        f"{authority.csrdir}/{certname}.pem on the master and run the same command again."
+    )
