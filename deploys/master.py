@@ -11,13 +11,13 @@ from pyinfra import host
 from operations import agent, backup, credentials, services, ssl
 from procedures.preflight import the_master
 from procedures.procedure import begin
-from procedures.regeneration import prepare_regeneration
+from procedures.site import site_of
 from recert.layout import CERTNAME, CONSOLE, DASHBOARD, INTERNAL_NAMES, POSTGRESQL, PUPPETDB
 
 CLASSIFIER_CERT, DASHBOARD_CERT = "pe-internal-classifier", "pe-internal-dashboard"
 
 if host == the_master(host):
-    begin(host, prepare_regeneration(host))
+    begin(host, site_of(host.state).regeneration())
 
     services.stopped(name="1 Shut down all PE-related services")
 

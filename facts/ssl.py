@@ -115,7 +115,9 @@ done
 
 class PemFiles(FactBase[dict[str, str]]):
     """
-    Every PEM file of a directory of the CA's, by name: what it has signed, or what waits.
+    The PEM files of a directory of the CA's, by name: what it has signed, or what waits.
+
+    + names: those that are asked for; all if not given
 
     .. code:: python
 
@@ -126,11 +128,19 @@ class PemFiles(FactBase[dict[str, str]]):
     def default() -> dict[str, str]:
         return {}
 
-    def command(self, directory: str) -> StringCommand:
+    def command(self, directory: str, names: list[str] | None = None) -> StringCommand:
         # One archive instead of a process for each of thousands of files.
         return shell(
-            f'{ENCODE} [ ! -d "$1" ] || tar -C "$1" -hczf - . | encode | framed',
+            ENCODE
+            + r"""
+cd "$1" 2>/dev/null || exit 0
+shift
+for file; do shift; [ ! -e "$file" ] || set -- "$@" "$file"; done
+[ "$#" -gt 0 ] || exit 0
+tar -hczf - "$@" | encode | framed
+""",
             directory,
+            *(["."] if names is None else [f"./{name}.pem" for name in names]),
         )
 
     def process(self, output: list[str]) -> dict[str, str]:

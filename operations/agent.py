@@ -16,7 +16,7 @@ from recert.observed import Service
 
 # The agent service may begin a run of its own in the moment in which this one starts; Puppet
 # then skips ours. The lock tells, or, where that run is over already, what Puppet said.
-_RUN = (
+RUN = (
     UTF8_LOCALE
     + PUPPET_PROCESS
     + r"""
@@ -25,6 +25,7 @@ log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 in_progress() { puppet_process "$(cat "$lockfile" 2>/dev/null)"; }
 for attempt in 1 2 3; do
+    in_progress || rm -f "$lockfile" # a lock of nobody's keeps Puppet from running
     puppet agent --test --waitforcert 0 --color=false >"$log" 2>&1 </dev/null
     status=$?
     case $status in
@@ -35,7 +36,7 @@ for attempt in 1 2 3; do
     while in_progress && [ "$waited" -lt "$limit" ]; do sleep 1; waited=$((waited + 1)); done
 done
 cat "$log" >&2
-fail "The Puppet run on the master failed with status $status; its messages are above."
+fail "The Puppet run failed with status $status; its messages are above."
 """
 )
 
@@ -60,7 +61,7 @@ def run() -> Generator[PyinfraCommand, None, None]:
 
         yield wait_until(no_run, "the agent service's own run to end", RUN_LIMIT)
         if regeneration.freshness.run_due(facts.agent.last_run):
-            yield changing(conf.confdir, _RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
+            yield changing(conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
         facts.forget("agent", "ssl")
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield step_failed(

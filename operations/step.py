@@ -31,7 +31,9 @@ fail() { echo "$*" >&2; exit 1; }
 """
 
 
-def changing(lock: str, script: str, *arguments: str, stdin: str | None = None) -> StringCommand:
+def changing(
+    lock: str, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
+) -> StringCommand:
     """`script` run by the host's `sh`, while no other changing command works there.
 
     A run that was cut off can leave its last command working on the host, so the next run has
@@ -39,6 +41,7 @@ def changing(lock: str, script: str, *arguments: str, stdin: str | None = None) 
 
     :param lock: a directory that exists; confdir.
     :param stdin: what the script reads.
+    :param limit: seconds after which nobody waits for it any more.
     """
     command = StringCommand(
         "sh",
@@ -51,6 +54,8 @@ def changing(lock: str, script: str, *arguments: str, stdin: str | None = None) 
     )
     if stdin is not None:
         command.connector_arguments["_stdin"] = stdin
+    if limit is not None:
+        command.connector_arguments["_timeout"] = limit
     return command
 
 

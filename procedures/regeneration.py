@@ -73,7 +73,7 @@ def prepare_regeneration(host: Host) -> Regeneration:
     facts = read_master(host)
     conf = facts.settings
     store = facts.backups
-    ca = _nameable_ca(facts)
+    ca = nameable_ca(facts)
     signed, revoked = _signed_certificates(facts)
     left_behind = interlock.left_behind(signed, conf.certname, inventory_certnames(host))
     refusals: list[str] = []
@@ -172,7 +172,7 @@ def inventory_certnames(host: Host) -> set[str]:
     return names
 
 
-def _nameable_ca(facts: MasterFacts) -> Certificate | None:
+def nameable_ca(facts: MasterFacts) -> Certificate | None:
     """The CA's certificate; where that cannot be read, the copy that the host itself trusts."""
     texts, conf = facts.ssl.texts, facts.settings
     return read_certificate(texts.get(conf.cacert, "")) or read_certificate(

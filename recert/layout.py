@@ -49,6 +49,8 @@ START_ORDER = (
 """Step 5."""
 
 AGENT_SERVICE = "pe-puppet"
+AGENT_SERVICES = (AGENT_SERVICE, "pe-mcollective")
+"""Steps 6.2 and 6.3: what runs on every agent."""
 MASTER_SERVICE = "pe-puppetserver"
 
 NEEDED_SERVICES = frozenset({MASTER_SERVICE})

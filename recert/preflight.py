@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from os.path import normpath
 from pathlib import PurePosixPath
 
@@ -26,6 +26,43 @@ def clock_refusals(host_clock: float, clock_here: float) -> list[str]:
     return [
         f"The host's clock says {there} UTC, the control machine's {here} UTC. Certificates are "
         "dated by the host's clock: bring both in step with NTP first."
+    ]
+
+
+def skew_refusals(agent_ahead: float, master_ahead: float) -> list[str]:
+    """A certificate that begins in the agent's future would be refused by it, and one that it
+    presents by the master.
+
+    :param agent_ahead: and `master_ahead`: seconds that each is ahead of the control machine.
+    """
+    if abs(agent_ahead - master_ahead) <= MAX_CLOCK_SKEW:
+        return []
+    now = datetime.now(UTC)
+    agent, master = (
+        f"{now + timedelta(seconds=ahead):%Y-%m-%d %H:%M:%S}"
+        for ahead in (agent_ahead, master_ahead)
+    )
+    return [
+        f"Its clock says {agent} UTC, the master's {master} UTC. Neither would accept the other's "
+        "certificate: bring both in step with NTP first."
+    ]
+
+
+def server_refusals(looked_for: Iterable[str], carried: Iterable[str]) -> list[str]:
+    """An agent trusts its master only under a name that the master's certificate carries.
+
+    :param looked_for: the agent's settings `server` and `ca_server`.
+    :param carried: the names in the certificate that the master has, or is going to get.
+    """
+    carried = sorted(carried)
+    missing = sorted(set(looked_for) - set(carried))
+    if not missing:
+        return []
+    return [
+        f"It looks for its master under the name {', '.join(missing)}, which the master's new "
+        f"certificate does not carry ({', '.join(carried)}), so it could never trust it. Retire "
+        f"the CA with dns_alt_names={','.join([*carried, *missing])}, or correct `server` in the "
+        "agent's puppet.conf."
     ]
 
 
@@ -92,7 +129,7 @@ def agent_refusals(disabled: str | None) -> list[str]:
     if disabled is None:
         return []
     return [
-        "The Puppet agent on the master is disabled, so that the Puppet run of step 5 would fail "
+        "The Puppet agent is disabled, so that its Puppet run would fail "
         f"({disabled.strip() or 'no reason given'}). Run `puppet agent --enable` first."
     ]
 
@@ -151,8 +188,8 @@ def configuration_refusals(missing_files: Iterable[str], noop: bool) -> list[str
     ]
     if noop:
         refusals.append(
-            "puppet.conf says noop = true for the agent, so that the Puppet run of step 5 would "
-            "configure nothing. Take it out first."
+            "puppet.conf says noop = true for the agent, so that its Puppet run would configure "
+            "nothing. Take it out first."
         )
     return refusals
 

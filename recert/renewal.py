@@ -7,7 +7,6 @@ the host, and from the master, at the moment of asking.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -100,9 +99,11 @@ class Renewal:
         """Whether the whole ssldir is from before the renewal.
 
         The CA's certificate is put there only after everything was deleted, so what lies
-        beside it has been made since.
+        beside it has been made since, unless it is a certificate to be retired.
         """
-        return self.certificate_problem is not None and not self.trusts_authority
+        if self.certificate_problem is None:
+            return False
+        return not self.trusts_authority or self._given_up(self.certificate)
 
     @cached_property
     def remains(self) -> tuple[str, ...]:
@@ -200,17 +201,12 @@ class Renewal:
         own = PUPPETS_OWN | {PurePosixPath(self.settings.hostcrl).name}
         return sorted(names - own)
 
+    def _given_up(self, cert: Certificate | None) -> bool:
+        """Whether the CA has revoked the certificate, or somebody named it to be replaced."""
+        return cert is not None and (
+            cert.serial in self.authority.revoked or cert.fingerprint in self.authority.retired
+        )
+
     @property
     def _key(self) -> str | None:
         return self.ssl.keys.get(self.paths.private_key)
-
-
-def repeated_certnames(certnames: Mapping[str, str]) -> dict[str, list[str]]:
-    """The certnames that several hosts have: certname to host names.
-
-    :param certnames: by host name.
-    """
-    holders: dict[str, list[str]] = {}
-    for host, certname in certnames.items():
-        holders.setdefault(certname, []).append(host)
-    return {name: sorted(hosts) for name, hosts in holders.items() if len(hosts) > 1}

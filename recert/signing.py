@@ -76,6 +76,18 @@ class Authority:
         self._requests = requests or {}
         self._signed = signed or {}
 
+    def with_signed(self, signed: Mapping[str, str]) -> Authority:
+        """The same after it has signed these, PEM by name."""
+        return Authority(
+            self.ca,
+            self._crl,
+            {name: pem for name, pem in self._requests.items() if name not in signed},
+            {**self._signed, **signed},
+            self.autosign,
+            self.csrdir,
+            self.retired,
+        )
+
     @cached_property
     def revoked(self) -> frozenset[int]:
         """Serial numbers."""
@@ -103,6 +115,17 @@ class Authority:
             return None
         return cert
 
+    @cached_property
+    def retired_names(self) -> list[str]:
+        """The names whose signed certificates are to be retired and are still there, sorted."""
+        if not self.retired:
+            return []
+        return sorted(
+            name
+            for name, pem in self._signed.items()
+            if (cert := read_certificate(pem)) is not None and cert.fingerprint in self.retired
+        )
+
     def knows_key(self, certname: str, key: str) -> bool:
         """Whether it has signed that key, or holds a request for it, under that name."""
         signed, request = self.signed(certname), self.request(certname)
@@ -128,6 +151,7 @@ class Verdict(Enum):
     ANOTHER = "another"
     UNKNOWN = "unknown"
     ALT_NAMES = "alt names"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)

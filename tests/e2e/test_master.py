@@ -187,7 +187,7 @@ def test_a_failing_puppet_run_is_an_error_with_the_runs_own_message(master: Mast
 
     assert run.status == 1
     assert "/bin/false" in run.stderr and "returned 1 instead of one of [0]" in run.stderr
-    assert "The Puppet run on the master failed with status" in run.stderr
+    assert "The Puppet run failed with status" in run.stderr
     master.sh(
         "echo 'notify { mended: }' >"
         "/etc/puppetlabs/puppet/environments/production/manifests/site.pp"

@@ -1,0 +1,30 @@
+"""Step 6: clear and regenerate the certs of all Linux agents.
+
+    pyinfra inventory.py deploys/agents.py --data retire_ca=<SHA-256 fingerprint>
+
+The master must have a new CA by now (deploys/master.py; deploys/site.py does both). Only the
+group `agents` is changed; on the master requests are signed. The numbers are the document's.
+"""
+
+from pyinfra import host
+
+from operations import agents
+from procedures.renewal import prepare_renewal
+from procedures.site import site_of
+
+site = site_of(host.state)
+
+if host == site.master or site.has_agent(host):
+    agents.master_verified(name="6 Verify that the master serves under a fresh CA")
+
+if site.has_agent(host) and prepare_renewal(host):
+    agents.backed_up(name="6.1 Back up the SSL directory")
+    agents.stopped("pe-puppet", name="6.2 Stop the Puppet agent service")
+    agents.stopped("pe-mcollective", name="6.3 Stop the orchestration service")
+    agents.ssldir_deleted(name="6.4 Delete the agent's SSL directory")
+    agents.catalog_removed(name="6.5 Remove the cached catalog")
+    agents.ca_placed(name="6.6 Put the new CA's certificate in place")
+    agents.requested(name="6.6 Let the agent request its certificate")
+    agents.signed(name="6.7 Have the master sign the request")
+    agents.started(name="6.6 Start the services that ran before")
+    agents.proven(name="6.7 Prove the certificate with a Puppet run")

@@ -1,0 +1,13 @@
+"""Steps 1 to 6: the whole site, the master first and then every agent.
+
+pyinfra inventory.py deploys/site.py --data retire_ca=<SHA-256 fingerprint>
+"""
+
+from pyinfra import host, local
+
+from procedures.site import site_of
+
+site_of(host.state).regenerates = True
+
+local.include("deploys/master.py")
+local.include("deploys/agents.py")

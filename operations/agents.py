@@ -1,0 +1,395 @@
+"""Step 6: an agent gets a certificate of its master's CA, sub-step by sub-step.
+
+pyinfra takes every agent through one operation before it takes any to the next, so an agent
+that hangs would hold up the rest: each command has a time limit, except in the last step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from functools import wraps
+from typing import ParamSpec
+
+from paramiko import SSHException
+from pyinfra import host
+from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.operation import PyinfraOperation
+
+from facts.puppet import UTF8_LOCALE
+from operations.agent import RUN
+from operations.backup import make_backup
+from operations.services import RUN_LIMIT, SERVICE_CHANGES
+from operations.signing import connection, sign_all
+from operations.step import changing, in_batches, printable, show_diff, step_failed, wait_until
+from procedures.outcomes import outcomes_of
+from procedures.renewal import AgentRefusedError, renewal_of
+from procedures.site import site_of
+from recert.certificates import describe, read_certificate
+from recert.errors import RecertError
+from recert.freshness import Retired
+from recert.layout import AGENT_SERVICE
+from recert.observed import Service
+from recert.outcomes import Status
+from recert.signing import Verdict
+
+LIMIT = 240
+"""Seconds that one sub-step may take on one agent while the others wait."""
+
+BEGIN_LIMIT = 30
+"""Seconds in which the agent's service, once started, begins its first run."""
+
+_DONE_ALREADY = FunctionCommand(lambda state, host: True, (), {})
+"""Counts as a change that was made elsewhere: on the master, or by the agent's own service."""
+
+P = ParamSpec("P")
+Commands = Generator[PyinfraCommand, None, None]
+
+
+def _on_agent(function: Callable[P, Commands]) -> PyinfraOperation[P]:
+    """An operation on an agent. An agent that stops answering fails alone: an exception would
+    end the run for all of them."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Commands:
+        try:
+            for command in function(*args, **kwargs):
+                if host.state.is_executing:
+                    renewal_of(host).changed = True
+                yield command
+        except (AgentRefusedError, PyinfraError, RecertError, OSError, SSHException) as error:
+            yield _failed([str(argument) for argument in error.args])
+
+    return operation()(guarded)
+
+
+def _failed(found: Iterable[object]) -> FunctionCommand:
+    """As `step_failed`, and kept for the table at the end."""
+    lines = [printable(line) for line in found]
+    outcomes_of(site_of(host.state)).reason(host, lines)
+    return step_failed(lines)
+
+
+@operation()
+def master_verified() -> Commands:
+    """
+    Let no agent be changed unless its master serves under a fresh CA at this moment.
+    """
+    if not host.state.is_executing:
+        return
+    problem = site_of(host.state).master_problem()
+    if problem is not None:
+        yield _failed([f"No agent was changed: {problem}"])
+
+
+@_on_agent
+def backed_up() -> Commands:
+    """
+    Back up the agent's ssldir, readable by root only, read back and compared (step 6.1).
+    """
+    renewal = renewal_of(host)
+    facts = renewal.facts
+    if not renewal.backup_due:
+        host.noop("what is going to be deleted is backed up")
+        return
+    trusted = renewal.now.trusted_ca
+    of = Retired(trusted.fingerprint, trusted.key) if trusted is not None else None
+    yield from make_backup(facts, of, trusted, ())
+    if facts.backups.unsaved:
+        yield _failed([f"The backup in {facts.backup_root} does not hold what it should"])
+
+
+@_on_agent
+def stopped(service: str) -> Commands:
+    """
+    Stop a service of the agent while its credentials are replaced (steps 6.2 and 6.3).
+
+    + service: its name; a Puppet run that it has begun is let finish
+    """
+    renewal = renewal_of(host)
+    facts = renewal.facts
+    if not renewal.now.replacement_due or facts.services[service] is not Service.RUNNING:
+        host.noop("nothing has to be replaced, or the service does not run")
+        return
+    show_diff(host, "Service", [f"{service}: running"], [f"{service}: stopped"])
+    if service == AGENT_SERVICE:
+
+        def no_run() -> bool:
+            facts.forget("agent")
+            return facts.agent.running is None
+
+        yield wait_until(no_run, "the Puppet run in progress to end", LIMIT, poll=1)
+        if facts.agent.running is not None:
+            yield _failed(
+                [
+                    f"Process {facts.agent.running} is still applying a catalog after {LIMIT} s. "
+                    "The agent is as it was; run the same command again later."
+                ]
+            )
+    yield changing(facts.settings.confdir, SERVICE_CHANGES + 'stop "$1"', service, limit=LIMIT)
+    facts.forget("services", "agent")
+
+
+@_on_agent
+def ssldir_deleted() -> Commands:
+    """
+    Delete the agent's SSL directory (step 6.4).
+
+    Of a renewal that has begun only what is of no use goes. A symbolic link or a mount point
+    is emptied and stays, and nothing beyond a further mount point is touched.
+    """
+    renewal = renewal_of(host)
+    facts, now = renewal.facts, renewal.now
+    conf, remains = facts.settings, now.remains
+    if not remains:
+        host.noop("nothing in ssldir is stale")
+        return
+    lines = []
+    for path in remains:
+        lines.append(f"{path} {facts.ssl.files[path].describe()}")
+        cert = read_certificate(facts.ssl.texts.get(path, ""))
+        lines += [f"    {line}" for line in describe(cert, now.authority.ca)]
+    show_diff(host, "Remove", lines, [])
+    if now.everything_goes:
+        yield changing(
+            conf.confdir,
+            r"""
+for root in "$@"; do
+    [ -d "$root" ] || continue
+    find "$root/" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system -- {} +
+    left=$(find "$root/" ! -type d)
+    [ -z "$left" ] || fail "These could not be removed: $left"
+    [ -L "$root" ] || rmdir "$root" 2>/dev/null
+done
+:
+""",
+            *conf.ssl_roots,
+            limit=LIMIT,
+        )
+    else:
+        for batch in in_batches(remains):
+            yield changing(
+                conf.confdir,
+                'rm -f -- "$@"; for path; do [ ! -e "$path" ] || fail "Still there: $path"; done',
+                *batch,
+                limit=LIMIT,
+            )
+    facts.forget("ssl")
+
+
+@_on_agent
+def catalog_removed() -> Commands:
+    """Remove the agent's cached catalog (step 6.5)."""
+    renewal = renewal_of(host)
+    facts = renewal.facts
+    path, catalog = facts.settings.cached_catalog, facts.agent.catalog
+    if catalog is None or not renewal.now.catalog_due(catalog):
+        host.noop("no catalog from before the agent's certificate is cached")
+        return
+    show_diff(host, "Remove", [f"{path} {catalog.describe()}"], [])
+    yield changing(
+        facts.settings.confdir,
+        'rm -f -- "$1"; [ ! -e "$1" ] || fail "The cached catalog could not be removed: $1"',
+        path,
+        limit=LIMIT,
+    )
+    facts.forget("agent")
+
+
+@_on_agent
+def ca_placed() -> Commands:
+    """
+    Put the new CA's certificate where the agent looks for it, before it talks to its master: it
+    would otherwise take whichever it is offered (step 6.6).
+    """
+    renewal = renewal_of(host)
+    facts, now = renewal.facts, renewal.now
+    conf, ca = facts.settings, now.authority.ca
+    if now.trusts_authority:
+        host.noop("the agent trusts the master's CA")
+        return
+    after = describe(ca) if ca is not None else ["the new CA's certificate"]
+    show_diff(host, f"CA certificate {conf.localcacert}", describe(now.trusted_ca), after)
+    yield changing(
+        conf.confdir,
+        r"""
+ssldir=$1 certdir=$2 path=$3 user=$4 group=$5
+make() { # directory $1 with mode $2, for Puppet's account if there is one
+    [ -d "$1" ] && return
+    mkdir -p "$1" && chmod "$2" "$1" || fail "Cannot make $1."
+    id "$user" >/dev/null 2>&1 && chown "$user:$group" "$1"
+    :
+}
+make "$ssldir" 771
+make "$certdir" 755
+cat >"$path.new" && [ -s "$path.new" ] && chmod 644 "$path.new" || {
+    rm -f "$path.new"
+    fail "The CA's certificate could not be written to $path."
+}
+if id "$user" >/dev/null 2>&1; then chown "$user:$group" "$path.new"; fi
+mv "$path.new" "$path" || fail "The CA's certificate could not be put to $path."
+if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir"; fi
+""",
+        conf.ssldir,
+        conf.certdir,
+        conf.localcacert,
+        conf.user,
+        conf.group,
+        stdin=ca.pem if ca is not None else None,
+        limit=LIMIT,
+    )
+    facts.forget("ssl")
+    if not renewal.now.trusts_authority:
+        yield _failed([f"{conf.localcacert} is not the certificate of the master's CA"])
+
+
+@_on_agent
+def requested() -> Commands:
+    """
+    Let the agent make its key and request a certificate from its master (step 6.6).
+    """
+    renewal = renewal_of(host)
+    facts, now = renewal.facts, renewal.now
+    conf = facts.settings
+    if not now.request_due:
+        host.noop("the master has the agent's request")
+        renewal.apply()
+        return
+    after = [f"subject:     {conf.certname}", "issuer:      the new CA", "a new key"]
+    if conf.dns_alt_names:
+        names = sorted({*conf.dns_alt_names, conf.certname})
+        after.append(f"alt names:   {', '.join(f'DNS:{name}' for name in names)}")
+    before = describe(now.certificate, now.authority.ca)
+    show_diff(host, f"Certificate {now.paths.certificate}", before, after)
+    # Its exit status says little: 1 is right as long as nobody has signed.
+    command = changing(
+        conf.confdir,
+        UTF8_LOCALE
+        + r"""
+puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
+[ -s "$1" ] || [ -s "$2" ] || fail "Puppet has made no request; its messages are above."
+""",
+        now.paths.request,
+        now.paths.certificate,
+        limit=LIMIT,
+    )
+
+    def ask_for_it(state: State, host: Host) -> bool:
+        ok, output = command.execute(state, host, connection(host))
+        renewal.puppet_said = [line.line for line in output]
+        if not ok:
+            for line in renewal.puppet_said:
+                host.log(line)
+            outcomes_of(renewal.site).reason(host, renewal.puppet_said[-6:])
+        return bool(ok)
+
+    yield FunctionCommand(ask_for_it, (), {})
+    renewal.requested = True
+    facts.forget("ssl", "agent")
+    renewal.apply()
+
+
+@_on_agent
+def signed() -> Commands:
+    """
+    Have the master sign the agent's request, if it is the very one that the agent's own file
+    holds (step 6.7). All agents' requests are signed together.
+    """
+    renewal = renewal_of(host)
+    facts = renewal.facts
+    if not host.state.is_executing:
+        if renewal.now.signature_due:
+            show_diff(host, "Request", ["waits on the master"], ["signed there"])
+            yield _DONE_ALREADY
+        return
+    if renewal.now.certificate_problem is None:
+        host.noop("the agent has its certificate")
+        return
+    said = [line for line in renewal.puppet_said if "error" in line.lower()]
+    if renewal.application is None:
+        yield _failed(["Puppet has made no request that belongs to its key.", *said[-3:]])
+        return
+    judgement, signed_now = sign_all(renewal.site)[host.name]
+    if judgement.verdict is Verdict.UNKNOWN:
+        yield _failed([judgement.why, *said[-3:]])
+    elif judgement.verdict is Verdict.ANOTHER:
+        yield _failed([judgement.why])
+    elif judgement.verdict is not Verdict.SIGNED:
+        renewal.waiting = judgement.why
+        host.log(judgement.why)
+    elif signed_now:
+        yield _DONE_ALREADY
+    facts.forget("ssl")
+
+
+@_on_agent
+def started() -> Commands:
+    """
+    Start those of the agent's services that ran before (step 6.6).
+    """
+    renewal = renewal_of(host)
+    facts = renewal.facts
+    stopping = not host.state.is_executing and renewal.now.replacement_due
+    down = [
+        name for name in renewal.services_due if stopping or facts.services[name] is Service.STOPPED
+    ]
+    if not down:
+        host.noop("what is to run does")
+        return
+    show_diff(host, "Services", [f"{n}: stopped" for n in down], [f"{n}: running" for n in down])
+    yield changing(
+        facts.settings.confdir,
+        SERVICE_CHANGES + 'for service in "$@"; do start "$service"; done',
+        *down,
+        limit=LIMIT,
+    )
+    facts.forget("services", "agent", "ssl")
+
+
+@_on_agent
+def proven() -> Commands:
+    """
+    Prove that the agent has a certificate of the master's CA and has completed a Puppet run
+    under it: the one that its service begins when it is started, or else one of our own.
+    """
+    renewal = renewal_of(host)
+    facts = renewal.facts
+    conf, outcomes = facts.settings, outcomes_of(renewal.site)
+    if not renewal.run_due and not renewal.requested:
+        host.noop("a Puppet run has succeeded since the certificate was made")
+        if host.state.is_executing:
+            status = Status.RENEWED if renewal.changed else Status.FRESH
+            outcomes.settle(host, status)
+        return
+    before = "last run: none under this certificate"
+    show_diff(host, "Puppet run", [before], ["last run: succeeded under the new CA"])
+    if renewal.waiting is not None:
+        outcomes.settle(host, Status.WAITING, "6.7", renewal.waiting)
+        yield step_failed([renewal.waiting])
+    if facts.services[AGENT_SERVICE] is Service.RUNNING:
+
+        def over() -> bool:
+            facts.forget("agent", "ssl")
+            return not renewal.run_due
+
+        def in_progress() -> bool:
+            facts.forget("agent")
+            return facts.agent.running is not None
+
+        yield wait_until(lambda: over() or in_progress(), "the first run to begin", BEGIN_LIMIT, 1)
+        yield wait_until(lambda: over() or not in_progress(), "the first run to end", RUN_LIMIT, 1)
+        facts.forget("agent", "ssl")
+    if renewal.run_due:
+        yield changing(conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
+        facts.forget("agent", "ssl")
+    else:
+        yield _DONE_ALREADY
+    problem = renewal.now.certificate_problem
+    if problem is not None:
+        yield _failed([problem])
+    elif renewal.run_due:
+        yield _failed(
+            [f"Puppet ended without an error, but {conf.lastrunfile} shows no successful run"]
+        )
+    outcomes.settle(host, Status.RENEWED)

@@ -1,0 +1,177 @@
+"""Step 6.7 on the master: what many agents ask for is compared and signed at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from pyinfra.api import Host, StringCommand
+from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, pop_global_arguments
+from pyinfra.connectors.util import CommandOutput
+
+from facts.puppet import UTF8_LOCALE
+from facts.ssl import PemFiles
+from operations.services import SERVICE_CHANGES
+from operations.step import changing
+from procedures.host import ask
+from procedures.outcomes import outcomes_of
+from procedures.renewal import renewals
+from procedures.site import Site
+from recert.layout import MASTER_SERVICE
+from recert.outcomes import ForeignRequest
+from recert.signing import Application, Authority, Judgement, Verdict, judge
+
+BATCH = 100
+"""Names to one `puppet cert`."""
+
+# Between the comparison and the signature nobody may have put another request there.
+_SIGN = (
+    UTF8_LOCALE
+    + r"""
+csrdir=$1 option=$2; shift 2
+count=$#
+while [ "$count" -gt 0 ]; do
+    sum=$1 name=$2; shift 2; count=$((count - 2))
+    if [ "$(sha256sum <"$csrdir/$name.pem" | cut -d' ' -f1)" = "$sum" ]; then set -- "$@" "$name"
+    else echo "The request of $name is not the one that was looked at." >&2
+    fi
+done
+[ "$#" -gt 0 ] || exit 0
+puppet cert sign $option --color=false "$@" </dev/null
+"""
+)
+
+
+_CLEAN = UTF8_LOCALE + 'puppet cert clean --color=false "$@" </dev/null'
+
+
+def connection(host: Host) -> ConnectorArguments:
+    """How commands run on a host that is not the one whose operation this is: as root, if its
+    data or the command line say so."""
+    arguments, _ = pop_global_arguments(host.state, host, {})
+    return {key: arguments[key] for key in CONNECTOR_ARGUMENT_KEYS if key in arguments}  # type: ignore[return-value, literal-required]
+
+
+def run_on(host: Host, command: StringCommand) -> tuple[bool, CommandOutput]:
+    """Run a command there and give back what it printed."""
+    result: tuple[bool, CommandOutput] = command.execute(host.state, host, connection(host))
+    return result
+
+
+def sign_all(site: Site) -> dict[str, tuple[Judgement, bool]]:
+    """The judgement over every agent's request, and whether it was signed just now, by host
+    name; what may be signed is signed. The first agent that comes does it for all.
+
+    :raises DeployError: the master does not answer.
+    """
+    return site.once("signed", lambda: _sign_round(site))
+
+
+def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
+    site.forget_authority()
+    authority = site.authority()
+    outcomes_of(site).foreign = tuple(
+        ForeignRequest(name, request.digest if (request := authority.request(name)) else None)
+        for name in authority.requesting
+        if not site.has_certname(name)
+    )
+    applications = {
+        host.name: renewal.application
+        for host, renewal in renewals(site)
+        if renewal.application is not None
+    }
+    judgements = {name: judge(found, authority) for name, found in applications.items()}
+    results = {name: (judgement, False) for name, judgement in judgements.items()}
+    for verdict, option in (
+        (Verdict.SIGN, ""),
+        (Verdict.SIGN_WITH_ALT_NAMES, "--allow-dns-alt-names"),
+    ):
+        due = [applications[name] for name, found in judgements.items() if found.verdict is verdict]
+        problems = _sign(site, authority, due, option)
+        for name, application in applications.items():
+            if application in due:
+                why = problems.get(application.certname)
+                results[name] = (
+                    (Judgement(Verdict.SIGNED), True)
+                    if why is None
+                    else (Judgement(Verdict.FAILED, why), False)
+                )
+    return results
+
+
+def _sign(
+    site: Site, authority: Authority, applications: list[Application], option: str
+) -> dict[str, str]:
+    """Sign these, a hundred to one start of Puppet, and say of which that was not possible, by
+    certname, and why.
+
+    `puppet cert sign` stops at the first that it cannot sign, so what comes after that one is
+    tried again.
+    """
+    conf = site.view().facts.settings
+    problems: dict[str, str] = {}
+    todo = list(applications)
+    while todo:
+        batch = todo[:BATCH]
+        words = []
+        for application in batch:
+            pem = authority.request_pem(application.certname) or ""
+            words += [hashlib.sha256(pem.encode()).hexdigest(), application.certname]
+        _, output = run_on(
+            site.master, changing(conf.confdir, _SIGN, conf.csrdir, option, *words, limit=600)
+        )
+        names = [application.certname for application in batch]
+        pems = ask(site.master, PemFiles, directory=conf.signeddir, names=names)
+        site.learn_signed(pems)
+        unsigned = []
+        for application in batch:
+            cert = site.authority().signed(application.certname)
+            if cert is None:
+                unsigned.append(application)
+            elif cert.key != application.request.key:
+                problems[application.certname] = (
+                    f"The master has signed another key under {application.certname}. Revoke it at "
+                    f"once: puppet cert clean {application.certname}"
+                )
+        for application in unsigned[:1]:
+            said = [line for line in output.stderr_lines if line.strip()]
+            problems[application.certname] = "\n".join(
+                [f"The master did not sign {application.certname}:", *said[:4]]
+            )
+        todo = unsigned[1:] + todo[BATCH:]
+    return problems
+
+
+def clean_all(site: Site, certnames: Iterable[str]) -> str | None:
+    """Revoke and remove these certificates on the master and have it honour that, which a
+    running master does only after a restart; what went wrong, None if nothing did.
+
+    :raises DeployError: the master does not answer.
+    """
+    conf = site.view().facts.settings
+    names = list(certnames)
+    for start in range(0, len(names), BATCH):
+        ok, output = run_on(
+            site.master,
+            changing(conf.confdir, _CLEAN, *names[start : start + BATCH], limit=600),
+        )
+        if not ok:
+            return "\n".join(output.stderr_lines[-6:])
+    ok, output = run_on(
+        site.master,
+        changing(
+            conf.confdir,
+            SERVICE_CHANGES
+            + r"""
+cp "$1" "$2" && chown "$3" "$2" || fail "The CRL could not be copied to $2."
+stop "$4"
+start "$4"
+""",
+            conf.cacrl,
+            conf.hostcrl,
+            f"{conf.user}:{conf.group}",
+            MASTER_SERVICE,
+            limit=900,
+        ),
+    )
+    return None if ok else "\n".join(output.stderr_lines[-6:])

@@ -1,0 +1,227 @@
+"""What is told about many agents: how far the run is, and in the end what became of each."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from pyinfra import logger
+from pyinfra.api import Host, State
+from pyinfra.api.state import BaseStateCallback
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from procedures.site import Site
+from procedures.telling import LONG, command_line
+from recert.certificates import utc_now
+from recert.outcomes import ForeignRequest, Outcome, RunReport, Status, in_order, summary
+
+EVERY = 5
+"""Seconds between two messages on how far the run is."""
+
+REPORTS = Path("reports")
+
+_STYLES = {
+    Status.FAILED: "red",
+    Status.UNREACHABLE: "red",
+    Status.WAITING: "yellow",
+    Status.UNTOUCHED: "yellow",
+    Status.DUE: "cyan",
+    Status.RENEWED: "green",
+    Status.FRESH: "green",
+}
+
+
+class Outcomes(BaseStateCallback):
+    """Takes down what happens to the agents of a run.
+
+    `foreign`: requests that wait on the master and are no agent's of this run.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.foreign: tuple[ForeignRequest, ...] = ()
+        self._certnames: dict[str, str] = {}
+        self._settled: dict[str, tuple[Status, str, str]] = {}
+        self._due: set[str] = set()
+        self._failed_at: dict[str, str] = {}
+        self._reasons: dict[str, list[str]] = {}
+        self._reached: dict[str, int] = {}
+        self._looked_at = 0
+        self._told = time.monotonic()
+        self._over = False
+
+    # Before the run
+
+    def prepared(self, host: Host, certname: str, due: bool) -> None:
+        """An agent takes part; `due`: it will be renewed."""
+        self._certnames[host.name] = certname
+        if due:
+            self._due.add(host.name)
+        self._count_look()
+
+    def refused(self, host: Host, refusals: list[str]) -> None:
+        """An agent is left as it is."""
+        self._settled[host.name] = (Status.FAILED, "before the first change", "\n".join(refusals))
+        for refusal in refusals:
+            logger.error(f"{host.print_prefix}{refusal}")
+        self._count_look()
+
+    def _count_look(self) -> None:
+        self._looked_at += 1
+        total = len(self.site.agents)
+        if self._looked_at == total or time.monotonic() - self._told >= EVERY:
+            self._told = time.monotonic()
+            logger.info(f"    Looked at {self._looked_at} of {total} agents")
+
+    # In the run
+
+    def settle(self, host: Host, status: Status, step: str = "", why: str = "") -> None:
+        """What has become of an agent."""
+        self._settled[host.name] = (status, step, why)
+
+    def reason(self, host: Host, found: list[str]) -> None:
+        """Why the step that an agent is at is going to fail."""
+        self._reasons[host.name] = found
+
+    def operation_host_success(  # type: ignore[override]
+        self, state: State, host: Host, op_hash: str, retry_count: int = 0
+    ) -> None:
+        self._count_step(state, host, op_hash)
+
+    def operation_host_error(  # type: ignore[override]
+        self,
+        state: State,
+        host: Host,
+        op_hash: str,
+        retry_count: int = 0,
+        max_retries: int = 0,
+    ) -> None:
+        if self.site.has_agent(host):
+            self._failed_at[host.name] = op_hash
+        self._count_step(state, host, op_hash)
+
+    def operation_end(self, state: State, op_hash: str) -> None:  # type: ignore[override]
+        if op_hash in self._reached:
+            self._tell_step(state, op_hash)
+
+    def _count_step(self, state: State, host: Host, op_hash: str) -> None:
+        if not self.site.has_agent(host):
+            return
+        self._reached[op_hash] = self._reached.get(op_hash, 0) + 1
+        if time.monotonic() - self._told >= EVERY:
+            self._tell_step(state, op_hash)
+
+    def _tell_step(self, state: State, op_hash: str) -> None:
+        self._told = time.monotonic()
+        total, failed = len(self.site.agents), len(self._failed_at)
+        failures = f", {failed} failed so far" if failed else ""
+        step = _step_name(state, op_hash)
+        logger.info(f"    {step}: {self._reached[op_hash]} of {total} agents{failures}")
+
+    # In the end
+
+    def host_disconnect(self, state: State, host: Host) -> None:  # type: ignore[override]
+        """pyinfra is done, one way or another: the first host to be left brings the table."""
+        if self._over:
+            return
+        self._over = True
+        report = self.report()
+        show(report)
+        if not report.preview:
+            path = write(report)
+            logger.info(f"    The same as JSON: {path}")
+
+    def report(self) -> RunReport:
+        """What became of every agent up to now."""
+        site = self.site
+        executed = site.state.is_executing
+        ca = site.ca_fingerprint()
+        return RunReport(
+            finished=utc_now().isoformat(timespec="seconds"),
+            command=command_line(),
+            preview=not executed,
+            master=site.master.name,
+            retired=site.retired_fingerprints(),
+            ca=ca,
+            agents=tuple(in_order(self._outcome(agent, executed) for agent in site.agents)),
+            foreign_requests=self.foreign,
+        )
+
+    def _outcome(self, host: Host, executed: bool) -> Outcome:
+        state, name = self.site.state, host.name
+        certname = self._certnames.get(name)
+        if host not in state.activated_hosts:
+            return Outcome(name, certname, Status.UNREACHABLE, why="it could not be connected to")
+        if name in self._settled:
+            status, step, why = self._settled[name]
+            return Outcome(name, certname, status, step, why)
+        if name in self._failed_at:
+            op_hash = self._failed_at[name]
+            meta = state.ops[host][op_hash].operation_meta
+            output = meta.stderr_lines if meta.is_complete() else []
+            why = "\n".join(self._reasons.get(name) or output)
+            return Outcome(name, certname, Status.FAILED, _step_name(state, op_hash), why)
+        if executed or name not in self._certnames:
+            return Outcome(name, certname, Status.UNTOUCHED, why="the run ended before")
+        return Outcome(name, certname, Status.DUE if name in self._due else Status.FRESH)
+
+
+_outcomes: WeakKeyDictionary[Site, Outcomes] = WeakKeyDictionary()
+
+
+def outcomes_of(site: Site) -> Outcomes:
+    """Where the run over a site takes down what becomes of its agents."""
+    if site not in _outcomes:
+        _outcomes[site] = outcomes = Outcomes(site)
+        site.state.add_callback_handler(outcomes)  # type: ignore[no-untyped-call]
+    return _outcomes[site]
+
+
+def show(report: RunReport) -> None:
+    """The table, on standard error like everything else that is meant for a person."""
+    terminal = sys.stderr.isatty()
+    console = Console(stderr=True, width=None if terminal else 160)
+    what = "Step 6 would find" if report.preview else "Step 6"
+    table = Table(title=f"{what}: {summary(report.agents)}", title_justify="left")
+    for column in ("agent", "certname", "status", "step", "why"):
+        table.add_column(column, overflow="fold")
+    shown = [agent for agent in report.agents if not agent.status.good]
+    good = [agent for agent in report.agents if agent.status.good]
+    shown += good[: max(LONG - len(shown), 0)]
+    for agent in shown:
+        table.add_row(
+            Text(agent.host),
+            Text(agent.certname or ""),
+            Text(agent.status.value, style=_STYLES[agent.status]),
+            Text(agent.step),
+            Text(agent.why),
+        )
+    console.print(table)
+    if len(shown) < len(report.agents):
+        console.print(f"and {len(report.agents) - len(shown)} more that are well")
+    if report.foreign_requests:
+        console.print("These requests wait on the master and are no agent's of this run:")
+        for request in report.foreign_requests:
+            console.print(Text(f"  {request.certname} {request.digest or 'no request'}"))
+
+
+def write(report: RunReport) -> Path:
+    """The report as a file of its own below `reports/`."""
+    REPORTS.mkdir(exist_ok=True)
+    stamp = report.finished.replace("-", "").replace(":", "").removesuffix("+0000")
+    path = REPORTS / f"step6-{stamp}Z.json"
+    number = 1
+    while path.exists():
+        number += 1
+        path = REPORTS / f"step6-{stamp}Z-{number}.json"
+    path.write_text(report.to_json(), encoding="utf-8")
+    return path
+
+
+def _step_name(state: State, op_hash: str) -> str:
+    (name, *_) = sorted(state.get_op_meta(op_hash).names)
+    return name.rpartition(" | ")[2]

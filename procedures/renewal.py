@@ -1,0 +1,281 @@
+"""Step 6: what is known of an agent that is to get a certificate of its master's CA, and what
+forbids it. A refusal concerns the one agent alone; the others go on."""
+
+from __future__ import annotations
+
+import time
+from weakref import WeakKeyDictionary
+
+from pyinfra.api import FactBase, Host
+from pyinfra.api.exceptions import DeployError, PyinfraError
+from pyinfra.api.facts import get_fact
+
+from facts.host import Basics, WhoAndWhen
+from facts.puppet import PuppetSettings
+from procedures.host import HostFacts, T
+from procedures.outcomes import Outcomes, outcomes_of
+from procedures.preflight import BACKUP_DIR, send_at_once
+from procedures.site import MasterView, Site, site_of
+from procedures.telling import command_line
+from recert import preflight
+from recert.certificates import describe, read_certificate, utc_now
+from recert.errors import RecertError
+from recert.layout import AGENT_SERVICES
+from recert.observed import Service, SslState
+from recert.renewal import Renewal
+from recert.settings import check_path, check_settings
+from recert.signing import Application
+
+
+class AgentRefusedError(Exception):
+    """An agent is left as it is; the arguments say why, a refusal each."""
+
+
+class AgentFacts(HostFacts):
+    """The facts of one agent."""
+
+    services_asked = AGENT_SERVICES
+
+    @property
+    def ssl(self) -> SslState:
+        conf = self.settings
+        own = self.paths(conf.certname)
+        return self._ssl_directories(
+            texts=[conf.localcacert, conf.hostcrl, own.certificate, own.request],
+            keys=[own.private_key],
+            certificate_dirs=[],
+            cacert=conf.localcacert,
+        )
+
+    @property
+    def backup_paths(self) -> list[str]:
+        """Step 6.1."""
+        return list(self.settings.ssl_roots)
+
+    def _ask(self, fact: type[FactBase[T]], **arguments: object) -> T:
+        return ask_agent(self.host, fact, **arguments)
+
+
+def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
+    """A fact's value; that the agent does not answer is its own affair, not the run's.
+
+    :raises AgentRefusedError: it did not answer.
+    """
+    value: T | None = get_fact(host.state, host, fact, kwargs=arguments, apply_failed_hosts=False)
+    if value is None:
+        raise AgentRefusedError(f"It did not answer when asked for {fact.name}; see above.")
+    return value
+
+
+class AgentRenewal:
+    """An agent in one run: the judgement over it now, and what it has been through.
+
+    `changed`: a step of this run has changed something. `requested`: it has asked its master for
+    a certificate in this run, and `puppet_said` is what Puppet printed. `application`: what is to
+    be signed; `waiting`: why it was not.
+    """
+
+    def __init__(self, site: Site, facts: AgentFacts) -> None:
+        self.site = site
+        self.facts = facts
+        self.changed = False
+        self.requested = False
+        self.puppet_said: list[str] = []
+        self.waiting: str | None = None
+        self.application: Application | None = None
+        self._judged: Renewal | None = None
+
+    @property
+    def now(self) -> Renewal:
+        """The judgement over what is there now."""
+        ssl, authority = self.facts.ssl, self.site.authority()
+        if (
+            self._judged is None
+            or self._judged.ssl is not ssl
+            or self._judged.authority is not authority
+        ):
+            self._judged = Renewal(self.facts.settings, ssl, authority, utc_now())
+        return self._judged
+
+    @property
+    def backup_due(self) -> bool:
+        """Whether anything is going to be deleted that no backup here holds."""
+        return bool(self.now.remains) and self.facts.backups.unsaved > 0
+
+    @property
+    def run_due(self) -> bool:
+        return self.now.run_due(self.facts.agent.last_run)
+
+    @property
+    def services_due(self) -> list[str]:
+        """Those that are to run in the end: what ran when the renewal began. Where nothing says
+        what that was, it is the agent's service, which the document starts."""
+        states = self.facts.services
+        running = {name for name, state in states.items() if state is Service.RUNNING}
+        if self.now.replacement_due or self.run_due:
+            backups = [b for b in self.facts.backups.backups if b.valid]
+            running |= set(backups[-1].manifest.running if backups else AGENT_SERVICES[:1])
+        return [n for n in AGENT_SERVICES if n in running and states[n] is not Service.MISSING]
+
+    def apply(self) -> None:
+        """Note the agent's own request as what it wants to be signed."""
+        request = self.now.request
+        if request is not None:
+            name = self.facts.settings.certname
+            self.application = Application(name, request, self.previous_alt_names)
+
+    @property
+    def previous_alt_names(self) -> frozenset[str]:
+        """The alternative names that the agent's certificate had before the renewal."""
+        before = [b.manifest.alt_names for b in self.facts.backups.backups]
+        return frozenset(before[-1]) if before else frozenset()
+
+
+def renewals(site: Site) -> list[tuple[Host, AgentRenewal]]:
+    """Every agent that takes part and has not failed."""
+    active = site.state.active_hosts
+    return [(host, _renewals[host]) for host in site.agents if host in active and host in _renewals]
+
+
+_renewals: WeakKeyDictionary[Host, AgentRenewal] = WeakKeyDictionary()
+
+
+def renewal_of(host: Host) -> AgentRenewal:
+    """What `prepare_renewal` made of an agent."""
+    return _renewals[host]
+
+
+def prepare_renewal(host: Host) -> bool:
+    """Everything that step 6 needs to know of an agent, after everything that forbids it.
+
+    An agent that it refuses has failed, and no other one with it.
+
+    :returns: whether the agent takes part.
+    :raises DeployError: nobody can be helped: there is no master, or two hosts have one certname.
+    """
+    site = site_of(host.state)
+    outcomes = outcomes_of(site)
+    view = site.view()
+    problem = None if site.regenerates else site.ca_problem_before(view)
+    if problem is not None:
+        raise DeployError(f"Nothing was changed: {problem}")
+    try:
+        renewal = _prepared(host, site, view)
+    except (AgentRefusedError, PyinfraError, OSError) as error:
+        if isinstance(error, DeployError):
+            raise
+        _left_out(host, outcomes, [str(argument) for argument in error.args])
+        return False
+    _renewals[host] = renewal
+    outcomes.prepared(host, renewal.facts.settings.certname, _is_due(renewal))
+    return True
+
+
+def _left_out(host: Host, outcomes: Outcomes, refusals: list[str]) -> None:
+    outcomes.refused(host, refusals)
+    # Not `fail_hosts`, which would ask the person about each of them, or end the run.
+    host.state.failed_hosts.add(host)
+    host.state.active_hosts.discard(host)
+
+
+def _is_due(renewal: AgentRenewal) -> bool:
+    return renewal.now.replacement_due or renewal.run_due or bool(renewal.now.remains)
+
+
+def _prepared(host: Host, site: Site, view: MasterView) -> AgentRenewal:
+    """:raises AgentRefusedError: with all refusals."""
+    send_at_once(host)
+    who = ask_agent(host, WhoAndWhen)
+    if who.uid != 0:
+        raise AgentRefusedError("Commands run here as an ordinary user, not as root: add --sudo.")
+    printed = ask_agent(host, PuppetSettings, master=False)
+    if printed.program is None:
+        raise AgentRefusedError("There is no `puppet` on the PATH and none in /opt/puppet/bin.")
+    if printed.complaints:
+        raise AgentRefusedError(
+            "Puppet cannot read its puppet.conf, and would use its defaults instead. Correct the "
+            "file; `puppet config print certname` must run without errors.",
+            *printed.complaints,
+        )
+    try:
+        settings = check_settings(printed.agent, printed.agent)
+        backup_root = check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
+    except RecertError as error:
+        raise AgentRefusedError(str(error)) from error
+    site.register(host, settings.certname, view.facts.settings.certname)
+    facts = AgentFacts(host, settings, backup_root)
+    renewal = AgentRenewal(site, facts)
+    refusals = [
+        *preflight.skew_refusals(who.clock - time.time(), view.clock_ahead),
+        *preflight.server_refusals(settings.server_names, view.names),
+        *preflight.backup_place_refusals(backup_root, facts.backup_paths),
+        *_named(renewal, view),
+    ]
+    if _is_due(renewal):
+        refusals += _refusals_of_the_host(renewal)
+    if refusals:
+        raise AgentRefusedError(*refusals)
+    return renewal
+
+
+def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
+    """The interlock: who is stale has a certificate of the CA that somebody named, or the very
+    certificate that somebody named."""
+    now, backups = renewal.now, renewal.facts.backups
+    if now.certificate_problem is None:
+        return []
+    before = [read_certificate(b.manifest.certificate or "") for b in backups.backups]
+    if view.retired is None:
+        named = renewal.site.retire_certs
+        held = [cert for cert in (now.certificate, *before) if cert is not None]
+        if any(cert.fingerprint in named for cert in held):
+            return []
+        found = "\n".join(f"    {line}" for line in describe(now.certificate, now.authority.ca))
+        return [
+            "Its certificate is stale, but is not one of those to retire. deploys/agents.py is "
+            f"for agents of a CA that is gone; to replace this one, add its fingerprint.\n{found}"
+        ]
+    trusted = now.trusted_ca
+    fingerprint = view.retired.fingerprint
+    known = {b.manifest.ca_fingerprint for b in view.facts.backups.backups}
+    known |= {b.manifest.ca_fingerprint for b in backups.backups}
+    if fingerprint in known or now.authority.ca is None:
+        return []
+    if trusted is not None and trusted.fingerprint == fingerprint:
+        return []
+    return [
+        f"retire_ca={fingerprint} is neither the CA that this agent trusts "
+        f"({trusted.fingerprint if trusted else 'none'}) nor that of a backup here or on the "
+        f"master. Run `{command_line()}` to see what there is."
+    ]
+
+
+def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
+    facts, now = renewal.facts, renewal.now
+    conf = facts.settings
+    basics = ask_agent(
+        facts.host,
+        Basics,
+        backup_root=facts.backup_root,
+        paths=facts.backup_paths,
+        accounts=[],
+        files=[conf.config],
+        links=[conf.ssldir],
+    )
+    refusals = [
+        *preflight.tool_refusals(basics.missing_tools, basics.crypto),
+        *preflight.configuration_refusals(basics.missing_files, noop=False),
+        *preflight.agent_refusals(facts.agent.disabled),
+        *preflight.link_refusals(facts.ssl.files, conf.ssl_roots),
+    ]
+    if conf.ssldir in basics.links and (foreign := now.foreign_entries()):
+        refusals.append(
+            f"{conf.ssldir} is a symbolic link to a directory that holds more than Puppet's "
+            f"own files: {', '.join(foreign[:5])}. What the link leads to would be emptied. "
+            "Move them away, or the ssldir."
+        )
+    if renewal.backup_due:
+        refusals += preflight.room_refusals(basics.free, basics.needed, facts.backup_root)
+    if now.conflict is not None:
+        refusals.append(now.conflict)
+    return refusals

@@ -1,0 +1,355 @@
+"""The site in one run: its master, whom agents are to trust, and what the master holds of them.
+
+What many agents need of the master is asked once for all of them, by whichever comes first;
+the others wait for the answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from pyinfra.api import Host, State
+from pyinfra.api.exceptions import ConnectError, DeployError, NoGroupError, PyinfraError
+
+from facts.host import WhoAndWhen
+from facts.signing import AutosignSetting
+from facts.ssl import PemFiles
+from procedures.host import ask
+from procedures.master import MasterFacts
+from procedures.preflight import read_master, refuse, the_master
+from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
+from procedures.telling import command_line, warn
+from recert.altnames import AltNames
+from recert.certificates import utc_now
+from recert.errors import RecertError
+from recert.freshness import CaStatus, Freshness, Retired
+from recert.interlock import parse_fingerprint
+from recert.signing import Authority, Autosign, Autosigning
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class MasterView:
+    """What agents have to know of their master before the run begins.
+
+    `retired`: the CA that its regeneration retires or has retired, None where single
+    certificates are replaced. `names`: those that its certificate carries or will carry.
+    `clock_ahead`: seconds by which its clock is ahead of the control machine's.
+    """
+
+    facts: MasterFacts
+    retired: Retired | None
+    names: frozenset[str]
+    clock_ahead: float
+    autosign: Autosign
+
+
+class Site:
+    """The hosts of one pyinfra run, and what they share."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.regenerates = False
+        """Whether steps 1 to 5 are part of this run."""
+        self._hosts: dict[str, str] = {}
+        """Host names by certname, as the agents' own Puppet says."""
+        self._lock = RLock()
+        self._kept: dict[str, Any] = {}
+        self._kept_while_executing = False
+
+    # Who
+
+    @property
+    def master(self) -> Host:
+        """:raises DeployError: the inventory has none or several."""
+        return the_master(next(iter(self.state.inventory)))
+
+    @property
+    def agents(self) -> list[Host]:
+        """The agents that this run is about."""
+        found: list[Host] = self._once(
+            "agents",
+            lambda: [h for h in _group(self.state, "agents") if self.state.is_host_in_limit(h)],
+            lasting=True,
+        )
+        return found
+
+    def has_agent(self, host: Host) -> bool:
+        names: frozenset[Host] = self._once(
+            "agent set", lambda: frozenset(self.agents), lasting=True
+        )
+        return host in names
+
+    def register(self, host: Host, certname: str, master_certname: str) -> None:
+        """Note an agent's certname.
+
+        :raises DeployError: another host of the run has it. That ends the run before any change.
+        """
+        other = self._hosts.setdefault(certname, host.name)
+        if certname == master_certname:
+            other = self.master.name
+        if other != host.name:
+            raise DeployError(
+                f"{host.name} and {other} have the same certname, {certname}, so that one of them "
+                "could not get a certificate. Nothing was changed. Correct certname in the wrong "
+                "one's puppet.conf, or take the host out of the inventory."
+            )
+
+    def has_certname(self, certname: str) -> bool:
+        """Whether an agent of this run has that certname."""
+        return certname in self._hosts
+
+    # The master, before the run
+
+    def regeneration(self) -> Regeneration:
+        """Steps 1 to 5, as this run is going to carry them out.
+
+        :raises DeployError: they are forbidden.
+        """
+        return self._once("regeneration", lambda: prepare_regeneration(self.master), lasting=True)
+
+    def view(self) -> MasterView:
+        """:raises DeployError: agents cannot be helped with this master."""
+        return self._once("view", self._read_view, lasting=True)
+
+    def _read_view(self) -> MasterView:
+        if self.regenerates and self.master in self.state.active_hosts:
+            regeneration = self.regeneration()
+            facts = regeneration.facts
+            retired: Retired | None = regeneration.retired
+            names = set(regeneration.alt_names.names)
+            if not names and not regeneration.alt_names.chosen:
+                names = _puppets_default_names(facts.settings.certname)
+        else:
+            with self._master_answers():
+                facts = read_master(self.master)
+            retired = self._retired(facts)
+            cert = facts.certificate_in_use
+            names = set(cert.alt_names) if cert is not None else set()
+        autosign = ask(self.master, AutosignSetting, autosign=facts.settings.autosign)
+        clock = ask(self.master, WhoAndWhen).clock
+        view = MasterView(
+            facts,
+            retired,
+            frozenset(names | {facts.settings.certname}),
+            clock - time.time(),
+            autosign,
+        )
+        if autosign.kind is not Autosigning.OFF:
+            warn(
+                self.master,
+                f"The master signs by itself (autosign: {autosign.kind.value}): anybody who can "
+                "reach it can get a certificate under the new CA.",
+            )
+        return view
+
+    def _retired(self, facts: MasterFacts) -> Retired | None:
+        if self.retire_certs:
+            return None
+        value, host = self.master.data.get("retire_ca"), self.master
+        ca = nameable_ca(facts)
+        named = f"The master serves under {ca.fingerprint if ca else 'a CA that cannot be read'}"
+        manifests = [backup.manifest for backup in facts.backups.backups]
+        if value in (None, ""):
+            gone = [m for m in manifests if m.ca_fingerprint and m.ca_fingerprint in named]
+            before = next(
+                (m for m in reversed(manifests) if m.ca_fingerprint and m not in gone), None
+            )
+            lines = ["Nothing was changed: no CA to retire is named.", f"  {named}"]
+            if before is not None:
+                lines += [
+                    f"  It took the place of {before.ca_fingerprint}. For the agents to follow:",
+                    f"    {command_line()} --data retire_ca={before.ca_fingerprint}",
+                ]
+            else:
+                lines.append("  Retire it first: deploys/master.py, or deploys/site.py for all.")
+            raise DeployError("\n".join(lines))
+        try:
+            fingerprint = parse_fingerprint(value)
+        except RecertError as error:
+            refuse(host, [str(error)])
+        key = next((m.ca_key for m in manifests if m.ca_fingerprint == fingerprint), None)
+        return Retired(fingerprint, key)
+
+    @property
+    def retire_certs(self) -> frozenset[str]:
+        """The fingerprints of single certificates to replace.
+
+        :raises DeployError: one of them is none.
+        """
+        return self._once("retire_certs", self._read_retire_certs, lasting=True)
+
+    def _read_retire_certs(self) -> frozenset[str]:
+        value = self.master.data.get("retire_certs")
+        words = value if isinstance(value, (list, tuple)) else str(value or "").split(",")
+        try:
+            return frozenset(parse_fingerprint(w, "retire_certs") for w in words if str(w).strip())
+        except RecertError as error:
+            raise DeployError(f"Nothing was changed: {error}") from error
+
+    # The master, at the moment of asking
+
+    def authority(self) -> Authority:
+        """The CA that agents are to trust, as it was when last asked."""
+        return self._once("authority", self._read_authority)
+
+    def learn_signed(self, pems: dict[str, str]) -> None:
+        """Take in what the master has just signed, by name."""
+        with self._lock:
+            self._kept["authority"] = (self.authority().with_signed(pems), None)
+
+    def forget_authority(self) -> None:
+        """Have the master asked again what it holds."""
+        with self._lock:
+            self._kept.pop("authority", None)
+
+    def _read_authority(self) -> Authority:
+        view = self.view()
+        conf, ssl = view.facts.settings, view.facts.ssl
+        freshness = self._freshness(view)
+        if freshness.ca_due:
+            return Authority(None, autosign=view.autosign, retired=self.retire_certs)
+        return Authority(
+            freshness.ca,
+            ssl.texts.get(conf.cacrl, ""),
+            ask(self.master, PemFiles, directory=conf.csrdir),
+            ask(self.master, PemFiles, directory=conf.signeddir),
+            view.autosign,
+            conf.csrdir,
+            self.retire_certs,
+        )
+
+    def _freshness(self, view: MasterView) -> Freshness:
+        conf = view.facts.settings
+        retired = view.retired or Retired("", None)
+        return Freshness(conf, view.facts.ssl, {}, retired, AltNames(conf.certname, ()), utc_now())
+
+    def master_problem(self) -> str | None:
+        """Why no agent may be changed now; None if the master serves under a fresh CA. What the
+        master says is asked anew, once for the whole run."""
+        return self._once("problem", self._find_master_problem)
+
+    def _find_master_problem(self) -> str | None:
+        if self.master in self.state.failed_hosts:
+            return "the master failed before; see above."
+        try:
+            view = self.view()
+            view.facts.forget("ssl", "presented")
+            problem = self.ca_problem(view)
+            if problem is not None:
+                return problem
+            self.forget_authority()
+            self.authority()
+        except (PyinfraError, RecertError, OSError) as error:
+            return f"the master cannot be asked: {error}"
+        return None
+
+    def ca_problem_before(self, view: MasterView) -> str | None:
+        """The same as the preview sees it, asked once for all agents."""
+        return self._once("problem before", lambda: self.ca_problem(view), lasting=True)
+
+    def ca_problem(self, view: MasterView) -> str | None:
+        """Why the master is no authority for agents now."""
+        freshness = self._freshness(view)
+        if freshness.ca_status is CaStatus.RETIRING:
+            return (
+                "the master still has the CA to retire. Run deploys/master.py first, or "
+                "deploys/site.py for all."
+            )
+        if freshness.ca is None or freshness.ca_due:
+            found = "; ".join(map(str, freshness.ca_damage))
+            return f"the master's CA is {freshness.ca_status.value} ({found})."
+        presented, in_use = view.facts.presented, view.facts.certificate_in_use
+        port = view.facts.settings.masterport
+        if presented is None:
+            return f"the master does not answer on port {port}."
+        if not presented.issued_by(freshness.ca) or presented != in_use:
+            return (
+                f"the master presents {presented.fingerprint} on port {port}, which is not its "
+                "certificate of the CA in place."
+            )
+        return None
+
+    def ca_fingerprint(self) -> str | None:
+        """The CA that agents trust by now, as far as the run has asked."""
+        with self._lock:
+            kept = self._kept.get("authority")
+        ca = kept[0].ca if kept else None
+        return ca.fingerprint if ca is not None else None
+
+    def retired_fingerprints(self) -> tuple[str, ...]:
+        """What this run retires: a CA, or single certificates."""
+        if self.retire_certs:
+            return tuple(sorted(self.retire_certs))
+        with self._lock:
+            kept = self._kept.get("view")
+        retired = kept[0].retired if kept and kept[0] else None
+        return (retired.fingerprint,) if retired is not None else ()
+
+    # One for all
+
+    @contextmanager
+    def _master_answers(self) -> Iterator[None]:
+        """:raises DeployError: the master cannot be reached."""
+        try:
+            yield
+        except (ConnectError, OSError) as error:
+            raise DeployError(
+                f"Nothing was changed: the master {self.master.name} cannot be reached ({error}), "
+                "and agents without a master would be an outage."
+            ) from error
+
+    def once(self, name: str, act: Callable[[], T]) -> T:
+        """`act` for the whole run: the first caller does it, the others get its result."""
+        return self._once(name, act)
+
+    def _once(self, name: str, read: Callable[[], T], lasting: bool = False) -> T:
+        """
+        :param lasting: what was read for the preview holds for the run.
+        """
+        with self._lock:
+            if self.state.is_executing and not self._kept_while_executing:
+                self._kept_while_executing = True
+                for other in ("authority", "problem"):
+                    self._kept.pop(other, None)
+            if name not in self._kept:
+                try:
+                    self._kept[name] = (read(), None)
+                except DeployError as error:
+                    # The next one who asks would only be refused again, and as slowly.
+                    if not lasting:
+                        raise
+                    self._kept[name] = (None, error)
+            value, refusal = self._kept[name]
+            if refusal is not None:
+                raise refusal
+            result: T = value
+            return result
+
+
+_sites: WeakKeyDictionary[State, Site] = WeakKeyDictionary()
+
+
+def site_of(state: State) -> Site:
+    """The site of a run."""
+    return _sites.setdefault(state, Site(state))
+
+
+def _group(state: State, name: str) -> list[Host]:
+    try:
+        return list(state.inventory.get_group(name))
+    except NoGroupError:
+        return []
+
+
+def _puppets_default_names(certname: str) -> set[str]:
+    """The names that `puppet cert generate` gives by itself to the certname's certificate."""
+    domain = certname.partition(".")[2]
+    return {"puppet", certname} | ({f"puppet.{domain}"} if domain else set())

@@ -1,0 +1,81 @@
+"""What became of each agent in a run: for the table at its end and for the file beside it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import Enum
+
+VERSION = 1
+
+
+class Status(Enum):
+    """In the order in which the table shows them: what needs somebody comes first."""
+
+    FAILED = "failed"
+    UNREACHABLE = "unreachable"
+    WAITING = "waiting for a signature"
+    UNTOUCHED = "untouched"
+    DUE = "to be renewed"
+    RENEWED = "renewed"
+    FRESH = "already fresh"
+
+    @property
+    def good(self) -> bool:
+        """Whether there is nothing left for anybody to do."""
+        return self in (Status.RENEWED, Status.FRESH)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One agent: its name in the inventory, its certname where it is known, and for a failure
+    the step and what was found."""
+
+    host: str
+    certname: str | None
+    status: Status
+    step: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class ForeignRequest:
+    """A request that waits on the master and is not of an agent of this run. `digest`: SHA-256."""
+
+    certname: str
+    digest: str | None
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """One run over agents. `finished`: ISO 8601, UTC. `ca`: the fingerprint of the master's CA,
+    None as long as it has none that agents are to trust."""
+
+    finished: str
+    command: str
+    preview: bool
+    master: str
+    retired: tuple[str, ...]
+    ca: str | None
+    agents: tuple[Outcome, ...]
+    foreign_requests: tuple[ForeignRequest, ...] = ()
+
+    def to_json(self) -> str:
+        document = asdict(self)
+        for agent, outcome in zip(document["agents"], self.agents, strict=True):
+            agent["status"] = outcome.status.value
+        return json.dumps({"version": VERSION, **document}, indent=2) + "\n"
+
+
+def in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Those that need somebody first, then by name."""
+    order = list(Status)
+    return sorted(outcomes, key=lambda outcome: (order.index(outcome.status), outcome.host))
+
+
+def summary(outcomes: Iterable[Outcome]) -> str:
+    """`3 renewed, 1 unreachable`."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    return ", ".join(f"{counts[status]} {status.value}" for status in Status if counts[status])
