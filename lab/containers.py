@@ -73,7 +73,10 @@ def _up_to_date(engine: Engine, host: Host) -> bool:
 
 
 def _free_port(taken: set[int]) -> int:
-    for port in range(_FIRST_PORT, _FIRST_PORT + _PORTS):
+    # Each checkout begins elsewhere: the port of another one's host is free while that is reset.
+    begin = int(state.CHECKOUT, 16) % _PORTS
+    for number in range(_PORTS):
+        port = _FIRST_PORT + (begin + number) % _PORTS
         if port in taken:
             continue
         with socket.socket() as probe, suppress(OSError):
