@@ -4,7 +4,18 @@ import argparse
 import os
 import sys
 
-from lab.containers import down, exec_argv, reset, ssh_argv, status, up
+from lab.containers import (
+    cut,
+    down,
+    exec_argv,
+    mend,
+    reset,
+    ssh_argv,
+    status,
+    switch_off,
+    switch_on,
+    up,
+)
 from lab.hosts import HOSTS
 from lab.progress import LabError, say
 
@@ -29,6 +40,15 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("status", help="what is up, and which services are not")
 
     for name, text in (
+        ("off", "shut a host down; its disk stays"),
+        ("on", "boot it again (`up` would put it to its seeded state)"),
+        ("cut", "cut an agent off from its master, but not from SSH"),
+        ("mend", "undo that"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("host", metavar="HOST")
+
+    for name, text in (
         ("ssh", "a session or a command over SSH"),
         ("exec", "a command as root, past SSH"),
     ):
@@ -40,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show_status() -> None:
     for name, host in status().items():
-        services = "" if host.state == "down" else f"not running: {host.services_down or 'none'}"
+        services = (
+            "" if host.state in ("down", "off") else f"not running: {host.services_down or 'none'}"
+        )
         print(f"{name:<14} {host.state:<9} {host.ssh:<24} {services}".rstrip())
 
 
@@ -55,8 +77,15 @@ def main() -> None:
             case "down":
                 down(images=arguments.images)
             case "reset":
-                for name in arguments.hosts:
-                    reset(name)
+                reset(*arguments.hosts)
+            case "off":
+                switch_off(arguments.host)
+            case "on":
+                switch_on(arguments.host)
+            case "cut":
+                cut(arguments.host)
+            case "mend":
+                mend(arguments.host)
             case "status":
                 _show_status()
             case "ssh":

@@ -5,13 +5,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
 from lab import state
 from lab.engine import COMMAND_TIMEOUT, Engine, find_engine, obtain_engine
-from lab.hosts import HOSTS, SERVICES, Host
+from lab.hosts import HOSTS, Host
 from lab.images import (
     DIGEST_LABEL,
     build,
@@ -31,6 +31,17 @@ _FIRST_PORT = 22100
 _PORTS = 800
 _READY_TIMEOUT = 60
 _SSH_TIMEOUT = 20
+_SHUTDOWN_TIMEOUT = 20
+# Rules of routing, not addresses: a master that is reset has another address. SSH comes from the
+# gateway of the lab's network, and names are looked up there.
+_CUT = """
+set -e
+gateway=$(ip route show default | cut -d' ' -f3)
+network=$(ip route show scope link | cut -d' ' -f1)
+ip rule add priority 10 to "$gateway" lookup main
+ip rule add priority 11 to "$network" unreachable
+"""
+_MEND = "ip rule del priority 10 2>/dev/null; ip rule del priority 11 2>/dev/null"
 
 
 @dataclass(frozen=True)
@@ -50,7 +61,13 @@ def _chosen(names: Sequence[str]) -> list[Host]:
     unknown = [name for name in names if name not in HOSTS]
     if unknown:
         raise LabError(f"no such host: {', '.join(unknown)}; there are {', '.join(HOSTS)}")
-    return [HOSTS[name] for name in names or HOSTS]
+    return [host for host in HOSTS.values() if not names or host.name in names]
+
+
+def _with_masters(chosen: Sequence[Host]) -> list[Host]:
+    """The hosts and, before them, the masters of the agents among them."""
+    names = {name for host in chosen for name in (host.name, host.master)}
+    return [host for host in HOSTS.values() if host.name in names]
 
 
 def _info(name: str) -> HostInfo:
@@ -73,7 +90,10 @@ def _up_to_date(engine: Engine, host: Host) -> bool:
 
 
 def _free_port(taken: set[int]) -> int:
-    for port in range(_FIRST_PORT, _FIRST_PORT + _PORTS):
+    # Each checkout begins elsewhere: the port of another one's host is free while that is reset.
+    begin = int(state.CHECKOUT, 16) % _PORTS
+    for number in range(_PORTS):
+        port = _FIRST_PORT + (begin + number) % _PORTS
         if port in taken:
             continue
         with socket.socket() as probe, suppress(OSError):
@@ -106,7 +126,7 @@ def _wait_for_services(engine: Engine, host: Host) -> None:
 
 def _services_down(engine: Engine, host: Host, seconds: int) -> str:
     """The services that still do not run after so many seconds."""
-    names = [service.name for service in SERVICES]
+    names = [service.name for service in host.services]
     wait = ("exec", _container(host), "/opt/pe-lab/wait-for-services", str(seconds), *names)
     done = engine.run(*wait, check=False, timeout=seconds + COMMAND_TIMEOUT)
     if done.returncode not in (0, 1):
@@ -115,8 +135,20 @@ def _services_down(engine: Engine, host: Host, seconds: int) -> str:
     return done.stdout.decode().strip()
 
 
-def _start(engine: Engine, host: Host, port: int, public_key: bytes) -> HostInfo:
-    """Start the host from its seeded image, whatever was there before, and wait for it."""
+def _wait_for_first_run(engine: Engine, host: Host) -> None:
+    """Let the daemon's run end: while it lasts, Puppet refuses any other run on the host."""
+    wait = ("exec", _container(host), "/opt/pe-lab/wait-for-run", str(_READY_TIMEOUT))
+    if engine.run(*wait, check=False, timeout=_READY_TIMEOUT + COMMAND_TIMEOUT).returncode != 0:
+        raise LabError(f"{host.name}: no run of Puppet came to an end within {_READY_TIMEOUT} s")
+
+
+def _start(
+    engine: Engine, host: Host, port: int, public_key: bytes, master: Future[HostInfo] | None
+) -> HostInfo:
+    """Start the host from its seeded image, whatever was there before, and wait for it.
+
+    :param master: the start of an agent's master, where that is under way
+    """
     container = _container(host)
     engine.remove_container(container)
     engine.run(
@@ -132,16 +164,22 @@ def _start(engine: Engine, host: Host, port: int, public_key: bytes) -> HostInfo
         image_tag(host),
     )
     engine.put(container, {"etc/ssh/lab_authorized_keys": (0o644, public_key)})
+    if master is not None:
+        master.result()
     engine.run("start", container)
     _wait_for_services(engine, host)
     _wait_for_ssh(host, port)
+    if host.role == "agent":
+        _wait_for_first_run(engine, host)
     kind, key = engine.get(container, "/etc/ssh/ssh_host_ed25519_key.pub").decode().split()[:2]
     return HostInfo(
         ssh_hostname=_ADDRESS,
         ssh_port=port,
         ssh_user=host.ssh_user,
         service_manager=host.service_manager,
+        role=host.role,
         certname=host.certname,
+        server=host.server,
         container=container,
         host_key=f"{kind} {key}",
     )
@@ -160,25 +198,36 @@ def _start_all(engine: Engine, chosen: Sequence[Host]) -> None:
     state.save_hosts(known)
     public_key = state.public_key()
     say(f"starting {', '.join(host.name for host in chosen)}")
-    with ThreadPoolExecutor() as pool:
-        started = pool.map(lambda host: _start(engine, host, ports[host.name], public_key), chosen)
-        for host, info in zip(chosen, started, strict=True):
-            known[host.name] = info
+    started: dict[str, Future[HostInfo]] = {}
+    with ThreadPoolExecutor(len(chosen)) as pool:
+        for host in chosen:
+            master = started.get(host.master)
+            started[host.name] = pool.submit(
+                _start, engine, host, ports[host.name], public_key, master
+            )
+        for name, start in started.items():
+            info = start.result()
+            known[name] = info
             state.save_hosts(known)
-            say(f"{host.name}: all services run, SSH on {info['ssh_hostname']}:{info['ssh_port']}")
+            say(f"{name}: all services run, SSH on {info['ssh_hostname']}:{info['ssh_port']}")
 
 
 def _build_missing(engine: Engine, chosen: Sequence[Host]) -> list[Host]:
     """Build the images that are not there, side by side, and say whose they are."""
-    missing = [host for host in chosen if engine.inspect("image", image_tag(host)) is None]
+    missing = [
+        host for host in _with_masters(chosen) if engine.inspect("image", image_tag(host)) is None
+    ]
     if not missing:
         return []
     say(f"building the images of {', '.join(host.name for host in missing)} with {engine.program}")
     state.BUILD_LOG.write_text("")
     ensure_base(engine)
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(lambda host: build(engine, host), missing):
-            pass
+    builds: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor(len(missing)) as pool:
+        for host in missing:
+            builds[host.name] = pool.submit(build, engine, host, builds.get(host.master))
+        for under_way in builds.values():
+            under_way.result()
     say("images built")
     return missing
 
@@ -195,18 +244,61 @@ def _renew(engine: Engine, chosen: Sequence[Host]) -> None:
 
 
 def up(names: Sequence[str] = ()) -> None:
-    """Build what is missing and start what is not running; all hosts if none is named."""
-    chosen = _chosen(names)
+    """Build what is missing and start what is not running; all hosts if none is named.
+
+    An agent's master comes up with it. A host that was switched off starts as seeded.
+    """
+    chosen = _with_masters(_chosen(names))
     with state.locked():
         engine = obtain_engine(state.BUILD_LOG)
         _renew(engine, [host for host in chosen if not _up_to_date(engine, host)])
 
 
-def reset(name: str) -> None:
-    """Put a host back to its seeded state; ends when its services are up and SSH answers."""
-    chosen = _chosen([name])
+def reset(*names: str) -> None:
+    """Put hosts back to their seeded state, side by side; all of them if none is named.
+
+    Ends when their services are up, SSH answers, and the agents' first run of Puppet is over.
+    """
+    chosen = _chosen(names)
     with state.locked():
         _renew(obtain_engine(state.BUILD_LOG), chosen)
+
+
+def switch_off(name: str) -> None:
+    """Shut a host down; its disk and its SSH port stay."""
+    container = _info(name)["container"]
+    with state.locked():
+        find_engine().run("stop", "-t", str(_SHUTDOWN_TIMEOUT), container)
+
+
+def switch_on(name: str) -> None:
+    """Boot a host that was switched off; ends when its services are up and SSH answers."""
+    info = _info(name)
+    with state.locked():
+        engine = find_engine()
+        engine.run("start", info["container"])
+        _wait_for_services(engine, HOSTS[name])
+        _wait_for_ssh(HOSTS[name], info["ssh_port"])
+
+
+def cut(name: str) -> None:
+    """Cut an agent off from the lab's hosts, so that connections fail at once, but not from SSH.
+
+    It lasts until `mend`, or until the host is switched off.
+    """
+    _in_network_of(name, f"{_MEND}; {_CUT}")
+
+
+def mend(name: str) -> None:
+    """Undo `cut`; nothing if there was none."""
+    _in_network_of(name, f"{_MEND}; true")
+
+
+def _in_network_of(name: str, script: str) -> None:
+    info = _info(name)
+    if info["role"] != "agent":
+        raise LabError(f"{name} is a master: only agents are cut off")
+    find_engine().run("exec", "--privileged", info["container"], "sh", "-c", script)
 
 
 def down(*, images: bool = False) -> None:
@@ -229,8 +321,11 @@ def status() -> dict[str, HostStatus]:
     result = {}
     for host in HOSTS.values():
         found = engine.inspect("container", _container(host))
-        if found is None or not found["State"]["Running"] or host.name not in known:
+        if found is None or host.name not in known:
             result[host.name] = HostStatus("down", "", "")
+            continue
+        if not found["State"]["Running"]:
+            result[host.name] = HostStatus("off", "", "")
             continue
         info = known[host.name]
         result[host.name] = HostStatus(

@@ -13,25 +13,90 @@ INTERNAL_CERTNAMES = (
 
 
 @dataclass(frozen=True)
+class Service:
+    """A service of PE; `start` writes `pidfile` and ends with 0 once the service is up."""
+
+    name: str
+    description: str
+    start: str
+    pidfile: str
+    after: tuple[str, ...] = ()
+
+
+def _component(name: str, description: str) -> Service:
+    return Service(name, description, f"/opt/pe-lab/component {name}", f"/run/{name}.pid")
+
+
+def _agent_daemon(after: tuple[str, ...] = ()) -> Service:
+    start = "/opt/puppet/bin/puppet agent"
+    return Service("pe-puppet", "Puppet agent", start, "/run/pe-puppet/agent.pid", after)
+
+
+_MCOLLECTIVE = _component("pe-mcollective", "MCollective server")
+
+# In the order in which they start where nothing but the order says what needs what.
+_MASTER_SERVICES = (
+    Service(
+        "pe-puppetserver",
+        "Puppet master",
+        "/opt/pe-lab/start-puppetserver",
+        "/run/pe-puppet/master.pid",
+    ),
+    _component("pe-postgresql", "PostgreSQL"),
+    _component("pe-puppetdb", "PuppetDB"),
+    _component("pe-console-services", "PE console services"),
+    _component("pe-httpd", "PE console web server"),
+    _component("pe-activemq", "ActiveMQ"),
+    _MCOLLECTIVE,
+    _agent_daemon(after=("pe-puppetserver",)),
+)
+_AGENT_SERVICES = (_MCOLLECTIVE, _agent_daemon())
+
+
+@dataclass(frozen=True)
 class Host:
-    """A container of the lab: a monolithic master."""
+    """A container of the lab: a monolithic master, or an agent of one."""
 
     name: str
     hostname: str
     certname: str
-    alt_names: tuple[str, ...]
     service_manager: Literal["systemd", "init"]
     ssh_user: str = "root"
+    alt_names: tuple[str, ...] = ()
     # False: only the certificate in use carries the alternative names.
     alt_names_configured: bool = True
+    # An agent's master, by the name of its host.
+    master: str = ""
+    # A master whose CA signs every request from lab.test by itself.
+    autosigns: bool = False
     openssl: bool = True
     # True: it carries files that years of administration leave behind.
     leftovers: bool = False
 
     @property
+    def role(self) -> Literal["master", "agent"]:
+        """What the host is in its deployment."""
+        return "agent" if self.master else "master"
+
+    @property
+    def server(self) -> str:
+        """The certname of the master that the host's own agent talks to."""
+        return HOSTS[self.master].certname if self.master else self.certname
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """What the host runs."""
+        return _AGENT_SERVICES if self.master else _MASTER_SERVICES
+
+    @property
     def own_names(self) -> tuple[str, ...]:
         """Every name under which the host has to find itself."""
         return tuple(dict.fromkeys((self.hostname, self.certname, *self.alt_names)))
+
+    @property
+    def agents(self) -> "tuple[Host, ...]":
+        """The agents of this master."""
+        return tuple(host for host in HOSTS.values() if host.master == self.name)
 
 
 HOSTS = {
@@ -53,47 +118,55 @@ HOSTS = {
             service_manager="init",
             ssh_user="admin",
             alt_names_configured=False,
+            autosigns=True,
             openssl=False,
             leftovers=True,
         ),
+        Host(
+            name="agent01",
+            hostname="agent01.lab.test",
+            certname="agent01.lab.test",
+            service_manager="systemd",
+            master="master",
+        ),
+        Host(
+            name="agent02",
+            hostname="agent02.lab.test",
+            certname="agent02.lab.test",
+            service_manager="init",
+            master="master",
+        ),
+        Host(
+            name="agent03",
+            hostname="agent03.lab.test",
+            certname="agent03.lab.test",
+            service_manager="systemd",
+            ssh_user="admin",
+            master="master",
+        ),
+        # Only its puppet.conf knows what it is called in its certificate.
+        Host(
+            name="agent04",
+            hostname="db-box-7",
+            certname="agent04.lab.test",
+            service_manager="init",
+            master="master",
+        ),
+        # Puppet's CA signs its requests only when told that alternative names are all right.
+        Host(
+            name="agent05",
+            hostname="agent05.lab.test",
+            certname="agent05.lab.test",
+            alt_names=("www.lab.test", "agent05-alias.lab.test"),
+            service_manager="systemd",
+            master="master",
+        ),
+        Host(
+            name="auto01",
+            hostname="auto01.lab.test",
+            certname="auto01.lab.test",
+            service_manager="systemd",
+            master="master-init",
+        ),
     )
 }
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service of PE; `start` writes `pidfile` and ends with 0 once the service is up."""
-
-    name: str
-    description: str
-    start: str
-    pidfile: str
-    after: tuple[str, ...] = ()
-
-
-def _component(name: str, description: str) -> Service:
-    return Service(name, description, f"/opt/pe-lab/component {name}", f"/run/{name}.pid")
-
-
-# In the order in which they start where nothing but the order says what needs what.
-SERVICES = (
-    Service(
-        "pe-puppetserver",
-        "Puppet master",
-        "/opt/pe-lab/start-puppetserver",
-        "/run/pe-puppet/master.pid",
-    ),
-    _component("pe-postgresql", "PostgreSQL"),
-    _component("pe-puppetdb", "PuppetDB"),
-    _component("pe-console-services", "PE console services"),
-    _component("pe-httpd", "PE console web server"),
-    _component("pe-activemq", "ActiveMQ"),
-    _component("pe-mcollective", "MCollective server"),
-    Service(
-        "pe-puppet",
-        "Puppet agent",
-        "/opt/puppet/bin/puppet agent",
-        "/run/pe-puppet/agent.pid",
-        after=("pe-puppetserver",),
-    ),
-)

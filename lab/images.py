@@ -1,20 +1,30 @@
-"""The images: a base of Debian's packages, and for each host one seeded with a CA in use."""
+"""The images: a base of Debian's packages, and for each host one seeded as if in use."""
 
 import hashlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 
 from lab.engine import Engine, require_mmdebstrap
-from lab.hosts import INTERNAL_CERTNAMES, SERVICES, Host, Service
+from lab.hosts import HOSTS, INTERNAL_CERTNAMES, Host, Service
 from lab.progress import LabError, run_logged, say
 from lab.state import BUILD_LOG, STATE
 
 DIGEST_LABEL = "pe-lab.digest"
 _FILES = Path(__file__).parent / "image"
 _BUILD = "opt/pe-lab/build"
+_CREDENTIALS = "/opt/pe-lab/credentials"
+_LASTING_FILES = {
+    "master": ("component", "start-puppetserver", "wait-for-services"),
+    "agent": ("component", "wait-for-services", "wait-for-run"),
+}
+_SEED_FILES = {
+    "master": ("seed.sh", "make_credential", "classifier-groups.json.in"),
+    "agent": ("seed-agent.sh",),
+}
 _SUITE = "bullseye"
 _REGISTRY_IMAGE = "debian:bullseye-slim"
 _PACKAGES = (
@@ -56,17 +66,17 @@ def _render(template: str, service: Service) -> bytes:
 
 def _host_files(host: Host) -> dict[str, tuple[int, bytes]]:
     """Everything that the lab puts into a host's image: path below / to mode and content."""
-    files = {
-        f"opt/pe-lab/{name}": (0o755, (_FILES / name).read_bytes())
-        for name in ("component", "start-puppetserver", "wait-for-services")
-    }
-    for name in ("setup.sh", "seed.sh", "make_credential", "classifier-groups.json.in"):
+    files = {}
+    for name in _LASTING_FILES[host.role]:
+        files[f"opt/pe-lab/{name}"] = (0o755, (_FILES / name).read_bytes())
+    for name in ("setup.sh", "configure", *_SEED_FILES[host.role]):
         files[f"{_BUILD}/{name}"] = (0o755, (_FILES / name).read_bytes())
-    manifest = "etc/puppetlabs/puppet/environments/production/manifests/site.pp"
-    files[manifest] = (0o644, (_FILES / "site.pp").read_bytes())
+    if host.role == "master":
+        manifest = "etc/puppetlabs/puppet/environments/production/manifests/site.pp"
+        files[manifest] = (0o644, (_FILES / "site.pp").read_bytes())
     if host.service_manager == "init":
         files["opt/pe-lab/init"] = (0o755, (_FILES / "init").read_bytes())
-    for service in SERVICES:
+    for service in host.services:
         if host.service_manager == "systemd":
             path = f"etc/systemd/system/{service.name}.service"
             files[path] = (0o644, _render("service.in", service))
@@ -77,7 +87,7 @@ def _host_files(host: Host) -> dict[str, tuple[int, bytes]]:
 
 
 def own_name_options(host: Host) -> list[str]:
-    """A master finds itself under each of its names, whatever network it is on."""
+    """A host finds itself under each of its names, whatever network it is on."""
     return [f"--add-host={name}:127.0.0.1" for name in host.own_names]
 
 
@@ -89,7 +99,9 @@ def image_digest(host: Host) -> str:
     """Stands for all that goes into a host's image: another digest, another image."""
     files = map(str, sorted(_host_files(host).items()))
     code = Path(__file__).read_bytes()
-    return _digest(_base_tag(), repr(host), *INTERNAL_CERTNAMES, code, *files)
+    # An agent's credential comes from its master's image, which has one for each agent it knows.
+    master = image_digest(HOSTS[host.master]) if host.master else repr(host.agents)
+    return _digest(_base_tag(), repr(host), master, *INTERNAL_CERTNAMES, code, *files)
 
 
 def image_tag(host: Host) -> str:
@@ -159,34 +171,67 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def build(engine: Engine, host: Host) -> None:
-    """Make the host's image: PE's layout, then the life of a deployment in use."""
+def _agents(master: Host) -> str:
+    return " ".join(
+        "=".join(filter(None, (agent.certname, ",".join(agent.alt_names))))
+        for agent in master.agents
+    )
+
+
+def _credential(engine: Engine, agent: Host) -> bytes:
+    """The agent's credential, which its master's image keeps."""
+    container = f"pe-lab-build-credential-{agent.name}-{os.getpid()}"
+    try:
+        engine.run("create", "--name", container, image_tag(HOSTS[agent.master]))
+        return engine.get(container, f"{_CREDENTIALS}/{agent.certname}.tar")
+    finally:
+        engine.remove_container(container)
+
+
+def build(engine: Engine, host: Host, master: Future[None] | None = None) -> None:
+    """Make the host's image: PE's layout, then the life of a deployment in use.
+
+    :param master: the build of an agent's master, where that is under way
+    """
     environment = {
+        "ROLE": host.role,
         "CERTNAME": host.certname,
+        "SERVER": host.server,
+        "AGENTS": _agents(host),
+        "AUTOSIGNS": _yes(host.autosigns),
         "ALT_NAMES": ",".join(host.alt_names),
         "ALT_NAMES_CONFIGURED": _yes(host.alt_names_configured),
         "SERVICE_MANAGER": host.service_manager,
         "SSH_USER": host.ssh_user,
         "OPENSSL": _yes(host.openssl),
         "LEFTOVERS": _yes(host.leftovers),
-        "SERVICES": " ".join(service.name for service in SERVICES),
+        "SERVICES": " ".join(service.name for service in host.services),
         "INTERNAL_CERTNAMES": " ".join(INTERNAL_CERTNAMES),
     }
     settings = [f"--env={name}={value}" for name, value in environment.items()]
     options = [f"--hostname={host.hostname}", *own_name_options(host)]
     with _build_container(engine, host.name, _base_tag(), *options) as container:
         engine.put(container, _host_files(host))
-        for step, script, timeout in (
-            ("making PE's layout", "setup.sh", _SETUP_TIMEOUT),
-            ("seeding the CA and all credentials", "seed.sh", _SEED_TIMEOUT),
-        ):
-            say(f"{host.name}: {step}")
+
+        def carry_out(script: str, timeout: float) -> None:
             run_logged(
                 engine.argv("exec", *settings, container, f"/{_BUILD}/{script}"),
                 log=BUILD_LOG,
                 label=f"{host.name} {script}",
                 timeout=timeout,
             )
+
+        say(f"{host.name}: making PE's layout")
+        carry_out("setup.sh", _SETUP_TIMEOUT)
+        if host.role == "master":
+            say(f"{host.name}: seeding the CA and all credentials")
+            carry_out("seed.sh", _SEED_TIMEOUT)
+        else:
+            if master is not None:
+                master.result()
+            credential = _credential(engine, host)
+            engine.put(container, {f"{_BUILD}/credential.tar": (0o600, credential)})
+            carry_out("seed-agent.sh", _SETUP_TIMEOUT)
         engine.run("exec", container, "rm", "-r", f"/{_BUILD}")
         command = "/sbin/init" if host.service_manager == "systemd" else "/opt/pe-lab/init"
         engine.run(

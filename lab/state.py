@@ -29,7 +29,9 @@ class HostInfo(TypedDict):
     ssh_port: int
     ssh_user: str
     service_manager: str
+    role: str
     certname: str
+    server: str
     container: str
     host_key: str
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Gives the host the life of a deployment in use: a CA, everybody's certificates, the copies of steps 3 and 4 of
 # the vendor's procedure as its commands leave them, and a successful run of Puppet.
-# Environment: CERTNAME ALT_NAMES ALT_NAMES_CONFIGURED LEFTOVERS INTERNAL_CERTNAMES
+# Environment: CERTNAME ALT_NAMES LEFTOVERS INTERNAL_CERTNAMES, AGENTS (NAME or NAME=ALT_NAME,... of each),
+# AUTOSIGNS, and what `configure` wants
 set -eu
 PATH=$PATH:/opt/puppet/bin
 ssl=/etc/puppetlabs/puppet/ssl
@@ -9,33 +10,8 @@ puppetdb=/etc/puppetlabs/puppetdb/ssl
 pgsql=/opt/puppet/var/lib/pgsql/9.2/data/certs
 console=/opt/puppet/share/console-services/certs
 dashboard=/opt/puppet/share/puppet-dashboard/certs
+credentials=/opt/pe-lab/credentials
 here=$(dirname "$0")
-
-configure() {
-    cat <<CONFIG
-[main]
-    certname = $CERTNAME
-    server = $CERTNAME
-    user = pe-puppet
-    group = pe-puppet
-    logdir = /var/log/pe-puppet
-    rundir = /var/run/pe-puppet
-CONFIG
-    if [ "$ALT_NAMES_CONFIGURED" = yes ]; then
-        echo "    dns_alt_names = $ALT_NAMES"
-    fi
-    cat <<CONFIG
-
-[master]
-    certname = $CERTNAME
-    reports = store
-
-[agent]
-    environment = production
-    report = true
-    runinterval = 30m
-CONFIG
-}
 
 make_authority() {
     puppet cert list -a
@@ -44,18 +20,28 @@ make_authority() {
     puppet cert generate $INTERNAL_CERTNAMES
 }
 
-# The agents' keys are on the agents: only what they sent is here.
+# The agents' keys are on the agents: only what they sent is here. Those of the lab's own agents wait in
+# $credentials for the build of their images; all other agents are but names.
 admit_agents() {
-    agents='agent01 agent02 agent03 agent04 agent05 retired01'
     names=
-    for agent in $agents; do
-        "$here/make_credential" request "$agent.lab.test" "$ssl/ca/requests"
-        names="$names $agent.lab.test"
+    for agent in $AGENTS; do
+        name=${agent%%=*}
+        alt_names=$(echo "${agent#"$name"}" | tr '=,' '  ')
+        mkdir -p "$credentials/$name/private_keys" "$credentials/$name/public_keys" "$credentials/$name/certs"
+        # shellcheck disable=SC2086 # a list of words
+        "$here/make_credential" agent "$name" "$ssl/ca/requests" "$credentials/$name" $alt_names
+        names="$names $name"
+    done
+    for agent in agent01 agent02 agent03 agent04 agent05 retired01; do
+        name=$agent.lab.test
+        if [ ! -e "$ssl/ca/requests/$name.pem" ]; then
+            "$here/make_credential" request "$name" "$ssl/ca/requests"
+            names="$names $name"
+        fi
     done
     "$here/make_credential" request compile01.lab.test "$ssl/ca/requests" puppet puppet.lab.test
     # shellcheck disable=SC2086 # a list of words
-    puppet cert sign $names
-    puppet cert sign --allow-dns-alt-names compile01.lab.test
+    puppet cert sign --allow-dns-alt-names $names compile01.lab.test
     puppet cert revoke retired01.lab.test
     "$here/make_credential" request waiting01.lab.test "$ssl/ca/requests"
 }
@@ -65,6 +51,18 @@ copy() {
     cp "$ssl/certs/$1.pem" "$2/$1.cert.pem"
     cp "$ssl/public_keys/$1.pem" "$2/$1.public_key.pem"
     cp "$ssl/private_keys/$1.pem" "$2/$1.private_key.pem"
+}
+
+# What an agent's ssldir holds once it has its certificate.
+pack_credentials() {
+    for agent in $AGENTS; do
+        name=${agent%%=*}
+        cp "$ssl/ca/signed/$name.pem" "$credentials/$name/certs/"
+        cp "$ssl/ca/ca_crt.pem" "$credentials/$name/certs/ca.pem"
+        cp "$ssl/ca/ca_crl.pem" "$credentials/$name/crl.pem"
+        tar -C "$credentials/$name" -cf "$credentials/$name.tar" .
+        rm -r "${credentials:?}/$name"
+    done
 }
 
 leave_behind() {
@@ -113,10 +111,15 @@ run_agent() {
     test -s "/var/opt/lib/pe-puppet/client_data/catalog/$CERTNAME.json"
 }
 
-configure >/etc/puppetlabs/puppet/puppet.conf
+"$here/configure" >/etc/puppetlabs/puppet/puppet.conf
 sed "s/@CERTNAME@/$CERTNAME/g" "$here/classifier-groups.json.in" >/etc/pe-lab/classifier-groups.json
 make_authority
+install -d -m 0700 "$credentials"
 admit_agents
+pack_credentials
+if [ "$AUTOSIGNS" = yes ]; then
+    echo '*.lab.test' >/etc/puppetlabs/puppet/autosign.conf
+fi
 if [ "$LEFTOVERS" = yes ]; then
     leave_behind
 fi

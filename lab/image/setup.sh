@@ -1,8 +1,12 @@
 #!/bin/sh
-# Makes PE's layout around Debian's Puppet. Environment: CERTNAME SERVICE_MANAGER SSH_USER OPENSSL SERVICES
+# Makes PE's layout around Debian's Puppet. Environment: ROLE CERTNAME SERVICE_MANAGER SSH_USER OPENSSL SERVICES
 set -eu
 
-for user in pe-puppet pe-puppetdb pe-postgres pe-console-services puppet-dashboard pe-apache pe-activemq; do
+users=pe-puppet
+if [ "$ROLE" = master ]; then
+    users="$users pe-puppetdb pe-postgres pe-console-services puppet-dashboard pe-apache pe-activemq"
+fi
+for user in $users; do
     useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
 done
 
@@ -23,15 +27,17 @@ rm -f /etc/init.d/puppet /etc/rc?.d/???puppet /lib/systemd/system/puppet*.servic
 if id puppet >/dev/null 2>&1; then
     userdel puppet
 fi
-install -d /etc/puppetlabs/puppet/environments/production/manifests /etc/pe-lab
+install -d /etc/puppetlabs/puppet /etc/pe-lab
 install -d -o pe-puppet -g pe-puppet -m 0750 /var/log/pe-puppet
 install -d -o pe-puppet -g pe-puppet -m 0755 /var/opt/lib/pe-puppet
 echo "$CERTNAME" >/etc/pe-lab/certname
 
-install -d -o pe-puppetdb -g pe-puppetdb /etc/puppetlabs/puppetdb/ssl
-install -d -o pe-postgres -g pe-postgres /opt/puppet/var/lib/pgsql/9.2/data/certs
-install -d -o pe-console-services -g pe-console-services /opt/puppet/share/console-services/certs
-install -d -o puppet-dashboard -g puppet-dashboard /opt/puppet/share/puppet-dashboard/certs
+if [ "$ROLE" = master ]; then
+    install -d -o pe-puppetdb -g pe-puppetdb /etc/puppetlabs/puppetdb/ssl
+    install -d -o pe-postgres -g pe-postgres /opt/puppet/var/lib/pgsql/9.2/data/certs
+    install -d -o pe-console-services -g pe-console-services /opt/puppet/share/console-services/certs
+    install -d -o puppet-dashboard -g puppet-dashboard /opt/puppet/share/puppet-dashboard/certs
+fi
 
 rm -f /etc/ssh/ssh_host_*
 ssh-keygen -q -t ed25519 -N '' -C '' -f /etc/ssh/ssh_host_ed25519_key
