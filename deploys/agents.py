@@ -18,6 +18,8 @@ if host == site.master or site.has_agent(host):
     agents.master_verified(name="6 Verify that the master serves under a fresh CA")
 
 if site.has_agent(host) and prepare_renewal(host):
+    if site.replaces:
+        agents.revoked(name="0 Revoke and clean the certificate on the master")
     agents.backed_up(name="6.1 Back up the SSL directory")
     agents.stopped("pe-puppet", name="6.2 Stop the Puppet agent service")
     agents.stopped("pe-mcollective", name="6.3 Stop the orchestration service")

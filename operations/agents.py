@@ -21,7 +21,7 @@ from facts.puppet import UTF8_LOCALE
 from operations.agent import RUN
 from operations.backup import make_backup
 from operations.services import RUN_LIMIT, SERVICE_CHANGES
-from operations.signing import connection, sign_all
+from operations.signing import clean_all, connection, sign_all
 from operations.step import changing, in_batches, printable, show_diff, step_failed, wait_until
 from procedures.outcomes import outcomes_of
 from procedures.renewal import AgentRefusedError, renewal_of
@@ -81,6 +81,29 @@ def master_verified() -> Commands:
     problem = site_of(host.state).master_problem()
     if problem is not None:
         yield _failed([f"No agent was changed: {problem}"])
+
+
+@_on_agent
+def revoked() -> Commands:
+    """
+    Have the master revoke and remove the certificate that is to be retired, and honour that
+    (the document's overview: `puppet cert clean`). Done for all agents at once.
+    """
+    renewal = renewal_of(host)
+    site, certname = renewal.site, renewal.facts.settings.certname
+    if certname not in site.authority().retired_names and certname not in site.cleaned:
+        host.noop("the master has no certificate of this name that is to be retired")
+        return
+    cert = site.authority().ever_signed(certname)
+    show_diff(host, f"Certificate of {certname} at the CA", describe(cert), ["revoked"])
+    if not host.state.is_executing:
+        yield _DONE_ALREADY
+        return
+    problem = clean_all(site)
+    if problem is not None:
+        yield _failed([problem])
+    else:
+        yield _DONE_ALREADY
 
 
 @_on_agent
@@ -262,13 +285,17 @@ def requested() -> Commands:
         after.append(f"alt names:   {', '.join(f'DNS:{name}' for name in names)}")
     before = describe(now.certificate, now.authority.ca)
     show_diff(host, f"Certificate {now.paths.certificate}", before, after)
-    # Its exit status says little: 1 is right as long as nobody has signed.
+    # Its exit status says little: 1 is right as long as nobody has signed. A master that took the
+    # request and answered with an error has it nevertheless; asked again, Puppet finds that out.
     command = changing(
         conf.confdir,
         UTF8_LOCALE
         + r"""
-puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
-[ -s "$1" ] || [ -s "$2" ] || fail "Puppet has made no request; its messages are above."
+for attempt in 1 2; do
+    puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
+    if [ -s "$1" ] || [ -s "$2" ]; then exit 0; fi
+done
+fail "Puppet has made no request; its messages are above."
 """,
         now.paths.request,
         now.paths.certificate,
@@ -281,7 +308,7 @@ puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
         if not ok:
             for line in renewal.puppet_said:
                 host.log(line)
-            outcomes_of(renewal.site).reason(host, renewal.puppet_said[-6:])
+            outcomes_of(renewal.site).reason(host, renewal.errors_said)
         return bool(ok)
 
     yield FunctionCommand(ask_for_it, (), {})
@@ -306,13 +333,12 @@ def signed() -> Commands:
     if renewal.now.certificate_problem is None:
         host.noop("the agent has its certificate")
         return
-    said = [line for line in renewal.puppet_said if "error" in line.lower()]
     if renewal.application is None:
-        yield _failed(["Puppet has made no request that belongs to its key.", *said[-3:]])
+        yield _failed(["Puppet has made no request that belongs to its key.", *renewal.errors_said])
         return
     judgement, signed_now = sign_all(renewal.site)[host.name]
     if judgement.verdict is Verdict.UNKNOWN:
-        yield _failed([judgement.why, *said[-3:]])
+        yield _failed([judgement.why, *renewal.errors_said])
     elif judgement.verdict is Verdict.ANOTHER:
         yield _failed([judgement.why])
     elif judgement.verdict is not Verdict.SIGNED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import time
 
 from pyinfra.api import Host, StringCommand
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, pop_global_arguments
@@ -11,7 +11,7 @@ from pyinfra.connectors.util import CommandOutput
 
 from facts.puppet import UTF8_LOCALE
 from facts.ssl import PemFiles
-from operations.services import SERVICE_CHANGES
+from operations.services import ANSWER_LIMIT, SERVICE_CHANGES
 from operations.step import changing
 from procedures.host import ask
 from procedures.outcomes import outcomes_of
@@ -20,6 +20,8 @@ from procedures.site import Site
 from recert.layout import MASTER_SERVICE
 from recert.outcomes import ForeignRequest
 from recert.signing import Application, Authority, Judgement, Verdict, judge
+
+_OPTIONS = {Verdict.SIGN: "", Verdict.SIGN_WITH_ALT_NAMES: "--allow-dns-alt-names"}
 
 BATCH = 100
 """Names to one `puppet cert`."""
@@ -82,20 +84,15 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
     }
     judgements = {name: judge(found, authority) for name, found in applications.items()}
     results = {name: (judgement, False) for name, judgement in judgements.items()}
-    for verdict, option in (
-        (Verdict.SIGN, ""),
-        (Verdict.SIGN_WITH_ALT_NAMES, "--allow-dns-alt-names"),
-    ):
-        due = [applications[name] for name, found in judgements.items() if found.verdict is verdict]
-        problems = _sign(site, authority, due, option)
-        for name, application in applications.items():
-            if application in due:
-                why = problems.get(application.certname)
-                results[name] = (
-                    (Judgement(Verdict.SIGNED), True)
-                    if why is None
-                    else (Judgement(Verdict.FAILED, why), False)
-                )
+    for verdict, option in _OPTIONS.items():
+        due = {n: applications[n] for n, found in judgements.items() if found.verdict is verdict}
+        problems = _sign(site, authority, list(due.values()), option)
+        for name, application in due.items():
+            why = problems.get(application.certname)
+            if why is None:
+                results[name] = (Judgement(Verdict.SIGNED), True)
+            else:
+                results[name] = (Judgement(Verdict.FAILED, why), False)
     return results
 
 
@@ -142,14 +139,22 @@ def _sign(
     return problems
 
 
-def clean_all(site: Site, certnames: Iterable[str]) -> str | None:
-    """Revoke and remove these certificates on the master and have it honour that, which a
-    running master does only after a restart; what went wrong, None if nothing did.
+def clean_all(site: Site) -> str | None:
+    """Revoke and remove on the master what is to be retired of this run's agents, and have it
+    honour that, which a running master does only after a restart; what went wrong, None if
+    nothing did. The first agent that comes does it for all.
 
     :raises DeployError: the master does not answer.
     """
-    conf = site.view().facts.settings
-    names = list(certnames)
+    return site.once("cleaned", lambda: _clean_round(site))
+
+
+def _clean_round(site: Site) -> str | None:
+    facts = site.view().facts
+    conf = facts.settings
+    taking_part = {renewal.facts.settings.certname for _, renewal in renewals(site)}
+    names = [name for name in site.authority().retired_names if name in taking_part]
+    site.cleaned = frozenset(names)
     for start in range(0, len(names), BATCH):
         ok, output = run_on(
             site.master,
@@ -174,4 +179,14 @@ start "$4"
             limit=900,
         ),
     )
-    return None if ok else "\n".join(output.stderr_lines[-6:])
+    if not ok:
+        return "\n".join(output.stderr_lines[-6:])
+    facts.forget("ssl")
+    end = time.monotonic() + ANSWER_LIMIT
+    while time.monotonic() < end:
+        facts.forget("presented")
+        if facts.presented is not None:
+            break
+        time.sleep(0.5)
+    site.forget_authority()
+    return site.ca_problem(site.view())

@@ -50,7 +50,8 @@ class Outcomes(BaseStateCallback):
         self._failed_at: dict[str, str] = {}
         self._reasons: dict[str, list[str]] = {}
         self._reached: dict[str, int] = {}
-        self._looked_at = 0
+        self.looked_at = 0
+        """Agents, before the run."""
         self._told = time.monotonic()
         self._over = False
 
@@ -71,11 +72,11 @@ class Outcomes(BaseStateCallback):
         self._count_look()
 
     def _count_look(self) -> None:
-        self._looked_at += 1
+        self.looked_at += 1
         total = len(self.site.agents)
-        if self._looked_at == total or time.monotonic() - self._told >= EVERY:
+        if self.looked_at == total or time.monotonic() - self._told >= EVERY:
             self._told = time.monotonic()
-            logger.info(f"    Looked at {self._looked_at} of {total} agents")
+            logger.info(f"    Looked at {self.looked_at} of {total} agents")
 
     # In the run
 

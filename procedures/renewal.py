@@ -125,24 +125,30 @@ class AgentRenewal:
             self.application = Application(name, request, self.previous_alt_names)
 
     @property
+    def errors_said(self) -> list[str]:
+        """The last errors among what Puppet printed."""
+        return [line for line in self.puppet_said if line.lower().startswith("err")][-3:]
+
+    @property
     def previous_alt_names(self) -> frozenset[str]:
         """The alternative names that the agent's certificate had before the renewal."""
         before = [b.manifest.alt_names for b in self.facts.backups.backups]
         return frozenset(before[-1]) if before else frozenset()
 
 
+# By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.
+_renewals: WeakKeyDictionary[Site, dict[str, AgentRenewal]] = WeakKeyDictionary()
+
+
 def renewals(site: Site) -> list[tuple[Host, AgentRenewal]]:
     """Every agent that takes part and has not failed."""
-    active = site.state.active_hosts
-    return [(host, _renewals[host]) for host in site.agents if host in active and host in _renewals]
-
-
-_renewals: WeakKeyDictionary[Host, AgentRenewal] = WeakKeyDictionary()
+    of_site, active = _renewals.get(site, {}), site.state.active_hosts
+    return [(h, of_site[h.name]) for h in site.agents if h in active and h.name in of_site]
 
 
 def renewal_of(host: Host) -> AgentRenewal:
     """What `prepare_renewal` made of an agent."""
-    return _renewals[host]
+    return _renewals[site_of(host.state)][host.name]
 
 
 def prepare_renewal(host: Host) -> bool:
@@ -154,6 +160,7 @@ def prepare_renewal(host: Host) -> bool:
     :raises DeployError: nobody can be helped: there is no master, or two hosts have one certname.
     """
     site = site_of(host.state)
+    host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
     view = site.view()
     problem = None if site.regenerates else site.ca_problem_before(view)
@@ -165,10 +172,18 @@ def prepare_renewal(host: Host) -> bool:
         if isinstance(error, DeployError):
             raise
         _left_out(host, outcomes, [str(argument) for argument in error.args])
+        _require_all_found(site, outcomes)
         return False
-    _renewals[host] = renewal
+    _renewals.setdefault(site, {})[host.name] = renewal
     outcomes.prepared(host, renewal.facts.settings.certname, _is_due(renewal))
+    _require_all_found(site, outcomes)
     return True
+
+
+def _require_all_found(site: Site, outcomes: Outcomes) -> None:
+    connected = [agent for agent in site.agents if agent in site.state.activated_hosts]
+    if outcomes.looked_at == len(connected):
+        site.require_all_found()
 
 
 def _left_out(host: Host, outcomes: Outcomes, refusals: list[str]) -> None:
@@ -222,19 +237,10 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
     """The interlock: who is stale has a certificate of the CA that somebody named, or the very
     certificate that somebody named."""
     now, backups = renewal.now, renewal.facts.backups
+    if view.retired is None:
+        return _certificate_named(renewal)
     if now.certificate_problem is None:
         return []
-    before = [read_certificate(b.manifest.certificate or "") for b in backups.backups]
-    if view.retired is None:
-        named = renewal.site.retire_certs
-        held = [cert for cert in (now.certificate, *before) if cert is not None]
-        if any(cert.fingerprint in named for cert in held):
-            return []
-        found = "\n".join(f"    {line}" for line in describe(now.certificate, now.authority.ca))
-        return [
-            "Its certificate is stale, but is not one of those to retire. deploys/agents.py is "
-            f"for agents of a CA that is gone; to replace this one, add its fingerprint.\n{found}"
-        ]
     trusted = now.trusted_ca
     fingerprint = view.retired.fingerprint
     known = {b.manifest.ca_fingerprint for b in view.facts.backups.backups}
@@ -247,6 +253,31 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
         f"retire_ca={fingerprint} is neither the CA that this agent trusts "
         f"({trusted.fingerprint if trusted else 'none'}) nor that of a backup here or on the "
         f"master. Run `{command_line()}` to see what there is."
+    ]
+
+
+def _certificate_named(renewal: AgentRenewal) -> list[str]:
+    now, site = renewal.now, renewal.site
+    held = [
+        now.certificate,
+        now.authority.ever_signed(now.certname),
+        *(read_certificate(b.manifest.certificate or "") for b in renewal.facts.backups.backups),
+    ]
+    named = {c.fingerprint for c in held if c is not None} & site.retire_certs
+    site.found |= named
+    if named or (site.retire_certs and now.certificate_problem is None):
+        return []
+    found = "\n".join(f"    {line}" for line in describe(now.certificate, now.authority.ca))
+    if now.certificate_problem is None and now.certificate is not None:
+        return [
+            f"Nothing was changed: no certificate to retire is named. This agent's is\n{found}\n"
+            "  To see what replacing it means, run\n"
+            f"    {command_line()} --limit {renewal.facts.host.name} --dry --diff "
+            f"--data retire_certs={now.certificate.fingerprint}"
+        ]
+    return [
+        f"Its certificate is stale ({now.certificate_problem}), but none of those to retire. "
+        f"If the CA that made it is gone, use deploys/agents.py.\n{found}".rstrip()
     ]
 
 

@@ -58,6 +58,12 @@ class Site:
         self.state = state
         self.regenerates = False
         """Whether steps 1 to 5 are part of this run."""
+        self.replaces = False
+        """Whether this run is about single certificates, and not about a CA."""
+        self.found: set[str] = set()
+        """Those fingerprints of `retire_certs` that belong to an agent of this run."""
+        self.cleaned: frozenset[str] = frozenset()
+        """The certnames whose certificates the master has revoked in this run."""
         self._hosts: dict[str, str] = {}
         """Host names by certname, as the agents' own Puppet says."""
         self._lock = RLock()
@@ -108,6 +114,15 @@ class Site:
 
     # The master, before the run
 
+    def require_all_found(self) -> None:
+        """:raises DeployError: a certificate is named that no agent of this run has or had."""
+        missing = sorted(self.retire_certs - self.found)
+        if missing:
+            raise DeployError(
+                f"Nothing was changed: retire_certs={','.join(missing)} is the certificate of no "
+                "agent of this run. Correct it, or --limit the run to the agents that have it."
+            )
+
     def regeneration(self) -> Regeneration:
         """Steps 1 to 5, as this run is going to carry them out.
 
@@ -151,7 +166,7 @@ class Site:
         return view
 
     def _retired(self, facts: MasterFacts) -> Retired | None:
-        if self.retire_certs:
+        if self.replaces:
             return None
         value, host = self.master.data.get("retire_ca"), self.master
         ca = nameable_ca(facts)
@@ -184,6 +199,8 @@ class Site:
 
         :raises DeployError: one of them is none.
         """
+        if not self.replaces:
+            return frozenset()
         return self._once("retire_certs", self._read_retire_certs, lasting=True)
 
     def _read_retire_certs(self) -> frozenset[str]:

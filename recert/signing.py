@@ -115,6 +115,10 @@ class Authority:
             return None
         return cert
 
+    def ever_signed(self, certname: str) -> Certificate | None:
+        """What lies among the signed certificates under a name, whatever it is worth."""
+        return read_certificate(self._signed.get(certname, ""))
+
     @cached_property
     def retired_names(self) -> list[str]:
         """The names whose signed certificates are to be retired and are still there, sorted."""
