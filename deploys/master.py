@@ -3,7 +3,8 @@
     pyinfra inventory.py deploys/master.py --data retire_ca=<SHA-256 fingerprint>
 
 Without `retire_ca` it changes nothing and says what it found. Only the group `master` is
-touched. The numbers are those of the document.
+changed; agents are asked for the name under which they look for it. The numbers are those of
+the document.
 """
 
 from pyinfra import host
@@ -11,13 +12,20 @@ from pyinfra import host
 from operations import agent, backup, credentials, services, ssl
 from procedures.preflight import the_master
 from procedures.procedure import begin
+from procedures.renewal import warn_of_unknown_names
 from procedures.site import site_of
 from recert.layout import CERTNAME, CONSOLE, DASHBOARD, INTERNAL_NAMES, POSTGRESQL, PUPPETDB
 
 CLASSIFIER_CERT, DASHBOARD_CERT = "pe-internal-classifier", "pe-internal-dashboard"
 
+site = site_of(host.state)
+site.regenerates = True
+
+if site.has_agent(host) and not site.renews:
+    warn_of_unknown_names(host)
+
 if host == the_master(host):
-    begin(host, site_of(host.state).regeneration())
+    begin(host, site.regeneration())
 
     services.stopped(name="1 Shut down all PE-related services")
 

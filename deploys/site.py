@@ -7,7 +7,7 @@ from pyinfra import host, local
 
 from procedures.site import site_of
 
-site_of(host.state).regenerates = True
+site_of(host.state).renews = True
 
 local.include("deploys/master.py")
 local.include("deploys/agents.py")

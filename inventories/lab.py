@@ -30,6 +30,7 @@ def lab_host(name: str) -> tuple[str, dict[str, Any]]:
         "ssh_key": str(_STATE / "id_ed25519"),
         "ssh_known_hosts_file": str(_STATE / "known_hosts"),
         "ssh_strict_host_key_checking": "yes",
+        "certname": info["certname"],
         "_sudo": info["ssh_user"] != "root",
     }
 

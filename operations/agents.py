@@ -229,7 +229,7 @@ def ca_placed() -> Commands:
     renewal = renewal_of(host)
     facts, now = renewal.facts, renewal.now
     conf, ca = facts.settings, now.authority.ca
-    if now.trusts_authority:
+    if not now.ca_due:
         host.noop("the agent trusts the master's CA")
         return
     after = describe(ca) if ca is not None else ["the new CA's certificate"]

@@ -16,7 +16,7 @@ from procedures.host import HostFacts, T
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.site import MasterView, Site, site_of
-from procedures.telling import command_line
+from procedures.telling import command_line, warn
 from recert import preflight
 from recert.certificates import describe, read_certificate, utc_now
 from recert.errors import RecertError
@@ -186,6 +186,20 @@ def _require_all_found(site: Site, outcomes: Outcomes) -> None:
         site.require_all_found()
 
 
+def warn_of_unknown_names(host: Host) -> None:
+    """Say before the CA is retired whether an agent could not trust its master afterwards."""
+    view = site_of(host.state).view()
+    try:
+        send_at_once(host)
+        printed = ask_agent(host, PuppetSettings, master=False)
+        settings = check_settings(printed.agent, printed.agent)
+    except (AgentRefusedError, RecertError, OSError) as error:
+        warn(host, f"Under which name it looks for its master is not known: {error}")
+        return
+    for refusal in preflight.server_refusals(settings.server_names, view.names):
+        warn(host, refusal)
+
+
 def _left_out(host: Host, outcomes: Outcomes, refusals: list[str]) -> None:
     outcomes.refused(host, refusals)
     # Not `fail_hosts`, which would ask the person about each of them, or end the run.
@@ -272,7 +286,7 @@ def _certificate_named(renewal: AgentRenewal) -> list[str]:
         return [
             f"Nothing was changed: no certificate to retire is named. This agent's is\n{found}\n"
             "  To see what replacing it means, run\n"
-            f"    {command_line()} --limit {renewal.facts.host.name} --dry --diff "
+            f"    {command_line(limit=renewal.facts.host.name)} --dry --diff "
             f"--data retire_certs={now.certificate.fingerprint}"
         ]
     return [

@@ -58,6 +58,8 @@ class Site:
         self.state = state
         self.regenerates = False
         """Whether steps 1 to 5 are part of this run."""
+        self.renews = False
+        """Whether step 6 follows them."""
         self.replaces = False
         """Whether this run is about single certificates, and not about a CA."""
         self.found: set[str] = set()

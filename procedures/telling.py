@@ -33,11 +33,14 @@ _LEFT_OUT = {"--dry", "--diff", "-y", "--yes", "--json"}
 _WITH_SECRET = re.compile(r"--(ssh-)?(key-)?password")
 
 
-def command_line() -> str:
-    """The command that was typed, less what differs from run to run and what is secret."""
+def command_line(limit: str | None = None) -> str:
+    """The command that was typed, less what differs from run to run and what is secret.
+
+    :param limit: the host to limit it to, instead of those that were typed.
+    """
     words, kept = iter(sys.argv[1:]), []
     for word in words:
-        if _WITH_SECRET.fullmatch(word):
+        if _WITH_SECRET.fullmatch(word) or (limit is not None and word == "--limit"):
             next(words, None)
         elif word == "--data":
             kept += _data_option(next(words, ""))
@@ -45,9 +48,11 @@ def command_line() -> str:
             kept += _data_option(word.removeprefix("--data="))
         elif word not in _LEFT_OUT and not _WITH_SECRET.match(word):
             kept.append(word)
+    if limit is not None:
+        kept += ["--limit", limit]
     return shlex.join(["pyinfra", *kept])
 
 
 def _data_option(value: str) -> list[str]:
     name = value.partition("=")[0]
-    return [] if name == "retire_ca" or "password" in name else ["--data", value]
+    return [] if name in ("retire_ca", "retire_certs") or "password" in name else ["--data", value]

@@ -134,6 +134,11 @@ class Renewal:
     # Steps 6.5 to 6.7
 
     @property
+    def ca_due(self) -> bool:
+        """Whether the CA's certificate has to be put in place."""
+        return self.everything_goes or not self.trusts_authority
+
+    @property
     def replacement_due(self) -> bool:
         """Whether anything in ssldir has to be replaced, so that the services have to be
         stopped."""
