@@ -60,6 +60,18 @@ class Run:
         return [op["name"] for op in self._document["results"]["operations"] if op["success"]]
 
     @property
+    def plan(self) -> dict[str, list[str]]:
+        """The hosts on which each operation of a `--json --dry` would change something."""
+        ops = self._document["plan"]
+        return {op["name"]: sorted(op["hosts_with_change"]) for op in ops}
+
+    @property
+    def changes(self) -> dict[str, list[str]]:
+        """The hosts on which each operation of a `--json -y` has changed something."""
+        ops = self._document["results"]["operations"]
+        return {op["name"]: sorted(op["success"]) for op in ops}
+
+    @property
     def _document(self) -> Any:
         return json.loads(self.stdout)
 

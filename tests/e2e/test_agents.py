@@ -1,0 +1,438 @@
+"""Step 6 on real agents, whose master has a new CA: what is renewed, and who is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import lab
+from recert.certificates import read_request
+from tests.e2e.nodes import (
+    SUMMARY,
+    VARDIR,
+    Site,
+    assert_renewed,
+    reported,
+    statuses,
+    why,
+)
+from tests.e2e.site import BACKUPS, KILLING, SSLDIR
+
+AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
+PUPPET = "/opt/puppet/bin/puppet"
+
+
+@pytest.fixture(scope="module")
+def retired_and_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Site]:
+    """A site whose master has been regenerated and whose agents have not."""
+    site = Site.of(tmp_path_factory.mktemp("inventories"), "master", AGENTS)
+    site.reset()
+    site.remember()
+    retired = site.ca.fingerprint
+    run = site.regenerate(retired)
+    assert run.status == 0, run.stderr
+    return retired, site
+
+
+@pytest.fixture
+def retired(retired_and_site: tuple[str, Site]) -> str:
+    return retired_and_site[0]
+
+
+@pytest.fixture
+def site(retired_and_site: tuple[str, Site]) -> Iterator[Site]:
+    site = retired_and_site[1]
+    site.set_back()
+    yield site
+    for agent in AGENTS:
+        lab.mend(agent)
+    site.sh(f"rm -f {SSLDIR}/ca/requests/*")
+
+
+def fresh(site: Site) -> list[str]:
+    """The names that the new CA has signed for nodes."""
+    return [n for n in site.sh(f"ls {SSLDIR}/ca/signed").split() if n.startswith(("agent", "str"))]
+
+
+def test_all_agents_are_renewed_and_nobody_else(site: Site, retired: str) -> None:
+    before = {agent: site.certificate_of(agent) for agent in AGENTS}
+    site.submit("agent01", "stranger.lab.test")
+
+    preview = site.preview_renewal(retired)
+    run = site.renew(retired)
+
+    assert run.status == 0, run.stderr
+    assert run.changed == preview.planned
+    assert len(run.changed) == 10
+    assert set(statuses(run).values()) == {"renewed"}
+    assert run.changes == preview.plan
+    assert_renewed(site)
+    assert site.certificate_of("agent05").alt_names == before["agent05"].alt_names
+    assert site.certificate_of("agent01").alt_names <= {"agent01.lab.test"}
+    assert sorted(fresh(site)) == sorted(f"{site.certname_of(a)}.pem" for a in AGENTS)
+    (foreign,) = reported(run)["foreign_requests"]
+    held = read_request(site.sh(f"cat {SSLDIR}/ca/requests/stranger.lab.test.pem"))
+    assert held is not None
+    assert foreign == {"certname": "stranger.lab.test", "digest": held.digest}
+    for agent in AGENTS:
+        modes = site.on(agent, f"stat -c '%U %a' {BACKUPS} {BACKUPS}/*/*")
+        assert set(modes.splitlines()) == {"root 700", "root 600"}
+        archived = site.on(agent, f"tar -xOf {BACKUPS}/*/archive.tar {SSLDIR[1:]}/certs/ca.pem")
+        assert (
+            archived.strip()
+            == site.on(
+                agent, "tar -xOf /root/seed.tar etc/puppetlabs/puppet/ssl/certs/ca.pem"
+            ).strip()
+        )
+
+    again = site.renew(retired)
+    assert again.status == 0
+    assert again.changed == []
+    assert set(statuses(again).values()) == {"already fresh"}
+
+
+def test_unfit_agents_are_refused_and_the_others_go_on(site: Site, retired: str) -> None:
+    conf = "/etc/puppetlabs/puppet/puppet.conf"
+    site.on("agent01", f"sed -i 's/^\\( *server *= *\\).*/\\1old-puppet.lab.test/' {conf}")
+    site.on("agent02", f"{PUPPET} agent --disable 'being repaired'")
+    site.on("agent03", "mv /opt/puppet/bin/puppet /opt/puppet/bin/mislaid")
+    site.on(
+        "agent04",
+        "printf '%s\\n' '#!/bin/sh' 'exec /bin/date -d \"10 minutes ago\" \"$@\"'"
+        " >/opt/puppet/bin/date; chmod 755 /opt/puppet/bin/date",
+    )
+    before = {agent: site.state_of(agent) for agent in AGENTS[:4]}
+    try:
+        run = site.renew(retired)
+    finally:
+        site.on("agent03", "mv /opt/puppet/bin/mislaid /opt/puppet/bin/puppet")
+        site.on("agent04", "rm /opt/puppet/bin/date")
+
+    assert run.status == 1
+    assert statuses(run) == {**dict.fromkeys(AGENTS[:4], "failed"), "agent05": "renewed"}
+    assert "old-puppet.lab.test" in why(run, "agent01")
+    assert "dns_alt_names=master.lab.test,puppet,puppet.lab.test,old-puppet" in why(run, "agent01")
+    assert "being repaired" in why(run, "agent02")
+    assert "no `puppet`" in why(run, "agent03")
+    assert why(run, "agent04").count("UTC") == 2
+    assert {agent: site.state_of(agent) for agent in AGENTS[:4]} == before
+    assert_renewed(site, "agent05")
+    warned = site.pyinfra("deploys/master.py", "--dry", "--data", f"retire_ca={retired}")
+    assert "old-puppet.lab.test" in warned.stderr
+
+
+def test_a_request_of_somebody_else_under_an_agents_name(site: Site, retired: str) -> None:
+    site.submit("agent01", "agent02.lab.test")
+    before = site.state_of("agent02")
+
+    run = site.renew(retired, "--limit", "agent02", "--limit", "agent03")
+
+    assert run.status == 1
+    assert statuses(run) == {"agent02": "failed", "agent03": "renewed"}
+    assert f"{SSLDIR}/ca/requests/agent02.lab.test.pem" in why(run, "agent02")
+    assert "agent02.lab.test.pem" not in fresh(site)
+    assert site.state_of("agent02") == before
+
+
+def test_a_request_that_comes_first_while_the_agent_is_being_renewed(
+    site: Site, retired: str
+) -> None:
+    # In the agent's place: its own request meets one that is there already.
+    site.on(
+        "agent02",
+        "mv /opt/puppet/bin/puppet /opt/puppet/bin/real; printf '%s\\n' '#!/bin/sh'"
+        ' \'if [ "$1" = agent ]; then /opt/puppet/bin/real agent --test --waitforcert 0 --ssldir'
+        " /tmp/stranger --vardir /tmp/stranger/var >/dev/null 2>&1; fi'"
+        " 'exec /opt/puppet/bin/real \"$@\"' >/opt/puppet/bin/puppet;"
+        "chmod 755 /opt/puppet/bin/puppet; rm -rf /tmp/stranger",
+    )
+    try:
+        run = site.renew(retired, "--limit", "agent02")
+    finally:
+        site.on("agent02", "mv /opt/puppet/bin/real /opt/puppet/bin/puppet")
+
+    assert run.status == 1
+    assert statuses(run) == {"agent02": "failed"}
+    assert "that is not this agent's" in why(run, "agent02") or "no request that" in why(
+        run, "agent02"
+    )
+    assert "agent02.lab.test.pem" not in fresh(site)
+    site.sh(f"rm {SSLDIR}/ca/requests/agent02.lab.test.pem")
+    assert site.renew(retired, "--limit", "agent02").status == 0
+    assert_renewed(site, "agent02")
+
+
+def test_the_states_that_a_crash_leaves(site: Site, retired: str) -> None:
+    own = {agent: site.certname_of(agent) for agent in AGENTS}
+    ca = site.sh(f"cat {SSLDIR}/ca/ca_crt.pem")
+    new_ca = (
+        f"rm -rf {SSLDIR}/*; mkdir -p {SSLDIR}/certs; cat >{SSLDIR}/certs/ca.pem <<'E'\n{ca}E\n"
+    )
+    # The master knows nothing of its request.
+    site.on("agent01", f"service pe-puppet stop; {new_ca}")
+    lab.cut("agent01")
+    site.on("agent01", f"{PUPPET} agent --test --waitforcert 0; true")
+    lab.mend("agent01")
+    key = site.on("agent01", f"sha256sum {SSLDIR}/private_keys/{own['agent01']}.pem")
+    # The certificate of another key is cached under its name.
+    site.on(
+        "agent02",
+        f"service pe-puppet stop; {new_ca} {PUPPET} agent --test --waitforcert 0 >/dev/null 2>&1;"
+        f"{PUPPET} agent --test --waitforcert 0 >/dev/null 2>&1; cat >{SSLDIR}/certs/{own['agent02']}"
+        f".pem <<'E'\n{site.sh(f'cat {SSLDIR}/certs/pe-internal-dashboard.pem')}E\n",
+    )
+    # Everything is empty.
+    site.on("agent03", f"find {SSLDIR} -type f -exec sh -c ': >\"$1\"' - {{}} \\;")
+    # A lock of nobody's, and an old success.
+    site.on("agent04", f"service pe-puppet stop; echo 1 >{VARDIR}/state/agent_catalog_run.lock")
+    assert "config:" in site.on("agent04", f"cat {SUMMARY}")
+    # Nothing at all.
+    site.on("agent05", f"service pe-puppet stop; rm -rf {SSLDIR}")
+
+    preview = site.preview_renewal(retired)
+    run = site.renew(retired)
+
+    assert run.status == 0, run.stderr
+    assert set(statuses(run).values()) == {"renewed"}
+    assert run.changes == preview.plan
+    assert site.on("agent01", f"sha256sum {SSLDIR}/private_keys/{own['agent01']}.pem") != key
+    site.on_all("service pe-puppet start")
+    assert_renewed(site)
+
+
+def test_an_ssldir_that_is_a_link_or_a_mount_point(site: Site, retired: str) -> None:
+    site.on(
+        "agent01",
+        f"mkdir -p /srv/elsewhere && mv {SSLDIR} /srv/elsewhere/ssl && echo keep >/srv/elsewhere/file"
+        f" && ln -s /srv/elsewhere/ssl {SSLDIR}",
+    )
+    site.on(
+        "agent02",
+        f"mkdir -p /srv/precious && echo keep >/srv/precious/file && ln -s /srv/precious {SSLDIR}/extra",
+    )
+    site.on(
+        "agent03",
+        f"rm -rf /srv/shared && mv {SSLDIR} /srv/shared && echo keep >/srv/shared/notes"
+        f" && ln -s /srv/shared {SSLDIR}",
+    )
+    before = site.state_of("agent02"), site.state_of("agent03")
+
+    run = site.renew(retired, "--limit", "agent01", "--limit", "agent02", "--limit", "agent03")
+
+    assert statuses(run) == {"agent01": "renewed", "agent02": "failed", "agent03": "failed"}
+    assert "/srv/precious" in why(run, "agent02")
+    assert "notes" in why(run, "agent03")
+    assert (site.state_of("agent02"), site.state_of("agent03")) == before
+    assert site.on("agent01", f"readlink {SSLDIR}; cat /srv/elsewhere/file").split() == [
+        "/srv/elsewhere/ssl",
+        "keep",
+    ]
+    assert_renewed(site, "agent01")
+    site.on("agent01", f"rm {SSLDIR}; mv /srv/elsewhere/ssl {SSLDIR}")
+
+
+def test_a_disk_that_is_full(site: Site, retired: str) -> None:
+    fill = "dd if=/dev/zero of=/dev/shm/fill bs=1M >/dev/null 2>&1; true"
+    site.on("agent01", fill)
+    site.on("agent02", f"mv {SSLDIR} /dev/shm/ssl && ln -s /dev/shm/ssl {SSLDIR}; {fill}")
+    before = site.state_of("agent01")
+
+    refused = site.renew(retired, "--limit", "agent01", "--data", "backup_dir=/dev/shm/backups")
+    failed = site.renew(retired, "--limit", "agent02")
+
+    assert (refused.status, failed.status) == (1, 1)
+    assert "Free some room" in why(refused, "agent01")
+    assert site.state_of("agent01") == before
+    assert why(failed, "agent02").startswith("6.6")
+    site.on("agent02", "rm /dev/shm/fill")
+    assert site.renew(retired, "--limit", "agent02").status == 0
+    assert_renewed(site, "agent02")
+    site.on("agent02", f"rm {SSLDIR}; mv /dev/shm/ssl {SSLDIR}")
+    site.on("agent01", "rm /dev/shm/fill")
+
+
+def test_an_agent_that_cannot_reach_its_master_and_one_that_is_off(
+    site: Site, retired: str
+) -> None:
+    lab.cut("agent01")
+    lab.switch_off("agent02")
+    try:
+        run = site.renew(retired)
+    finally:
+        lab.mend("agent01")
+        lab.switch_on("agent02")
+
+    assert run.status == 1
+    assert statuses(run) == {
+        "agent01": "failed",
+        "agent02": "unreachable",
+        **dict.fromkeys(AGENTS[2:], "renewed"),
+    }
+    assert "no request under the name" in why(run, "agent01")
+    assert "Error" in why(run, "agent01"), "Puppet's own message is missing"
+
+    rest = site.renew(retired)
+
+    assert rest.status == 0, rest.stderr
+    assert statuses(rest) == {
+        **dict.fromkeys(AGENTS[:2], "renewed"),
+        **dict.fromkeys(AGENTS[2:], "already fresh"),
+    }
+    assert_renewed(site)
+
+
+def test_killed_after_each_operation_and_run_again(site: Site, retired: str) -> None:
+    agents = ("--limit", "agent01", "--limit", "agent04")
+    done: list[str] = []
+    for _ in range(30):
+        preview = site.preview_renewal(retired, *agents)
+        run = site.pyinfra(
+            "deploys/agents.py",
+            *("-y", "--json", "--data", f"retire_ca={retired}", *agents, *KILLING),
+            env={"KILL_AFTER": "1"},
+        )
+        if run.status == 0:
+            break
+        assert run.status == -9, run.text
+        done.append(preview.planned[0])
+    assert run.status == 0, run.stderr
+    assert len(done) >= 10
+    assert preview.planned == []
+    assert_renewed(site, "agent01", "agent04")
+
+
+def test_a_service_that_did_not_run_stays_stopped(site: Site, retired: str) -> None:
+    site.on("agent02", "service pe-puppet stop; service pe-mcollective stop")
+    site.on("agent03", "service pe-mcollective stop")
+
+    run = site.renew(retired, "--limit", "agent02", "--limit", "agent03")
+
+    assert run.status == 0, run.stderr
+    assert_renewed(site, "agent02", services=())
+    assert_renewed(site, "agent03", services=("pe-puppet",))
+    site.on_all("service pe-puppet start; service pe-mcollective start", ("agent02", "agent03"))
+
+
+def test_a_slow_agent_holds_nobody_up(site: Site, retired: str) -> None:
+    slow = "/opt/puppet/bin/find"
+    site.on(
+        "agent01",
+        f"printf '%s\\n' '#!/bin/sh' 'case $* in *maxdepth*) sleep 60 ;; esac' "
+        f"'exec /usr/bin/find \"$@\"' >{slow}; chmod 755 {slow}",
+    )
+    try:
+        run = site.renew(retired, "--config", "tests/e2e/impatient.py")
+    finally:
+        site.on("agent01", f"rm {slow}")
+
+    assert run.status == 1
+    assert statuses(run) == {"agent01": "failed", **dict.fromkeys(AGENTS[1:], "renewed")}
+    assert why(run, "agent01").startswith("6.4")
+    # What was still at work there is waited for.
+    assert site.renew(retired, "--limit", "agent01").status == 0
+    assert_renewed(site, "agent01")
+
+
+def test_alt_names_that_the_agent_did_not_have_before(site: Site, retired: str) -> None:
+    site.on(
+        "agent01",
+        "sed -i '/^\\[main\\]/a dns_alt_names = puppet' /etc/puppetlabs/puppet/puppet.conf",
+    )
+
+    run = site.renew(retired, "--limit", "agent01")
+
+    assert run.status == 1
+    assert statuses(run) == {"agent01": "waiting for a signature"}
+    assert "puppet cert sign --allow-dns-alt-names agent01.lab.test" in why(run, "agent01")
+    assert fresh(site) == []
+    assert "pe-puppet" in site.state_of("agent01").split()
+    site.sh(f"{PUPPET} cert sign --allow-dns-alt-names agent01.lab.test")
+    assert site.renew(retired, "--limit", "agent01").status == 0
+    assert_renewed(site, "agent01")
+
+
+def test_certnames_that_two_hosts_have(site: Site, retired: str) -> None:
+    conf = "/etc/puppetlabs/puppet/puppet.conf"
+    before = site.state_of("agent01")
+    for name in ("agent02.lab.test", "master.lab.test"):
+        site.on("agent03", f"sed -i 's/^\\( *certname *= *\\).*/\\1{name}/' {conf}")
+
+        run = site.renew(retired)
+
+        assert run.status == 1
+        assert f"have the same certname, {name}" in run.stderr
+        assert fresh(site) == []
+    assert site.state_of("agent01") == before
+
+
+def test_without_a_ca_to_retire_nothing_happens(site: Site, retired: str) -> None:
+    before = {agent: site.state_of(agent) for agent in AGENTS}
+
+    run = site.pyinfra("deploys/agents.py", "-y")
+    wrong = site.renew("AB" * 32)
+    new = site.renew(site.ca.fingerprint)
+
+    assert (run.status, wrong.status, new.status) == (1, 1, 1)
+    assert f"deploys/agents.py --data retire_ca={retired}" in run.stderr
+    assert "neither the CA that this agent trusts" in wrong.stderr
+    assert "still has the CA to retire" in new.stderr
+    assert {agent: site.state_of(agent) for agent in AGENTS} == before
+
+
+def test_the_preview_tells_what_each_agent_will_undergo(site: Site, retired: str) -> None:
+    old, new = site.certificate_of("agent05"), site.ca
+
+    run = site.pyinfra("deploys/agents.py", "--dry", "--diff", "--data", f"retire_ca={retired}")
+
+    assert run.status == 0, run.stderr
+    assert f"- fingerprint: {old.fingerprint}" in run.text
+    assert f"+ fingerprint: {new.fingerprint}" in run.text
+    assert (
+        "alt names:   DNS:agent05-alias.lab.test, DNS:agent05.lab.test, DNS:www.lab.test"
+        in run.text
+    )
+    assert "PRIVATE KEY" not in run.text
+    assert "Looked at 5 of 5 agents" in run.stderr
+    assert "5 to be renewed" in run.stderr
+
+
+def test_a_few_certificates_only(site: Site, retired: str) -> None:
+    assert site.renew(retired, "--limit", "agent01", "--limit", "agent02").status == 0
+    compromised, other = site.certificate_of("agent01"), site.certificate_of("agent02")
+    site.on("agent01", f"cp -a {SSLDIR} /root/stolen")
+    agents = ("--limit", "agent01", "--limit", "agent02")
+
+    unnamed = site.pyinfra("deploys/replace.py", "-y", *agents)
+    assert unnamed.status == 1
+    assert f"--limit agent01 --dry --diff --data retire_certs={compromised.fingerprint}" in (
+        unnamed.stderr.replace("\n", "")
+    )
+    unknown = site.replace("AB" * 32, *agents)
+    assert unknown.status == 1 and "the certificate of no agent of this run" in unknown.stderr
+    preview = site.preview_replacement(compromised.fingerprint, *agents)
+    killed = site.pyinfra(
+        "deploys/replace.py",
+        *("-y", "--json", "--data", f"retire_certs={compromised.fingerprint}", *agents, *KILLING),
+        env={"KILL_AFTER": "3"},
+    )
+    assert killed.status == -9
+    run = site.replace(compromised.fingerprint, *agents)
+
+    assert run.status == 0, run.stderr
+    assert set(run.changed) < set(preview.planned)
+    assert statuses(run) == {"agent01": "renewed", "agent02": "already fresh"}
+    assert site.certificate_of("agent01").key != compromised.key
+    assert site.certificate_of("agent02") == other
+    assert_renewed(site, "agent01", "agent02")
+    stolen = site.on(
+        "agent01",
+        f"{PUPPET} agent --test --ssldir /root/stolen --vardir /tmp/stolen 2>&1 | tail -n 20",
+        check=False,
+    )
+    assert "revoked" in stolen, stolen
+    again = site.replace(compromised.fingerprint, *agents)
+    assert again.status == 0 and again.changed == []
+    # Revoked by hand, a certificate is stale for every deploy.
+    site.sh(f"{PUPPET} cert clean agent02.lab.test")
+    assert "6.4 Delete the agent's SSL directory" in site.preview_renewal(retired, *agents).planned
