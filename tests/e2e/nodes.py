@@ -95,11 +95,12 @@ class Site(Master):
         )
         self.on_all(
             f"""
-            for service in {" ".join(SERVICES)}; do service $service stop; done
             rm -rf {BACKUPS} {VARDIR}
             find /etc/puppetlabs -mindepth 1 -delete
             tar -C / -xpf {_SEED}
-            for service in {" ".join(SERVICES)}; do service $service start; done
+            for service in {" ".join(SERVICES)}; do
+                service $service status >/dev/null 2>&1 || service $service start
+            done
             """,
             chosen,
         )
@@ -152,15 +153,15 @@ def assert_renewed(site: Site, *agents: str, services: tuple[str, ...] = SERVICE
     looks = site.on_all(
         f"""
         name=$(sed -n 's/^ *certname *= *//p' /etc/puppetlabs/puppet/puppet.conf | head -n 1)
-        cat {SSLDIR}/certs/ca.pem; echo ---
-        cat {SSLDIR}/certs/$name.pem; echo ---
+        cat {SSLDIR}/certs/ca.pem; echo ===
+        cat {SSLDIR}/certs/$name.pem; echo ===
         /opt/puppet/bin/ruby -ropenssl -e '
             puts OpenSSL::PKey::RSA.new(File.read(ARGV[0])).public_key.to_pem
-        ' {SSLDIR}/private_keys/$name.pem; echo ---
+        ' {SSLDIR}/private_keys/$name.pem; echo ===
         find -L {SSLDIR} -name '*.pem' ! -newer {SSLDIR}/certs/ca.pem ! -path '*/certs/ca.pem'
-        find -L {SSLDIR}/private_keys -type f -perm /007; echo ---
+        find -L {SSLDIR}/private_keys -type f -perm /007; echo ===
         for s in {" ".join(SERVICES)}; do service $s status >/dev/null 2>&1 && echo $s; done
-        true; echo ---
+        true; echo ===
         /opt/puppet/bin/puppet agent --enable
         for i in 1 2 3 4 5 6 7 8 9 10; do
             [ -e {VARDIR}/state/agent_catalog_run.lock ] || break; sleep 1
@@ -171,7 +172,7 @@ def assert_renewed(site: Site, *agents: str, services: tuple[str, ...] = SERVICE
     )
     signed = f"{SSLDIR}/ca/signed"
     for agent in chosen:
-        trusted, own, key, wrong, running, status = looks[agent].split("---\n")
+        trusted, own, key, wrong, running, status = looks[agent].split("===\n")
         name = site.certname_of(agent)
         cert = read_certificate(own)
         assert cert is not None, f"{agent} has no certificate"

@@ -144,10 +144,15 @@ def test_a_master_that_cannot_be_helped(
     refused(master, *messages, data=(f"retire_ca={retired}",))
 
 
-def test_as_an_ordinary_user(init_master: Master) -> None:
+def test_as_an_ordinary_user(init_master: Master, tmp_path: Path) -> None:
     retired = init_master.ca.fingerprint
     before = init_master.snapshot()
-    init_master = Master(init_master.name, init_master.inventory)
+    inventory = tmp_path / "without_sudo.py"
+    inventory.write_text(
+        "from inventories.lab import lab_host\n"
+        "master = [(name, {**data, '_sudo': False}) for name, data in [lab_host('master-init')]]\n"
+    )
+    init_master = Master(init_master.name, inventory)
 
     run = init_master.pyinfra("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
 
