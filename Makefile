@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: help demo test unit lint lab-up lab-down benchmark
 
 help:
-	@echo 'make demo       bring up the lab and regenerate its master, step by step'
+	@echo 'make demo       bring up the lab and regenerate its whole site, step by step'
 	@echo 'make test       all tests: style, types, unit tests, end-to-end tests in the lab'
 	@echo 'make unit       the unit tests alone, in seconds and without containers'
 	@echo 'make lab-up     start the lab (python3 -m lab for more)'

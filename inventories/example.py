@@ -11,8 +11,9 @@ master = [
     ("puppet.example.com", {"ssh_user": "root"}),
 ]
 
-# An ordinary user needs sudo: add `"_sudo": True` here, or --sudo on the command line.
-# A node that the CA knows under another name than the one here has a `certname`.
+# Linux nodes: step 6. An ordinary user needs sudo: add `"_sudo": True` here, or --sudo on the
+# command line. A node's certname comes from its own Puppet; give it here as well where it is not
+# the name below, and the master's warnings know that the node is looked after.
 agents = [
     "web01.example.com",
     "web02.example.com",

@@ -14,7 +14,7 @@ from pathlib import Path
 import lab
 
 _PYINFRA = Path(sys.executable).with_name("pyinfra")
-_DEPLOY = ["inventory.py", "deploys/master.py"]
+_DEPLOY = ["inventory.py", "deploys/site.py"]
 
 
 def _step(title: str, *arguments: str, status: int = 0) -> str:
@@ -42,7 +42,7 @@ def _step(title: str, *arguments: str, status: int = 0) -> str:
 
 
 def main() -> None:
-    lab.up(["master"])
+    lab.up(["master", *(f"agent0{number}" for number in range(1, 6))])
     found = _step("1. Without a CA to retire it only looks, and refuses.", status=1)
     fingerprint = re.search(r"fingerprint: +([0-9A-F:]{95})", found)
     if fingerprint is None:

@@ -21,7 +21,7 @@ from facts.puppet import UTF8_LOCALE
 from operations.agent import RUN
 from operations.backup import make_backup
 from operations.services import RUN_LIMIT, SERVICE_CHANGES
-from operations.signing import clean_all, connection, sign_all
+from operations.signing import clean_all, connection, judge_and_sign
 from operations.step import changing, in_batches, printable, show_diff, step_failed, wait_until
 from procedures.outcomes import outcomes_of
 from procedures.renewal import AgentRefusedError, renewal_of
@@ -336,7 +336,7 @@ def signed() -> Commands:
     if renewal.application is None:
         yield _failed(["Puppet has made no request that belongs to its key.", *renewal.errors_said])
         return
-    judgement, signed_now = sign_all(renewal.site)[host.name]
+    judgement, signed_now = judge_and_sign(renewal.site, host.name)
     if judgement.verdict is Verdict.UNKNOWN:
         yield _failed([judgement.why, *renewal.errors_said])
     elif judgement.verdict is Verdict.ANOTHER:

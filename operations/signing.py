@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, StringCommand
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, pop_global_arguments
@@ -60,13 +61,21 @@ def run_on(host: Host, command: StringCommand) -> tuple[bool, CommandOutput]:
     return result
 
 
-def sign_all(site: Site) -> dict[str, tuple[Judgement, bool]]:
-    """The judgement over every agent's request, and whether it was signed just now, by host
-    name; what may be signed is signed. The first agent that comes does it for all.
+def judge_and_sign(site: Site, host_name: str) -> tuple[Judgement, bool]:
+    """The judgement over an agent's request, and whether it was signed just now.
+
+    The first agent that comes has all that wait signed with its own; those that come
+    later, where agents are not worked on together, make another round.
 
     :raises DeployError: the master does not answer.
     """
-    return site.once("signed", lambda: _sign_round(site))
+    with site.exclusively():
+        if host_name not in _judged.setdefault(site, {}):
+            _judged[site].update(_sign_round(site))
+        return _judged[site][host_name]
+
+
+_judged: WeakKeyDictionary[Site, dict[str, tuple[Judgement, bool]]] = WeakKeyDictionary()
 
 
 def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
@@ -80,7 +89,7 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
     applications = {
         host.name: renewal.application
         for host, renewal in renewals(site)
-        if renewal.application is not None
+        if renewal.application is not None and host.name not in _judged.get(site, {})
     }
     judgements = {name: judge(found, authority) for name, found in applications.items()}
     results = {name: (judgement, False) for name, judgement in judgements.items()}

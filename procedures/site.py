@@ -325,6 +325,12 @@ class Site:
                 "and agents without a master would be an outage."
             ) from error
 
+    @contextmanager
+    def exclusively(self) -> Iterator[None]:
+        """Nobody else works for all agents meanwhile."""
+        with self._lock:
+            yield
+
     def once(self, name: str, act: Callable[[], T]) -> T:
         """`act` for the whole run: the first caller does it, the others get its result."""
         return self._once(name, act)

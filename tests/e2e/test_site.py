@@ -1,0 +1,93 @@
+"""Whole sites: from working to working with one command, and what a broken master does to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.nodes import Site, assert_renewed, reported, statuses, why
+from tests.e2e.site import KILLING, assert_regenerated
+
+AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """The master that signs by hand and its five agents, as seeded."""
+    found = Site.of(tmp_path, "master", AGENTS)
+    found.reset()
+    return found
+
+
+def test_a_site_is_back_under_its_new_ca_with_one_command(site: Site) -> None:
+    retired = site.ca.fingerprint
+    options = ("deploys/site.py", "--json", "--data", f"retire_ca={retired}")
+
+    preview = site.pyinfra(*options, "--dry")
+    killed = site.pyinfra(*options, "-y", *KILLING, env={"KILL_AFTER": "30"})
+    rest = site.pyinfra(*options, "--dry")
+    run = site.whole(retired)
+
+    assert killed.status == -9
+    assert run.status == 0, run.stderr
+    assert run.changes == rest.plan
+    assert len(preview.planned) == 32
+    assert all(hosts == list(AGENTS) for hosts in list(preview.plan.values())[-10:])
+    assert set(statuses(run).values()) == {"renewed"}
+    assert reported(run)["retired"] == [retired]
+    assert reported(run)["ca"] == site.ca.fingerprint
+    assert_regenerated(site, retired)
+    assert_renewed(site)
+    again = site.whole(retired)
+    assert (again.status, again.changed) == (0, [])
+
+
+def test_a_master_that_breaks_leaves_every_agent_as_it_was(site: Site) -> None:
+    retired = site.ca.fingerprint
+    before = {agent: site.state_of(agent) for agent in AGENTS}
+    site.sh("chmod -x /opt/pe-lab/start-puppetserver")
+
+    run = site.whole(retired)
+    alone = site.renew(retired, "--limit", "agent01")
+
+    assert (run.status, alone.status) == (1, 1)
+    assert site.ca.fingerprint != retired
+    assert set(statuses(run).values()) == {"failed"}
+    assert all("the master failed before" in why(run, agent) for agent in AGENTS)
+    assert "does not answer on port 8140" in alone.stderr
+    assert {agent: site.state_of(agent) for agent in AGENTS} == before
+    site.sh("chmod +x /opt/pe-lab/start-puppetserver")
+    assert site.whole(retired).status == 0
+    assert_renewed(site)
+
+
+def test_an_inventory_without_a_master(site: Site, tmp_path: Path) -> None:
+    before = site.state_of("agent01")
+    inventory = tmp_path / "no-master.py"
+    inventory.write_text(
+        "from inventories.lab import lab_host\nmaster = []\nagents = [lab_host('agent01')]\n"
+    )
+    alone = Site("agent01", inventory, agents=("agent01",))
+
+    run = alone.renew(site.ca.fingerprint)
+
+    assert run.status == 1
+    assert "must hold exactly one host, it holds none" in run.stderr
+    assert site.state_of("agent01") == before
+
+
+def test_a_master_that_signs_by_itself(tmp_path: Path) -> None:
+    site = Site.of(tmp_path, "master-init", ("auto01",))
+    site.reset()
+    retired = site.ca.fingerprint
+
+    preview = site.pyinfra("deploys/site.py", "--dry", "--json", "--data", f"retire_ca={retired}")
+    run = site.whole(retired)
+
+    assert run.status == 0, run.stderr
+    assert run.changes == preview.plan
+    assert not any("sign the request" in name for name in run.changed)
+    assert "signs by itself" in preview.stderr
+    assert "signs by itself" in run.stderr
+    assert_renewed(site)
