@@ -1,4 +1,4 @@
-"""Real CAs, certificates and revocation lists, and masters made of them.
+"""Real CAs, certificates, requests and revocation lists, and masters made of them.
 
 Keys are made once a session and are short: what is tested here is the judgement.
 """
@@ -23,7 +23,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from recert.altnames import AltNames
-from recert.certificates import Certificate, read_certificate, read_public_key
+from recert.certificates import (
+    Certificate,
+    CertificateRequest,
+    read_certificate,
+    read_public_key,
+    read_request,
+)
 from recert.freshness import CredentialPaths, Freshness, Problem, Retired
 from recert.layout import COMPONENTS, Component, Part, credential_names
 from recert.observed import ComponentState, FileState, SslState
@@ -128,6 +134,34 @@ class Authority:
             )
         signed = builder.sign(key(self.key), hashes.SHA256())
         return signed.public_bytes(Encoding.PEM).decode("ascii")
+
+
+def request_pem(
+    name: str,
+    alt_names: Iterable[str] = (),
+    key: str | None = None,
+    others: Iterable[x509.GeneralName] = (),
+) -> str:
+    """A request for `name`, whose key goes by `key` (without: by the name). The same arguments
+    make the same bytes: an RSA signature has no chance in it."""
+    names = [*(x509.DNSName(n) for n in alt_names), *others]
+    return _request_pem(name, tuple(names), key or name)
+
+
+def read_csr(pem: str) -> CertificateRequest:
+    """A request that is known to be one."""
+    request = read_request(pem)
+    assert request is not None
+    return request
+
+
+@cache
+def _request_pem(name: str, alt_names: tuple[x509.GeneralName, ...], key_label: str) -> str:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_name(name))
+    if alt_names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
+    signed = builder.sign(key(key_label), hashes.SHA256())
+    return signed.public_bytes(Encoding.PEM).decode("ascii")
 
 
 @cache
