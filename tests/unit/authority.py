@@ -12,7 +12,7 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -146,6 +146,45 @@ def request_pem(
     make the same bytes: an RSA signature has no chance in it."""
     names = [*(x509.DNSName(n) for n in alt_names), *others]
     return _request_pem(name, tuple(names), key or name)
+
+
+STANDARD, MICROSOFT = (
+    b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e",
+    b"\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0e",
+)
+"""The two attributes by which a request asks for extensions."""
+
+
+def odd_request_pem(name: str, *asked: tuple[bytes, str]) -> str:
+    """A request that no library would make: several attributes of those above, each asking for
+    one alternative name."""
+
+    def attribute(oid: bytes, alt_name: str) -> bytes:
+        extension = x509.SubjectAlternativeName([x509.DNSName(alt_name)]).public_bytes()
+        wanted = _der(0x30, _der(0x06, b"\x55\x1d\x11"), _der(0x04, extension))
+        return _der(0x30, _der(0x06, oid), _der(0x31, _der(0x30, wanted)))
+
+    own = key(name)
+    body = _der(
+        0x30,
+        b"\x02\x01\x00",
+        _name(name).public_bytes(),
+        own.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        _der(0xA0, *(attribute(*each) for each in asked)),
+    )
+    with_sha256 = _der(0x30, _der(0x06, b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b"), b"\x05\x00")
+    signature = own.sign(body, padding.PKCS1v15(), hashes.SHA256())
+    request = x509.load_der_x509_csr(_der(0x30, body, with_sha256, _der(0x03, b"\x00" + signature)))
+    assert request.is_signature_valid
+    return request.public_bytes(Encoding.PEM).decode("ascii")
+
+
+def _der(tag: int, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    length = len(content).to_bytes(2, "big").lstrip(b"\0") or b"\0"
+    if len(content) > 127:
+        length = bytes([0x80 + len(length)]) + length
+    return bytes([tag]) + length + content
 
 
 def read_csr(pem: str) -> CertificateRequest:
