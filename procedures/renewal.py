@@ -4,6 +4,7 @@ forbids it. A refusal concerns the one agent alone; the others go on."""
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from pyinfra.api import FactBase, Host
@@ -18,7 +19,7 @@ from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, warn
 from recert import preflight
-from recert.certificates import describe, read_certificate, utc_now
+from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.errors import RecertError
 from recert.layout import AGENT_SERVICES
 from recert.observed import Service, SslState
@@ -94,7 +95,11 @@ class AgentRenewal:
             or self._judged.ssl is not ssl
             or self._judged.authority is not authority
         ):
-            self._judged = Renewal(self.facts.settings, ssl, authority, utc_now())
+            judged = Renewal(self.facts.settings, ssl, authority, utc_now())
+            if judged.certificate_problem is not None and judged.trusts_authority:
+                # The only case in which they matter; reading them takes a while.
+                judged = replace(judged, former=tuple(self._former_certificates))
+            self._judged = judged
         return self._judged
 
     @property
@@ -128,6 +133,13 @@ class AgentRenewal:
     def errors_said(self) -> list[str]:
         """The last errors among what Puppet printed."""
         return [line for line in self.puppet_said if line.lower().startswith("err")][-3:]
+
+    @property
+    def _former_certificates(self) -> list[Certificate]:
+        """The agent's own in its backups, the newest first."""
+        manifests = [backup.manifest for backup in reversed(self.facts.backups.backups)]
+        found = [read_certificate(manifest.certificate or "") for manifest in manifests]
+        return [cert for cert in found if cert is not None]
 
     @property
     def previous_alt_names(self) -> frozenset[str]:

@@ -39,7 +39,7 @@ CA_PLACED = MADE - 60
 class Agent:
     """`ca`: the one that its master has, None as long as it is to be made anew. `revoked`:
     serial numbers. `requests` and `signed`: what the master holds, PEM by name. `retired`:
-    certificates (PEM) that somebody named."""
+    certificates (PEM) that somebody named. `former`: those (PEM) in the agent's backups."""
 
     settings: Settings
     ca: Authority | None = NEW
@@ -51,6 +51,7 @@ class Agent:
     signed: dict[str, str] = field(default_factory=dict)
     autosign: Autosign = field(default_factory=Autosign)
     retired: tuple[str, ...] = ()
+    former: tuple[str, ...] = ()
     now: datetime = NOW
 
     def judge(self) -> Renewal:
@@ -59,6 +60,7 @@ class Agent:
             SslState(dict(self.files), dict(self.texts), dict(self.keys)),
             self.authority(),
             self.now,
+            tuple(map(read, self.former)),
         )
 
     def authority(self) -> Held:

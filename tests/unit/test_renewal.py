@@ -268,6 +268,94 @@ def test_key_of_a_certificate_that_was_given_up_goes(damage: Callable[[Agent], N
     assert judged.signature_due
 
 
+def with_an_old_key(cert_remains: bool) -> Agent:
+    """One whose CA's certificate alone was lost, so that Puppet fetched the new one, and who
+    has asked for a certificate with the key that it had; or somebody else with that key has."""
+    found = agent(OLD)
+    found.trust(NEW)
+    found.write(found.settings.hostcrl, NEW.crl())
+    found.requests[AGENT] = found.texts[found.paths.request]
+    found.former = (found.texts[found.paths.certificate],)
+    if cert_remains:
+        found.former = ()
+    else:
+        found.remove(found.paths.certificate)
+    return found
+
+
+@pytest.mark.parametrize("cert_remains", [True, False])
+def test_key_that_had_a_certificate_of_another_ca_is_not_certified_anew(cert_remains: bool) -> None:
+    found = with_an_old_key(cert_remains)
+    judged = found.judge()
+    assert judged.trusts_authority
+    assert judged.everything_goes
+    assert set(judged.remains) == found.file_paths
+    assert judged.ca_due
+    assert judged.request_due
+    assert judged.signature_due
+    assert judged.conflict is not None
+
+
+@pytest.mark.parametrize("cert_remains", [True, False])
+def test_nor_is_its_certificate_fetched_that_somebody_had_signed(cert_remains: bool) -> None:
+    found = with_an_old_key(cert_remains)
+    found.get_signed()
+    judged = found.judge()
+    assert judged.everything_goes
+    assert judged.request_due
+    assert judged.signature_due
+    assert judged.conflict is not None
+
+
+@pytest.mark.parametrize("withdraw", [revoked, retired])
+def test_key_whose_former_certificate_was_given_up_goes(
+    withdraw: Callable[[Agent], None],
+) -> None:
+    """It was interrupted while everything was being deleted."""
+    found = agent()
+    pem = found.texts[found.paths.certificate]
+    withdraw(found)
+    found.former = (NEW.issue(AGENT, 1, key="oldest"), pem)
+    missing(found)
+    found.signed.clear()
+    found.requests[AGENT] = request_pem(AGENT)
+    judged = found.judge()
+    assert judged.everything_goes
+    assert judged.conflict is not None
+
+
+@pytest.mark.parametrize("moment", ["placed", "keyed", "requesting", "signed"])
+def test_new_key_is_kept_whatever_former_ones_had(moment: str) -> None:
+    found = half_done()[moment]
+    found.former = (
+        OLD.issue(AGENT, SERIAL, key="old"),
+        NEW.issue(AGENT, 3, key="older"),
+    )
+    found.revoked = (3,)
+    assert Due.of(found) == INTERRUPTED[moment]
+
+
+def test_key_whose_former_certificate_is_the_masters_is_kept() -> None:
+    found = agent()
+    found.former = (found.texts[found.paths.certificate],)
+    missing(found)
+    assert not found.judge().everything_goes
+
+
+def test_foreign_certificate_beside_a_new_key_goes_without_it() -> None:
+    found = half_done()["requesting"]
+    found.write(found.paths.certificate, OLD.issue(AGENT, SERIAL, key="old"))
+    judged = found.judge()
+    assert not judged.everything_goes
+    assert judged.remains == (found.paths.certificate,)
+
+
+def test_fresh_agent_whose_certificate_is_fresh_keeps_it_whatever_it_had() -> None:
+    found = agent()
+    found.former = (OLD.issue(AGENT, 3),)
+    assert not found.judge().everything_goes
+
+
 def test_key_whose_certificate_the_ca_still_has_is_kept() -> None:
     for damage in (missing, empty, garbage, of_somebody_else):
         found = damaged(damage)
