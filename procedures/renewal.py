@@ -25,7 +25,7 @@ from recert.layout import AGENT_SERVICES
 from recert.observed import Service, SslState
 from recert.renewal import Renewal
 from recert.settings import check_path, check_settings
-from recert.signing import Application
+from recert.signing import Application, certified_alt_names
 
 
 class AgentRefusedError(Exception):
@@ -144,8 +144,14 @@ class AgentRenewal:
     @property
     def previous_alt_names(self) -> frozenset[str]:
         """The alternative names that the agent's certificate had before the renewal."""
-        before = [b.manifest.alt_names for b in self.facts.backups.backups]
-        return frozenset(before[-1]) if before else frozenset()
+        site = self.site
+        manifests = [backup.manifest for backup in site.view().facts.backups.backups]
+        cas = [site.authority().ca, *(read_certificate(m.ca_certificate or "") for m in manifests)]
+        return certified_alt_names(
+            self.facts.settings.certname,
+            self._former_certificates,
+            [ca for ca in cas if ca is not None],
+        )
 
 
 # By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.

@@ -13,6 +13,7 @@ from recert.signing import (
     Autosign,
     Autosigning,
     Verdict,
+    certified_alt_names,
     conflict_at_ca,
     judge,
 )
@@ -25,6 +26,7 @@ from tests.unit.authority import (
     read_csr,
     request_pem,
 )
+from tests.unit.authority import Authority as Issuer
 
 NAME = "agent01.example.com"
 OWN = request_pem(NAME)
@@ -186,6 +188,46 @@ def test_who_waits_is_told_both_lists_of_names_and_what_to_run() -> None:
 def test_who_waits_and_had_no_alt_names_is_told_so() -> None:
     pem = request_pem(NAME, ["puppet"])
     assert "had none." in judge(application(pem, (NAME,)), authority({NAME: pem})).why
+
+
+# The names that an agent had
+
+
+FORMER = NEW.issue(NAME, 5, ["web", NAME])
+THEIRS = [
+    OLD.issue(NAME, 6, ["puppet"]),
+    OLD.issue(CERTNAME, 2, ["puppet"], key=NAME),
+    NEW.issue(CERTNAME, 2, ["puppet"]),
+    Issuer("attacker").issue(NAME, 5, ["puppet"]),
+]
+
+
+def alt_names(*pems: str, cas: tuple[Issuer, ...] = (NEW,)) -> frozenset[str]:
+    return certified_alt_names(NAME, map(read, pems), [ca.certificate for ca in cas])
+
+
+def test_agent_had_the_names_of_its_certificate() -> None:
+    assert alt_names(FORMER) == {"web", NAME}
+
+
+def test_agent_had_the_names_of_its_newest_certificate() -> None:
+    assert alt_names(NEW.issue(NAME, 8, ["newer"]), FORMER) == {"newer"}
+    assert alt_names(NEW.issue(NAME, 9), FORMER) == frozenset()
+
+
+@pytest.mark.parametrize("pem", THEIRS, ids=["another CA", "the master's", "alike", "its own"])
+def test_names_of_what_is_not_its_certificate_are_not_believed(pem: str) -> None:
+    assert alt_names(pem) == frozenset()
+    assert alt_names(pem, FORMER) == {"web", NAME}
+
+
+def test_certificate_of_any_ca_that_the_master_had_is_believed() -> None:
+    assert alt_names(THEIRS[0], cas=(NEW, OLD)) == {"puppet"}
+
+
+def test_without_a_certificate_or_a_ca_it_had_no_names() -> None:
+    assert alt_names() == frozenset()
+    assert alt_names(FORMER, cas=()) == frozenset()
 
 
 # What the CA has signed already
