@@ -108,10 +108,7 @@ class Renewal:
         """
         if self.certificate_problem is None:
             return False
-        if not self.trusts_authority:
-            return True
-        cert = self.certificate
-        return (cert is not None and self._withdrawn(cert)) or self._key_given_up
+        return not self.trusts_authority or self._key_given_up
 
     @cached_property
     def remains(self) -> tuple[str, ...]:
@@ -214,18 +211,19 @@ class Renewal:
         own = PUPPETS_OWN | {PurePosixPath(self.settings.hostcrl).name}
         return sorted(names - own)
 
-    def _withdrawn(self, cert: Certificate) -> bool:
-        """Whether the CA has revoked the certificate, or somebody named it to be replaced."""
-        return cert.serial in self.authority.revoked or cert.fingerprint in self.authority.retired
-
     @property
     def _key_given_up(self) -> bool:
-        """Whether the agent's key has had a certificate that is worth nothing any more. Whoever
-        has stolen that key can make the very request that the agent would make with it."""
-        ca = self.authority.ca
+        """Whether the agent's key has had a certificate that is of another CA, revoked or to be
+        retired. Whoever has stolen that key can make the very request that the agent would."""
+        ca, authority = self.authority.ca, self.authority
         return any(
             cert.key == self._key
-            and (ca is None or not cert.issued_by(ca) or self._withdrawn(cert))
+            and (
+                ca is None
+                or not cert.issued_by(ca)
+                or cert.serial in authority.revoked
+                or cert.fingerprint in authority.retired
+            )
             for cert in (self.certificate, *self.former)
             if cert is not None
         )

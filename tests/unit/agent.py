@@ -65,12 +65,9 @@ class Agent:
 
     def authority(self) -> Held:
         retired = frozenset(read(pem).fingerprint for pem in self.retired)
-        if self.ca is None:
-            return Held(None, autosign=self.autosign, retired=retired)
-        crl = self.ca.crl(self.revoked)
         return Held(
-            self.ca.certificate,
-            crl,
+            self.ca.certificate if self.ca is not None else None,
+            self.ca.crl(self.revoked) if self.ca is not None else "",
             self.requests,
             self.signed,
             self.autosign,

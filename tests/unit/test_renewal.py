@@ -342,6 +342,20 @@ def test_key_whose_former_certificate_is_the_masters_is_kept() -> None:
     assert not found.judge().everything_goes
 
 
+@pytest.mark.parametrize("withdraw", [revoked, retired])
+def test_new_key_beside_a_certificate_that_was_given_up_is_kept(
+    withdraw: Callable[[Agent], None],
+) -> None:
+    found = agent()
+    withdraw(found)
+    found.make_key("new")
+    found.signed.clear()
+    found.make_request(key="new")
+    judged = found.judge()
+    assert not judged.everything_goes
+    assert judged.remains == (found.paths.certificate,)
+
+
 def test_foreign_certificate_beside_a_new_key_goes_without_it() -> None:
     found = half_done()["requesting"]
     found.write(found.paths.certificate, OLD.issue(AGENT, SERIAL, key="old"))
@@ -602,9 +616,20 @@ def test_agent_that_lost_its_key_is_in_conflict_with_its_own_certificate(
     assert damaged(damage).judge().conflict is not None
 
 
-def test_fresh_agent_has_no_conflict_whatever_waits() -> None:
+def test_fresh_agent_needs_nothing_of_what_the_master_holds() -> None:
+    found = agent()
+    found.signed.clear()
+    found.requests[AGENT] = request_pem(AGENT, key="attacker")
+    judged = found.judge()
+    assert judged.conflict is None
+    assert not judged.request_due
+    assert not judged.signature_due
+
+
+def test_what_waits_at_a_ca_that_goes_is_no_conflict() -> None:
     found = agent()
     found.requests[AGENT] = request_pem(AGENT, key="attacker")
+    found.ca = None
     assert found.judge().conflict is None
 
 
@@ -664,7 +689,11 @@ def test_ssldir_of_puppets_own_files_holds_nothing_foreign() -> None:
 
 def test_foreign_entries_are_named_once_each() -> None:
     judged = judge_with(
-        f"{SSLDIR}/zeta", f"{SSLDIR}/app/a.key", f"{SSLDIR}/app/b/c.key", "/srv/elsewhere/x"
+        f"{SSLDIR}/zeta",
+        f"{SSLDIR}/app/a.key",
+        f"{SSLDIR}/app/b/c.key",
+        "/srv/elsewhere/x",
+        f"{SSLDIR}-before/y",
     )
     assert judged.foreign_entries() == ["app", "zeta"]
 
