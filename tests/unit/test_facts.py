@@ -898,15 +898,16 @@ def test_settings_of_both_sections_are_read(sh: Sh, order: list[str]) -> None:
 
 def test_of_an_agent_only_its_own_section_is_read(sh: Sh) -> None:
     print_settings(sh, list(SETTINGS))
-    sh.provide("count", f'echo "$4" >>"{sh.directory}/asked"')
+    sh.provide("note", f'echo "$@" >>"{sh.directory}/asked"')
     puppet = sh.directory / "puppet"
-    puppet.write_text(puppet.read_text().replace("#!/bin/sh", '#!/bin/sh\ncount "$@"'))
+    puppet.write_text(puppet.read_text().replace("#!/bin/sh", '#!/bin/sh\nnote "$@"'))
     found = sh.ask(PuppetSettings, master=False)
     assert found.program == str(puppet)
     assert found.agent == printed_settings(dns_alt_names="")
     assert found.master == {}
     assert found.complaints == []
-    assert (sh.directory / "asked").read_text() == "agent\n"
+    asked = (sh.directory / "asked").read_text()
+    assert asked == f"config print --section agent --color=false {' '.join(SETTINGS)}\n"
 
 
 def test_errors_of_an_agents_puppet_are_complaints(sh: Sh) -> None:
@@ -976,6 +977,12 @@ def test_autosign_with_a_list(
     path.write_bytes(content.encode())
     kind = Autosigning.LISTED if patterns else Autosigning.OFF
     assert sh.ask(AutosignSetting, autosign=str(path)) == Autosign(kind, patterns)
+
+
+def test_autosign_with_a_relative_path_is_off(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "autosign.conf").write_text("*\n")
+    path = os.path.relpath(tmp_path / "autosign.conf")
+    assert sh.ask(AutosignSetting, autosign=path) == Autosign()
 
 
 def test_autosign_with_a_program_does_not_run_it(sh: Sh, tmp_path: Path) -> None:

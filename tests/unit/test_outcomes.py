@@ -208,6 +208,7 @@ def many(status: Status, number: int) -> list[Outcome]:
         (LONG, 5, LONG, 5),
         (LONG + 20, 5, LONG + 20, 5),
         (LONG + 20, 0, LONG + 20, 0),
+        (LONG + 5, LONG, LONG + 5, LONG),
     ],
 )
 def test_long_table_leaves_out_only_who_is_well(
