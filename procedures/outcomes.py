@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,9 @@ _STYLES = {
     Status.RENEWED: "green",
     Status.FRESH: "green",
 }
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 
 
 class Outcomes(BaseStateCallback):
@@ -195,11 +199,11 @@ def show(report: RunReport) -> None:
     shown += good[: max(LONG - len(shown), 0)]
     for agent in shown:
         table.add_row(
-            Text(agent.host),
-            Text(agent.certname or ""),
+            _plain(agent.host),
+            _plain(agent.certname or ""),
             Text(agent.status.value, style=_STYLES[agent.status]),
-            Text(agent.step),
-            Text(agent.why),
+            _plain(agent.step),
+            _plain(agent.why),
         )
     console.print(table)
     if len(shown) < len(report.agents):
@@ -207,7 +211,12 @@ def show(report: RunReport) -> None:
     if report.foreign_requests:
         console.print("These requests wait on the master and are no agent's of this run:")
         for request in report.foreign_requests:
-            console.print(Text(f"  {request.certname} {request.digest or 'no request'}"))
+            console.print(_plain(f"  {request.certname} {request.digest or 'no request'}"))
+
+
+def _plain(found: str) -> Text:
+    """What others have written, without what a terminal would obey."""
+    return Text(_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", found))
 
 
 def write(report: RunReport) -> Path:

@@ -4,6 +4,7 @@ forbids it. A refusal concerns the one agent alone; the others go on."""
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from pyinfra.api import FactBase, Host
@@ -18,13 +19,13 @@ from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, warn
 from recert import preflight
-from recert.certificates import describe, read_certificate, utc_now
+from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.errors import RecertError
 from recert.layout import AGENT_SERVICES
 from recert.observed import Service, SslState
 from recert.renewal import Renewal
 from recert.settings import check_path, check_settings
-from recert.signing import Application
+from recert.signing import Application, certified_alt_names
 
 
 class AgentRefusedError(Exception):
@@ -94,7 +95,11 @@ class AgentRenewal:
             or self._judged.ssl is not ssl
             or self._judged.authority is not authority
         ):
-            self._judged = Renewal(self.facts.settings, ssl, authority, utc_now())
+            judged = Renewal(self.facts.settings, ssl, authority, utc_now())
+            if judged.certificate_problem is not None and judged.trusts_authority:
+                # The only case in which they matter; reading them takes a while.
+                judged = replace(judged, former=tuple(self._former_certificates))
+            self._judged = judged
         return self._judged
 
     @property
@@ -130,10 +135,23 @@ class AgentRenewal:
         return [line for line in self.puppet_said if line.lower().startswith("err")][-3:]
 
     @property
+    def _former_certificates(self) -> list[Certificate]:
+        """The agent's own in its backups, the newest first."""
+        manifests = [backup.manifest for backup in reversed(self.facts.backups.backups)]
+        found = [read_certificate(manifest.certificate or "") for manifest in manifests]
+        return [cert for cert in found if cert is not None]
+
+    @property
     def previous_alt_names(self) -> frozenset[str]:
         """The alternative names that the agent's certificate had before the renewal."""
-        before = [b.manifest.alt_names for b in self.facts.backups.backups]
-        return frozenset(before[-1]) if before else frozenset()
+        site = self.site
+        manifests = [backup.manifest for backup in site.view().facts.backups.backups]
+        cas = [site.authority().ca, *(read_certificate(m.ca_certificate or "") for m in manifests)]
+        return certified_alt_names(
+            self.facts.settings.certname,
+            self._former_certificates,
+            [ca for ca in cas if ca is not None],
+        )
 
 
 # By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.

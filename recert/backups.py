@@ -72,6 +72,7 @@ def read_manifest(text: str) -> Manifest | None:
         values = json.loads(text)
         if values.get("version") != VERSION:
             return None
+        values.setdefault("running", ())  # which the first manifests did not have
         for name in ("paths", "alt_names", "signed", "running"):
             values[name] = tuple(values[name])
         values["settings"]["dns_alt_names"] = tuple(values["settings"]["dns_alt_names"])

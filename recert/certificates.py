@@ -28,6 +28,9 @@ _UNREADABLE = (
     x509.DuplicateExtension,
 )
 
+# By which a request asks for extensions: the standard's attribute, and Microsoft's.
+_EXTENSION_REQUESTS = ("1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14")
+
 
 def colon_hex(digest: bytes) -> str:
     """A digest as people compare it: upper-case hexadecimal, a colon between bytes."""
@@ -122,9 +125,15 @@ def read_certificate(pem: str) -> Certificate | None:
 
 
 def read_request(pem: str) -> CertificateRequest | None:
-    """The request in `pem`, or None for anything that is not one."""
+    """The request in `pem`, or None for anything that is not one.
+
+    Nor is one that asks for extensions twice, in the standard's place and in Microsoft's: Puppet
+    signs those in the first, while what would be judged here might be those in the second.
+    """
     try:
         request = x509.load_pem_x509_csr(pem.encode("utf-8", "surrogateescape"))
+        if sum(part.oid.dotted_string in _EXTENSION_REQUESTS for part in request.attributes) > 1:
+            return None
         dns, others = _alternative_names(request)
         return CertificateRequest(
             subject=_common_name(request.subject),

@@ -32,12 +32,16 @@ PUPPETS_OWN = frozenset(
 
 @dataclass(frozen=True)
 class Renewal:
-    """The judgement over one agent at one moment."""
+    """The judgement over one agent at one moment.
+
+    `former`: certificates that the agent has had, as far as its backups hold them.
+    """
 
     settings: Settings
     ssl: SslState
     authority: Authority
     now: datetime
+    former: tuple[Certificate, ...] = ()
 
     @property
     def certname(self) -> str:
@@ -99,11 +103,12 @@ class Renewal:
         """Whether the whole ssldir is from before the renewal.
 
         The CA's certificate is put there only after everything was deleted, so what lies
-        beside it has been made since, unless it is a certificate to be retired.
+        beside it has been made since. But Puppet fetches that certificate too where it is
+        missing, also to a key from before: a key that was given up takes everything with it.
         """
         if self.certificate_problem is None:
             return False
-        return not self.trusts_authority or self._given_up(self.certificate)
+        return not self.trusts_authority or self._key_given_up
 
     @cached_property
     def remains(self) -> tuple[str, ...]:
@@ -206,10 +211,21 @@ class Renewal:
         own = PUPPETS_OWN | {PurePosixPath(self.settings.hostcrl).name}
         return sorted(names - own)
 
-    def _given_up(self, cert: Certificate | None) -> bool:
-        """Whether the CA has revoked the certificate, or somebody named it to be replaced."""
-        return cert is not None and (
-            cert.serial in self.authority.revoked or cert.fingerprint in self.authority.retired
+    @property
+    def _key_given_up(self) -> bool:
+        """Whether the agent's key has had a certificate that is of another CA, revoked or to be
+        retired. Whoever has stolen that key can make the very request that the agent would."""
+        ca, authority = self.authority.ca, self.authority
+        return any(
+            cert.key == self._key
+            and (
+                ca is None
+                or not cert.issued_by(ca)
+                or cert.serial in authority.revoked
+                or cert.fingerprint in authority.retired
+            )
+            for cert in (self.certificate, *self.former)
+            if cert is not None
         )
 
     @property

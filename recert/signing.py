@@ -8,7 +8,7 @@ was read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -146,6 +146,22 @@ class Application:
     certname: str
     request: CertificateRequest
     previous_alt_names: frozenset[str]
+
+
+def certified_alt_names(
+    certname: str, certificates: Iterable[Certificate], cas: Iterable[Certificate]
+) -> frozenset[str]:
+    """The alternative names of the first of these certificates that is this agent's and that one
+    of these CAs has made.
+
+    What an agent has lying about is not believed: a certificate that it made for itself, or
+    that of somebody else, would get it any name.
+    """
+    trusted = list(cas)
+    for cert in certificates:
+        if cert.subject == certname and any(cert.issued_by(ca) for ca in trusted):
+            return cert.alt_names
+    return frozenset()
 
 
 class Verdict(Enum):

@@ -1,4 +1,4 @@
-"""Real CAs, certificates and revocation lists, and masters made of them.
+"""Real CAs, certificates, requests and revocation lists, and masters made of them.
 
 Keys are made once a session and are short: what is tested here is the judgement.
 """
@@ -12,7 +12,7 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -23,7 +23,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from recert.altnames import AltNames
-from recert.certificates import Certificate, read_certificate, read_public_key
+from recert.certificates import (
+    Certificate,
+    CertificateRequest,
+    read_certificate,
+    read_public_key,
+    read_request,
+)
 from recert.freshness import CredentialPaths, Freshness, Problem, Retired
 from recert.layout import COMPONENTS, Component, Part, credential_names
 from recert.observed import ComponentState, FileState, SslState
@@ -128,6 +134,73 @@ class Authority:
             )
         signed = builder.sign(key(self.key), hashes.SHA256())
         return signed.public_bytes(Encoding.PEM).decode("ascii")
+
+
+def request_pem(
+    name: str,
+    alt_names: Iterable[str] = (),
+    key: str | None = None,
+    others: Iterable[x509.GeneralName] = (),
+) -> str:
+    """A request for `name`, whose key goes by `key` (without: by the name). The same arguments
+    make the same bytes: an RSA signature has no chance in it."""
+    names = [*(x509.DNSName(n) for n in alt_names), *others]
+    return _request_pem(name, tuple(names), key or name)
+
+
+STANDARD, MICROSOFT = (
+    b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e",
+    b"\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0e",
+)
+"""The two attributes by which a request asks for extensions."""
+
+
+def odd_request_pem(name: str, *asked: tuple[bytes, str]) -> str:
+    """A request that no library would make: several attributes of those above, each asking for
+    one alternative name."""
+
+    def attribute(oid: bytes, alt_name: str) -> bytes:
+        extension = x509.SubjectAlternativeName([x509.DNSName(alt_name)]).public_bytes()
+        wanted = _der(0x30, _der(0x06, b"\x55\x1d\x11"), _der(0x04, extension))
+        return _der(0x30, _der(0x06, oid), _der(0x31, _der(0x30, wanted)))
+
+    own = key(name)
+    body = _der(
+        0x30,
+        b"\x02\x01\x00",
+        _name(name).public_bytes(),
+        own.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        _der(0xA0, *(attribute(*each) for each in asked)),
+    )
+    with_sha256 = _der(0x30, _der(0x06, b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b"), b"\x05\x00")
+    signature = own.sign(body, padding.PKCS1v15(), hashes.SHA256())
+    request = x509.load_der_x509_csr(_der(0x30, body, with_sha256, _der(0x03, b"\x00" + signature)))
+    assert request.is_signature_valid
+    return request.public_bytes(Encoding.PEM).decode("ascii")
+
+
+def _der(tag: int, *parts: bytes) -> bytes:
+    content = b"".join(parts)
+    length = len(content).to_bytes(2, "big").lstrip(b"\0") or b"\0"
+    if len(content) > 127:
+        length = bytes([0x80 + len(length)]) + length
+    return bytes([tag]) + length + content
+
+
+def read_csr(pem: str) -> CertificateRequest:
+    """A request that is known to be one."""
+    request = read_request(pem)
+    assert request is not None
+    return request
+
+
+@cache
+def _request_pem(name: str, alt_names: tuple[x509.GeneralName, ...], key_label: str) -> str:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_name(name))
+    if alt_names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
+    signed = builder.sign(key(key_label), hashes.SHA256())
+    return signed.public_bytes(Encoding.PEM).decode("ascii")
 
 
 @cache

@@ -45,6 +45,29 @@ def test_manifest_of_a_host_without_ca_is_the_same_after_writing_and_reading() -
     assert read_manifest(bare.to_json()) == bare
 
 
+def test_own_certificate_and_services_are_the_same_after_writing_and_reading() -> None:
+    full = replace(
+        MANIFEST,
+        ca_certificate=OLD.pem,
+        certificate=OLD.issue("agent01", 7),
+        running=("pe-puppet", "pe-mcollective"),
+    )
+    assert read_manifest(full.to_json()) == full
+
+
+def test_manifest_from_before_agents_had_any_is_read() -> None:
+    values = json.loads(MANIFEST.to_json())
+    for name in ("certificate", "running"):
+        del values[name]
+    for name in ("server", "ca_server", "autosign"):
+        del values["settings"][name]
+    again = read_manifest(json.dumps(values))
+    assert again is not None
+    assert (again.certificate, again.running) == (None, ())
+    assert again.ca_fingerprint == MANIFEST.ca_fingerprint
+    assert Settings(**again.settings).ssldir == settings().ssldir
+
+
 def test_settings_come_back_as_they_were() -> None:
     again = read_manifest(MANIFEST.to_json())
     assert again is not None
@@ -86,8 +109,10 @@ def changed(**changes: Any) -> str:
         changed(settings={}),
         changed(unknown=1),
         changed(certname="gone"),
+        changed(running=None),
+        changed(signed=1),
     ],
-    ids=range(18),
+    ids=range(20),
 )
 def test_what_is_no_manifest_of_this_version_is_none(text: str) -> None:
     assert read_manifest(text) is None

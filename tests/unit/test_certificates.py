@@ -15,16 +15,23 @@ from recert.certificates import (
     describe,
     read_certificate,
     read_public_key,
+    read_request,
     read_revocation_list,
 )
 from tests.unit.authority import (
     CA_SUBJECT,
+    MICROSOFT,
     NEW,
     NOW,
     OLD,
+    STANDARD,
+    key_digest,
     key_pem,
+    odd_request_pem,
     public_pem,
     read,
+    read_csr,
+    request_pem,
 )
 
 SHA1_CA = """-----BEGIN CERTIFICATE-----
@@ -153,6 +160,83 @@ def test_alt_names_of_other_kinds_are_kept_apart() -> None:
         "IPAddress:192.0.2.1",
         "UniformResourceIdentifier:http://example.com",
     )
+
+
+# Requests
+
+
+def test_request_is_read() -> None:
+    request = read_csr(request_pem("Agent", ["Puppet", "a.example.com"]))
+    assert request.subject == "Agent"
+    assert request.key == key_digest("Agent")
+    assert request.alt_names == {"puppet", "a.example.com"}
+    assert request.other_alt_names == ()
+
+
+def test_request_without_alt_names_has_none() -> None:
+    request = read_csr(request_pem("agent"))
+    assert (request.alt_names, request.other_alt_names) == (frozenset(), ())
+
+
+def test_requests_alt_names_of_other_kinds_are_kept_apart() -> None:
+    others = [x509.IPAddress(ip_address("192.0.2.1")), x509.RFC822Name("a@example.com")]
+    request = read_csr(request_pem("agent", ["puppet"], others=others))
+    assert request.alt_names == {"puppet"}
+    assert request.other_alt_names == ("IPAddress:192.0.2.1", "RFC822Name:a@example.com")
+
+
+def test_requests_digest_is_that_of_all_of_it() -> None:
+    # openssl req -outform DER | sha256sum
+    pem = request_pem("agent")
+    der = base64.b64decode("".join(pem.splitlines()[1:-1]))
+    assert read_csr(pem).digest == colon_hex(hashlib.sha256(der).digest())
+
+
+def test_requests_differ_by_whatever_is_in_them() -> None:
+    pems = [
+        request_pem("agent"),
+        request_pem("agent", key="other"),
+        request_pem("agent", ["puppet"]),
+        request_pem("other", key="agent"),
+    ]
+    assert len({read_csr(pem).digest for pem in pems}) == len(pems)
+
+
+def test_text_around_a_request_does_not_matter() -> None:
+    pem = request_pem("agent")
+    assert read_csr(f"Certificate Request:\n    Data:\n{pem}\n") == read_csr(pem)
+
+
+@pytest.mark.parametrize("kind", [*GARBAGE, "certificate", "CRL", "request cut short"])
+def test_what_is_no_request_is_nothing_and_no_error(kind: str) -> None:
+    others = {
+        "certificate": LEAF,
+        "CRL": NEW.crl(),
+        "request cut short": request_pem("agent")[:300],
+    }
+    assert read_request((GARBAGE | others)[kind]) is None
+
+
+def test_alt_names_asked_for_in_microsofts_way_are_seen() -> None:
+    """Puppet sees them too."""
+    assert read_csr(odd_request_pem("agent", (MICROSOFT, "puppet"))).alt_names == {"puppet"}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        [(MICROSOFT, "a"), (STANDARD, "puppet")],
+        [(STANDARD, "a"), (STANDARD, "puppet")],
+        [(MICROSOFT, "a"), (MICROSOFT, "puppet")],
+    ],
+    ids=["Microsoft's first", "twice", "twice Microsoft's"],
+)
+def test_request_that_asks_for_extensions_twice_is_none(asked: list[tuple[bytes, str]]) -> None:
+    """Puppet would not sign the ones that would be judged."""
+    assert read_request(odd_request_pem("agent", *asked)) is None
+
+
+# Revocation lists
 
 
 def test_revocation_list_is_read() -> None:

@@ -28,12 +28,14 @@ from facts.host import Basics, WhoAndWhen
 from facts.puppet import AgentState, PuppetAgent, PuppetSettings, read_summary
 from facts.script import read_records, record_script, shell
 from facts.services import ServiceStates
+from facts.signing import AutosignSetting
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import ClassifierGroups, PresentedCertificate
 from recert.backups import ARCHIVE_DIGEST, Manifest
 from recert.certificates import read_certificate
 from recert.observed import LastRun, Service, SslState
 from recert.settings import SETTINGS
+from recert.signing import Autosign, Autosigning
 from tests.unit.authority import (
     CERTNAME,
     LIVE,
@@ -218,6 +220,25 @@ def test_basics_measure_room_and_need(sh: Sh, tmp_path: Path) -> None:
 
 def test_basics_without_paths_need_nothing(sh: Sh, tmp_path: Path) -> None:
     assert sh.ask(Basics, backup_root=str(tmp_path), paths=[], accounts=[], files=[]).needed == 0
+
+
+def test_basics_tell_symbolic_links(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "file").write_text("x")
+    for name, target in {"a link": "directory", "to file": "file", "dangling": "nowhere"}.items():
+        (tmp_path / name).symlink_to(tmp_path / target)
+    names = ["a link", "to file", "dangling", "directory", "file", "missing"]
+    links = [f"{tmp_path}/{name}" for name in names]
+    basics = sh.ask(Basics, backup_root=str(tmp_path), paths=[], accounts=[], files=[], links=links)
+    assert basics.links == set(links[:3])
+
+
+def test_basics_know_of_no_links_unless_asked(sh: Sh, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    arguments: dict[str, Any] = {"accounts": [], "files": [str(link)]}
+    basics = sh.ask(Basics, backup_root=str(tmp_path), paths=[str(link)], **arguments)
+    assert basics.links == frozenset()
 
 
 # The SSL directories
@@ -430,6 +451,49 @@ def test_signed_certificates_by_name(sh: Sh, tmp_path: Path) -> None:
 def test_no_signed_certificates(sh: Sh, tmp_path: Path) -> None:
     assert sh.ask(PemFiles, directory=str(tmp_path)) == {}
     assert sh.ask(PemFiles, directory=f"{tmp_path}/missing") == {}
+
+
+def test_pem_files_that_are_asked_for_by_name(sh: Sh, tmp_path: Path) -> None:
+    pems = {
+        name: NEW.issue(name, 5, key="agent") for name in ("a", "agent 01", "-n", "b*", "other")
+    }
+    for name, pem in pems.items():
+        (tmp_path / f"{name}.pem").write_text(pem)
+    asked = ["-n", "missing", "agent 01", "a", "$(reboot)", "b*"]
+    found = sh.ask(PemFiles, directory=str(tmp_path), names=asked)
+    assert found == {name: pems[name] for name in ("-n", "agent 01", "a", "b*")}
+
+
+@pytest.mark.parametrize("names", [[], ["missing"]])
+def test_no_pem_file_of_these_names(sh: Sh, tmp_path: Path, names: list[str]) -> None:
+    directory = tmp_path / "requests"
+    directory.mkdir()
+    (directory / "other.pem").write_text(NEW.pem)
+    assert sh.ask(PemFiles, directory=str(directory), names=names) == {}
+    assert sh.ask(PemFiles, directory=f"{directory}/missing", names=names) == {}
+
+
+def test_pem_file_behind_a_link_and_one_with_two_names_are_read(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text(NEW.pem)
+    (tmp_path / "link.pem").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "one.pem").write_text(OLD.pem)
+    (tmp_path / "two.pem").hardlink_to(tmp_path / "one.pem")
+    found = {"link": NEW.pem, "one": OLD.pem, "two": OLD.pem}
+    assert sh.ask(PemFiles, directory=str(tmp_path)) == found
+    assert sh.ask(PemFiles, directory=str(tmp_path), names=list(found)) == found
+
+
+def test_link_that_leads_nowhere_is_no_pem_file(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "one.pem").write_text(NEW.pem)
+    (tmp_path / "dangling.pem").symlink_to(tmp_path / "nowhere")
+    assert sh.ask(PemFiles, directory=str(tmp_path), names=["dangling", "one"]) == {"one": NEW.pem}
+
+
+def test_request_is_read_byte_for_byte(sh: Sh, tmp_path: Path) -> None:
+    """Its digest is compared with that of the file before it is signed."""
+    for name, text in {"crlf": "a\r\nb\r\n", "long": "x" * 200_000, "end": "no line feed"}.items():
+        (tmp_path / f"{name}.pem").write_bytes(text.encode())
+        assert sh.ask(PemFiles, directory=str(tmp_path), names=[name]) == {name: text}
 
 
 def test_signed_certificates_that_arrive_cut_short_are_an_error(tmp_path: Path) -> None:
@@ -832,6 +896,26 @@ def test_settings_of_both_sections_are_read(sh: Sh, order: list[str]) -> None:
     assert found.complaints == []
 
 
+def test_of_an_agent_only_its_own_section_is_read(sh: Sh) -> None:
+    print_settings(sh, list(SETTINGS))
+    sh.provide("note", f'echo "$@" >>"{sh.directory}/asked"')
+    puppet = sh.directory / "puppet"
+    puppet.write_text(puppet.read_text().replace("#!/bin/sh", '#!/bin/sh\nnote "$@"'))
+    found = sh.ask(PuppetSettings, master=False)
+    assert found.program == str(puppet)
+    assert found.agent == printed_settings(dns_alt_names="")
+    assert found.master == {}
+    assert found.complaints == []
+    asked = (sh.directory / "asked").read_text()
+    assert asked == f"config print --section agent --color=false {' '.join(SETTINGS)}\n"
+
+
+def test_errors_of_an_agents_puppet_are_complaints(sh: Sh) -> None:
+    complaint = "Error: Could not parse /etc/puppetlabs/puppet/puppet.conf"
+    print_settings(sh, list(SETTINGS), errors=f"{complaint}\\n")
+    assert sh.ask(PuppetSettings, master=False).complaints == [complaint]
+
+
 def test_deprecations_are_no_complaints(sh: Sh) -> None:
     print_settings(sh, list(SETTINGS), errors="Warning: Setting modulepath is deprecated\\n")
     found = sh.ask(PuppetSettings)
@@ -847,9 +931,66 @@ def test_errors_are_complaints_once_and_without_colour(sh: Sh) -> None:
 
 @pytest.mark.skipif(shutil.which("puppet") is not None, reason="Puppet is installed here")
 def test_host_without_puppet(sh: Sh) -> None:
-    found = sh.ask(PuppetSettings)
-    assert found.program is None
-    assert found.agent == found.master == {}
+    for master in (True, False):
+        found = sh.ask(PuppetSettings, master=master)
+        assert found.program is None
+        assert found.agent == found.master == {}
+
+
+# How the master signs
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("true", Autosigning.ALL),
+        ("false", Autosigning.OFF),
+        ("", Autosigning.OFF),
+        ("relative/autosign.conf", Autosigning.OFF),
+        ("/nonexistent/autosign.conf", Autosigning.OFF),
+        ("true; say all", Autosigning.OFF),
+    ],
+)
+def test_autosign_without_a_file(sh: Sh, value: str, kind: Autosigning) -> None:
+    assert sh.ask(AutosignSetting, autosign=value) == Autosign(kind)
+
+
+@pytest.mark.parametrize(
+    ("content", "patterns"),
+    [
+        ("agent01\n*.example.com\n", ("agent01", "*.example.com")),
+        ("agent01", ("agent01",)),
+        ("# nobody\n\n  \n\t\n", ()),
+        ("", ()),
+        ("#*\n*.example.com # but not all\n", ("*.example.com",)),
+        ("  agent01\t\r\nagent02\r\n", ("agent01", "agent02")),
+        ("*\n", ("*",)),
+        ("$(reboot)\nal\\l\n-n\n", ("$(reboot)", "al\\l", "-n")),
+        ("all\npolicy\nend\n", ("all", "policy", "end")),
+    ],
+    ids=range(9),
+)
+def test_autosign_with_a_list(
+    sh: Sh, tmp_path: Path, content: str, patterns: tuple[str, ...]
+) -> None:
+    path = tmp_path / "auto sign.conf"
+    path.write_bytes(content.encode())
+    kind = Autosigning.LISTED if patterns else Autosigning.OFF
+    assert sh.ask(AutosignSetting, autosign=str(path)) == Autosign(kind, patterns)
+
+
+def test_autosign_with_a_relative_path_is_off(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "autosign.conf").write_text("*\n")
+    path = os.path.relpath(tmp_path / "autosign.conf")
+    assert sh.ask(AutosignSetting, autosign=path) == Autosign()
+
+
+def test_autosign_with_a_program_does_not_run_it(sh: Sh, tmp_path: Path) -> None:
+    path = tmp_path / "policy"
+    path.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    path.chmod(0o755)
+    assert sh.ask(AutosignSetting, autosign=str(path)) == Autosign(Autosigning.POLICY)
+    assert not (tmp_path / "ran").exists()
 
 
 # TLS

@@ -68,6 +68,17 @@ def test_what_is_no_sha256_fingerprint_is_refused(value: object) -> None:
         parse_fingerprint(value)
 
 
+def test_refusal_names_the_data_that_is_wrong() -> None:
+    with pytest.raises(RecertError, match=r"^retire_ca=x is not a SHA-256 fingerprint"):
+        parse_fingerprint("x")
+    with pytest.raises(RecertError, match=r"^retire_certs=x is not a SHA-256 fingerprint"):
+        parse_fingerprint("x", "retire_certs")
+
+
+def test_fingerprint_of_a_certificate_is_understood_like_that_of_a_ca() -> None:
+    assert parse_fingerprint(FINGERPRINT.lower(), "retire_certs") == FINGERPRINT
+
+
 def test_ca_on_the_host_can_be_named() -> None:
     chosen = ca_to_retire(FINGERPRINT.lower(), OLD.certificate, [], FOUND)
     assert (chosen.fingerprint, chosen.key) == (FINGERPRINT, OLD.certificate.key)

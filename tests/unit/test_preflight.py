@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -36,6 +38,64 @@ def test_clocks_out_of_step_are_refused(skew: float) -> None:
     (message,) = preflight.clock_refusals(CLOCK + skew, CLOCK)
     assert "2015-11-23 09:46:40" in message
     assert "NTP" in message
+
+
+@pytest.mark.parametrize(
+    ("agent", "master"), [(0, 0), (300, 0), (-300, 0), (7200, 7300), (-7200, -7000)]
+)
+def test_agents_clock_in_step_with_its_masters_is_accepted(agent: float, master: float) -> None:
+    """Whatever the control machine's clock says."""
+    assert preflight.skew_refusals(agent, master) == []
+
+
+@pytest.mark.parametrize(
+    ("agent", "master"), [(301, 0), (-301, 0), (0, 301), (0, -301), (200, -200), (86400, 0)]
+)
+def test_agents_clock_out_of_step_with_its_masters_is_refused(agent: float, master: float) -> None:
+    (message,) = preflight.skew_refusals(agent, master)
+    shown = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", message)
+    agents, masters = (datetime.fromisoformat(f"{moment}+00:00") for moment in shown)
+    assert agents - masters == timedelta(seconds=agent - master)
+    assert abs(masters - datetime.now(UTC) - timedelta(seconds=master)) < timedelta(seconds=60)
+    assert message.startswith(f"Its clock says {shown[0]} UTC, the master's {shown[1]} UTC.")
+    assert "NTP" in message
+
+
+# The names of the master
+
+
+@pytest.mark.parametrize(
+    ("looked_for", "carried"),
+    [
+        (["puppet"], ["puppet"]),
+        (["puppet", "puppet"], [CERTNAME, "puppet"]),
+        (["puppet", CERTNAME], [CERTNAME, "puppet", "other"]),
+        ([], []),
+    ],
+)
+def test_agent_that_looks_for_a_name_of_its_master_is_accepted(
+    looked_for: list[str], carried: list[str]
+) -> None:
+    assert preflight.server_refusals(looked_for, carried) == []
+
+
+@pytest.mark.parametrize(
+    ("looked_for", "missing"),
+    [
+        (["lb.example.com"], "lb.example.com"),
+        (["puppet", "lb.example.com"], "lb.example.com"),
+        (["lb.example.com", "ca.example.com"], "ca.example.com, lb.example.com"),
+        (["puppet.example"], "puppet.example"),
+        (["example.com"], "example.com"),
+    ],
+)
+def test_agent_that_looks_for_another_name_is_refused(looked_for: list[str], missing: str) -> None:
+    carried = ["puppet", CERTNAME]
+    (message,) = preflight.server_refusals(iter(looked_for), iter(carried))
+    assert f"under the name {missing}, which" in message
+    assert f"does not carry ({CERTNAME}, puppet)" in message
+    names = f"{CERTNAME},puppet,{missing.replace(', ', ',')}, or"
+    assert f"dns_alt_names={names}" in message
 
 
 def test_room_is_needed_with_a_margin() -> None:

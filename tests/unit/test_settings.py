@@ -98,6 +98,42 @@ def test_cached_catalog_is_the_masters() -> None:
     assert settings().cached_catalog == f"{VARDIR}/client_data/catalog/{CERTNAME}.json"
 
 
+# Where an agent looks, and how a master signs
+
+
+def test_agent_looks_for_its_master_and_its_ca() -> None:
+    conf = check_settings(
+        printed_settings(server="Puppet", ca_server="CA.example.com"),
+        printed_settings(server="no", ca_server="no"),
+    )
+    assert (conf.server, conf.ca_server) == ("puppet", "ca.example.com")
+    assert conf.server_names == ("puppet", "ca.example.com")
+
+
+def test_agent_that_looks_for_one_name_is_known_to_look_once() -> None:
+    assert settings(server="puppet", ca_server="Puppet").server_names == ("puppet",)
+
+
+@pytest.mark.parametrize("value", ["true", "false", f"{CONFDIR}/Autosign.conf"])
+def test_autosign_is_the_masters_as_it_is_written(value: str) -> None:
+    conf = check_settings(printed_settings(autosign="no"), printed_settings(autosign=value))
+    assert conf.autosign == value
+
+
+@pytest.mark.parametrize("name", ["server", "ca_server", "autosign"])
+def test_settings_of_agents_have_to_be_there(name: str) -> None:
+    printed = printed_settings()
+    del printed[name]
+    with pytest.raises(RecertError, match=f"no value for {name}"):
+        check_settings(printed, printed_settings())
+
+
+def test_host_may_be_an_agent_alone() -> None:
+    printed = printed_settings(certname="agent01", dns_alt_names="web, www")
+    conf = check_settings(printed, printed)
+    assert (conf.certname, conf.dns_alt_names) == ("agent01", ("web", "www"))
+
+
 # Directories that are going to be emptied
 
 

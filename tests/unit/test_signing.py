@@ -1,0 +1,468 @@
+"""Which requests are signed: the agent's own, and nobody else's."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+from cryptography import x509
+
+from recert.signing import (
+    Application,
+    Authority,
+    Autosign,
+    Autosigning,
+    Verdict,
+    certified_alt_names,
+    conflict_at_ca,
+    judge,
+)
+from tests.unit.authority import (
+    CERTNAME,
+    NEW,
+    OLD,
+    key_digest,
+    read,
+    read_csr,
+    request_pem,
+)
+from tests.unit.authority import Authority as Issuer
+
+NAME = "agent01.example.com"
+OWN = request_pem(NAME)
+FOREIGN = request_pem(NAME, key="attacker")
+CERT = NEW.issue(NAME, 7)
+CSRDIR = "/ssl/ca/requests"
+OLD_CA_CERT = OLD.issue(NAME, 7)
+
+ADDRESS = x509.IPAddress(ip_address("192.0.2.1"))
+
+
+def authority(
+    requests: dict[str, str] | None = None,
+    signed: dict[str, str] | None = None,
+    revoked: tuple[int, ...] = (),
+    retired: tuple[str, ...] = (),
+    autosign: Autosign | None = None,
+) -> Authority:
+    fingerprints = frozenset(read(pem).fingerprint for pem in retired)
+    crl = NEW.crl(revoked)
+    return Authority(NEW.certificate, crl, requests, signed, autosign, CSRDIR, fingerprints)
+
+
+def application(pem: str = OWN, had: tuple[str, ...] = (), name: str = NAME) -> Application:
+    return Application(name, read_csr(pem), frozenset(had))
+
+
+def verdict(held: str | None, own: str = OWN, had: tuple[str, ...] = ()) -> Verdict:
+    """On an agent's application if the master holds that request under its name."""
+    requests = {} if held is None else {NAME: held}
+    return judge(application(own, had), authority(requests)).verdict
+
+
+# The request that the agent itself has made
+
+
+def test_own_request_is_signed() -> None:
+    assert verdict(held=OWN) is Verdict.SIGN
+
+
+def test_verdict_to_sign_says_nothing() -> None:
+    assert judge(application(), authority({NAME: OWN})).why == ""
+
+
+def test_text_around_the_request_does_not_make_it_another() -> None:
+    assert verdict(held=f"Certificate Request:\n{OWN}\n") is Verdict.SIGN
+
+
+def test_request_that_the_master_does_not_have_is_not_signed() -> None:
+    found = judge(application(), authority({"other": OWN}))
+    assert found.verdict is Verdict.UNKNOWN
+    assert NAME in found.why
+
+
+# Somebody else's request under the agent's name
+
+
+def test_request_with_somebody_elses_key_is_not_signed() -> None:
+    found = judge(application(), authority({NAME: FOREIGN}))
+    assert found.verdict is Verdict.ANOTHER
+    for part in (NAME, read_csr(FOREIGN).digest, f"{CSRDIR}/{NAME}.pem", "not this agent's"):
+        assert part in found.why
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        request_pem(NAME, ["puppet"]),
+        request_pem(NAME, [NAME]),
+        request_pem(NAME, others=[ADDRESS]),
+        request_pem("other.example.com", key=NAME),
+        request_pem(CERTNAME, key=NAME),
+    ],
+    ids=["alt name", "its own alt name", "address", "another subject", "the master's subject"],
+)
+def test_another_request_for_the_agents_key_is_not_signed(held: str) -> None:
+    assert read_csr(held).key == read_csr(OWN).key
+    found = judge(application(), authority({NAME: held}))
+    assert found.verdict is Verdict.ANOTHER
+    assert read_csr(held).digest in found.why
+
+
+def test_another_request_with_alt_names_that_the_agent_had_is_not_signed() -> None:
+    assert verdict(held=request_pem(NAME, ["puppet"]), had=("puppet",)) is Verdict.ANOTHER
+
+
+def test_request_that_the_agent_sent_without_the_alt_names_of_its_file_is_not_signed() -> None:
+    assert verdict(held=OWN, own=request_pem(NAME, ["puppet"])) is Verdict.ANOTHER
+
+
+@pytest.mark.parametrize("held", ["", "garbage", OWN[:300], CERT], ids=range(4))
+def test_what_is_no_request_is_not_signed(held: str) -> None:
+    found = judge(application(), authority({NAME: held}))
+    assert found.verdict is Verdict.ANOTHER
+    assert f"{CSRDIR}/{NAME}.pem" in found.why
+
+
+# Alternative names
+
+
+@pytest.mark.parametrize(
+    ("asked", "had"),
+    [
+        (["puppet"], ["puppet"]),
+        (["puppet", NAME], ["puppet"]),
+        (["puppet"], ["puppet", NAME]),
+        (["Puppet"], ["puppet"]),
+        (["b", "a"], ["a", "b"]),
+    ],
+)
+def test_alt_names_that_the_agent_had_are_signed(asked: list[str], had: list[str]) -> None:
+    pem = request_pem(NAME, asked)
+    assert verdict(pem, pem, tuple(had)) is Verdict.SIGN_WITH_ALT_NAMES
+
+
+@pytest.mark.parametrize("had", [[], [NAME], ["puppet"]])
+def test_request_with_no_name_but_its_own_is_signed_as_one_without(had: list[str]) -> None:
+    for pem in (OWN, request_pem(NAME, [NAME]), request_pem(NAME, [NAME.upper()])):
+        assert verdict(pem, pem, tuple(had)) is Verdict.SIGN
+
+
+@pytest.mark.parametrize(
+    ("asked", "had"),
+    [
+        (["puppet"], []),
+        (["puppet"], [NAME]),
+        (["puppet", "web"], ["web"]),
+        (["web"], ["web", "puppet"]),
+        (["puppet"], ["web"]),
+        ([CERTNAME], ["web"]),
+        (["*"], []),
+        (["*.example.com"], ["web.example.com"]),
+        (["web", "web.example.com"], ["web"]),
+    ],
+)
+def test_other_alt_names_wait_for_a_person(asked: list[str], had: list[str]) -> None:
+    pem = request_pem(NAME, asked)
+    assert verdict(pem, pem, tuple(had)) is Verdict.ALT_NAMES
+
+
+def test_alternative_names_of_other_kinds_wait_for_a_person() -> None:
+    for names in ([], ["web"]):
+        pem = request_pem(NAME, names, others=[ADDRESS])
+        assert verdict(pem, pem, ("web",)) is Verdict.ALT_NAMES
+
+
+def test_address_is_not_made_good_by_a_dns_name_that_reads_like_one() -> None:
+    pem = request_pem(NAME, others=[ADDRESS])
+    assert verdict(pem, pem, ("ipaddress:192.0.2.1",)) is Verdict.ALT_NAMES
+
+
+def test_who_waits_is_told_both_lists_of_names_and_what_to_run() -> None:
+    pem = request_pem(NAME, ["web", "puppet", NAME])
+    found = judge(application(pem, ("db", "a", NAME)), authority({NAME: pem}))
+    assert "the alt names puppet, web; its previous certificate had a, db." in found.why
+    assert found.why.endswith(f"puppet cert sign --allow-dns-alt-names {NAME}")
+
+
+def test_who_waits_and_had_no_alt_names_is_told_so() -> None:
+    pem = request_pem(NAME, ["puppet"])
+    assert "had none." in judge(application(pem, (NAME,)), authority({NAME: pem})).why
+
+
+# The names that an agent had
+
+
+FORMER = NEW.issue(NAME, 5, ["web", NAME])
+THEIRS = [
+    OLD.issue(NAME, 6, ["puppet"]),
+    OLD.issue(CERTNAME, 2, ["puppet"], key=NAME),
+    NEW.issue(CERTNAME, 2, ["puppet"]),
+    Issuer("attacker").issue(NAME, 5, ["puppet"]),
+]
+
+
+def alt_names(*pems: str, cas: tuple[Issuer, ...] = (NEW,)) -> frozenset[str]:
+    return certified_alt_names(NAME, map(read, pems), [ca.certificate for ca in cas])
+
+
+def test_agent_had_the_names_of_its_certificate() -> None:
+    assert alt_names(FORMER) == {"web", NAME}
+
+
+def test_agent_had_the_names_of_its_newest_certificate() -> None:
+    assert alt_names(NEW.issue(NAME, 8, ["newer"]), FORMER) == {"newer"}
+    assert alt_names(NEW.issue(NAME, 9), FORMER) == frozenset()
+
+
+@pytest.mark.parametrize("pem", THEIRS, ids=["another CA", "the master's", "alike", "its own"])
+def test_names_of_what_is_not_its_certificate_are_not_believed(pem: str) -> None:
+    assert alt_names(pem) == frozenset()
+    assert alt_names(pem, FORMER) == {"web", NAME}
+
+
+def test_certificate_of_any_ca_that_the_master_had_is_believed() -> None:
+    assert alt_names(THEIRS[0], cas=(NEW, OLD)) == {"puppet"}
+
+
+def test_without_a_certificate_or_a_ca_it_had_no_names() -> None:
+    assert alt_names() == frozenset()
+    assert alt_names(FORMER, cas=()) == frozenset()
+
+
+# What the CA has signed already
+
+
+def test_request_whose_certificate_is_there_needs_no_signature() -> None:
+    assert judge(application(), authority(signed={NAME: CERT})).verdict is Verdict.SIGNED
+
+
+def test_certificate_for_another_key_is_in_the_way() -> None:
+    theirs = NEW.issue(NAME, 8, key="attacker")
+    for requests in ({}, {NAME: OWN}):
+        found = judge(application(), authority(requests, {NAME: theirs}))
+        assert found.verdict is Verdict.ANOTHER
+        assert read(theirs).fingerprint in found.why
+        assert f"`puppet cert clean {NAME}`" in found.why
+
+
+@pytest.mark.parametrize("key", [NAME, "attacker"])
+@pytest.mark.parametrize("worth", ["of another CA", "revoked", "to be retired", "garbage"])
+def test_certificate_that_is_worth_nothing_is_not_in_the_way(key: str, worth: str) -> None:
+    pem = NEW.issue(NAME, 9, key=key)
+    if worth == "of another CA":
+        pem = OLD.issue(NAME, 9, key=key)
+    held = authority(
+        {NAME: OWN},
+        {NAME: "garbage" if worth == "garbage" else pem},
+        revoked=(9,) if worth == "revoked" else (),
+        retired=(pem,) if worth == "to be retired" else (),
+    )
+    assert judge(application(), held).verdict is Verdict.SIGN
+
+
+# What stands in the way of a name, before any request
+
+
+KEY = key_digest(NAME)
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_nothing_stands_in_the_way_of_a_free_name(key: str | None) -> None:
+    others = {"other": FOREIGN}
+    held = authority(others, {"other": NEW.issue("other", 5)}, revoked=(1,))
+    assert conflict_at_ca(NAME, key, held) is None
+
+
+def test_own_request_and_own_certificate_do_not_stand_in_the_way() -> None:
+    assert conflict_at_ca(NAME, KEY, authority({NAME: OWN})) is None
+    assert conflict_at_ca(NAME, KEY, authority({NAME: FOREIGN}, {NAME: CERT})) is None
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_anothers_certificate_and_request_stand_in_the_way(key: str | None) -> None:
+    theirs = NEW.issue(NAME, 8, key="attacker")
+    cert_in_the_way = conflict_at_ca(NAME, key, authority({NAME: OWN}, {NAME: theirs}))
+    assert cert_in_the_way is not None and read(theirs).fingerprint in cert_in_the_way
+    request_in_the_way = conflict_at_ca(NAME, key, authority({NAME: FOREIGN}))
+    assert request_in_the_way is not None and read_csr(FOREIGN).digest in request_in_the_way
+    no_request = conflict_at_ca(NAME, key, authority({NAME: ""}))
+    assert no_request is not None and f"Remove {CSRDIR}/{NAME}.pem" in no_request
+
+
+def test_what_was_of_the_agents_old_key_stands_in_the_way_of_its_new_one() -> None:
+    """Whoever has the old key can submit the very request that the agent once made."""
+    assert conflict_at_ca(NAME, None, authority({NAME: OWN})) is not None
+    assert conflict_at_ca(NAME, None, authority(signed={NAME: CERT})) is not None
+
+
+def test_revoked_certificate_for_the_old_key_does_not_stand_in_the_way() -> None:
+    assert conflict_at_ca(NAME, None, authority(signed={NAME: CERT}, revoked=(7,))) is None
+
+
+# The CA
+
+
+def test_signed_certificate_is_known_by_its_name() -> None:
+    held = authority(signed={NAME: CERT})
+    assert held.signed(NAME) == read(CERT)
+    assert held.signed("other") is None
+
+
+def test_without_a_ca_nothing_is_signed() -> None:
+    held = Authority(None, signed={NAME: CERT}, requests={NAME: OWN})
+    assert held.signed(NAME) is None
+    assert held.ever_signed(NAME) == read(CERT)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        authority(signed={NAME: OLD_CA_CERT}),
+        authority(signed={NAME: CERT}, revoked=(6, 7)),
+        authority(signed={NAME: CERT}, retired=(CERT,)),
+    ],
+    ids=["another CA's", "revoked", "to be retired"],
+)
+def test_certificate_that_is_worth_nothing_is_none_and_was_signed_once(held: Authority) -> None:
+    assert held.signed(NAME) is None
+    assert held.ever_signed(NAME) is not None
+
+
+def test_what_others_have_revoked_or_retired_does_not_matter() -> None:
+    other = NEW.issue("other", 8)
+    held = authority(signed={NAME: CERT, "other": other}, revoked=(8,), retired=(other,))
+    assert held.signed(NAME) == read(CERT)
+
+
+@pytest.mark.parametrize("crl", ["", "garbage"])
+def test_without_a_readable_revocation_list_nothing_is_revoked(crl: str) -> None:
+    assert Authority(NEW.certificate, crl).revoked == frozenset()
+
+
+def test_revoked_serial_numbers() -> None:
+    assert authority(revoked=(3, 9)).revoked == {3, 9}
+
+
+def test_names_whose_certificates_are_to_be_retired() -> None:
+    certs = {name: NEW.issue(name, serial) for serial, name in enumerate(("c", "a", "b"), 20)}
+    held = authority(signed={**certs, "garbage": ""}, retired=(certs["c"], certs["a"], CERT))
+    assert held.retired_names == ["a", "c"]
+
+
+def test_revoked_certificate_that_is_still_there_is_to_be_retired() -> None:
+    """It was interrupted between revoking and cleaning."""
+    held = authority(signed={NAME: CERT}, revoked=(7,), retired=(CERT,))
+    assert held.retired_names == [NAME]
+
+
+def test_no_name_is_retired_unless_named() -> None:
+    assert authority(signed={NAME: CERT}).retired_names == []
+
+
+def test_names_that_wait_are_sorted() -> None:
+    assert authority({"b": "", "a": OWN, "c": OWN}).requesting == ["a", "b", "c"]
+
+
+def test_request_is_read_and_kept_as_it_is() -> None:
+    held = authority({NAME: f"text\n{OWN}", "garbage": "x"})
+    assert held.request(NAME) == read_csr(OWN)
+    assert held.request_pem(NAME) == f"text\n{OWN}"
+    assert (held.request("garbage"), held.request_pem("garbage")) == (None, "x")
+    assert (held.request("other"), held.request_pem("other")) == (None, None)
+
+
+# After it has signed
+
+
+def test_who_was_signed_waits_no_more_and_is_signed() -> None:
+    other = request_pem("other")
+    before = authority({NAME: OWN, "other": other}, {"first": NEW.issue("first", 5)})
+    after = before.with_signed({NAME: CERT})
+    assert after.requesting == ["other"]
+    assert after.signed(NAME) == read(CERT)
+    assert after.signed("first") is not None
+    assert before.requesting == [NAME, "other"]
+    assert before.signed(NAME) is None
+
+
+def test_new_certificate_takes_the_old_ones_place() -> None:
+    again = NEW.issue(NAME, 70, key="new")
+    assert authority(signed={NAME: CERT}).with_signed({NAME: again}).signed(NAME) == read(again)
+
+
+def test_everything_else_is_as_it_was() -> None:
+    other = NEW.issue("other", 9)
+    before = authority({}, {NAME: CERT}, (7,), (other,), Autosign(Autosigning.ALL))
+    after = before.with_signed({"other": other})
+    assert (after.ca, after.revoked, after.retired) == (before.ca, before.revoked, before.retired)
+    assert (after.autosign, after.csrdir) == (before.autosign, CSRDIR)
+    assert after.signed(NAME) is None
+    assert after.signed("other") is None
+    assert after.retired_names == ["other"]
+
+
+# Keys
+
+
+def test_key_of_a_request_or_a_certificate_is_known_under_its_name_only() -> None:
+    for held in (authority({NAME: OWN}), authority(signed={NAME: CERT})):
+        assert held.knows_key(NAME, KEY)
+        assert not held.knows_key(NAME, key_digest("attacker"))
+        assert not held.knows_key("other", KEY)
+
+
+def test_request_beside_a_certificate_makes_no_key_known() -> None:
+    held = authority({NAME: FOREIGN}, {NAME: CERT})
+    assert not held.knows_key(NAME, key_digest("attacker"))
+    assert held.knows_key(NAME, KEY)
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        authority(),
+        authority({NAME: ""}, {NAME: ""}),
+        authority(signed={NAME: OLD_CA_CERT}),
+        authority(signed={NAME: CERT}, revoked=(7,)),
+        authority(signed={NAME: CERT}, retired=(CERT,)),
+    ],
+    ids=["nothing", "garbage", "another CA's", "revoked", "to be retired"],
+)
+def test_key_of_nothing_that_is_worth_anything_is_not_known(held: Authority) -> None:
+    assert not held.knows_key(NAME, KEY)
+
+
+# A master that signs by itself
+
+
+@pytest.mark.parametrize(
+    ("kind", "patterns", "accepted"),
+    [
+        (Autosigning.OFF, (), False),
+        (Autosigning.OFF, ("*",), False),
+        (Autosigning.ALL, (), True),
+        (Autosigning.POLICY, (), False),
+        (Autosigning.POLICY, (NAME,), False),
+        (Autosigning.LISTED, (), False),
+        (Autosigning.LISTED, (NAME,), True),
+        (Autosigning.LISTED, ("other", NAME.upper()), True),
+        (Autosigning.LISTED, ("*.example.com",), True),
+        (Autosigning.LISTED, ("*.Example.COM",), True),
+        (Autosigning.LISTED, ("*",), True),
+        (Autosigning.LISTED, ("other", "*.example.org"), False),
+        (Autosigning.LISTED, ("example.com",), False),
+        (Autosigning.LISTED, ("agent01",), False),
+        (Autosigning.LISTED, (f"x{NAME}",), False),
+        (Autosigning.LISTED, ("*.agent01.example.com",), False),
+    ],
+)
+def test_who_is_signed_without_asking(
+    kind: Autosigning, patterns: tuple[str, ...], accepted: bool
+) -> None:
+    assert Autosign(kind, patterns).accepts(NAME) is accepted
+
+
+def test_master_signs_nothing_by_itself_unless_told() -> None:
+    assert Autosign().kind is Autosigning.OFF
+    assert Authority(None).autosign == Autosign()
