@@ -144,13 +144,8 @@ class AgentRenewal:
     @property
     def previous_alt_names(self) -> frozenset[str]:
         """The alternative names that the agent's certificate had before the renewal."""
-        site = self.site
-        manifests = [backup.manifest for backup in site.view().facts.backups.backups]
-        cas = [site.authority().ca, *(read_certificate(m.ca_certificate or "") for m in manifests)]
         return certified_alt_names(
-            self.facts.settings.certname,
-            self._former_certificates,
-            [ca for ca in cas if ca is not None],
+            self.facts.settings.certname, self._former_certificates, self.site.cas
         )
 
 

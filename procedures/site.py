@@ -26,10 +26,11 @@ from procedures.preflight import read_master, refuse, the_master
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
 from procedures.telling import command_line, warn
 from recert.altnames import AltNames
-from recert.certificates import utc_now
+from recert.certificates import Certificate, read_certificate, utc_now
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.interlock import parse_fingerprint
+from recert.layout import INTERNAL_NAMES
 from recert.signing import Authority, Autosign, Autosigning
 
 T = TypeVar("T")
@@ -103,6 +104,11 @@ class Site:
         other = self._hosts.setdefault(certname, host.name)
         if certname == master_certname:
             other = self.master.name
+        if certname in INTERNAL_NAMES:
+            raise DeployError(
+                f"{host.name} has the certname {certname}, which is that of a service of PE's on "
+                "the master. Nothing was changed. Correct certname in its puppet.conf."
+            )
         if other != host.name:
             raise DeployError(
                 f"{host.name} and {other} have the same certname, {certname}, so that one of them "
@@ -218,6 +224,16 @@ class Site:
     def authority(self) -> Authority:
         """The CA that agents are to trust, as it was when last asked."""
         return self._once("authority", self._read_authority)
+
+    @property
+    def cas(self) -> list[Certificate]:
+        """The CAs whose certificates the site has had, as far as the master knows them."""
+        return self._once("cas", self._read_cas, lasting=True)
+
+    def _read_cas(self) -> list[Certificate]:
+        manifests = [backup.manifest for backup in self.view().facts.backups.backups]
+        found = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
+        return [ca for ca in (self.authority().ca, *found) if ca is not None]
 
     def learn_signed(self, pems: dict[str, str]) -> None:
         """Take in what the master has just signed, by name."""

@@ -196,6 +196,13 @@ class Renewal:
         if self.authority.ca is None or self.certificate_problem is None:
             return None
         kept = None if self.everything_goes else self._key
+        signed = self.authority.signed(self.certname)
+        if signed is not None and (invalidity := signed.invalidity(self.now)):
+            return (
+                f"What the master's CA has signed for {self.certname} {invalidity}, and it takes "
+                f"no request beside that. Remove it with `puppet cert clean {self.certname}` on the "
+                "master and run the same command again."
+            )
         return conflict_at_ca(self.certname, kept, self.authority)
 
     # What keeps an agent from being renewed

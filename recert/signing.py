@@ -190,6 +190,8 @@ def judge(application: Application, authority: Authority) -> Judgement:
     if authority.signed(name) is not None:
         return Judgement(Verdict.SIGNED)
     held = authority.request(name)
+    if request.subject != name:
+        return Judgement(Verdict.ANOTHER, f"Its request is for {request.subject}, not for {name}.")
     if held is None:
         return Judgement(Verdict.UNKNOWN, f"The master has no request under the name {name}.")
     if held.digest != request.digest:
@@ -229,6 +231,13 @@ def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str 
         return (
             f"What the master holds as the request of {certname} is none. Remove "
             f"{authority.csrdir}/{certname}.pem there, then run the same command again."
+        )
+    left = authority.ever_signed(certname)
+    if held is None and left is not None and left.fingerprint not in authority.retired:
+        return (
+            f"The master still holds a certificate for {certname} that is worth nothing any more "
+            f"({left.fingerprint}), and takes no request beside it. Remove it with `puppet cert "
+            f"clean {certname}` on the master and run the same command again."
         )
     return None
 

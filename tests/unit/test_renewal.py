@@ -640,9 +640,9 @@ def test_other_names_are_no_conflict() -> None:
     assert found.judge().conflict is None
 
 
-def test_revoked_certificate_is_no_conflict() -> None:
+def test_revoked_certificate_that_the_master_still_holds_is_a_conflict() -> None:
     found = damaged(revoked)
-    assert found.judge().conflict is None
+    assert "worth nothing any more" in (found.judge().conflict or "")
 
 
 # The catalog and the Puppet run

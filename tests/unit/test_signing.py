@@ -296,8 +296,19 @@ def test_what_was_of_the_agents_old_key_stands_in_the_way_of_its_new_one() -> No
     assert conflict_at_ca(NAME, None, authority(signed={NAME: CERT})) is not None
 
 
-def test_revoked_certificate_for_the_old_key_does_not_stand_in_the_way() -> None:
-    assert conflict_at_ca(NAME, None, authority(signed={NAME: CERT}, revoked=(7,))) is None
+def test_revoked_certificate_that_is_still_there_stands_in_the_way() -> None:
+    found = conflict_at_ca(NAME, None, authority(signed={NAME: CERT}, revoked=(7,)))
+    assert found is not None and f"clean {NAME}`" in found
+
+
+def test_certificate_to_be_retired_does_not_stand_in_the_way() -> None:
+    assert conflict_at_ca(NAME, None, authority(signed={NAME: CERT}, retired=(CERT,))) is None
+
+
+def test_request_for_another_name_is_not_signed() -> None:
+    other = request_pem("other.example.com", key=NAME)
+    found = judge(application(other), authority({NAME: other}))
+    assert found.verdict is Verdict.ANOTHER and "other.example.com" in found.why
 
 
 # The CA
