@@ -200,8 +200,8 @@ class Renewal:
         if signed is not None and (invalidity := signed.invalidity(self.now)):
             return (
                 f"What the master's CA has signed for {self.certname} {invalidity}, and it takes "
-                f"no request beside that. Remove it with `puppet cert clean {self.certname}` on the "
-                "master and run the same command again."
+                f"no request beside that. Remove it on the master (`puppet cert clean "
+                f"{self.certname}`) and run the same command again."
             )
         return conflict_at_ca(self.certname, kept, self.authority)
 
