@@ -118,7 +118,7 @@ def backed_up() -> Commands:
         return
     trusted = renewal.now.trusted_ca
     of = Retired(trusted.fingerprint, trusted.key) if trusted is not None else None
-    yield from make_backup(facts, of, trusted, ())
+    yield from make_backup(facts, of, trusted, running=tuple(renewal.services_due))
     if facts.backups.unsaved:
         yield _failed([f"The backup in {facts.backup_root} does not hold what it should"])
 

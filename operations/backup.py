@@ -16,7 +16,6 @@ from procedures.regeneration import backup_due, regeneration_of
 from recert.backups import ARCHIVE_DIGEST, Manifest, backup_name
 from recert.certificates import Certificate, utc_now
 from recert.freshness import Retired
-from recert.observed import Service
 
 _MAKE = (
     LIVE_SUMS
@@ -70,7 +69,8 @@ def make_backup(
     facts: HostFacts,
     of: Retired | None,
     in_place: Certificate | None,
-    signed: tuple[str, ...],
+    signed: tuple[str, ...] = (),
+    running: tuple[str, ...] = (),
 ) -> Generator[StringCommand, None, None]:
     """The commands that make one more backup of what is there now.
 
@@ -78,6 +78,7 @@ def make_backup(
     :param in_place: the CA's certificate, None if it cannot be read; an agent's is the one
         that it trusts.
     :param signed: names with a certificate of that CA, on a master.
+    :param running: services that are to run again in the end, on an agent.
     """
     conf = facts.settings
     now = utc_now()
@@ -96,7 +97,7 @@ def make_backup(
         alt_names=tuple(sorted(in_use.alt_names)) if in_use else (),
         signed=signed,
         certificate=in_use.pem if in_use else None,
-        running=tuple(n for n, state in facts.services.items() if state is Service.RUNNING),
+        running=running,
     )
     name = backup_name(manifest.ca_fingerprint, now)
     show_diff(

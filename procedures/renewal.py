@@ -113,14 +113,21 @@ class AgentRenewal:
 
     @property
     def services_due(self) -> list[str]:
-        """Those that are to run in the end: what ran when the renewal began. Where nothing says
-        what that was, it is the agent's service, which the document starts."""
+        """Those that are to run in the end: what ran when the renewal began."""
         states = self.facts.services
         running = {name for name, state in states.items() if state is Service.RUNNING}
         if self.now.replacement_due or self.run_due:
-            backups = [b for b in self.facts.backups.backups if b.valid]
-            running |= set(backups[-1].manifest.running if backups else AGENT_SERVICES[:1])
+            running |= self._running_before
         return [n for n in AGENT_SERVICES if n in running and states[n] is not Service.MISSING]
+
+    @property
+    def _running_before(self) -> set[str]:
+        """What ran when a renewal began that was interrupted: its backup knows. Where nothing
+        says so, it is the agent's service, which the document starts."""
+        if self.backup_due and not self.now.has_begun:
+            return set()
+        backups = [backup for backup in self.facts.backups.backups if backup.valid]
+        return set(backups[-1].manifest.running if backups else AGENT_SERVICES[:1])
 
     def apply(self) -> None:
         """Note the agent's own request as what it wants to be signed."""

