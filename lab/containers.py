@@ -298,7 +298,7 @@ def _in_network_of(name: str, script: str) -> None:
     info = _info(name)
     if info["role"] != "agent":
         raise LabError(f"{name} is a master: only agents are cut off")
-    find_engine().run("exec", "--privileged", info["container"], "sh", "-c", script)
+    run(name, script, privileged=True)
 
 
 def down(*, images: bool = False) -> None:
@@ -337,11 +337,18 @@ def status() -> dict[str, HostStatus]:
 
 
 def run(
-    name: str, command: str | Sequence[str], *, check: bool = True, timeout: float = COMMAND_TIMEOUT
+    name: str,
+    command: str | Sequence[str],
+    *,
+    check: bool = True,
+    timeout: float = COMMAND_TIMEOUT,
+    privileged: bool = False,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command (a string: by sh) as root inside a host, past SSH."""
+    """Run a command (a string: by sh) as root inside a host, past SSH; if privileged, it may
+    mount file systems there and change the host's network."""
     argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-    done = find_engine().run("exec", _info(name)["container"], *argv, check=False, timeout=timeout)
+    how = ("exec", "--privileged") if privileged else ("exec",)
+    done = find_engine().run(*how, _info(name)["container"], *argv, check=False, timeout=timeout)
     stdout, stderr = (output.decode(errors="replace") for output in (done.stdout, done.stderr))
     if check and done.returncode != 0:
         raise LabError(f"{name}: {argv} ended with {done.returncode}: {stderr or stdout}")

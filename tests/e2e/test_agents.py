@@ -213,11 +213,18 @@ def test_an_ssldir_that_is_a_link_or_a_mount_point(site: Site, retired: str) -> 
         f"rm -rf /srv/shared && mv {SSLDIR} /srv/shared && echo keep >/srv/shared/notes"
         f" && ln -s /srv/shared {SSLDIR}",
     )
+    mount = f"mv {SSLDIR} /srv/mounted && mkdir {SSLDIR} && mount --bind /srv/mounted {SSLDIR}"
+    lab.run("agent04", mount, privileged=True)
     before = site.state_of("agent02"), site.state_of("agent03")
 
-    run = site.renew(retired, "--limit", "agent01", "--limit", "agent02", "--limit", "agent03")
+    run = site.renew(retired, "--exclude", "agent05")
 
-    assert statuses(run) == {"agent01": "renewed", "agent02": "failed", "agent03": "failed"}
+    assert statuses(run) == {
+        "agent01": "renewed",
+        "agent02": "failed",
+        "agent03": "failed",
+        "agent04": "renewed",
+    }
     assert "/srv/precious" in why(run, "agent02")
     assert "notes" in why(run, "agent03")
     assert (site.state_of("agent02"), site.state_of("agent03")) == before
@@ -225,8 +232,11 @@ def test_an_ssldir_that_is_a_link_or_a_mount_point(site: Site, retired: str) -> 
         "/srv/elsewhere/ssl",
         "keep",
     ]
-    assert_renewed(site, "agent01")
+    site.on("agent04", f"mountpoint {SSLDIR}")
+    assert_renewed(site, "agent01", "agent04")
     site.on("agent01", f"rm {SSLDIR}; mv /srv/elsewhere/ssl {SSLDIR}")
+    unmount = f"umount {SSLDIR}; rmdir {SSLDIR}; mv /srv/mounted {SSLDIR}"
+    lab.run("agent04", unmount, privileged=True)
 
 
 def test_a_disk_that_is_full(site: Site, retired: str) -> None:
