@@ -150,6 +150,7 @@ def stopped(service: str) -> Commands:
                     "The agent is as it was; run the same command again later."
                 ]
             )
+    renewal.stopped.add(service)
     yield changing(facts.settings.confdir, SERVICE_CHANGES + 'stop "$1"', service, limit=LIMIT)
     facts.forget("services", "agent")
 

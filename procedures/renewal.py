@@ -73,7 +73,7 @@ class AgentRenewal:
 
     `changed`: a step of this run has changed something. `requested`: it has asked its master for
     a certificate in this run, and `puppet_said` is what Puppet printed. `application`: what is to
-    be signed; `waiting`: why it was not.
+    be signed; `waiting`: why it was not. `stopped`: the services that this run has stopped.
     """
 
     def __init__(self, site: Site, facts: AgentFacts) -> None:
@@ -83,6 +83,7 @@ class AgentRenewal:
         self.requested = False
         self.puppet_said: list[str] = []
         self.waiting: str | None = None
+        self.stopped: set[str] = set()
         self.application: Application | None = None
         self._judged: Renewal | None = None
 
@@ -117,7 +118,7 @@ class AgentRenewal:
         states = self.facts.services
         running = {name for name, state in states.items() if state is Service.RUNNING}
         if self.now.replacement_due or self.run_due:
-            running |= self._running_before
+            running |= self._running_before | self.stopped
         return [n for n in AGENT_SERVICES if n in running and states[n] is not Service.MISSING]
 
     @property
