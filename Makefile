@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test unit lint lab-up lab-down benchmark
+.PHONY: help demo test unit lint lab-up lab-down benchmark benchmark-agents benchmark-growth
 
 help:
 	@echo 'make demo       bring up the lab and regenerate its whole site, step by step'
@@ -12,6 +12,8 @@ help:
 	@echo 'make lab-up     start the lab (python3 -m lab for more)'
 	@echo 'make lab-down   remove its containers'
 	@echo 'make benchmark  the typed commands against the deploy, five rounds'
+	@echo 'make benchmark-agents  step 6: the deploy against Ansible and a loop over ssh'
+	@echo 'make benchmark-growth  step 6: what 100, 1000 and 4000 agents cost this machine'
 
 $(BIN)/run-ready: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -20,6 +22,10 @@ $(BIN)/run-ready: requirements.txt
 
 $(BIN)/test-ready: requirements-dev.txt $(BIN)/run-ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+$(BIN)/ansible-ready: benchmarks/requirements.txt $(BIN)/run-ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	touch $@
 
 demo: $(BIN)/run-ready
@@ -44,3 +50,9 @@ lab-down:
 
 benchmark: $(BIN)/run-ready
 	$(BIN)/python -m benchmarks.outage
+
+benchmark-agents: $(BIN)/ansible-ready
+	$(BIN)/python -m benchmarks.agents
+
+benchmark-growth: $(BIN)/run-ready
+	$(BIN)/python -m benchmarks.growth

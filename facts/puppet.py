@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import yaml
 from pyinfra.api import FactBase, StringCommand
@@ -160,6 +161,9 @@ puppet_process "$pid" && say running "$pid"
         return AgentState(last_run, catalog, disabled, running)
 
 
+# A run reads the same summary several times, and PyYAML's parser is slow. The one in C would be
+# faster still, but an agent's file can crash it, and the run over all others with it.
+@cache
 def read_summary(text: str) -> LastRun | None:
     """Puppet's `last_run_summary.yaml`; None if it says nothing of a run.
 
@@ -167,7 +171,7 @@ def read_summary(text: str) -> LastRun | None:
     """
     try:
         summary = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return None
     if not isinstance(summary, dict):
         return None

@@ -380,7 +380,9 @@ _sites: WeakKeyDictionary[State, Site] = WeakKeyDictionary()
 
 def site_of(state: State) -> Site:
     """The site of a run."""
-    return _sites.setdefault(state, Site(state))
+    if state not in _sites:
+        _sites[state] = Site(state)
+    return _sites[state]
 
 
 def _group(state: State, name: str) -> list[Host]:

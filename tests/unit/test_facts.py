@@ -860,6 +860,7 @@ def test_run_without_catalog_or_with_failures_did_not_succeed(old: str, new: str
         "\tno yaml",
         "--- !ruby/object:Puppet::Nothing\ntime:\n  last_run: 1\n",
         "time:\n  last_run: \udcff\n",
+        "[" * 5000,
     ],
 )
 def test_summary_that_says_nothing_of_a_run_is_none(text: str) -> None:
