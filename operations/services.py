@@ -37,7 +37,10 @@ manage() { # start or stop $1 a service $2
 }
 settle() { # until the rest of the arguments is true, ten seconds at most
     tries=0
-    until "$@" || [ "$tries" -ge 10 ]; do sleep 1; tries=$((tries + 1)); done
+    until "$@" || [ "$tries" -ge 40 ]; do
+        sleep 0.25 2>/dev/null || sleep 1
+        tries=$((tries + 1))
+    done
 }
 gone() { ! running "$1"; }
 stop() {

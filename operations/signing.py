@@ -22,8 +22,6 @@ from recert.layout import MASTER_SERVICE
 from recert.outcomes import ForeignRequest
 from recert.signing import Application, Authority, Judgement, Verdict, judge
 
-_OPTIONS = {Verdict.SIGN: "", Verdict.SIGN_WITH_ALT_NAMES: "--allow-dns-alt-names"}
-
 BATCH = 100
 """Names to one `puppet cert`."""
 
@@ -93,15 +91,17 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
     }
     judgements = {name: judge(found, authority) for name, found in applications.items()}
     results = {name: (judgement, False) for name, judgement in judgements.items()}
-    for verdict, option in _OPTIONS.items():
-        due = {n: applications[n] for n, found in judgements.items() if found.verdict is verdict}
-        problems = _sign(site, authority, list(due.values()), option)
-        for name, application in due.items():
-            why = problems.get(application.certname)
-            if why is None:
-                results[name] = (Judgement(Verdict.SIGNED), True)
-            else:
-                results[name] = (Judgement(Verdict.FAILED, why), False)
+    # One start of Puppet for all: who has alternative names was judged for each.
+    due = {name: applications[name] for name, found in judgements.items() if found.may_be_signed}
+    verdicts = {found.verdict for found in judgements.values()}
+    option = "--allow-dns-alt-names" if Verdict.SIGN_WITH_ALT_NAMES in verdicts else ""
+    problems = _sign(site, authority, list(due.values()), option)
+    for name, application in due.items():
+        why = problems.get(application.certname)
+        if why is None:
+            results[name] = (Judgement(Verdict.SIGNED), True)
+        else:
+            results[name] = (Judgement(Verdict.FAILED, why), False)
     return results
 
 
@@ -134,7 +134,7 @@ def _sign(
             cert = site.authority().signed(application.certname)
             if cert is None:
                 unsigned.append(application)
-            elif cert.key != application.request.key:
+            elif cert.key != application.key:
                 problems[application.certname] = (
                     f"The master has signed another key under {application.certname}. Revoke it at "
                     f"once: puppet cert clean {application.certname}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from sys import intern
 
 from pyinfra import context, logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
@@ -26,6 +27,9 @@ status=$?
 exit "$status"
 """
 
+# pyinfra keeps every command of every host: thousands of hosts share the text of each.
+_UNDER_LOCK = PREAMBLE + _LOCKED
+
 _FAIL = r"""
 fail() { echo "$*" >&2; exit 1; }
 """
@@ -46,10 +50,10 @@ def changing(
     command = StringCommand(
         "sh",
         "-c",
-        QuoteString(PREAMBLE + _LOCKED),
+        QuoteString(_UNDER_LOCK),
         "pe-recert",
         QuoteString(lock),
-        QuoteString(_FAIL + script),
+        QuoteString(intern(_FAIL + script)),
         *(QuoteString(argument) for argument in arguments),
     )
     if stdin is not None:

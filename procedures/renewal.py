@@ -4,7 +4,7 @@ forbids it. A refusal concerns the one agent alone; the others go on."""
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from pyinfra.api import FactBase, Host
@@ -24,7 +24,7 @@ from recert.errors import RecertError
 from recert.layout import AGENT_SERVICES
 from recert.observed import Service, SslState
 from recert.renewal import Renewal
-from recert.settings import check_path, check_settings
+from recert.settings import Settings, check_path, check_settings
 from recert.signing import Application, certified_alt_names
 
 
@@ -62,7 +62,13 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
 
     :raises AgentRefusedError: it did not answer.
     """
-    value: T | None = get_fact(host.state, host, fact, kwargs=arguments, apply_failed_hosts=False)
+    try:
+        value: T | None = get_fact(
+            host.state, host, fact, kwargs=arguments, apply_failed_hosts=False
+        )
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # Whatever an agent's files hold, it must not end the run over the others.
+        raise AgentRefusedError(f"Its answer to {fact.name} makes no sense: {error}") from error
     if value is None:
         raise AgentRefusedError(f"It did not answer when asked for {fact.name}; see above.")
     return value
@@ -131,11 +137,12 @@ class AgentRenewal:
         return set(backups[-1].manifest.running if backups else AGENT_SERVICES[:1])
 
     def apply(self) -> None:
-        """Note the agent's own request as what it wants to be signed."""
-        request = self.now.request
-        if request is not None:
-            name = self.facts.settings.certname
-            self.application = Application(name, request, self.previous_alt_names)
+        """Note what the agent wants to be signed."""
+        now = self.now
+        if now.key is not None:
+            self.application = Application(
+                now.certname, now.key, now.request, self.previous_alt_names
+            )
 
     @property
     def errors_said(self) -> list[str]:
@@ -183,12 +190,18 @@ def prepare_renewal(host: Host) -> bool:
     site = site_of(host.state)
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
+    try:
+        agent: _Agent | Exception = _look_at(host)
+    except (AgentRefusedError, PyinfraError, OSError) as error:
+        agent = error
     view = site.view()
     problem = None if site.regenerates else site.ca_problem_before(view)
     if problem is not None:
         raise DeployError(f"Nothing was changed: {problem}")
     try:
-        renewal = _prepared(host, site, view)
+        if isinstance(agent, Exception):
+            raise agent
+        renewal = _prepared(host, agent, site, view)
     except (AgentRefusedError, PyinfraError, OSError) as error:
         if isinstance(error, DeployError):
             raise
@@ -234,10 +247,21 @@ def _is_due(renewal: AgentRenewal) -> bool:
     return renewal.now.replacement_due or renewal.run_due or bool(renewal.now.remains)
 
 
-def _prepared(host: Host, site: Site, view: MasterView) -> AgentRenewal:
-    """:raises AgentRefusedError: with all refusals."""
+@dataclass(frozen=True)
+class _Agent:
+    """What can be asked of an agent while its master is still being asked. `clock_ahead`:
+    seconds by which its clock is ahead of the control machine's."""
+
+    settings: Settings
+    backup_root: str
+    clock_ahead: float
+
+
+def _look_at(host: Host) -> _Agent:
+    """:raises AgentRefusedError: it is no agent that can be worked on."""
     send_at_once(host)
     who = ask_agent(host, WhoAndWhen)
+    clock_ahead = who.clock - time.time()
     if who.uid != 0:
         raise AgentRefusedError("Commands run here as an ordinary user, not as root: add --sudo.")
     printed = ask_agent(host, PuppetSettings, master=False)
@@ -254,11 +278,17 @@ def _prepared(host: Host, site: Site, view: MasterView) -> AgentRenewal:
         backup_root = check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
     except RecertError as error:
         raise AgentRefusedError(str(error)) from error
+    return _Agent(settings, backup_root, clock_ahead)
+
+
+def _prepared(host: Host, agent: _Agent, site: Site, view: MasterView) -> AgentRenewal:
+    """:raises AgentRefusedError: with all refusals."""
+    settings, backup_root = agent.settings, agent.backup_root
     site.register(host, settings.certname, view.facts.settings.certname)
     facts = AgentFacts(host, settings, backup_root)
     renewal = AgentRenewal(site, facts)
     refusals = [
-        *preflight.skew_refusals(who.clock - time.time(), view.clock_ahead),
+        *preflight.skew_refusals(agent.clock_ahead, view.clock_ahead),
         *preflight.server_refusals(settings.server_names, view.names),
         *preflight.backup_place_refusals(backup_root, facts.backup_paths),
         *_named(renewal, view),

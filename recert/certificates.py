@@ -92,13 +92,15 @@ class RevocationList:
 @dataclass(frozen=True)
 class CertificateRequest:
     """A CSR. `digest`: SHA-256 of the whole request (DER), by which two are compared; `key` and
-    `alt_names` as in `Certificate`."""
+    `alt_names` as in `Certificate`. `by_its_key`: it was signed with the private key of `key`, so
+    that nobody else can have made it."""
 
     subject: str
     key: str
     digest: str
     alt_names: frozenset[str]
     other_alt_names: tuple[str, ...]
+    by_its_key: bool
 
 
 def read_certificate(pem: str) -> Certificate | None:
@@ -141,6 +143,7 @@ def read_request(pem: str) -> CertificateRequest | None:
             digest=colon_hex(hashlib.sha256(request.public_bytes(Encoding.DER)).digest()),
             alt_names=dns,
             other_alt_names=others,
+            by_its_key=request.is_signature_valid,
         )
     except _UNREADABLE:
         return None

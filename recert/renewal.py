@@ -63,7 +63,7 @@ class Renewal:
     def request(self) -> CertificateRequest | None:
         """The agent's own request, if it belongs to the agent's key."""
         request = read_request(self.ssl.texts.get(self.paths.request, ""))
-        return request if request is not None and request.key == self._key else None
+        return request if request is not None and request.key == self.key else None
 
     @cached_property
     def certificate_problem(self) -> Problem | None:
@@ -86,7 +86,7 @@ class Renewal:
             return Problem(path, "is revoked")
         if cert.fingerprint in self.authority.retired:
             return Problem(path, "is to be retired")
-        if self._key != cert.key:
+        if self.key != cert.key:
             return Problem(self.paths.private_key, "does not belong to the certificate")
         return None
 
@@ -130,7 +130,7 @@ class Renewal:
         remains: list[str] = []
         paths = self.paths
         if self.certificate_problem is not None:
-            key_known = self._key is not None and self.authority.knows_key(self.certname, self._key)
+            key_known = self.key is not None and self.authority.knows_key(self.certname, self.key)
             useless = [paths.certificate, paths.request_at_ca, paths.signed]
             if not key_known:
                 useless += [paths.private_key, paths.public_key, paths.request]
@@ -171,10 +171,10 @@ class Renewal:
         """Whether the master has nothing of this agent that it could sign or has signed."""
         if self.certificate_problem is None:
             return False
-        key = self._key
-        if self.everything_goes or key is None or not self.authority.knows_key(self.certname, key):
-            return True
-        return self.authority.signed(self.certname) is None and self.request is None
+        key = self.key
+        return (
+            self.everything_goes or key is None or not self.authority.knows_key(self.certname, key)
+        )
 
     @property
     def signature_due(self) -> bool:
@@ -182,7 +182,7 @@ class Renewal:
         for no request with alternative names."""
         if self.certificate_problem is None:
             return False
-        key = self._key
+        key = self.key
         if not self.everything_goes and key is not None:
             signed = self.authority.signed(self.certname)
             if signed is not None and signed.key == key:
@@ -195,14 +195,15 @@ class Renewal:
         if self.certificate_problem is not None or last_run is None:
             return True
         made = self.ssl.files[self.paths.certificate].mtime
-        return not last_run.succeeded or last_run.time < made
+        # Puppet notes whole seconds, and a small catalog is applied in less than one.
+        return not last_run.succeeded or last_run.time < int(made)
 
     @property
     def conflict(self) -> str | None:
         """What the master holds of somebody else under this agent's name."""
         if self.authority.ca is None or self.certificate_problem is None:
             return None
-        kept = None if self.everything_goes else self._key
+        kept = None if self.everything_goes else self.key
         signed = self.authority.signed(self.certname)
         if signed is not None and (invalidity := signed.invalidity(self.now)):
             return (
@@ -231,7 +232,7 @@ class Renewal:
         retired. Whoever has stolen that key can make the very request that the agent would."""
         ca, authority = self.authority.ca, self.authority
         return any(
-            cert.key == self._key
+            cert.key == self.key
             and (
                 ca is None
                 or not cert.issued_by(ca)
@@ -243,5 +244,6 @@ class Renewal:
         )
 
     @property
-    def _key(self) -> str | None:
+    def key(self) -> str | None:
+        """The digest of the agent's key, as its host computed it."""
         return self.ssl.keys.get(self.paths.private_key)

@@ -140,11 +140,16 @@ class Authority:
 
 @dataclass(frozen=True)
 class Application:
-    """What an agent wants signed: its certname, the request that its own file holds, and the
-    alternative names that its previous certificate had."""
+    """What an agent wants signed: its certname, the digest of its key, the request that its own
+    file holds, and the alternative names that its previous certificate had.
+
+    `request` is None where the agent's Puppet did not keep it, because the master took it but
+    answered with an error; what the master holds then has to be made with the agent's key.
+    """
 
     certname: str
-    request: CertificateRequest
+    key: str
+    request: CertificateRequest | None
     previous_alt_names: frozenset[str]
 
 
@@ -181,21 +186,27 @@ class Judgement:
     verdict: Verdict
     why: str = ""
 
+    @property
+    def may_be_signed(self) -> bool:
+        return self.verdict in (Verdict.SIGN, Verdict.SIGN_WITH_ALT_NAMES)
+
 
 def judge(application: Application, authority: Authority) -> Judgement:
     """Whether the request may be signed."""
-    name, request = application.certname, application.request
-    if conflict := conflict_at_ca(name, request.key, authority):
+    name, own = application.certname, application.request
+    if conflict := conflict_at_ca(name, application.key, authority):
         return Judgement(Verdict.ANOTHER, conflict)
     if authority.signed(name) is not None:
         return Judgement(Verdict.SIGNED)
-    held = authority.request(name)
+    request = authority.request(name)
+    if request is None:
+        return Judgement(Verdict.UNKNOWN, f"The master has no request under the name {name}.")
+    # Whose key it is for has been compared above.
+    its_own = request.by_its_key if own is None else request.digest == own.digest
+    if not its_own:
+        return Judgement(Verdict.ANOTHER, _another_request(name, request, authority))
     if request.subject != name:
         return Judgement(Verdict.ANOTHER, f"Its request is for {request.subject}, not for {name}.")
-    if held is None:
-        return Judgement(Verdict.UNKNOWN, f"The master has no request under the name {name}.")
-    if held.digest != request.digest:
-        return Judgement(Verdict.ANOTHER, _another_request(name, held, authority))
     extra = (request.alt_names | set(request.other_alt_names)) - {name}
     if not extra:
         return Judgement(Verdict.SIGN)

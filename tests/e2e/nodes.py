@@ -180,6 +180,6 @@ def assert_renewed(site: Site, *agents: str, services: tuple[str, ...] = SERVICE
         assert cert.issued_by(ca) and cert.subject == name
         assert read_public_key(key) == cert.key
         assert not wrong.strip(), f"{agent}: old, or open to others: {wrong}"
-        assert tuple(running.split()) == services
+        assert tuple(running.split()) == services, f"{agent} runs {running.split()}"
         assert status.strip() in ("0", "2"), site.on(agent, "cat /tmp/run.log")
         assert site.certificate(f"{signed}/{name}.pem") == cert

@@ -402,7 +402,7 @@ def test_request_of_another_key_goes_and_the_key_stays() -> None:
     judged = found.judge()
     assert judged.request is None
     assert judged.remains == (found.paths.request,)
-    assert judged.request_due
+    assert not judged.request_due
 
 
 @pytest.mark.parametrize("content", ["", "garbage"])
@@ -410,7 +410,7 @@ def test_request_that_is_none_goes_and_the_key_stays(content: str) -> None:
     found = half_done()["requesting"]
     found.write(found.paths.request, content)
     assert found.judge().remains == (found.paths.request,)
-    assert found.judge().request_due
+    assert not found.judge().request_due
 
 
 def test_what_another_name_left_in_a_renewed_ssldir_stays() -> None:
@@ -509,12 +509,12 @@ def test_interrupted_renewal_has_no_conflict_with_itself(moment: str) -> None:
     assert half_done()[moment].judge().conflict is None
 
 
-def test_request_whose_own_file_is_gone_is_made_again_with_the_same_key() -> None:
+def test_request_that_the_master_has_is_not_made_again_for_its_own_file() -> None:
     found = half_done()["requesting"]
     found.remove(found.paths.request)
     judged = found.judge()
     assert judged.remains == ()
-    assert judged.request_due
+    assert not judged.request_due
     assert judged.signature_due
     assert judged.conflict is None
 

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from recert.signing import (
     Application,
@@ -51,7 +52,8 @@ def authority(
 
 
 def application(pem: str = OWN, had: tuple[str, ...] = (), name: str = NAME) -> Application:
-    return Application(name, read_csr(pem), frozenset(had))
+    request = read_csr(pem)
+    return Application(name, request.key, request, frozenset(had))
 
 
 def verdict(held: str | None, own: str = OWN, had: tuple[str, ...] = ()) -> Verdict:
@@ -303,6 +305,19 @@ def test_revoked_certificate_that_is_still_there_stands_in_the_way() -> None:
 
 def test_certificate_to_be_retired_does_not_stand_in_the_way() -> None:
     assert conflict_at_ca(NAME, None, authority(signed={NAME: CERT}, retired=(CERT,))) is None
+
+
+def test_request_that_only_the_master_has_is_signed_if_the_agents_key_made_it() -> None:
+    key = read_csr(OWN).key
+    lost = Application(NAME, key, None, frozenset())
+    assert judge(lost, authority({NAME: OWN})).verdict is Verdict.SIGN
+    assert judge(lost, authority({NAME: FOREIGN})).verdict is Verdict.ANOTHER
+    der = x509.load_pem_x509_csr(OWN.encode()).public_bytes(Encoding.DER)
+    copied = x509.load_der_x509_csr(der[:-1] + bytes([der[-1] ^ 1]))
+    forged = copied.public_bytes(Encoding.PEM).decode()
+    assert not read_csr(forged).by_its_key
+    assert judge(lost, authority({NAME: forged})).verdict is Verdict.ANOTHER
+    assert judge(lost, authority()).verdict is Verdict.UNKNOWN
 
 
 def test_request_for_another_name_is_not_signed() -> None:
