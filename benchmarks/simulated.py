@@ -302,23 +302,23 @@ class _SimulatedAgent(_Simulated):
         site, name = self.site, self.certname
         if "archive.tar" in script:
             self.backups.append(stdin.replace(ARCHIVE_DIGEST, _DIGEST))
-        elif script.endswith('stop "$1"'):
+        elif script.endswith('stop "$1"\n'):
             self.services[arguments[0]] = "stopped"
         elif "rm -rf --one-file-system" in script:
             self.files.clear()
             self.texts.clear()
-        elif "The cached catalog could not be removed" in script:
+        elif "Cannot be removed: $path" in script:
             self.catalog = False
         elif 'cat >"$path.new"' in script:
             self.put(arguments[2], lambda: site.text("new ca"))
-        elif "Puppet has made no request" in script:
+        elif "Puppet has made neither a key nor a request" in script:
             self.renewed = True
             self._put_keys()
             self.put(self.request, lambda: site.agent(name).request)
             site.requests.add(name)
             return _REQUESTING
-        elif script.endswith('do start "$service"; done'):
-            for service in arguments:
+        elif 'do start "$service"; done' in script:
+            for service in arguments[1:]:
                 self.services[service] = "running"
             if name in site.signed:
                 self._run()
@@ -503,7 +503,6 @@ def _manifest_of_the_master(site: _Site) -> str:
         "settings": {"dns_alt_names": []},
         "alt_names": list(ALT_NAMES),
         "signed": [certname_of(number) for number in range(1, site.size + 1)],
-        "running": [],
         "archive_sha256": _DIGEST,
     }
     return json.dumps(values, indent=2)

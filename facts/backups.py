@@ -24,11 +24,13 @@ live_sums() { # of the files below the given paths, real paths, sorted
 class BackupStore:
     """`backups`: the finished ones, oldest first. `classified`: fingerprints of the CAs for
     whose regeneration the classifier had confirmed the node groups before it was stopped.
-    `unsaved`: how many live files are in no valid backup with the same content."""
+    `unsaved`: how many live files are in no valid backup with the same content. `stopped`: the
+    services that a renewal has stopped and not started again."""
 
     backups: tuple[Backup, ...]
     classified: frozenset[str]
     unsaved: int
+    stopped: frozenset[str] = frozenset()
 
     def of_ca(self, fingerprint: str) -> list[Backup]:
         return [b for b in self.backups if b.manifest.ca_fingerprint == fingerprint]
@@ -67,6 +69,7 @@ class Backups(FactBase[BackupStore]):
             + r"""
 root=$1; shift
 [ -f "$root/classified" ] && say classified "$(cat "$root/classified")"
+[ -f "$root/stopped" ] && say stopped "$(cat "$root/stopped")"
 live=$(live_sums "$@")
 entries=$(live_entries "$@")
 set -- # from here on: the lists of what valid backups hold
@@ -111,9 +114,13 @@ say unsaved "$({
         backups = []
         classified: frozenset[str] = frozenset()
         unsaved = 0
+        stopped: frozenset[str] = frozenset()
         for record in read_records(output):
             if record[0] == "classified":
                 classified = frozenset(record[1].split())
+                continue
+            if record[0] == "stopped":
+                stopped = frozenset(record[1].split())
                 continue
             if record[0] == "unsaved":
                 unsaved = int(record[1])
@@ -130,4 +137,4 @@ say unsaved "$({
                         differs=int(differs) > 0 or int(uncovered) > 0,
                     )
                 )
-        return BackupStore(tuple(backups), classified, unsaved)
+        return BackupStore(tuple(backups), classified, unsaved, stopped)

@@ -22,7 +22,7 @@ from operations.agent import RUN
 from operations.backup import make_backup
 from operations.services import RUN_LIMIT, SERVICE_CHANGES
 from operations.signing import clean_all, connection, judge_and_sign
-from operations.step import changing, in_batches, printable, show_diff, step_failed, wait_until
+from operations.step import changing, printable, removing, show_diff, step_failed, wait_until
 from procedures.outcomes import outcomes_of
 from procedures.renewal import AgentRefusedError, renewal_of
 from procedures.site import site_of
@@ -118,7 +118,7 @@ def backed_up() -> Commands:
         return
     trusted = renewal.now.trusted_ca
     of = Retired(trusted.fingerprint, trusted.key) if trusted is not None else None
-    yield from make_backup(facts, of, trusted, running=tuple(renewal.services_due))
+    yield from make_backup(facts, of, trusted)
     if facts.backups.unsaved:
         yield _failed([f"The backup in {facts.backup_root} does not hold what it should"])
 
@@ -150,8 +150,21 @@ def stopped(service: str) -> Commands:
                     "The agent is as it was; run the same command again later."
                 ]
             )
-    renewal.stopped.add(service)
-    yield changing(facts.settings.confdir, SERVICE_CHANGES + 'stop "$1"', service, limit=LIMIT)
+    renewal.note_stopped(service)
+    yield changing(
+        facts.settings.confdir,
+        SERVICE_CHANGES
+        + r"""
+root=$2
+(umask 077 && mkdir -p "$root" && chown 0:0 "$root" && chmod 700 "$root" &&
+    { grep -qsx "$1" "$root/stopped" || echo "$1" >>"$root/stopped"; }) ||
+    fail "Cannot write to $root."
+stop "$1"
+""",
+        service,
+        facts.backup_root,
+        limit=LIMIT,
+    )
     facts.forget("services", "agent")
 
 
@@ -192,13 +205,7 @@ done
             limit=LIMIT,
         )
     else:
-        for batch in in_batches(remains):
-            yield changing(
-                conf.confdir,
-                'rm -f -- "$@"; for path; do [ ! -e "$path" ] || fail "Still there: $path"; done',
-                *batch,
-                limit=LIMIT,
-            )
+        yield from removing(conf.confdir, remains, LIMIT)
     facts.forget("ssl")
 
 
@@ -212,12 +219,7 @@ def catalog_removed() -> Commands:
         host.noop("no catalog from before the agent's certificate is cached")
         return
     show_diff(host, "Remove", [f"{path} {catalog.describe()}"], [])
-    yield changing(
-        facts.settings.confdir,
-        'rm -f -- "$1"; [ ! -e "$1" ] || fail "The cached catalog could not be removed: $1"',
-        path,
-        limit=LIMIT,
-    )
+    yield from removing(facts.settings.confdir, [path], LIMIT)
     facts.forget("agent")
 
 
@@ -360,17 +362,24 @@ def started() -> Commands:
     down = [
         name for name in renewal.services_due if stopping or facts.services[name] is Service.STOPPED
     ]
-    if not down:
+    if not down and not renewal.stopped:
         host.noop("what is to run does")
         return
     show_diff(host, "Services", [f"{n}: stopped" for n in down], [f"{n}: running" for n in down])
     yield changing(
         facts.settings.confdir,
-        SERVICE_CHANGES + 'for service in "$@"; do start "$service"; done',
+        SERVICE_CHANGES
+        + r"""
+root=$1; shift
+for service in "$@"; do start "$service"; done
+rm -f "$root/stopped"
+""",
+        facts.backup_root,
         *down,
         limit=LIMIT,
     )
     facts.forget("services", "agent", "ssl")
+    renewal.note_started()
 
 
 @_on_agent

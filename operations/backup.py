@@ -70,7 +70,6 @@ def make_backup(
     of: Retired | None,
     in_place: Certificate | None,
     signed: tuple[str, ...] = (),
-    running: tuple[str, ...] = (),
 ) -> Generator[StringCommand, None, None]:
     """The commands that make one more backup of what is there now.
 
@@ -78,7 +77,6 @@ def make_backup(
     :param in_place: the CA's certificate, None if it cannot be read; an agent's is the one
         that it trusts.
     :param signed: names with a certificate of that CA, on a master.
-    :param running: services that are to run again in the end, on an agent.
     """
     conf = facts.settings
     now = utc_now()
@@ -97,7 +95,6 @@ def make_backup(
         alt_names=tuple(sorted(in_use.alt_names)) if in_use else (),
         signed=signed,
         certificate=in_use.pem if in_use else None,
-        running=running,
     )
     name = backup_name(manifest.ca_fingerprint, now)
     show_diff(

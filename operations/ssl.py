@@ -9,7 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.puppet import UTF8_LOCALE
-from operations.step import changing, in_batches, printable, show_diff, step_failed
+from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
 from recert.freshness import CaStatus
@@ -105,11 +105,7 @@ def catalog_removed() -> Generator[PyinfraCommand, None, None]:
         host.noop("no catalog from before the master's certificate is cached")
         return
     show_diff(host, "Remove", [f"{path} {catalog.describe()}"], [])
-    yield changing(
-        facts.settings.confdir,
-        'rm -f -- "$1"; [ ! -e "$1" ] || fail "The cached catalog could not be removed: $1"',
-        path,
-    )
+    yield from removing(facts.settings.confdir, [path])
 
 
 @operation()

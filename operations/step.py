@@ -78,6 +78,17 @@ def in_batches(paths: Iterable[str], limit: int = 20000) -> Iterator[list[str]]:
         yield batch
 
 
+def removing(lock: str, paths: Iterable[str], limit: int | None = None) -> Iterator[StringCommand]:
+    """Commands that remove files, and fail if one is still there; `limit` as for `changing`."""
+    for batch in in_batches(paths):
+        yield changing(
+            lock,
+            'rm -f -- "$@"; for path; do [ ! -e "$path" ] || fail "Cannot be removed: $path"; done',
+            *batch,
+            limit=limit,
+        )
+
+
 def printable(line: object) -> str:
     """`line` for a terminal: the bytes of a name that is not UTF-8 as escapes."""
     return str(line).encode("utf-8", "backslashreplace").decode("utf-8")

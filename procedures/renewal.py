@@ -79,7 +79,7 @@ class AgentRenewal:
 
     `changed`: a step of this run has changed something. `requested`: it has asked its master for
     a certificate in this run, and `puppet_said` is what Puppet printed. `application`: what is to
-    be signed; `waiting`: why it was not. `stopped`: the services that this run has stopped.
+    be signed; `waiting`: why it was not.
     """
 
     def __init__(self, site: Site, facts: AgentFacts) -> None:
@@ -89,7 +89,7 @@ class AgentRenewal:
         self.requested = False
         self.puppet_said: list[str] = []
         self.waiting: str | None = None
-        self.stopped: set[str] = set()
+        self._stopped_now: frozenset[str] = frozenset()
         self.application: Application | None = None
         self._judged: Renewal | None = None
 
@@ -120,21 +120,26 @@ class AgentRenewal:
 
     @property
     def services_due(self) -> list[str]:
-        """Those that are to run in the end: what ran when the renewal began."""
+        """Those that are to run in the end: what runs, and what this renewal has stopped, in this
+        run or in one that was interrupted."""
         states = self.facts.services
         running = {name for name, state in states.items() if state is Service.RUNNING}
-        if self.now.replacement_due or self.run_due:
-            running |= self._running_before | self.stopped
+        running |= self.stopped
         return [n for n in AGENT_SERVICES if n in running and states[n] is not Service.MISSING]
 
     @property
-    def _running_before(self) -> set[str]:
-        """What ran when a renewal began that was interrupted: its backup knows. Where nothing
-        says so, it is the agent's service, which the document starts."""
-        if self.backup_due and not self.now.has_begun:
-            return set()
-        backups = [backup for backup in self.facts.backups.backups if backup.valid]
-        return set(backups[-1].manifest.running if backups else AGENT_SERVICES[:1])
+    def stopped(self) -> frozenset[str]:
+        """The services that this renewal has stopped and not started again."""
+        return self.facts.backups.stopped | self._stopped_now
+
+    def note_stopped(self, service: str) -> None:
+        """Remember that this run stops a service."""
+        self._stopped_now |= {service}
+
+    def note_started(self) -> None:
+        """What was stopped runs again."""
+        self._stopped_now = frozenset()
+        self.facts.forget("backups")
 
     def apply(self) -> None:
         """Note what the agent wants to be signed."""
@@ -195,7 +200,7 @@ def prepare_renewal(host: Host) -> bool:
     except (AgentRefusedError, PyinfraError, OSError) as error:
         agent = error
     view = site.view()
-    problem = None if site.regenerates else site.ca_problem_before(view)
+    problem = None if site.master_comes_first else site.ca_problem_before(view)
     if problem is not None:
         raise DeployError(f"Nothing was changed: {problem}")
     try:

@@ -96,6 +96,11 @@ class Site:
         )
         return host in names
 
+    @property
+    def master_comes_first(self) -> bool:
+        """Whether this run retires the master's CA before it turns to the agents."""
+        return self.regenerates and self.master in self.state.active_hosts
+
     def register(self, host: Host, certname: str, master_certname: str) -> None:
         """Note an agent's certname.
 
@@ -143,7 +148,7 @@ class Site:
         return self._once("view", self._read_view, lasting=True)
 
     def _read_view(self) -> MasterView:
-        if self.regenerates and self.master in self.state.active_hosts:
+        if self.master_comes_first:
             regeneration = self.regeneration()
             facts = regeneration.facts
             retired: Retired | None = regeneration.retired

@@ -27,8 +27,7 @@ class Manifest:
     """`made_at`: ISO 8601, UTC. `ca_fingerprint` and `ca_key`: of the CA in the backup, None
     where it had none that could be read; on an agent that is the CA it trusted. `paths`: what
     was archived, absolute. `settings`: the fields of `recert.settings.Settings`, for a
-    restoration without a working Puppet. `certificate`: the host's own (PEM), `running`: those
-    services of the procedure that ran."""
+    restoration without a working Puppet. `certificate`: the host's own (PEM)."""
 
     made_at: str
     host: str
@@ -43,7 +42,6 @@ class Manifest:
     alt_names: tuple[str, ...] = ()
     signed: tuple[str, ...] = ()
     certificate: str | None = None
-    running: tuple[str, ...] = ()
     archive_sha256: str = ARCHIVE_DIGEST
     version: int = VERSION
 
@@ -72,8 +70,7 @@ def read_manifest(text: str) -> Manifest | None:
         values = json.loads(text)
         if values.get("version") != VERSION:
             return None
-        values.setdefault("running", ())  # which the first manifests did not have
-        for name in ("paths", "alt_names", "signed", "running"):
+        for name in ("paths", "alt_names", "signed"):
             values[name] = tuple(values[name])
         values["settings"]["dns_alt_names"] = tuple(values["settings"]["dns_alt_names"])
         return Manifest(**values)

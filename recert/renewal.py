@@ -96,13 +96,6 @@ class Renewal:
         ca, trusted = self.authority.ca, self.trusted_ca
         return ca is not None and trusted is not None and trusted.fingerprint == ca.fingerprint
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether an earlier renewal was interrupted after it began to delete."""
-        if self.certificate_problem is None:
-            return False
-        return self.trusts_authority or self.certificate is None
-
     # Step 6.4
 
     @cached_property

@@ -240,9 +240,16 @@ def test_an_ssldir_that_is_a_link_or_a_mount_point(site: Site, retired: str) -> 
 
 
 def test_a_disk_that_is_full(site: Site, retired: str) -> None:
-    fill = "dd if=/dev/zero of=/dev/shm/fill bs=1M >/dev/null 2>&1; true"
-    site.on("agent01", fill)
-    site.on("agent02", f"mv {SSLDIR} /dev/shm/ssl && ln -s /dev/shm/ssl {SSLDIR}; {fill}")
+    # What a deletion frees is taken at once.
+    fill = (
+        "setsid sh -c 'while [ ! -e /tmp/enough ]; do cat /dev/zero >>/dev/shm/fill 2>/dev/null;"
+        " sleep 0.05; done' >/dev/null 2>&1 </dev/null &"
+    )
+    site.on("agent01", f"rm -f /tmp/enough; {fill}")
+    site.on(
+        "agent02",
+        f"mv {SSLDIR} /dev/shm/ssl && ln -s /dev/shm/ssl {SSLDIR}; rm -f /tmp/enough; {fill}",
+    )
     before = site.state_of("agent01")
 
     refused = site.renew(retired, "--limit", "agent01", "--data", "backup_dir=/dev/shm/backups")
@@ -252,11 +259,10 @@ def test_a_disk_that_is_full(site: Site, retired: str) -> None:
     assert "Free some room" in why(refused, "agent01")
     assert site.state_of("agent01") == before
     assert why(failed, "agent02").startswith("6.")
-    site.on("agent02", "rm /dev/shm/fill")
+    site.on_all("touch /tmp/enough; sleep 0.3; rm /dev/shm/fill", ("agent01", "agent02"))
     assert site.renew(retired, "--limit", "agent02").status == 0
     assert_renewed(site, "agent02")
     site.on("agent02", f"rm {SSLDIR}; mv /dev/shm/ssl {SSLDIR}")
-    site.on("agent01", "rm /dev/shm/fill")
 
 
 def test_an_agent_that_cannot_reach_its_master_and_one_that_is_off(

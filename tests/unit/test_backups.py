@@ -45,25 +45,23 @@ def test_manifest_of_a_host_without_ca_is_the_same_after_writing_and_reading() -
     assert read_manifest(bare.to_json()) == bare
 
 
-def test_own_certificate_and_services_are_the_same_after_writing_and_reading() -> None:
+def test_own_certificate_is_the_same_after_writing_and_reading() -> None:
     full = replace(
         MANIFEST,
         ca_certificate=OLD.pem,
         certificate=OLD.issue("agent01", 7),
-        running=("pe-puppet", "pe-mcollective"),
     )
     assert read_manifest(full.to_json()) == full
 
 
 def test_manifest_from_before_agents_had_any_is_read() -> None:
     values = json.loads(MANIFEST.to_json())
-    for name in ("certificate", "running"):
-        del values[name]
+    del values["certificate"]
     for name in ("server", "ca_server", "autosign"):
         del values["settings"][name]
     again = read_manifest(json.dumps(values))
     assert again is not None
-    assert (again.certificate, again.running) == (None, ())
+    assert again.certificate is None
     assert again.ca_fingerprint == MANIFEST.ca_fingerprint
     assert Settings(**again.settings).ssldir == settings().ssldir
 
@@ -109,10 +107,9 @@ def changed(**changes: Any) -> str:
         changed(settings={}),
         changed(unknown=1),
         changed(certname="gone"),
-        changed(running=None),
         changed(signed=1),
     ],
-    ids=range(20),
+    ids=range(19),
 )
 def test_what_is_no_manifest_of_this_version_is_none(text: str) -> None:
     assert read_manifest(text) is None
