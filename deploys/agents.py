@@ -9,10 +9,12 @@ group `agents` is changed; on the master requests are signed. The numbers are th
 from pyinfra import host
 
 from operations import agents
+from procedures.outcomes import outcomes_of
 from procedures.renewal import prepare_renewal
 from procedures.site import site_of
 
 site = site_of(host.state)
+outcomes_of(site)
 
 if host == site.master or site.has_agent(host):
     agents.master_verified(name="6 Verify that the master serves under a fresh CA")

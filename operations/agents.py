@@ -8,31 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from functools import wraps
-from typing import ParamSpec
+from typing import ParamSpec, cast
 
-from paramiko import SSHException
 from pyinfra import host
 from pyinfra.api import FunctionCommand, Host, State, operation
 from pyinfra.api.command import PyinfraCommand
-from pyinfra.api.exceptions import PyinfraError
-from pyinfra.api.operation import PyinfraOperation
+from pyinfra.api.operation import OperationMeta, PyinfraOperation
 
 from facts.puppet import UTF8_LOCALE
 from operations.agent import RUN
 from operations.backup import make_backup
 from operations.services import RUN_LIMIT, SERVICE_CHANGES
-from operations.signing import clean_all, connection, judge_and_sign
+from operations.signing import clean_all, connection, judge_and_sign, revocation_due
 from operations.step import changing, printable, removing, show_diff, step_failed, wait_until
 from procedures.outcomes import outcomes_of
-from procedures.renewal import AgentRefusedError, renewal_of
+from procedures.renewal import renewal_of
 from procedures.site import site_of
+from procedures.telling import reason_of
 from recert.certificates import describe, read_certificate
-from recert.errors import RecertError
 from recert.freshness import Retired
 from recert.layout import AGENT_SERVICE
 from recert.observed import Service
 from recert.outcomes import Status
-from recert.signing import Verdict
+from recert.signing import Autosigning, Verdict
 
 LIMIT = 240
 """Seconds that one sub-step may take on one agent while the others wait."""
@@ -49,7 +47,7 @@ Commands = Generator[PyinfraCommand, None, None]
 
 def _on_agent(function: Callable[P, Commands]) -> PyinfraOperation[P]:
     """An operation on an agent. An agent that stops answering fails alone: an exception would
-    end the run for all of them."""
+    end the run for all of them. Nor do others wait in batches for the slowest of each."""
 
     @wraps(function)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Commands:
@@ -57,11 +55,20 @@ def _on_agent(function: Callable[P, Commands]) -> PyinfraOperation[P]:
             for command in function(*args, **kwargs):
                 if host.state.is_executing:
                     renewal_of(host).changed = True
+                    outcomes_of(site_of(host.state)).touched(host)
                 yield command
-        except (AgentRefusedError, PyinfraError, RecertError, OSError, SSHException) as error:
-            yield _failed([str(argument) for argument in error.args])
+        except Exception as error:
+            yield _failed(reason_of(error).splitlines())
 
-    return operation()(guarded)
+    return _all_at_once(operation()(guarded))
+
+
+def _all_at_once(pyinfra_operation: PyinfraOperation[P]) -> PyinfraOperation[P]:
+    @wraps(pyinfra_operation)
+    def called(*args: P.args, **kwargs: P.kwargs) -> OperationMeta:
+        return pyinfra_operation(*args, **{**kwargs, "_parallel": 0})  # type: ignore[arg-type]
+
+    return cast(PyinfraOperation[P], called)
 
 
 def _failed(found: Iterable[object]) -> FunctionCommand:
@@ -71,6 +78,7 @@ def _failed(found: Iterable[object]) -> FunctionCommand:
     return step_failed(lines)
 
 
+@_all_at_once
 @operation()
 def master_verified() -> Commands:
     """
@@ -91,11 +99,11 @@ def revoked() -> Commands:
     """
     renewal = renewal_of(host)
     site, certname = renewal.site, renewal.facts.settings.certname
-    if certname not in site.authority().retired_names and certname not in site.cleaned:
-        host.noop("the master has no certificate of this name that is to be retired")
+    if not renewal.named or not site.once("to be revoked", lambda: revocation_due(site)):
+        host.noop("what is to be retired is revoked, and the master refuses it")
         return
-    cert = site.authority().ever_signed(certname)
-    show_diff(host, f"Certificate of {certname} at the CA", describe(cert), ["revoked"])
+    certs = [line for cert in renewal.named.values() for line in describe(cert)]
+    show_diff(host, f"Certificate of {certname} at the CA", certs, ["revoked"])
     if not host.state.is_executing:
         yield _DONE_ALREADY
         return
@@ -118,7 +126,7 @@ def backed_up() -> Commands:
         return
     trusted = renewal.now.trusted_ca
     of = Retired(trusted.fingerprint, trusted.key) if trusted is not None else None
-    yield from make_backup(facts, of, trusted)
+    yield from make_backup(facts, of, trusted, limit=LIMIT)
     if facts.backups.unsaved:
         yield _failed([f"The backup in {facts.backup_root} does not hold what it should"])
 
@@ -132,24 +140,16 @@ def stopped(service: str) -> Commands:
     """
     renewal = renewal_of(host)
     facts = renewal.facts
-    if not renewal.now.replacement_due or facts.services[service] is not Service.RUNNING:
+    running = facts.services[service] is Service.RUNNING
+    applying = service == AGENT_SERVICE and facts.agent.running is not None
+    if not renewal.now.replacement_due or not (running or applying):
         host.noop("nothing has to be replaced, or the service does not run")
         return
     show_diff(host, "Service", [f"{service}: running"], [f"{service}: stopped"])
-    if service == AGENT_SERVICE:
-
-        def no_run() -> bool:
-            facts.forget("agent")
-            return facts.agent.running is None
-
-        yield wait_until(no_run, "the Puppet run in progress to end", LIMIT, poll=1)
-        if facts.agent.running is not None:
-            yield _failed(
-                [
-                    f"Process {facts.agent.running} is still applying a catalog after {LIMIT} s. "
-                    "The agent is as it was; run the same command again later."
-                ]
-            )
+    if applying:
+        yield from _run_over()
+    if not running:
+        return
     renewal.note_stopped(service)
     yield changing(
         facts.settings.confdir,
@@ -166,6 +166,26 @@ stop "$1"
         limit=LIMIT,
     )
     facts.forget("services", "agent")
+    if service == AGENT_SERVICE and facts.agent.running is not None:
+        yield from _run_over()
+
+
+def _run_over() -> Commands:
+    """Wait for a Puppet run, which would go on writing below ssldir: the service's, or cron's."""
+    facts = renewal_of(host).facts
+
+    def no_run() -> bool:
+        facts.forget("agent")
+        return facts.agent.running is None
+
+    yield wait_until(no_run, "the Puppet run in progress to end", LIMIT, poll=1)
+    if facts.agent.running is not None:
+        yield _failed(
+            [
+                f"Process {facts.agent.running} is still applying a catalog after {LIMIT} s. Its "
+                "certificates are as they were; run the same command again later."
+            ]
+        )
 
 
 @_on_agent
@@ -194,7 +214,8 @@ def ssldir_deleted() -> Commands:
             r"""
 for root in "$@"; do
     [ -d "$root" ] || continue
-    find "$root/" -mindepth 1 -maxdepth 1 -exec rm -rf --one-file-system -- {} +
+    find "$root/" -xdev -depth -mindepth 1 ! -type d -print0 | xargs -0 -r rm -f --
+    find "$root/" -xdev -depth -mindepth 1 -type d -exec rmdir {} \; 2>/dev/null
     left=$(find "$root/" ! -type d)
     [ -z "$left" ] || fail "These could not be removed: $left"
     [ -L "$root" ] || rmdir "$root" 2>/dev/null
@@ -255,7 +276,7 @@ cat >"$path.new" && [ -s "$path.new" ] && chmod 644 "$path.new" || {
 }
 if id "$user" >/dev/null 2>&1; then chown "$user:$group" "$path.new"; fi
 mv "$path.new" "$path" || fail "The CA's certificate could not be put to $path."
-if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir"; fi
+if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
 """,
         conf.ssldir,
         conf.certdir,
@@ -288,6 +309,7 @@ def requested() -> Commands:
         after.append(f"alt names:   {', '.join(f'DNS:{name}' for name in names)}")
     before = describe(now.certificate, now.authority.ca)
     show_diff(host, f"Certificate {now.paths.certificate}", before, after)
+    signs_itself = now.authority.autosign.kind is not Autosigning.OFF
     # Its exit status says little: 1 is right as long as nobody has signed, and also where the
     # master has taken the request and then answered with an error. Puppet keeps no request then.
     command = changing(
@@ -301,15 +323,16 @@ fail "Puppet has made neither a key nor a request; its messages are above."
         now.paths.private_key,
         now.paths.request,
         now.paths.certificate,
-        limit=LIMIT,
+        # A master that signs by itself lets it go on to its first run.
+        limit=RUN_LIMIT if signs_itself else LIMIT,
     )
 
     def ask_for_it(state: State, host: Host) -> bool:
         ok, output = command.execute(state, host, connection(host))
         renewal.puppet_said = [line.line for line in output]
         if not ok:
-            for line in renewal.puppet_said:
-                host.log(line)
+            for line in renewal.errors_said:
+                host.log(printable(line))
             outcomes_of(renewal.site).reason(host, renewal.errors_said)
         return bool(ok)
 
@@ -416,7 +439,9 @@ def proven() -> Commands:
         yield wait_until(lambda: over() or not in_progress(), "the first run to end", RUN_LIMIT, 1)
         facts.forget("agent", "ssl")
     if renewal.run_due:
-        yield changing(conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
+        yield changing(
+            conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT), limit=2 * RUN_LIMIT
+        )
         facts.forget("agent", "ssl")
     else:
         yield _DONE_ALREADY

@@ -70,6 +70,7 @@ def make_backup(
     of: Retired | None,
     in_place: Certificate | None,
     signed: tuple[str, ...] = (),
+    limit: int | None = None,
 ) -> Generator[StringCommand, None, None]:
     """The commands that make one more backup of what is there now.
 
@@ -77,6 +78,7 @@ def make_backup(
     :param in_place: the CA's certificate, None if it cannot be read; an agent's is the one
         that it trusts.
     :param signed: names with a certificate of that CA, on a master.
+    :param limit: seconds that it may take.
     """
     conf = facts.settings
     now = utc_now()
@@ -109,6 +111,7 @@ def make_backup(
         facts.backup_root,
         name,
         *manifest.paths,
+        limit=limit,
         stdin=manifest.to_json(),  # it names every node: too long for an argument
     )
     facts.forget("backups")

@@ -15,11 +15,10 @@ from facts.ssl import PemFiles
 from operations.services import ANSWER_LIMIT, SERVICE_CHANGES
 from operations.step import changing
 from procedures.host import ask
-from procedures.outcomes import outcomes_of
 from procedures.renewal import renewals
 from procedures.site import Site
+from procedures.telling import reason_of
 from recert.layout import MASTER_SERVICE
-from recert.outcomes import ForeignRequest
 from recert.signing import Application, Authority, Judgement, Verdict, judge
 
 BATCH = 100
@@ -43,7 +42,7 @@ puppet cert sign $option --color=false "$@" </dev/null
 )
 
 
-_CLEAN = UTF8_LOCALE + 'puppet cert clean --color=false "$@" </dev/null'
+_CLEAN = UTF8_LOCALE + 'verb=$1; shift; puppet cert "$verb" --color=false "$@" </dev/null'
 
 
 def connection(host: Host) -> ConnectorArguments:
@@ -65,11 +64,16 @@ def judge_and_sign(site: Site, host_name: str) -> tuple[Judgement, bool]:
     The first agent that comes has all that wait signed with its own; those that come
     later, where agents are not worked on together, make another round.
 
-    :raises DeployError: the master does not answer.
     """
     with site.exclusively():
         if host_name not in _judged.setdefault(site, {}):
-            _judged[site].update(_sign_round(site))
+            try:
+                _judged[site].update(_sign_round(site))
+            except Exception as error:
+                # Every other agent would wait for the same to fail again.
+                for host, _ in renewals(site):
+                    found = Judgement(Verdict.FAILED, f"The master cannot sign: {reason_of(error)}")
+                    _judged[site].setdefault(host.name, (found, False))
         return _judged[site][host_name]
 
 
@@ -79,11 +83,6 @@ _judged: WeakKeyDictionary[Site, dict[str, tuple[Judgement, bool]]] = WeakKeyDic
 def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
     site.forget_authority()
     authority = site.authority()
-    outcomes_of(site).foreign = tuple(
-        ForeignRequest(name, request.digest if (request := authority.request(name)) else None)
-        for name in authority.requesting
-        if not site.has_certname(name)
-    )
     applications = {
         host.name: renewal.application
         for host, renewal in renewals(site)
@@ -139,12 +138,14 @@ def _sign(
                     f"The master has signed another key under {application.certname}. Revoke it at "
                     f"once: puppet cert clean {application.certname}"
                 )
-        for application in unsigned[:1]:
-            said = [line for line in output.stderr_lines if line.strip()]
+        said = [line for line in output.stderr_lines if line.lower().startswith("err")]
+        said = said or [line for line in output.stderr_lines if line.strip()]
+        # Where it has signed nobody, it is not about the first of them.
+        for application in todo if len(unsigned) == len(batch) else unsigned[:1]:
             problems[application.certname] = "\n".join(
-                [f"The master did not sign {application.certname}:", *said[:4]]
+                [f"The master did not sign {application.certname}:", *said[-4:]]
             )
-        todo = unsigned[1:] + todo[BATCH:]
+        todo = [] if len(unsigned) == len(batch) else unsigned[1:] + todo[BATCH:]
     return problems
 
 
@@ -158,27 +159,49 @@ def clean_all(site: Site) -> str | None:
     return site.once("cleaned", lambda: _clean_round(site))
 
 
+def revocation_due(site: Site) -> bool:
+    """Whether the master still accepts a certificate that this run is to retire."""
+    revoked = site.authority().revoked
+    certs = [cert for _, renewal in renewals(site) for cert in renewal.named.values()]
+    return site.revocations_pending or any(cert.serial not in revoked for cert in certs)
+
+
 def _clean_round(site: Site) -> str | None:
     facts = site.view().facts
-    conf = facts.settings
-    taking_part = {renewal.facts.settings.certname for _, renewal in renewals(site)}
-    names = [name for name in site.authority().retired_names if name in taking_part]
-    site.cleaned = frozenset(names)
-    for start in range(0, len(names), BATCH):
-        ok, output = run_on(
-            site.master,
-            changing(conf.confdir, _CLEAN, *names[start : start + BATCH], limit=600),
-        )
-        if not ok:
-            return "\n".join(output.stderr_lines[-6:])
+    conf, authority = facts.settings, site.authority()
+    certs = [
+        (renewal.facts.settings.certname, cert)
+        for _, renewal in renewals(site)
+        for cert in renewal.named.values()
+    ]
+    names = sorted({name for name, _ in certs} & set(authority.retired_names))
+    # What an agent has, but the CA does not keep under its name, is known to it by its number.
+    serials = [
+        f"0x{cert.serial:x}"
+        for name, cert in certs
+        if cert.serial not in authority.revoked
+        and authority.ca is not None
+        and cert.issued_by(authority.ca)
+        and authority.ever_signed(name) != cert
+    ]
+    for verb, words in (("clean", names), ("revoke", serials)):
+        for start in range(0, len(words), BATCH):
+            ok, output = run_on(
+                site.master,
+                changing(conf.confdir, _CLEAN, verb, *words[start : start + BATCH], limit=600),
+            )
+            if not ok:
+                return "\n".join(output.stderr_lines[-6:])
+    # The CRL is put in place while the master is down: as long as it is not there, all of this
+    # is known not to be over.
     ok, output = run_on(
         site.master,
         changing(
             conf.confdir,
             SERVICE_CHANGES
             + r"""
-cp "$1" "$2" && chown "$3" "$2" || fail "The CRL could not be copied to $2."
 stop "$4"
+cp "$1" "$2" && chown "$3" "$2" || fail "The CRL could not be copied to $2."
 start "$4"
 """,
             conf.cacrl,
@@ -198,4 +221,9 @@ start "$4"
             break
         time.sleep(0.5)
     site.forget_authority()
-    return site.ca_problem(site.view())
+    if problem := site.ca_problem(site.view()):
+        return problem
+    still = [name for name, cert in certs if cert.serial not in site.authority().revoked]
+    if still:
+        return f"The master has not revoked the certificates of {', '.join(sorted(still))}."
+    return None

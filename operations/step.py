@@ -8,7 +8,9 @@ from sys import intern
 
 from pyinfra import context, logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
+from pyinfra.api.arguments import ConnectorArguments
 from pyinfra.api.output import format_text
+from pyinfra.connectors.util import CommandOutput
 from pyinfra.operations.util.files import generate_color_diff
 
 from facts.script import PREAMBLE
@@ -47,7 +49,7 @@ def changing(
     :param stdin: what the script reads.
     :param limit: seconds after which nobody waits for it any more.
     """
-    command = StringCommand(
+    command = _Command(
         "sh",
         "-c",
         QuoteString(_UNDER_LOCK),
@@ -61,6 +63,20 @@ def changing(
     if limit is not None:
         command.connector_arguments["_timeout"] = limit
     return command
+
+
+class _Command(StringCommand):
+    """A command over a connection that may be lost. Paramiko then raises an error that pyinfra
+    does not know, and that would end the run for every host."""
+
+    def execute(
+        self, state: State, host: Host, connector_arguments: ConnectorArguments
+    ) -> tuple[bool, CommandOutput]:
+        try:
+            result: tuple[bool, CommandOutput] = super().execute(state, host, connector_arguments)
+        except EOFError as error:
+            raise OSError(f"the connection to {host.name} was lost") from error
+        return result
 
 
 def in_batches(paths: Iterable[str], limit: int = 20000) -> Iterator[list[str]]:

@@ -25,9 +25,15 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
 
     :raises DeployError: the host did not answer; pyinfra would go on with a default.
     """
-    failed_before = host in host.state.failed_hosts
+    # A host that has failed already would not be seen to fail again.
+    failed = host.state.failed_hosts
+    failed_before = host in failed
+    failed.discard(host)
     value = host.get_fact(fact, **arguments)
-    if host in host.state.failed_hosts and not failed_before:
+    failed_now = host in failed
+    if failed_before:
+        failed.add(host)
+    if failed_now:
         raise DeployError(f"{host.name}: the fact {fact.name} could not be read; see above")
     return value
 

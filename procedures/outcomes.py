@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from procedures.site import Site
-from procedures.telling import LONG, command_line
+from procedures.telling import LONG, command_line, reason_of
 from recert.certificates import utc_now
 from recert.outcomes import ForeignRequest, Outcome, RunReport, Status, in_order, summary
 
@@ -29,6 +29,7 @@ _STYLES = {
     Status.FAILED: "red",
     Status.UNREACHABLE: "red",
     Status.WAITING: "yellow",
+    Status.INTERRUPTED: "red",
     Status.UNTOUCHED: "yellow",
     Status.DUE: "cyan",
     Status.RENEWED: "green",
@@ -40,20 +41,17 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line 
 
 
 class Outcomes(BaseStateCallback):
-    """Takes down what happens to the agents of a run.
-
-    `foreign`: requests that wait on the master and are no agent's of this run.
-    """
+    """Takes down what happens to the agents of a run."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self.foreign: tuple[ForeignRequest, ...] = ()
         self._certnames: dict[str, str] = {}
         self._settled: dict[str, tuple[Status, str, str]] = {}
         self._due: set[str] = set()
         self._failed_at: dict[str, str] = {}
         self._reasons: dict[str, list[str]] = {}
         self._reached: dict[str, int] = {}
+        self._touched: set[str] = set()
         self.looked_at = 0
         """Agents, before the run."""
         self._told = time.monotonic()
@@ -91,6 +89,10 @@ class Outcomes(BaseStateCallback):
     def reason(self, host: Host, found: list[str]) -> None:
         """Why the step that an agent is at is going to fail."""
         self._reasons[host.name] = found
+
+    def touched(self, host: Host) -> None:
+        """An agent has been changed."""
+        self._touched.add(host.name)
 
     def operation_host_success(  # type: ignore[override]
         self, state: State, host: Host, op_hash: str, retry_count: int = 0
@@ -134,26 +136,36 @@ class Outcomes(BaseStateCallback):
         if self._over:
             return
         self._over = True
-        report = self.report()
-        show(report)
-        if not report.preview:
-            path = write(report)
-            logger.info(f"    The same as JSON: {path}")
+        try:
+            report = self.report()
+            show(report)
+            if not report.preview:
+                logger.info(f"    The same as JSON: {write(report)}")
+        except Exception as error:
+            # It would take the place of the message with which the run has ended.
+            logger.error(f"    What became of the agents cannot be told: {reason_of(error)}")
 
     def report(self) -> RunReport:
         """What became of every agent up to now."""
         site = self.site
         executed = site.state.is_executing
-        ca = site.ca_fingerprint()
+        authority = site.known_authority()
+        ca = authority.ca if authority is not None else None
+        foreign = [] if authority is None else authority.requesting
         return RunReport(
             finished=utc_now().isoformat(timespec="seconds"),
             command=command_line(),
             preview=not executed,
             master=site.master.name,
             retired=site.retired_fingerprints(),
-            ca=ca,
+            ca=ca.fingerprint if ca is not None else None,
             agents=tuple(in_order(self._outcome(agent, executed) for agent in site.agents)),
-            foreign_requests=self.foreign,
+            foreign_requests=tuple(
+                ForeignRequest(name, request.digest if request is not None else None)
+                for name in foreign
+                if not site.has_certname(name)
+                for request in [authority.request(name) if authority is not None else None]
+            ),
         )
 
     def _outcome(self, host: Host, executed: bool) -> Outcome:
@@ -169,7 +181,10 @@ class Outcomes(BaseStateCallback):
             meta = state.ops[host][op_hash].operation_meta
             output = meta.stderr_lines if meta.is_complete() else []
             why = "\n".join(self._reasons.get(name) or output)
+            why = why or "No answer in time, or the connection was lost."
             return Outcome(name, certname, Status.FAILED, _step_name(state, op_hash), why)
+        if name in self._touched:
+            return Outcome(name, certname, Status.INTERRUPTED, why="the run ended before")
         if executed or name not in self._certnames:
             return Outcome(name, certname, Status.UNTOUCHED, why="the run ended before")
         return Outcome(name, certname, Status.DUE if name in self._due else Status.FRESH)
@@ -228,6 +243,7 @@ def write(report: RunReport) -> Path:
     while path.exists():
         number += 1
         path = REPORTS / f"step6-{stamp}Z-{number}.json"
+    path.touch(mode=0o600)
     path.write_text(report.to_json(), encoding="utf-8")
     return path
 

@@ -53,6 +53,11 @@ def send_at_once(host: Host) -> None:
     transport = client.get_transport() if client is not None else None
     if transport is not None and isinstance(transport.sock, socket.socket):
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # A host that goes away without a word would otherwise be waited for without end.
+        transport.set_keepalive(30)
+        transport.channel_timeout = 60
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000)
 
 
 def require_root(host: Host) -> float:

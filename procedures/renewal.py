@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from pyinfra.api import FactBase, Host
-from pyinfra.api.exceptions import DeployError, PyinfraError
+from pyinfra.api.exceptions import DeployError
 from pyinfra.api.facts import get_fact
 
 from facts.host import Basics, WhoAndWhen
@@ -17,7 +17,7 @@ from procedures.host import HostFacts, T
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.site import MasterView, Site, site_of
-from procedures.telling import command_line, warn
+from procedures.telling import command_line, reason_of, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.errors import RecertError
@@ -26,6 +26,9 @@ from recert.observed import Service, SslState
 from recert.renewal import Renewal
 from recert.settings import Settings, check_path, check_settings
 from recert.signing import Application, certified_alt_names
+
+FACT_LIMIT = 240
+"""Seconds in which an agent has to answer a question."""
 
 
 class AgentRefusedError(Exception):
@@ -64,13 +67,23 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
     """
     try:
         value: T | None = get_fact(
-            host.state, host, fact, kwargs=arguments, apply_failed_hosts=False
+            host.state,
+            host,
+            fact,
+            kwargs={**arguments, "_timeout": FACT_LIMIT},
+            apply_failed_hosts=False,
         )
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # Whatever an agent's files hold, it must not end the run over the others.
-        raise AgentRefusedError(f"Its answer to {fact.name} makes no sense: {error}") from error
+    except DeployError:
+        raise
+    except Exception as error:
+        # Whatever an agent says, or however it goes away, must not end the run over the others.
+        raise AgentRefusedError(
+            f"Its answer to {fact.name} makes no sense: {reason_of(error)}"
+        ) from error
     if value is None:
-        raise AgentRefusedError(f"It did not answer when asked for {fact.name}; see above.")
+        raise AgentRefusedError(
+            f"It did not answer when asked for {fact.name}, or not in {FACT_LIMIT} s; see above."
+        )
     return value
 
 
@@ -79,7 +92,8 @@ class AgentRenewal:
 
     `changed`: a step of this run has changed something. `requested`: it has asked its master for
     a certificate in this run, and `puppet_said` is what Puppet printed. `application`: what is to
-    be signed; `waiting`: why it was not.
+    be signed; `waiting`: why it was not. `named`: its certificates that are to be replaced, by
+    fingerprint.
     """
 
     def __init__(self, site: Site, facts: AgentFacts) -> None:
@@ -89,6 +103,7 @@ class AgentRenewal:
         self.requested = False
         self.puppet_said: list[str] = []
         self.waiting: str | None = None
+        self.named: dict[str, Certificate] = {}
         self._stopped_now: frozenset[str] = frozenset()
         self.application: Application | None = None
         self._judged: Renewal | None = None
@@ -164,9 +179,10 @@ class AgentRenewal:
     @property
     def previous_alt_names(self) -> frozenset[str]:
         """The alternative names that the agent's certificate had before the renewal."""
-        return certified_alt_names(
-            self.facts.settings.certname, self._former_certificates, self.site.cas
-        )
+        name = self.facts.settings.certname
+        had = certified_alt_names(name, self._former_certificates, self.site.cas)
+        # Whoever has the retired CA's key can have had any: these let one node pass for another.
+        return frozenset(n for n in had if n == name or not self.site.is_taken(n))
 
 
 # By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.
@@ -197,7 +213,7 @@ def prepare_renewal(host: Host) -> bool:
     outcomes = outcomes_of(site)
     try:
         agent: _Agent | Exception = _look_at(host)
-    except (AgentRefusedError, PyinfraError, OSError) as error:
+    except Exception as error:
         agent = error
     view = site.view()
     problem = None if site.master_comes_first else site.ca_problem_before(view)
@@ -207,10 +223,10 @@ def prepare_renewal(host: Host) -> bool:
         if isinstance(agent, Exception):
             raise agent
         renewal = _prepared(host, agent, site, view)
-    except (AgentRefusedError, PyinfraError, OSError) as error:
-        if isinstance(error, DeployError):
-            raise
-        _left_out(host, outcomes, [str(argument) for argument in error.args])
+    except DeployError:
+        raise
+    except Exception as error:
+        _left_out(host, outcomes, reason_of(error).splitlines())
         _require_all_found(site, outcomes)
         return False
     _renewals.setdefault(site, {})[host.name] = renewal
@@ -234,8 +250,8 @@ def warn_of_unknown_names(host: Host) -> None:
         send_at_once(host)
         printed = ask_agent(host, PuppetSettings, master=False)
         settings = check_settings(printed.agent, printed.agent)
-    except (AgentRefusedError, RecertError, OSError) as error:
-        warn(host, f"Under which name it looks for its master is not known: {error}")
+    except Exception as error:
+        warn(host, f"Under which name it looks for its master is not known: {reason_of(error)}")
         return
     for refusal in preflight.server_refusals(settings.server_names, view.names):
         warn(host, refusal)
@@ -313,16 +329,23 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
         return _certificate_named(renewal)
     if now.certificate_problem is None:
         return []
-    trusted = now.trusted_ca
-    fingerprint = view.retired.fingerprint
-    known = {b.manifest.ca_fingerprint for b in view.facts.backups.backups}
+    trusted, retired = now.trusted_ca, view.retired.fingerprint
+    of_site = {b.manifest.ca_fingerprint for b in view.facts.backups.backups} | {retired}
+    if now.authority.ca is not None:
+        of_site.add(now.authority.ca.fingerprint)
+    if trusted is not None and trusted.fingerprint not in of_site:
+        return [
+            f"It trusts another CA ({trusted.fingerprint}) than the one to retire ({retired}), and "
+            "none that the master has had: does it belong to this site? If it does, move "
+            f"{now.settings.localcacert} away and run the same command again."
+        ]
+    known = of_site - {retired} if now.authority.ca is not None else of_site
+    known |= {b.manifest.ca_fingerprint for b in view.facts.backups.backups}
     known |= {b.manifest.ca_fingerprint for b in backups.backups}
-    if fingerprint in known or now.authority.ca is None:
-        return []
-    if trusted is not None and trusted.fingerprint == fingerprint:
+    if retired in known or (trusted is not None and trusted.fingerprint == retired):
         return []
     return [
-        f"retire_ca={fingerprint} is neither the CA that this agent trusts "
+        f"retire_ca={retired} is neither the CA that this agent trusts "
         f"({trusted.fingerprint if trusted else 'none'}) nor that of a backup here or on the "
         f"master. Run `{command_line()}` to see what there is."
     ]
@@ -335,7 +358,10 @@ def _certificate_named(renewal: AgentRenewal) -> list[str]:
         now.authority.ever_signed(now.certname),
         *(read_certificate(b.manifest.certificate or "") for b in renewal.facts.backups.backups),
     ]
-    named = {c.fingerprint for c in held if c is not None} & site.retire_certs
+    renewal.named = {
+        c.fingerprint: c for c in held if c is not None and c.fingerprint in site.retire_certs
+    }
+    named = renewal.named.keys()
     site.found |= named
     if named or (site.retire_certs and now.certificate_problem is None):
         return []

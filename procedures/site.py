@@ -24,7 +24,7 @@ from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.preflight import read_master, refuse, the_master
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
-from procedures.telling import command_line, warn
+from procedures.telling import command_line, refuse_options, warn
 from recert.altnames import AltNames
 from recert.certificates import Certificate, read_certificate, utc_now
 from recert.errors import RecertError
@@ -65,8 +65,6 @@ class Site:
         """Whether this run is about single certificates, and not about a CA."""
         self.found: set[str] = set()
         """Those fingerprints of `retire_certs` that belong to an agent of this run."""
-        self.cleaned: frozenset[str] = frozenset()
-        """The certnames whose certificates the master has revoked in this run."""
         self._hosts: dict[str, str] = {}
         """Host names by certname, as the agents' own Puppet says."""
         self._lock = RLock()
@@ -106,6 +104,11 @@ class Site:
 
         :raises DeployError: another host of the run has it. That ends the run before any change.
         """
+        if host.name == self.master.name:
+            raise DeployError(
+                f"{host.name} is the master, and among the agents as well. Nothing was changed. "
+                "Take it out of the group `agents`: steps 1 to 5 renew its own certificate."
+            )
         other = self._hosts.setdefault(certname, host.name)
         if certname == master_certname:
             other = self.master.name
@@ -120,6 +123,10 @@ class Site:
                 "could not get a certificate. Nothing was changed. Correct certname in the wrong "
                 "one's puppet.conf, or take the host out of the inventory."
             )
+
+    def is_taken(self, name: str) -> bool:
+        """Whether a name is the master's, a service's of PE's or an agent's certname."""
+        return name in self.view().names or name in INTERNAL_NAMES or name in self._hosts
 
     def has_certname(self, certname: str) -> bool:
         """Whether an agent of this run has that certname."""
@@ -317,13 +324,6 @@ class Site:
             )
         return None
 
-    def ca_fingerprint(self) -> str | None:
-        """The CA that agents trust by now, as far as the run has asked."""
-        with self._lock:
-            kept = self._kept.get("authority")
-        ca = kept[0].ca if kept else None
-        return ca.fingerprint if ca is not None else None
-
     def retired_fingerprints(self) -> tuple[str, ...]:
         """What this run retires: a CA, or single certificates."""
         if self.retire_certs:
@@ -332,6 +332,19 @@ class Site:
             kept = self._kept.get("view")
         retired = kept[0].retired if kept and kept[0] else None
         return (retired.fingerprint,) if retired is not None else ()
+
+    def known_authority(self) -> Authority | None:
+        """What the master has said last, if it was asked at all."""
+        with self._lock:
+            kept = self._kept.get("authority")
+        return kept[0] if kept else None
+
+    @property
+    def revocations_pending(self) -> bool:
+        """Whether the master has revoked certificates that it does not yet refuse."""
+        facts = self.view().facts
+        texts, conf = facts.ssl.texts, facts.settings
+        return texts.get(conf.cacrl) != texts.get(conf.hostcrl)
 
     # One for all
 
@@ -387,6 +400,10 @@ def site_of(state: State) -> Site:
     """The site of a run."""
     if state not in _sites:
         _sites[state] = Site(state)
+        refuse_options()
+        # Otherwise pyinfra asks at each step whether to go on without who has failed, and
+        # everything waits with services stopped. One agent's failure is no question here.
+        state.should_raise_failed_hosts = lambda _: False
     return _sites[state]
 
 

@@ -8,6 +8,7 @@ import sys
 
 from pyinfra import logger
 from pyinfra.api import Host
+from pyinfra.api.exceptions import DeployError
 from pyinfra.api.output import format_text
 
 LONG = 30
@@ -19,6 +20,15 @@ def shortened(lines: list[str]) -> list[str]:
     if len(lines) <= LONG:
         return lines
     return [*lines[:LONG], f"and {len(lines) - LONG} more (`puppet cert list --all` has them all)"]
+
+
+def reason_of(error: BaseException) -> str:
+    """What an exception has to say to a person; its arguments may be a refusal each."""
+    if isinstance(error, (TimeoutError, EOFError)) and not str(error):
+        return "No answer in time, or the connection was lost."
+    if error.args and all(isinstance(argument, str) for argument in error.args):
+        return "\n".join(error.args)
+    return str(error) or repr(error)
 
 
 def say(host: Host, message: str) -> None:
@@ -33,6 +43,16 @@ _LEFT_OUT = {"--dry", "--diff", "-y", "--yes", "--json"}
 _WITH_SECRET = re.compile(r"--(ssh-)?(key-)?password")
 
 
+def refuse_options() -> None:
+    """:raises DeployError: an option was given under which hosts do not wait for each other.
+
+    Agents wait for their master, and pyinfra ends with status 0 there whoever fails.
+    """
+    for option in ("--serial", "--no-wait"):
+        if option in sys.argv:
+            raise DeployError(f"{option} does not work with these deploys. Leave it out.")
+
+
 def command_line(limit: str | None = None) -> str:
     """The command that was typed, less what differs from run to run and what is secret.
 
@@ -40,6 +60,8 @@ def command_line(limit: str | None = None) -> str:
     """
     words, kept = iter(sys.argv[1:]), []
     for word in words:
+        if limit is not None and word.startswith("--limit="):
+            continue
         if _WITH_SECRET.fullmatch(word) or (limit is not None and word == "--limit"):
             next(words, None)
         elif word == "--data":

@@ -20,13 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-)
+# Anybody can send a master a request, and what an odd one makes a parser raise is not to be
+# foreseen: it must not end a run over a whole site.
+_UNREADABLE = Exception
 
 # By which a request asks for extensions: the standard's attribute, and Microsoft's.
 _EXTENSION_REQUESTS = ("1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14")

@@ -15,6 +15,7 @@ class Status(Enum):
     """In the order in which the table shows them: what needs somebody comes first."""
 
     FAILED = "failed"
+    INTERRUPTED = "interrupted"
     UNREACHABLE = "unreachable"
     WAITING = "waiting for a signature"
     UNTOUCHED = "untouched"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from math import inf
 from pathlib import PurePosixPath
 
 from recert.certificates import (
@@ -157,7 +158,7 @@ class Renewal:
             return False
         if self.certificate_problem is not None:
             return True
-        return catalog.mtime < self.ssl.files[self.paths.certificate].mtime
+        return catalog.mtime < self._certificate_made
 
     @property
     def request_due(self) -> bool:
@@ -180,16 +181,23 @@ class Renewal:
             signed = self.authority.signed(self.certname)
             if signed is not None and signed.key == key:
                 return False
-        alone = self.authority.autosign.accepts(self.certname)
+        waits = not self.everything_goes and self.authority.request(self.certname) is not None
+        alone = self.authority.autosign.accepts(self.certname) and not waits
         return not alone or bool(self.settings.dns_alt_names)
 
     def run_due(self, last_run: LastRun | None) -> bool:
         """Whether no Puppet run has succeeded since the agent's certificate was made."""
         if self.certificate_problem is not None or last_run is None:
             return True
-        made = self.ssl.files[self.paths.certificate].mtime
+        made = self._certificate_made
         # Puppet notes whole seconds, and a small catalog is applied in less than one.
-        return not last_run.succeeded or last_run.time < int(made)
+        return not last_run.succeeded or last_run.time + 1 <= made
+
+    @property
+    def _certificate_made(self) -> float:
+        """Seconds, UTC; never, where the file came after the directory was listed."""
+        entry = self.ssl.files.get(self.paths.certificate)
+        return entry.mtime if entry is not None else inf
 
     @property
     def conflict(self) -> str | None:

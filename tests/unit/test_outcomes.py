@@ -39,6 +39,7 @@ def test_what_needs_somebody_comes_first() -> None:
     one_of_each = [Outcome("host", None, status) for status in reversed(Status)]
     assert [outcome.status for outcome in in_order(one_of_each)] == [
         Status.FAILED,
+        Status.INTERRUPTED,
         Status.UNREACHABLE,
         Status.WAITING,
         Status.UNTOUCHED,
