@@ -362,7 +362,7 @@ def test_alt_names_that_the_agent_did_not_have_before(site: Site, retired: str) 
     assert_renewed(site, "agent01")
 
 
-def test_certnames_that_two_hosts_have(site: Site, retired: str) -> None:
+def test_certnames_that_two_hosts_have(site: Site, retired: str, tmp_path: Path) -> None:
     conf = "/etc/puppetlabs/puppet/puppet.conf"
     before = site.state_of("agent01")
     for name in ("agent02.lab.test", "master.lab.test"):
@@ -373,6 +373,12 @@ def test_certnames_that_two_hosts_have(site: Site, retired: str) -> None:
         assert run.status == 1
         assert f"have the same certname, {name}" in run.stderr
         assert fresh(site) == []
+    both = Site.of(tmp_path, "master", ("master", "agent01"))
+    credentials = site.snapshot([SSLDIR])
+    as_agent = both.renew(retired)
+    assert as_agent.status == 1
+    assert "is the master, and among the agents as well" in as_agent.stderr
+    assert site.snapshot([SSLDIR]) == credentials
     assert site.state_of("agent01") == before
 
 

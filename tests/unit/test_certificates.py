@@ -9,6 +9,8 @@ from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from recert.certificates import (
     colon_hex,
@@ -25,6 +27,7 @@ from tests.unit.authority import (
     NOW,
     OLD,
     STANDARD,
+    key,
     key_digest,
     key_pem,
     odd_request_pem,
@@ -279,3 +282,18 @@ def test_description_says_that_the_issuer_is_another() -> None:
 
 def test_description_of_nothing_is_empty() -> None:
     assert describe(None, NEW.certificate) == []
+
+
+@pytest.mark.parametrize("kind", [b"\xa3", b"\xa5"], ids=["x400Address", "ediPartyName"])
+def test_request_for_names_of_a_kind_that_nobody_knows_is_none(kind: bytes) -> None:
+    # Anybody can leave one on a master, and all that wait there are read.
+    names = x509.UnrecognizedExtension(
+        x509.ObjectIdentifier("2.5.29.17"), b"\x30\x02" + kind + b"\x00"
+    )
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "agent01")]))
+        .add_extension(names, critical=False)
+        .sign(key("agent01"), hashes.SHA256())
+    )
+    assert read_request(request.public_bytes(Encoding.PEM).decode()) is None

@@ -728,6 +728,9 @@ def test_cas_whose_groups_were_confirmed_are_remembered(store: Store) -> None:
     store.root.mkdir()
     (store.root / "classified").write_text("AB:CD\nEF:01\n")
     assert store.read().classified == {"AB:CD", "EF:01"}
+    assert store.read().stopped == set()
+    (store.root / "stopped").write_text("pe-puppet\npe-mcollective\n")
+    assert store.read().stopped == {"pe-puppet", "pe-mcollective"}
 
 
 # Services

@@ -704,3 +704,11 @@ def test_file_that_is_only_called_like_a_directory_of_puppets_elsewhere_is_forei
 
 def test_certname_is_the_agents() -> None:
     assert agent().judge().certname == AGENT
+
+
+def test_run_in_the_second_of_its_certificate_counts() -> None:
+    # Puppet notes whole seconds, the file system less.
+    found = agent()
+    found.files[found.paths.certificate] = file_state(mtime=MADE + 0.24)
+    assert not found.judge().run_due(LastRun(MADE, succeeded=True))
+    assert found.judge().run_due(LastRun(MADE - 1, succeeded=True))
