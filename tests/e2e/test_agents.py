@@ -18,7 +18,8 @@ from tests.e2e.nodes import (
     statuses,
     why,
 )
-from tests.e2e.site import BACKUPS, KILLING, SSLDIR
+from tests.e2e.site import BACKUPS, KILLING, SSLDIR, Master
+from tests.e2e.test_master import count_starts, starts
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
 PUPPET = "/opt/puppet/bin/puppet"
@@ -412,6 +413,25 @@ def test_the_preview_tells_what_each_agent_will_undergo(site: Site, retired: str
     assert "PRIVATE KEY" not in run.text
     assert "Looked at 5 of 5 agents" in run.stderr
     assert "5 to be renewed" in run.stderr
+
+
+def test_puppet_starts_at_most_four_times_on_an_agent(site: Site, retired: str) -> None:
+    agents = ("agent01", "agent05")  # the one without alternative names, the other with
+    watched = [Master(name, site.inventory) for name in ("master", *agents)]
+    for host in watched:
+        count_starts(host)
+    try:
+        run = site.renew(retired, "--limit", "agent01", "--limit", "agent05")
+        on_master, *on_agents = [starts(host) for host in watched]
+    finally:
+        for host in watched:
+            host.sh("mv /opt/puppet/real/puppet /opt/puppet/bin/; rmdir /opt/puppet/real")
+
+    assert run.status == 0, run.stderr
+    for found in on_agents:
+        assert len(found) <= 4, found
+    assert len([line for line in on_master if line.startswith("cert")]) == 1
+    assert len([line for line in on_master if line.startswith("config")]) == 2
 
 
 def test_a_few_certificates_only(site: Site, retired: str) -> None:
