@@ -19,7 +19,13 @@ from facts.puppet import UTF8_LOCALE
 from operations.agent import RUN
 from operations.backup import make_backup
 from operations.services import RUN_LIMIT, SERVICE_CHANGES
-from operations.signing import clean_all, connection, judge_and_sign, revocation_due
+from operations.signing import (
+    all_to_be_revoked,
+    clean_all,
+    connection,
+    judge_and_sign,
+    revocation_due,
+)
 from operations.step import changing, printable, removing, show_diff, step_failed, wait_until
 from procedures.outcomes import outcomes_of
 from procedures.renewal import renewal_of
@@ -99,7 +105,12 @@ def revoked() -> Commands:
     """
     renewal = renewal_of(host)
     site, certname = renewal.site, renewal.facts.settings.certname
-    if not renewal.named or not site.once("to be revoked", lambda: revocation_due(site)):
+    if host.state.is_executing:
+        # Whoever comes first has it done for all, who are then to be told that it was.
+        due = host.name in site.once("to be revoked", lambda: all_to_be_revoked(site))
+    else:
+        due = revocation_due(renewal)
+    if not due:
         host.noop("what is to be retired is revoked, and the master refuses it")
         return
     certs = [line for cert in renewal.named.values() for line in describe(cert)]

@@ -15,7 +15,7 @@ from facts.ssl import PemFiles
 from operations.services import ANSWER_LIMIT, SERVICE_CHANGES
 from operations.step import changing
 from procedures.host import ask
-from procedures.renewal import renewals
+from procedures.renewal import AgentRenewal, renewals
 from procedures.site import Site
 from procedures.telling import reason_of
 from recert.layout import MASTER_SERVICE
@@ -63,7 +63,6 @@ def judge_and_sign(site: Site, host_name: str) -> tuple[Judgement, bool]:
 
     The first agent that comes has all that wait signed with its own; those that come
     later, where agents are not worked on together, make another round.
-
     """
     with site.exclusively():
         if host_name not in _judged.setdefault(site, {}):
@@ -159,11 +158,19 @@ def clean_all(site: Site) -> str | None:
     return site.once("cleaned", lambda: _clean_round(site))
 
 
-def revocation_due(site: Site) -> bool:
-    """Whether the master still accepts a certificate that this run is to retire."""
+def revocation_due(renewal: AgentRenewal) -> bool:
+    """Whether the master still accepts a certificate of this agent that is to be retired."""
+    site = renewal.site
     revoked = site.authority().revoked
-    certs = [cert for _, renewal in renewals(site) for cert in renewal.named.values()]
-    return site.revocations_pending or any(cert.serial not in revoked for cert in certs)
+    return bool(renewal.named) and (
+        site.revocations_pending
+        or any(cert.serial not in revoked for cert in renewal.named.values())
+    )
+
+
+def all_to_be_revoked(site: Site) -> frozenset[str]:
+    """The hosts of which that is so."""
+    return frozenset(host.name for host, renewal in renewals(site) if revocation_due(renewal))
 
 
 def _clean_round(site: Site) -> str | None:

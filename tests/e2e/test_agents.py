@@ -435,41 +435,54 @@ def test_puppet_starts_at_most_four_times_on_an_agent(site: Site, retired: str) 
 
 
 def test_a_few_certificates_only(site: Site, retired: str) -> None:
-    assert site.renew(retired, "--limit", "agent01", "--limit", "agent02").status == 0
-    compromised, other = site.certificate_of("agent01"), site.certificate_of("agent02")
+    agents = ("--exclude", "agent04", "--exclude", "agent05")
+    assert site.renew(retired, *agents).status == 0
+    first, other, third = (site.certificate_of(agent) for agent in AGENTS[:3])
+    named = f"{first.fingerprint},{third.fingerprint}"
     site.on("agent01", f"cp -a {SSLDIR} /root/stolen")
-    agents = ("--limit", "agent01", "--limit", "agent02")
 
-    unnamed = site.pyinfra("deploys/replace.py", "-y", *agents)
+    unnamed = site.pyinfra("deploys/replace.py", "-y", "--limit", "agent01", "--limit", "agent02")
     assert unnamed.status == 1
-    assert f"--limit agent01 --dry --diff --data retire_certs={compromised.fingerprint}" in (
+    assert f"--limit agent01 --dry --diff --data retire_certs={first.fingerprint}" in (
         unnamed.stderr.replace("\n", "")
     )
     unknown = site.replace("AB" * 32, *agents)
     assert unknown.status == 1 and "the certificate of no agent of this run" in unknown.stderr
-    preview = site.preview_replacement(compromised.fingerprint, *agents)
-    killed = site.pyinfra(
-        "deploys/replace.py",
-        *("-y", "--json", "--data", f"retire_certs={compromised.fingerprint}", *agents, *KILLING),
-        env={"KILL_AFTER": "3"},
-    )
-    assert killed.status == -9
-    run = site.replace(compromised.fingerprint, *agents)
+    preview = site.preview_replacement(named, *agents)
+    run = site.replace(named, *agents)
 
     assert run.status == 0, run.stderr
-    assert set(run.changed) < set(preview.planned)
-    assert statuses(run) == {"agent01": "renewed", "agent02": "already fresh"}
-    assert site.certificate_of("agent01").key != compromised.key
+    assert run.changes == preview.plan
+    assert statuses(run) == {
+        "agent01": "renewed",
+        "agent02": "already fresh",
+        "agent03": "renewed",
+    }
+    assert site.certificate_of("agent01").key != first.key
+    assert site.certificate_of("agent03").key != third.key
     assert site.certificate_of("agent02") == other
-    assert_renewed(site, "agent01", "agent02")
+    assert_renewed(site, *AGENTS[:3])
     stolen = site.on(
         "agent01",
         f"{PUPPET} agent --test --ssldir /root/stolen --vardir /tmp/stolen 2>&1 | tail -n 20",
         check=False,
     )
     assert "revoked" in stolen, stolen
-    again = site.replace(compromised.fingerprint, *agents)
+    again = site.replace(named, *agents)
     assert again.status == 0 and again.changed == []
+
+    second = site.certificate_of("agent01")
+    killed = site.pyinfra(
+        "deploys/replace.py",
+        *("-y", "--json", "--data", f"retire_certs={second.fingerprint}", *agents, *KILLING),
+        env={"KILL_AFTER": "2"},
+    )
+    assert killed.status == -9
+    rest = site.replace(second.fingerprint, *agents)
+    assert rest.status == 0, rest.stderr
+    assert not any("Revoke" in name for name in rest.changed)
+    assert_renewed(site, "agent01")
+
     # Revoked by hand, a certificate is stale for every deploy.
     site.sh(f"{PUPPET} cert clean agent02.lab.test")
     assert "6.4 Delete the agent's SSL directory" in site.preview_renewal(retired, *agents).planned
