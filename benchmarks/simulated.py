@@ -304,7 +304,7 @@ class _SimulatedAgent(_Simulated):
             self.backups.append(stdin.replace(ARCHIVE_DIGEST, _DIGEST))
         elif script.endswith('stop "$1"\n'):
             self.services[arguments[0]] = "stopped"
-        elif "rm -rf --one-file-system" in script:
+        elif "xargs -0 -r rm -f --" in script:
             self.files.clear()
             self.texts.clear()
         elif "Cannot be removed: $path" in script:
