@@ -173,6 +173,12 @@ def test_the_states_that_a_crash_leaves(site: Site, retired: str) -> None:
     lab.cut("agent01")
     site.on("agent01", ask)
     lab.mend("agent01")
+    kept, requests = f"{SSLDIR}/private_keys/{own['agent01']}.pem", f"{SSLDIR}/certificate_requests"
+    site.on(
+        "agent01",
+        f"mkdir -p {requests}; openssl req -new -key {kept} -subj /CN={own['agent01']}"
+        f" -out {requests}/{own['agent01']}.pem",
+    )
     key = site.on("agent01", f"sha256sum {SSLDIR}/private_keys/{own['agent01']}.pem")
     # The certificate of another key is cached under its name.
     wrong = site.sh(f"cat {SSLDIR}/certs/pe-internal-dashboard.pem")
