@@ -138,6 +138,8 @@ class Outcomes(BaseStateCallback):
         self._over = True
         try:
             report = self.report()
+            if report.preview and not self.looked_at:
+                return  # it was refused as a whole, and its message says why
             show(report)
             if not report.preview:
                 logger.info(f"    The same as JSON: {write(report)}")
