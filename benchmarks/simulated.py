@@ -307,6 +307,8 @@ class _SimulatedAgent(_Simulated):
         elif "xargs -0 -r rm -f --" in script:
             self.files.clear()
             self.texts.clear()
+        elif "summary=$1 lockfile=$2" in script:
+            pass  # the run that its service has begun is over
         elif "Cannot be removed: $path" in script:
             self.catalog = False
         elif 'cat >"$path.new"' in script:

@@ -51,7 +51,7 @@ class PuppetSettings(FactBase[PrintedSettings]):
     Puppet prints defaults with exit status 0 if it cannot read puppet.conf; it then logs
     errors, which are returned as `complaints`.
 
-    + master: whether the host is a master
+    + sections: "agent", "master", or "master agent" for both side by side
 
     .. code:: python
 
@@ -63,7 +63,7 @@ class PuppetSettings(FactBase[PrintedSettings]):
         )
     """
 
-    def command(self, master: bool = True) -> StringCommand:
+    def command(self, sections: str = "master agent") -> StringCommand:
         return record_script(
             r"""
 sections=$1; shift
@@ -81,7 +81,7 @@ settings "${sections%% *}" "$@" | {
     say printed "${sections%% *}" "$(cat)"
 }
 """,
-            "master agent" if master else "agent",
+            sections,
             *SETTINGS,
         )
 

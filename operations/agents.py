@@ -15,7 +15,7 @@ from pyinfra.api import FunctionCommand, Host, State, operation
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.operation import OperationMeta, PyinfraOperation
 
-from facts.puppet import UTF8_LOCALE
+from facts.puppet import PUPPET_PROCESS, UTF8_LOCALE
 from operations.agent import RUN
 from operations.backup import make_backup
 from operations.services import RUN_LIMIT, SERVICE_CHANGES
@@ -43,6 +43,23 @@ LIMIT = 240
 
 BEGIN_LIMIT = 30
 """Seconds in which the agent's service, once started, begins its first run."""
+
+_AWAIT_FIRST_RUN = (
+    PUPPET_PROCESS
+    + r"""
+summary=$1 lockfile=$2 certificate=$3 begin=$4 limit=$5
+in_progress() { puppet_process "$(cat "$lockfile" 2>/dev/null)"; }
+started=$(date +%s)
+while :; do
+    patience=$begin
+    if in_progress; then patience=$limit
+    elif [ -s "$certificate" ] && [ "$summary" -nt "$certificate" ]; then exit 0
+    fi
+    [ $(($(date +%s) - started)) -lt "$patience" ] || exit 0
+    sleep 0.2 2>/dev/null || sleep 1
+done
+"""
+)
 
 _DONE_ALREADY = FunctionCommand(lambda state, host: True, (), {})
 """Counts as a change that was made elsewhere: on the master, or by the agent's own service."""
@@ -437,17 +454,16 @@ def proven() -> Commands:
         outcomes.settle(host, Status.WAITING, "6.7", renewal.waiting)
         yield step_failed([renewal.waiting])
     if facts.services[AGENT_SERVICE] is Service.RUNNING:
-
-        def over() -> bool:
-            facts.forget("agent", "ssl")
-            return not renewal.run_due
-
-        def in_progress() -> bool:
-            facts.forget("agent")
-            return facts.agent.running is not None
-
-        yield wait_until(lambda: over() or in_progress(), "the first run to begin", BEGIN_LIMIT, 1)
-        yield wait_until(lambda: over() or not in_progress(), "the first run to end", RUN_LIMIT, 1)
+        yield changing(
+            conf.confdir,
+            _AWAIT_FIRST_RUN,
+            conf.lastrunfile,
+            conf.agent_catalog_run_lockfile,
+            renewal.now.paths.certificate,
+            str(BEGIN_LIMIT),
+            str(RUN_LIMIT),
+            limit=2 * RUN_LIMIT,
+        )
         facts.forget("agent", "ssl")
     if renewal.run_due:
         yield changing(

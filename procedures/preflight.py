@@ -79,16 +79,18 @@ def backup_root_of(host: Host) -> str:
         refuse(host, [str(error)])
 
 
-def read_master(host: Host) -> MasterFacts:
+def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
     """The facts of a master that can be worked on at all: as root, with a Puppet that works.
 
+    :param as_agent_too: whether what its own agent goes by is asked as well.
     :raises DeployError: it cannot.
     """
     send_at_once(host)
     clock = require_root(host)
     refusals = preflight.clock_refusals(clock, time.time())
     backup_root = backup_root_of(host)
-    printed = ask(host, PuppetSettings)
+    sections = "master agent" if as_agent_too else "master"
+    printed = ask(host, PuppetSettings, sections=sections)
     if printed.program is None:
         refuse(host, ["There is no `puppet` on the PATH and none in /opt/puppet/bin."])
     if printed.complaints:
@@ -101,7 +103,7 @@ def read_master(host: Host) -> MasterFacts:
             ],
         )
     try:
-        settings = check_settings(printed.agent, printed.master)
+        settings = check_settings(printed.agent or printed.master, printed.master)
     except RecertError as error:
         refuse(host, [str(error)])
     if not settings.ca:

@@ -248,7 +248,7 @@ def warn_of_unknown_names(host: Host) -> None:
     view = site_of(host.state).view()
     try:
         send_at_once(host)
-        printed = ask_agent(host, PuppetSettings, master=False)
+        printed = ask_agent(host, PuppetSettings, sections="agent")
         settings = check_settings(printed.agent, printed.agent)
     except Exception as error:
         warn(host, f"Under which name it looks for its master is not known: {reason_of(error)}")
@@ -285,7 +285,7 @@ def _look_at(host: Host) -> _Agent:
     clock_ahead = who.clock - time.time()
     if who.uid != 0:
         raise AgentRefusedError("Commands run here as an ordinary user, not as root: add --sudo.")
-    printed = ask_agent(host, PuppetSettings, master=False)
+    printed = ask_agent(host, PuppetSettings, sections="agent")
     if printed.program is None:
         raise AgentRefusedError("There is no `puppet` on the PATH and none in /opt/puppet/bin.")
     if printed.complaints:

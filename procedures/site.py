@@ -164,7 +164,7 @@ class Site:
                 names = _puppets_default_names(facts.settings.certname)
         else:
             with self._master_answers():
-                facts = read_master(self.master)
+                facts = read_master(self.master, as_agent_too=False)
             retired = self._retired(facts)
             cert = facts.certificate_in_use
             names = set(cert.alt_names) if cert is not None else set()

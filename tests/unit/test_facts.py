@@ -905,7 +905,7 @@ def test_of_an_agent_only_its_own_section_is_read(sh: Sh) -> None:
     sh.provide("note", f'echo "$@" >>"{sh.directory}/asked"')
     puppet = sh.directory / "puppet"
     puppet.write_text(puppet.read_text().replace("#!/bin/sh", '#!/bin/sh\nnote "$@"'))
-    found = sh.ask(PuppetSettings, master=False)
+    found = sh.ask(PuppetSettings, sections="agent")
     assert found.program == str(puppet)
     assert found.agent == printed_settings(dns_alt_names="")
     assert found.master == {}
@@ -917,7 +917,7 @@ def test_of_an_agent_only_its_own_section_is_read(sh: Sh) -> None:
 def test_errors_of_an_agents_puppet_are_complaints(sh: Sh) -> None:
     complaint = "Error: Could not parse /etc/puppetlabs/puppet/puppet.conf"
     print_settings(sh, list(SETTINGS), errors=f"{complaint}\\n")
-    assert sh.ask(PuppetSettings, master=False).complaints == [complaint]
+    assert sh.ask(PuppetSettings, sections="agent").complaints == [complaint]
 
 
 def test_deprecations_are_no_complaints(sh: Sh) -> None:
@@ -935,8 +935,8 @@ def test_errors_are_complaints_once_and_without_colour(sh: Sh) -> None:
 
 @pytest.mark.skipif(shutil.which("puppet") is not None, reason="Puppet is installed here")
 def test_host_without_puppet(sh: Sh) -> None:
-    for master in (True, False):
-        found = sh.ask(PuppetSettings, master=master)
+    for sections in ("master agent", "agent", "master"):
+        found = sh.ask(PuppetSettings, sections=sections)
         assert found.program is None
         assert found.agent == found.master == {}
 
