@@ -26,7 +26,15 @@ from operations.signing import (
     judge_and_sign,
     revocation_due,
 )
-from operations.step import changing, printable, removing, show_diff, step_failed, wait_until
+from operations.step import (
+    REMEMBER,
+    changing,
+    printable,
+    removing,
+    show_diff,
+    step_failed,
+    wait_until,
+)
 from procedures.outcomes import outcomes_of
 from procedures.renewal import renewal_of
 from procedures.site import site_of
@@ -77,7 +85,6 @@ def _on_agent(function: Callable[P, Commands]) -> PyinfraOperation[P]:
         try:
             for command in function(*args, **kwargs):
                 if host.state.is_executing:
-                    renewal_of(host).changed = True
                     outcomes_of(site_of(host.state)).touched(host)
                 yield command
         except Exception as error:
@@ -182,11 +189,9 @@ def stopped(service: str) -> Commands:
     yield changing(
         facts.settings.confdir,
         SERVICE_CHANGES
+        + REMEMBER
         + r"""
-root=$2
-(umask 077 && mkdir -p "$root" && chown 0:0 "$root" && chmod 700 "$root" &&
-    { grep -qsx "$1" "$root/stopped" || echo "$1" >>"$root/stopped"; }) ||
-    fail "Cannot write to $root."
+remember "$2" stopped "$1"
 stop "$1"
 """,
         service,
@@ -445,8 +450,8 @@ def proven() -> Commands:
     if not renewal.run_due and not renewal.requested:
         host.noop("a Puppet run has succeeded since the certificate was made")
         if host.state.is_executing:
-            status = Status.RENEWED if renewal.changed else Status.FRESH
-            outcomes.settle(host, status)
+            touched = outcomes.was_touched(host)
+            outcomes.settle(host, Status.RENEWED if touched else Status.FRESH)
         return
     before = "last run: none under this certificate"
     show_diff(host, "Puppet run", [before], ["last run: succeeded under the new CA"])

@@ -9,7 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.services import SERVICE_FUNCTIONS
-from operations.step import changing, show_diff, step_failed, wait_until
+from operations.step import REMEMBER, changing, show_diff, step_failed, wait_until
 from procedures.procedure import Procedure, procedure_of
 from recert.layout import AGENT_SERVICE, START_ORDER, STOP_ORDER
 from recert.observed import Service
@@ -82,13 +82,10 @@ def stopped() -> Generator[PyinfraCommand, None, None]:
         facts.settings.confdir,
         # The classifier is about to be stopped; an interrupted run could not ask it again.
         SERVICE_CHANGES
+        + REMEMBER
         + r"""
 root=$1 confirmed=$2; shift 2
-if [ -n "$confirmed" ]; then
-    (umask 077 && mkdir -p "$root" && chown 0:0 "$root" && chmod 700 "$root" &&
-        { grep -qsx "$confirmed" "$root/classified" || echo "$confirmed" >>"$root/classified"; }) ||
-        fail "Cannot write to $root."
-fi
+if [ -n "$confirmed" ]; then remember "$root" classified "$confirmed"; fi
 for service in "$@"; do stop "$service"; done
 """,
         facts.backup_root,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, StringCommand
@@ -13,7 +12,7 @@ from pyinfra.connectors.util import CommandOutput
 from facts.puppet import UTF8_LOCALE
 from facts.ssl import PemFiles
 from operations.services import ANSWER_LIMIT, SERVICE_CHANGES
-from operations.step import changing
+from operations.step import changing, wait_until
 from procedures.host import ask
 from procedures.renewal import AgentRenewal, renewals
 from procedures.site import Site
@@ -221,12 +220,15 @@ start "$4"
     if not ok:
         return "\n".join(output.stderr_lines[-6:])
     facts.forget("ssl")
-    end = time.monotonic() + ANSWER_LIMIT
-    while time.monotonic() < end:
+
+    def answers() -> bool:
         facts.forget("presented")
-        if facts.presented is not None:
-            break
-        time.sleep(0.5)
+        return facts.presented is not None
+
+    port = conf.masterport
+    wait_until(answers, f"port {port} to answer", ANSWER_LIMIT).execute(
+        site.state, site.master, connection(site.master)
+    )
     site.forget_authority()
     if problem := site.ca_problem(site.view()):
         return problem

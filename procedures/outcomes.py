@@ -19,6 +19,7 @@ from procedures.site import Site
 from procedures.telling import LONG, command_line, reason_of
 from recert.certificates import utc_now
 from recert.outcomes import ForeignRequest, Outcome, RunReport, Status, in_order, summary
+from recert.signing import Authority
 
 EVERY = 5
 """Seconds between two messages on how far the run is."""
@@ -94,6 +95,10 @@ class Outcomes(BaseStateCallback):
         """An agent has been changed."""
         self._touched.add(host.name)
 
+    def was_touched(self, host: Host) -> bool:
+        """Whether this run has changed an agent."""
+        return host.name in self._touched
+
     def operation_host_success(  # type: ignore[override]
         self, state: State, host: Host, op_hash: str, retry_count: int = 0
     ) -> None:
@@ -153,7 +158,7 @@ class Outcomes(BaseStateCallback):
         executed = site.state.is_executing
         authority = site.known_authority()
         ca = authority.ca if authority is not None else None
-        foreign = [] if authority is None else authority.requesting
+        foreign = () if authority is None else self._foreign_requests(authority)
         return RunReport(
             finished=utc_now().isoformat(timespec="seconds"),
             command=command_line(),
@@ -162,12 +167,15 @@ class Outcomes(BaseStateCallback):
             retired=site.retired_fingerprints(),
             ca=ca.fingerprint if ca is not None else None,
             agents=tuple(in_order(self._outcome(agent, executed) for agent in site.agents)),
-            foreign_requests=tuple(
-                ForeignRequest(name, request.digest if request is not None else None)
-                for name in foreign
-                if not site.has_certname(name)
-                for request in [authority.request(name) if authority is not None else None]
-            ),
+            foreign_requests=foreign,
+        )
+
+    def _foreign_requests(self, authority: Authority) -> tuple[ForeignRequest, ...]:
+        names = [name for name in authority.requesting if not self.site.has_certname(name)]
+        requests = [authority.request(name) for name in names]
+        return tuple(
+            ForeignRequest(name, request.digest if request is not None else None)
+            for name, request in zip(names, requests, strict=True)
         )
 
     def _outcome(self, host: Host, executed: bool) -> Outcome:

@@ -66,8 +66,8 @@ def require_root(host: Host) -> float:
     :raises DeployError: commands do not run as root.
     """
     who = ask(host, WhoAndWhen)
-    if who.uid != 0:
-        refuse(host, ["Commands run here as an ordinary user, not as root: add --sudo."])
+    if refusals := preflight.root_refusals(who.uid):
+        refuse(host, refusals)
     return who.clock
 
 
@@ -91,17 +91,8 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
     backup_root = backup_root_of(host)
     sections = "master agent" if as_agent_too else "master"
     printed = ask(host, PuppetSettings, sections=sections)
-    if printed.program is None:
-        refuse(host, ["There is no `puppet` on the PATH and none in /opt/puppet/bin."])
-    if printed.complaints:
-        refuse(
-            host,
-            [
-                "Puppet cannot read its puppet.conf, and would use its defaults instead. Correct "
-                "the file; `puppet config print certname` must run without errors.",
-                *printed.complaints,
-            ],
-        )
+    if unusable := preflight.puppet_refusals(printed.program, printed.complaints):
+        refuse(host, unusable)
     try:
         settings = check_settings(printed.agent or printed.master, printed.master)
     except RecertError as error:

@@ -90,16 +90,14 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
 class AgentRenewal:
     """An agent in one run: the judgement over it now, and what it has been through.
 
-    `changed`: a step of this run has changed something. `requested`: it has asked its master for
-    a certificate in this run, and `puppet_said` is what Puppet printed. `application`: what is to
-    be signed; `waiting`: why it was not. `named`: its certificates that are to be replaced, by
-    fingerprint.
+    `requested`: it has asked its master for a certificate in this run, and `puppet_said` is what
+    Puppet printed. `application`: what is to be signed; `waiting`: why it was not. `named`: its
+    certificates that are to be replaced, by fingerprint.
     """
 
     def __init__(self, site: Site, facts: AgentFacts) -> None:
         self.site = site
         self.facts = facts
-        self.changed = False
         self.requested = False
         self.puppet_said: list[str] = []
         self.waiting: str | None = None
@@ -236,10 +234,7 @@ def prepare_renewal(host: Host) -> bool:
 
 
 def _require_all_found(site: Site, outcomes: Outcomes) -> None:
-    if not site.retire_certs:
-        return  # to count all agents for each of them would be N x N
-    connected = [agent for agent in site.agents if agent in site.state.activated_hosts]
-    if outcomes.looked_at == len(connected):
+    if outcomes.looked_at == site.connected_agents:
         site.require_all_found()
 
 
@@ -283,17 +278,11 @@ def _look_at(host: Host) -> _Agent:
     send_at_once(host)
     who = ask_agent(host, WhoAndWhen)
     clock_ahead = who.clock - time.time()
-    if who.uid != 0:
-        raise AgentRefusedError("Commands run here as an ordinary user, not as root: add --sudo.")
+    if refusals := preflight.root_refusals(who.uid):
+        raise AgentRefusedError(*refusals)
     printed = ask_agent(host, PuppetSettings, sections="agent")
-    if printed.program is None:
-        raise AgentRefusedError("There is no `puppet` on the PATH and none in /opt/puppet/bin.")
-    if printed.complaints:
-        raise AgentRefusedError(
-            "Puppet cannot read its puppet.conf, and would use its defaults instead. Correct the "
-            "file; `puppet config print certname` must run without errors.",
-            *printed.complaints,
-        )
+    if refusals := preflight.puppet_refusals(printed.program, printed.complaints):
+        raise AgentRefusedError(*refusals)
     try:
         settings = check_settings(printed.agent, printed.agent)
         backup_root = check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
@@ -330,23 +319,21 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
     if now.certificate_problem is None:
         return []
     trusted, retired = now.trusted_ca, view.retired.fingerprint
-    of_site = {b.manifest.ca_fingerprint for b in view.facts.backups.backups} | {retired}
-    if now.authority.ca is not None:
-        of_site.add(now.authority.ca.fingerprint)
-    if trusted is not None and trusted.fingerprint not in of_site:
+    ca, trusts = now.authority.ca, None if trusted is None else trusted.fingerprint
+    master_has_had = {b.manifest.ca_fingerprint for b in view.facts.backups.backups}
+    if trusts not in {None, retired, *master_has_had, ca.fingerprint if ca else None}:
         return [
-            f"It trusts another CA ({trusted.fingerprint}) than the one to retire ({retired}), and "
+            f"It trusts another CA ({trusts}) than the one to retire ({retired}), and "
             "none that the master has had: does it belong to this site? If it does, move "
             f"{now.settings.localcacert} away and run the same command again."
         ]
-    known = of_site - {retired} if now.authority.ca is not None else of_site
-    known |= {b.manifest.ca_fingerprint for b in view.facts.backups.backups}
-    known |= {b.manifest.ca_fingerprint for b in backups.backups}
-    if retired in known or (trusted is not None and trusted.fingerprint == retired):
+    # Before the master has a new CA, the one to retire is the one that it still has.
+    known = master_has_had | {b.manifest.ca_fingerprint for b in backups.backups}
+    if ca is None or retired in {trusts, *known}:
         return []
     return [
         f"retire_ca={retired} is neither the CA that this agent trusts "
-        f"({trusted.fingerprint if trusted else 'none'}) nor that of a backup here or on the "
+        f"({trusts or 'none'}) nor that of a backup here or on the "
         f"master. Run `{command_line()}` to see what there is."
     ]
 

@@ -88,6 +88,14 @@ class Site:
         )
         return found
 
+    @property
+    def connected_agents(self) -> int:
+        """How many of them could be connected to."""
+        connected = self.state.activated_hosts
+        return self._once(
+            "connected", lambda: sum(agent in connected for agent in self.agents), lasting=True
+        )
+
     def has_agent(self, host: Host) -> bool:
         names: frozenset[Host] = self._once(
             "agent set", lambda: frozenset(self.agents), lasting=True
@@ -193,15 +201,14 @@ class Site:
         named = f"The master serves under {ca.fingerprint if ca else 'a CA that cannot be read'}"
         manifests = [backup.manifest for backup in facts.backups.backups]
         if value in (None, ""):
-            gone = [m for m in manifests if m.ca_fingerprint and m.ca_fingerprint in named]
-            before = next(
-                (m for m in reversed(manifests) if m.ca_fingerprint and m not in gone), None
-            )
+            in_place = ca.fingerprint if ca is not None else None
+            retired = [m.ca_fingerprint for m in manifests if m.ca_fingerprint != in_place]
+            before = next((found for found in reversed(retired) if found), None)
             lines = ["Nothing was changed: no CA to retire is named.", f"  {named}"]
             if before is not None:
                 lines += [
-                    f"  It took the place of {before.ca_fingerprint}. For the agents to follow:",
-                    f"    {command_line()} --data retire_ca={before.ca_fingerprint}",
+                    f"  It took the place of {before}. For the agents to follow:",
+                    f"    {command_line()} --data retire_ca={before}",
                 ]
             else:
                 lines.append("  Retire it first: deploys/master.py, or deploys/site.py for all.")

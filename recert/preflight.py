@@ -29,6 +29,26 @@ def clock_refusals(host_clock: float, clock_here: float) -> list[str]:
     ]
 
 
+def root_refusals(uid: int) -> list[str]:
+    if uid == 0:
+        return []
+    return ["Commands run here as an ordinary user, not as root: add --sudo."]
+
+
+def puppet_refusals(program: str | None, complaints: Iterable[str]) -> list[str]:
+    """A Puppet that is missing, or that works with its defaults for want of its puppet.conf."""
+    if program is None:
+        return ["There is no `puppet` on the PATH and none in /opt/puppet/bin."]
+    complaints = list(complaints)
+    if not complaints:
+        return []
+    return [
+        "Puppet cannot read its puppet.conf, and would use its defaults instead. Correct the "
+        "file; `puppet config print certname` must run without errors.",
+        *complaints,
+    ]
+
+
 def skew_refusals(agent_ahead: float, master_ahead: float) -> list[str]:
     """A certificate that begins in the agent's future would be refused by it, and one that it
     presents by the master.

@@ -75,6 +75,8 @@ class Authority:
         self._crl = crl
         self._requests = requests or {}
         self._signed = signed or {}
+        self._read_requests: dict[str, CertificateRequest | None] = {}
+        self._read_signed: dict[str, Certificate | None] = {}
 
     def with_signed(self, signed: Mapping[str, str]) -> Authority:
         """The same after it has signed these, PEM by name."""
@@ -100,7 +102,9 @@ class Authority:
         return sorted(self._requests)
 
     def request(self, certname: str) -> CertificateRequest | None:
-        return read_request(self._requests.get(certname, ""))
+        if certname not in self._read_requests:
+            self._read_requests[certname] = read_request(self._requests.get(certname, ""))
+        return self._read_requests[certname]
 
     def request_pem(self, certname: str) -> str | None:
         return self._requests.get(certname)
@@ -108,7 +112,7 @@ class Authority:
     def signed(self, certname: str) -> Certificate | None:
         """What it has signed for a name; None also if that is not of this CA, or is revoked or
         named to be replaced."""
-        cert = read_certificate(self._signed.get(certname, ""))
+        cert = self.ever_signed(certname)
         if cert is None or self.ca is None or not cert.issued_by(self.ca):
             return None
         if cert.serial in self.revoked or cert.fingerprint in self.retired:
@@ -117,7 +121,9 @@ class Authority:
 
     def ever_signed(self, certname: str) -> Certificate | None:
         """What lies among the signed certificates under a name, whatever it is worth."""
-        return read_certificate(self._signed.get(certname, ""))
+        if certname not in self._read_signed:
+            self._read_signed[certname] = read_certificate(self._signed.get(certname, ""))
+        return self._read_signed[certname]
 
     @cached_property
     def retired_names(self) -> list[str]:
@@ -126,8 +132,8 @@ class Authority:
             return []
         return sorted(
             name
-            for name, pem in self._signed.items()
-            if (cert := read_certificate(pem)) is not None and cert.fingerprint in self.retired
+            for name in self._signed
+            if (cert := self.ever_signed(name)) is not None and cert.fingerprint in self.retired
         )
 
     def knows_key(self, certname: str, key: str) -> bool:
