@@ -36,9 +36,10 @@ from pyinfra.api import Host, QuoteString, State, StringCommand
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from facts.agent import AgentFiles
 from facts.backups import Backups
 from facts.host import Basics, WhoAndWhen
-from facts.puppet import PuppetAgent, PuppetSettings
+from facts.puppet import PuppetSettings
 from facts.services import ServiceStates
 from facts.signing import AutosignSetting
 from facts.ssl import PemFiles, SslDirectories
@@ -295,7 +296,7 @@ class _SimulatedAgent(_Simulated):
         return super().facts() | {
             Basics: self._basics,
             ServiceStates: self._services,
-            PuppetAgent: self._traces,
+            AgentFiles: self._agent_files,
         }
 
     def change(self, script: str, arguments: list[str], stdin: str) -> Answer | None:
@@ -352,7 +353,8 @@ class _SimulatedAgent(_Simulated):
         for service in arguments:
             yield "service", service, self.services[service]
 
-    def _traces(self, arguments: list[str]) -> Iterator[Record]:
+    def _agent_files(self, arguments: list[str]) -> Iterator[Record]:
+        yield from self._ssl(arguments[:-4])
         yield "summary", _SUMMARY.format(int(self.last_run))
         if self.catalog:
             yield "catalog", "640", "pe-puppet", "pe-puppet", 4000, self.last_run
@@ -432,6 +434,11 @@ def _words(command: StringCommand) -> list[str]:
     return [str(bit.obj if isinstance(bit, QuoteString) else bit) for bit in command.bits]
 
 
+_NO_SSL: dict[str, Any] = {
+    **dict.fromkeys(("lock", "capass", "cacert"), ""),
+    **dict.fromkeys(("roots", "texts", "keys", "certificate_dirs"), ()),
+}
+_NO_TRACES = dict.fromkeys(("summary", "catalog", "disabled", "lockfile"), "")
 _FACTS: dict[str, type] = {
     _words(command)[2]: fact
     for fact, command in {
@@ -440,10 +447,10 @@ _FACTS: dict[str, type] = {
         Basics: Basics().command("", [], [], []),
         PemFiles: PemFiles().command(""),
         PresentedCertificate: PresentedCertificate().command([], 0),
-        PuppetAgent: PuppetAgent().command("", "", "", ""),
+        AgentFiles: AgentFiles().command(_NO_SSL, _NO_TRACES),
         PuppetSettings: PuppetSettings().command(),
         ServiceStates: ServiceStates().command([]),
-        SslDirectories: SslDirectories().command("", [], [], [], "", [], ""),
+        SslDirectories: SslDirectories().command(**_NO_SSL),
         WhoAndWhen: WhoAndWhen().command(),
     }.items()
 }

@@ -15,6 +15,7 @@ from procedures.site import site_of
 
 site = site_of(host.state)
 outcomes_of(site)
+site.ask_beside(host)
 
 if host == site.master or site.has_agent(host):
     agents.master_verified(name="6 Verify that the master serves under a fresh CA")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -128,37 +129,42 @@ class PuppetAgent(FactBase[AgentState]):
     """
 
     def command(self, summary: str, catalog: str, disabled: str, lockfile: str) -> StringCommand:
-        return record_script(
-            PUPPET_PROCESS
-            + r"""
+        return record_script(AGENT_TRACES, summary, catalog, disabled, lockfile)
+
+    def process(self, output: list[str]) -> AgentState:
+        return read_agent_state(read_records(output))
+
+
+AGENT_TRACES = (
+    PUPPET_PROCESS
+    + r"""
 [ -r "$1" ] && say summary "$(tr -d '\000' <"$1")"
 [ -f "$2" ] && find "$2" -printf 'catalog\0%m\0%u\0%g\0%s\0%T@\0' | { printf '6\0'; cat; }
 [ -e "$3" ] && say disabled "$(tr -d '\000' <"$3")"
 pid=$(cat "$4" 2>/dev/null)
 puppet_process "$pid" && say running "$pid"
-""",
-            summary,
-            catalog,
-            disabled,
-            lockfile,
-        )
+"""
+)
+"""The script of `PuppetAgent`."""
 
-    def process(self, output: list[str]) -> AgentState:
-        last_run: LastRun | None = None
-        catalog: FileState | None = None
-        disabled: str | None = None
-        running: int | None = None
-        for record in read_records(output):
-            if record[0] == "summary":
-                last_run = read_summary(record[1])
-            elif record[0] == "catalog":
-                mode, owner, group, size, mtime = record[1:]
-                catalog = FileState("f", int(mode, 8), owner, group, int(size), float(mtime))
-            elif record[0] == "disabled":
-                disabled = record[1]
-            elif record[0] == "running":
-                running = int(record[1])
-        return AgentState(last_run, catalog, disabled, running)
+
+def read_agent_state(records: Iterable[list[str]]) -> AgentState:
+    """What `AGENT_TRACES` has told, among other records."""
+    last_run: LastRun | None = None
+    catalog: FileState | None = None
+    disabled: str | None = None
+    running: int | None = None
+    for record in records:
+        if record[0] == "summary":
+            last_run = read_summary(record[1])
+        elif record[0] == "catalog":
+            mode, owner, group, size, mtime = record[1:]
+            catalog = FileState("f", int(mode, 8), owner, group, int(size), float(mtime))
+        elif record[0] == "disabled":
+            disabled = record[1]
+        elif record[0] == "running":
+            running = int(record[1])
+    return AgentState(last_run, catalog, disabled, running)
 
 
 # A run reads the same summary several times, and PyYAML's parser is slow. The one in C would be

@@ -28,15 +28,20 @@ loaded_unit() {
 init_script() { [ -x "/etc/init.d/$1" ]; }
 upstart_job() { [ -e "/etc/init/$1.conf" ] && command -v initctl >/dev/null 2>&1; }
 installed() { loaded_unit "$1" || init_script "$1" || upstart_job "$1"; }
+unit_runs() {
+    [ -d /run/systemd/system ] || return 1
+    states=$(systemctl show -p LoadState -p ActiveState -p SubState "$1" 2>/dev/null)
+    case $states in *LoadState=loaded*) ;; *) return 1 ;; esac
+    case $states in
+        # A unit that dies and is started again and again is not running.
+        *SubState=auto-restart*) return 1 ;;
+        *ActiveState=active*|*ActiveState=activating*) return 0 ;;
+        *ActiveState=reloading*|*ActiveState=deactivating*) return 0 ;;
+    esac
+    return 1
+}
 running() {
-    if loaded_unit "$1"; then
-        case $(systemctl show -p ActiveState "$1") in
-            ActiveState=active|ActiveState=reloading|ActiveState=deactivating) return 0 ;;
-            ActiveState=activating)
-                # A unit that dies and is started again and again is not running.
-                [ "$(systemctl show -p SubState "$1")" = SubState=auto-restart ] || return 0 ;;
-        esac
-    fi
+    if unit_runs "$1"; then return 0; fi
     if init_script "$1"; then
         "/etc/init.d/$1" status >/dev/null 2>&1 </dev/null
         case $? in

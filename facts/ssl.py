@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zlib
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 
 from pyinfra.api import FactBase, StringCommand
@@ -63,14 +64,20 @@ class SslDirectories(FactBase[SslState]):
         certificate_dirs: list[str],
         cacert: str,
     ) -> StringCommand:
-        groups = [roots, texts, keys, certificate_dirs]
-        return record_script(
-            PUBLIC_HALF
-            + r"""
+        arguments = directory_arguments(lock, roots, texts, keys, capass, certificate_dirs, cacert)
+        return record_script(DIRECTORIES, *arguments)
+
+    def process(self, output: list[str]) -> SslState:
+        return read_directories(read_records(output))
+
+
+DIRECTORIES = (
+    PUBLIC_HALF
+    + r"""
 lock=$1 capass=$2 cacert=$3; shift 3
 """
-            + AFTER_ANY_COMMAND
-            + rf"""
+    + AFTER_ANY_COMMAND
+    + rf"""
 for_each() {{ # the function $1 over the next group of arguments
     act=$1 size=$2; shift 2
     while [ "$size" -gt 0 ]; do "$act" "$1"; shift; size=$((size - 1)); done
@@ -88,29 +95,43 @@ for act in list read_text read_key older; do
     for_each "$act" "$@"
     shift "$(($1 + 1))"
 done
-""",
-            lock,
-            capass,
-            cacert,
-            *(word for group in groups for word in (str(len(group)), *group)),
-        )
+"""
+)
+"""The script of `SslDirectories`; it takes its own arguments off those that a script has."""
 
-    def process(self, output: list[str]) -> SslState:
-        files: dict[str, FileState] = {}
-        texts: dict[str, str] = {}
-        keys: dict[str, str | None] = {}
-        older: dict[str, str] = {}
-        for record in read_records(output):
-            if record[0] == "file":
-                path, entry = read_file_record(record)
-                files[path] = entry
-            elif record[0] == "text":
-                texts[record[1]] = record[2]
-            elif record[0] == "key":
-                keys[record[1]] = read_public_key(record[2])
-            elif record[0] == "older":
-                older[record[1].replace("//", "/")] = record[2]
-        return SslState(files, texts, keys, older)
+
+def directory_arguments(
+    lock: str,
+    roots: list[str],
+    texts: list[str],
+    keys: list[str],
+    capass: str,
+    certificate_dirs: list[str],
+    cacert: str,
+) -> Iterator[str]:
+    """What `DIRECTORIES` is called with; see `SslDirectories`."""
+    yield from (lock, capass, cacert)
+    for group in (roots, texts, keys, certificate_dirs):
+        yield from (str(len(group)), *group)
+
+
+def read_directories(records: Iterable[list[str]]) -> SslState:
+    """What `DIRECTORIES` has told, among other records."""
+    files: dict[str, FileState] = {}
+    texts: dict[str, str] = {}
+    keys: dict[str, str | None] = {}
+    older: dict[str, str] = {}
+    for record in records:
+        if record[0] == "file":
+            path, entry = read_file_record(record)
+            files[path] = entry
+        elif record[0] == "text":
+            texts[record[1]] = record[2]
+        elif record[0] == "key":
+            keys[record[1]] = read_public_key(record[2])
+        elif record[0] == "older":
+            older[record[1].replace("//", "/")] = record[2]
+    return SslState(files, texts, keys, older)
 
 
 class PemFiles(FactBase[dict[str, str]]):

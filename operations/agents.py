@@ -198,8 +198,11 @@ stop "$1"
         facts.backup_root,
         limit=LIMIT,
     )
-    facts.forget("services", "agent")
-    if service == AGENT_SERVICE and facts.agent.running is not None:
+    facts.learn_services(Service.STOPPED, service)
+    if service != AGENT_SERVICE:
+        return
+    facts.forget("agent")
+    if facts.agent.running is not None:
         yield from _run_over()
 
 
@@ -434,7 +437,8 @@ rm -f "$root/stopped"
         *down,
         limit=LIMIT,
     )
-    facts.forget("services", "agent", "ssl")
+    facts.learn_services(Service.RUNNING, *down)
+    facts.forget("agent", "ssl")
     renewal.note_started()
 
 

@@ -35,16 +35,17 @@ manage() { # start or stop $1 a service $2
     else $limit initctl "$1" "$2"
     fi >"$log" 2>&1 </dev/null
 }
-settle() { # until the rest of the arguments is true, ten seconds at most
+settle() { # until the arguments are true; 1 if they are not in ten seconds
     tries=0
-    until "$@" || [ "$tries" -ge 40 ]; do
+    until "$@"; do
+        [ "$tries" -lt 40 ] || return 1
         sleep 0.25 2>/dev/null || sleep 1
         tries=$((tries + 1))
     done
 }
 gone() { ! running "$1"; }
 stop() {
-    manage stop "$1" && settle gone "$1"
+    manage stop "$1" && settle gone "$1" && return
     if running "$1" && loaded_unit "$1" && init_script "$1"; then
         $limit "/etc/init.d/$1" stop >>"$log" 2>&1 </dev/null
     fi
@@ -54,8 +55,8 @@ stop() {
     fi
 }
 start() {
-    running "$1" || { manage start "$1" && settle running "$1"; }
     running "$1" && return
+    if manage start "$1"; then settle running "$1" && return; else running "$1" && return; fi
     cat "$log" >&2
     if loaded_unit "$1"; then systemctl status --no-pager -n 20 "$1" 2>&1 | tail -n 20 >&2; fi
     fail "The service $1 does not run after it was started."

@@ -11,7 +11,6 @@ from pyinfra.api.exceptions import DeployError
 from facts.backups import Backups, BackupStore
 from facts.puppet import AgentState, PuppetAgent
 from facts.services import ServiceStates
-from facts.ssl import SslDirectories
 from recert.certificates import Certificate, read_certificate
 from recert.freshness import CredentialPaths
 from recert.observed import Service, SslState
@@ -79,17 +78,17 @@ class HostFacts:
 
     @property
     def agent(self) -> AgentState:
+        return self._once("agent", lambda: self._ask(PuppetAgent, **self._agent_arguments))
+
+    @property
+    def _agent_arguments(self) -> dict[str, str]:
         conf = self.settings
-        return self._once(
-            "agent",
-            lambda: self._ask(
-                PuppetAgent,
-                summary=conf.lastrunfile,
-                catalog=conf.cached_catalog,
-                disabled=conf.agent_disabled_lockfile,
-                lockfile=conf.agent_catalog_run_lockfile,
-            ),
-        )
+        return {
+            "summary": conf.lastrunfile,
+            "catalog": conf.cached_catalog,
+            "disabled": conf.agent_disabled_lockfile,
+            "lockfile": conf.agent_catalog_run_lockfile,
+        }
 
     @property
     def backups(self) -> BackupStore:
@@ -107,23 +106,20 @@ class HostFacts:
     def paths(self, name: str) -> CredentialPaths:
         return CredentialPaths.of(self.settings, name)
 
-    def _ssl_directories(
+    def _ssl_arguments(
         self, texts: list[str], keys: list[str], certificate_dirs: list[str], cacert: str
-    ) -> SslState:
+    ) -> dict[str, Any]:
+        """Those of `SslDirectories`."""
         conf = self.settings
-        return self._once(
-            "ssl",
-            lambda: self._ask(
-                SslDirectories,
-                lock=conf.confdir,
-                roots=list(conf.ssl_roots),
-                texts=texts,
-                keys=keys,
-                capass=conf.capass,
-                certificate_dirs=certificate_dirs,
-                cacert=cacert,
-            ),
-        )
+        return {
+            "lock": conf.confdir,
+            "roots": list(conf.ssl_roots),
+            "texts": texts,
+            "keys": keys,
+            "capass": conf.capass,
+            "certificate_dirs": certificate_dirs,
+            "cacert": cacert,
+        }
 
     def _ask(self, fact: type[FactBase[T]], **arguments: Any) -> T:
         return ask(self.host, fact, **arguments)

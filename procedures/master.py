@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facts.ssl import ComponentDirectory
+from facts.ssl import ComponentDirectory, SslDirectories
 from facts.tls import PresentedCertificate
 from procedures.host import HostFacts
 from recert.altnames import AltNames
@@ -34,7 +34,7 @@ class MasterFacts(HostFacts):
         conf = self.settings
         paths = [self.paths(name) for name in credential_names(conf.certname)]
         public = [p for c in paths for p in (c.certificate, c.signed, c.public_key)]
-        return self._ssl_directories(
+        arguments = self._ssl_arguments(
             texts=[
                 conf.cacert,
                 conf.cacrl,
@@ -47,6 +47,7 @@ class MasterFacts(HostFacts):
             certificate_dirs=[conf.signeddir, conf.certdir],
             cacert=conf.cacert,
         )
+        return self._once("ssl", lambda: self._ask(SslDirectories, **arguments))
 
     @property
     def components(self) -> dict[str, ComponentState]:

@@ -11,8 +11,9 @@ from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.facts import get_fact
 
+from facts.agent import AgentFiles
 from facts.host import Basics, WhoAndWhen
-from facts.puppet import PuppetSettings
+from facts.puppet import AgentState, PuppetSettings
 from procedures.host import HostFacts, T
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.preflight import BACKUP_DIR, send_at_once
@@ -24,7 +25,7 @@ from recert.errors import RecertError
 from recert.layout import AGENT_SERVICES
 from recert.observed import Service, SslState
 from recert.renewal import Renewal
-from recert.settings import Settings, check_path, check_settings
+from recert.settings import check_path, check_settings
 from recert.signing import Application, certified_alt_names
 
 FACT_LIMIT = 240
@@ -42,14 +43,40 @@ class AgentFacts(HostFacts):
 
     @property
     def ssl(self) -> SslState:
+        return self._files[0]
+
+    @property
+    def agent(self) -> AgentState:
+        return self._files[1]
+
+    @property
+    def _files(self) -> tuple[SslState, AgentState]:
         conf = self.settings
         own = self.paths(conf.certname)
-        return self._ssl_directories(
+        arguments = self._ssl_arguments(
             texts=[conf.localcacert, conf.hostcrl, own.certificate, own.request],
             keys=[own.private_key],
             certificate_dirs=[],
             cacert=conf.localcacert,
         )
+        return self._once(
+            "files", lambda: self._ask(AgentFiles, ssl=arguments, agent=self._agent_arguments)
+        )
+
+    def read_ahead(self) -> None:
+        """Ask for what is needed in any case."""
+        _ = self._files, self.backups
+
+    def forget(self, *names: str) -> None:
+        if not {"ssl", "agent"}.isdisjoint(names):
+            names = (*names, "files")
+        super().forget(*names)
+
+    def learn_services(self, state: Service, *names: str) -> None:
+        """Take in what a command has made of services, and has looked at afterwards."""
+        if not self.host.state.is_executing:
+            return
+        self._kept["services"] = {**self.services, **dict.fromkeys(names, state)}
 
     @property
     def backup_paths(self) -> list[str]:
@@ -268,8 +295,7 @@ class _Agent:
     """What can be asked of an agent while its master is still being asked. `clock_ahead`:
     seconds by which its clock is ahead of the control machine's."""
 
-    settings: Settings
-    backup_root: str
+    facts: AgentFacts
     clock_ahead: float
 
 
@@ -288,19 +314,21 @@ def _look_at(host: Host) -> _Agent:
         backup_root = check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
     except RecertError as error:
         raise AgentRefusedError(str(error)) from error
-    return _Agent(settings, backup_root, clock_ahead)
+    facts = AgentFacts(host, settings, backup_root)
+    facts.read_ahead()
+    return _Agent(facts, clock_ahead)
 
 
 def _prepared(host: Host, agent: _Agent, site: Site, view: MasterView) -> AgentRenewal:
     """:raises AgentRefusedError: with all refusals."""
-    settings, backup_root = agent.settings, agent.backup_root
+    facts = agent.facts
+    settings = facts.settings
     site.register(host, settings.certname, view.facts.settings.certname)
-    facts = AgentFacts(host, settings, backup_root)
     renewal = AgentRenewal(site, facts)
     refusals = [
         *preflight.skew_refusals(agent.clock_ahead, view.clock_ahead),
         *preflight.server_refusals(settings.server_names, view.names),
-        *preflight.backup_place_refusals(backup_root, facts.backup_paths),
+        *preflight.backup_place_refusals(facts.backup_root, facts.backup_paths),
         *_named(renewal, view),
     ]
     if _is_due(renewal):

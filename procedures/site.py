@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from threading import RLock
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -78,29 +79,24 @@ class Site:
         """:raises DeployError: the inventory has none or several."""
         return the_master(next(iter(self.state.inventory)))
 
-    @property
+    # These ask nobody, so they must not wait for somebody who is asking the master.
+
+    @cached_property
     def agents(self) -> list[Host]:
         """The agents that this run is about."""
-        found: list[Host] = self._once(
-            "agents",
-            lambda: [h for h in _group(self.state, "agents") if self.state.is_host_in_limit(h)],
-            lasting=True,
-        )
-        return found
+        return [h for h in _group(self.state, "agents") if self.state.is_host_in_limit(h)]
 
-    @property
+    @cached_property
     def connected_agents(self) -> int:
         """How many of them could be connected to."""
-        connected = self.state.activated_hosts
-        return self._once(
-            "connected", lambda: sum(agent in connected for agent in self.agents), lasting=True
-        )
+        return sum(agent in self.state.activated_hosts for agent in self.agents)
 
     def has_agent(self, host: Host) -> bool:
-        names: frozenset[Host] = self._once(
-            "agent set", lambda: frozenset(self.agents), lasting=True
-        )
-        return host in names
+        return host in self._agent_set
+
+    @cached_property
+    def _agent_set(self) -> frozenset[Host]:
+        return frozenset(self.agents)
 
     @property
     def master_comes_first(self) -> bool:
@@ -161,6 +157,12 @@ class Site:
     def view(self) -> MasterView:
         """:raises DeployError: agents cannot be helped with this master."""
         return self._once("view", self._read_view, lasting=True)
+
+    def ask_beside(self, host: Host) -> None:
+        """Ask the master for its view on its own turn, beside the agents on theirs: each of them
+        waits for a start of Puppet, and those who need the view would wait for one more."""
+        if host == self.master and self.connected_agents:
+            self.view()
 
     def _read_view(self) -> MasterView:
         if self.master_comes_first:
