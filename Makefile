@@ -32,7 +32,7 @@ demo: $(BIN)/run-ready
 	$(BIN)/python -m lab.demo
 
 test: lint unit $(BIN)/test-ready
-	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile
 
 unit: $(BIN)/test-ready
 	$(BIN)/python -m pytest tests/unit

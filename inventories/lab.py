@@ -1,12 +1,13 @@
 """The default inventory: the lab's containers, which `python3 -m lab up` starts."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from pyinfra.api.exceptions import InventoryError
 
-_STATE = Path(__file__).resolve().parent.parent / ".lab"
+_STATE = Path(__file__).resolve().parent.parent / ".lab" / os.environ.get("PE_LAB", "")
 
 
 def _up() -> dict[str, Any]:

@@ -22,7 +22,9 @@ from lab.progress import LabError, say
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python3 -m lab", description="The lab's hosts on this machine."
+        prog="python3 -m lab",
+        description="The lab's hosts on this machine.",
+        epilog="PE_LAB=NAME in the environment is a second lab, with all its own.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 

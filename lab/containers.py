@@ -25,7 +25,7 @@ from lab.images import (
 from lab.progress import LabError, say
 from lab.state import HostInfo
 
-_NETWORK = f"pe-lab-{state.CHECKOUT}"
+_NETWORK = f"pe-lab-{state.LAB}"
 _ADDRESS = "127.0.0.1"
 _FIRST_PORT = 22100
 _PORTS = 800
@@ -54,7 +54,7 @@ class HostStatus:
 
 
 def _container(host: Host) -> str:
-    return f"pe-lab-{state.CHECKOUT}-{host.name}"
+    return f"pe-lab-{state.LAB}-{host.name}"
 
 
 def _chosen(names: Sequence[str]) -> list[Host]:
@@ -90,8 +90,8 @@ def _up_to_date(engine: Engine, host: Host) -> bool:
 
 
 def _free_port(taken: set[int]) -> int:
-    # Each checkout begins elsewhere: the port of another one's host is free while that is reset.
-    begin = int(state.CHECKOUT, 16) % _PORTS
+    # Each lab begins elsewhere: the port of another one's host is free while that is reset.
+    begin = int(state.LAB, 16) % _PORTS
     for number in range(_PORTS):
         port = _FIRST_PORT + (begin + number) % _PORTS
         if port in taken:
@@ -236,11 +236,17 @@ def _renew(engine: Engine, chosen: Sequence[Host]) -> None:
     """Put the hosts to their seeded state."""
     if not chosen:
         return
-    built = _build_missing(engine, chosen)
+    with state.building():
+        built = _build_missing(engine, chosen)
     _start_all(engine, chosen)
     # Not earlier: the containers that were replaced held on to theirs.
     for host in built:
         remove_outdated_images(engine, host)
+
+
+def _engine() -> Engine:
+    with state.building():
+        return obtain_engine(state.BUILD_LOG)
 
 
 def up(names: Sequence[str] = ()) -> None:
@@ -250,7 +256,7 @@ def up(names: Sequence[str] = ()) -> None:
     """
     chosen = _with_masters(_chosen(names))
     with state.locked():
-        engine = obtain_engine(state.BUILD_LOG)
+        engine = _engine()
         _renew(engine, [host for host in chosen if not _up_to_date(engine, host)])
 
 
@@ -261,7 +267,7 @@ def reset(*names: str) -> None:
     """
     chosen = _chosen(names)
     with state.locked():
-        _renew(obtain_engine(state.BUILD_LOG), chosen)
+        _renew(_engine(), chosen)
 
 
 def switch_off(name: str) -> None:

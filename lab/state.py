@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +13,17 @@ from typing import TypedDict
 from lab.progress import LabError
 
 ROOT = Path(__file__).resolve().parent.parent
-STATE = ROOT / ".lab"
+# More than one lab of a checkout at a time: each has a name in the environment, and all its own.
+NAME = os.environ.get("PE_LAB", "")
+_ALL_LABS = ROOT / ".lab"
+STATE = _ALL_LABS / NAME
 KEY = STATE / "id_ed25519"
 KNOWN_HOSTS = STATE / "known_hosts"
 BUILD_LOG = STATE / "build.log"
 _HOSTS = STATE / "hosts.json"
 
-# Two checkouts on one machine have a lab each; they share the images, which are alike.
-CHECKOUT = hashlib.sha256(str(ROOT).encode()).hexdigest()[:6]
+# Two labs on one machine have containers of their own; they share the images, which are alike.
+LAB = hashlib.sha256(str(STATE).encode()).hexdigest()[:6]
 
 
 class HostInfo(TypedDict):
@@ -39,8 +43,21 @@ class HostInfo(TypedDict):
 @contextmanager
 def locked() -> Iterator[None]:
     """Keep a second `python3 -m lab` from changing the same containers at the same time."""
-    STATE.mkdir(mode=0o700, exist_ok=True)
-    with (STATE / "lock").open("w") as file:
+    STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _exclusive(STATE / "lock"):
+        yield
+
+
+@contextmanager
+def building() -> Iterator[None]:
+    """Keep two labs of a checkout from building the same images side by side."""
+    with _exclusive(_ALL_LABS / "build.lock"):
+        yield
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,12 @@ master = [lab_host({name!r})]
 
 
 @pytest.fixture(scope="session")
-def inventories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def inventories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     lab.up(["master", "master-init"])
-    return tmp_path_factory.mktemp("inventories")
+    yield tmp_path_factory.mktemp("inventories")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # A lab that nobody but this worker has asked for.
+        lab.down()
 
 
 def _master(inventories: Path, name: str, *options: str) -> Master:
