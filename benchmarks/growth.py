@@ -23,19 +23,21 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.simulated import SPENT, make_site, retired_ca
+from benchmarks.simulated import ASKED, SPENT, make_site, retired_ca
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a run over `size` agents: CPU seconds, `simulation` among them, and MiB at the peak."""
+    """Of a run over `size` agents: CPU seconds, `simulation` among them, MiB at the peak, and how
+    many commands the master had, by what they were for."""
 
     size: int
     cpu: float
     simulation: float
     peak: float
+    asked: dict[str, int]
 
     @property
     def per_agent(self) -> float:
@@ -74,11 +76,13 @@ def measured(size: int, site: Path, directory: Path) -> Cost:
         process.returncode = os.waitstatus_to_exitcode(status)
     said = log.read_text()
     spent = re.search(rf"^{SPENT}([0-9.]+)$", said, re.MULTILINE)
+    asked = re.search(rf"^{ASKED}(.+)$", said, re.MULTILINE)
     renewed = f"Step 6: {size} renewed" in said
-    if process.returncode != 0 or not renewed or spent is None:
+    if process.returncode != 0 or not renewed or spent is None or asked is None:
         raise SystemExit(f"{said[-8000:]}\nNot every one of {size} agents was renewed.")
     cpu = usage.ru_utime + usage.ru_stime
-    return Cost(size, cpu, float(spent[1]), usage.ru_maxrss / 1024)
+    peak = usage.ru_maxrss / 1024
+    return Cost(size, cpu, float(spent[1]), peak, json.loads(asked[1]))
 
 
 def shown(costs: list[Cost]) -> Table:

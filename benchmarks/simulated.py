@@ -21,6 +21,7 @@ import sqlite3
 import sys
 import tarfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -58,7 +59,10 @@ KEYLENGTH = 4096
 """Bits: PE's own default."""
 
 SPENT = "the simulation itself: "
-"""What stands before the CPU seconds that the answers cost, in the last line on standard error."""
+"""What stands before the CPU seconds that the answers cost, in a line on standard error."""
+
+ASKED = "asked of the master: "
+"""What stands before the number of commands that the master has had, by what they were for."""
 
 _DIGEST = "0" * 64
 _NOW = time.time()
@@ -386,6 +390,7 @@ class _SimulatedMaster(_Simulated):
         }
 
     def answer(self, fact: type, arguments: list[str]) -> Answer:
+        _asked[Path(arguments[0]).name if fact is PemFiles else fact.__name__] += 1
         if fact is PemFiles:
             return self._pem_files(arguments)
         return super().answer(fact, arguments)
@@ -393,6 +398,7 @@ class _SimulatedMaster(_Simulated):
     def change(self, script: str, arguments: list[str], stdin: str) -> Answer | None:
         if "puppet cert sign" not in script:
             return None
+        _asked["puppet cert sign"] += 1
         words = iter(arguments[2:])
         said = []
         for digest, name in zip(words, words, strict=True):
@@ -592,10 +598,12 @@ _REQUESTING = [
 
 
 _spent = 0.0
+_asked: Counter[str] = Counter()
 
 
 def _tell_what_was_spent() -> None:
     print(f"{SPENT}{_spent:.3f}", file=sys.stderr)
+    print(f"{ASKED}{json.dumps(_asked)}", file=sys.stderr)
 
 
 class SimulatedConnector(BaseConnector):

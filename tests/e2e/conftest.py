@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,16 @@ master = [lab_host({name!r})]
 """
 
 
-@pytest.fixture(scope="session")
-def inventories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    lab.up(["master", "master-init"])
-    yield tmp_path_factory.mktemp("inventories")
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        # A lab that nobody but this worker has asked for.
+def pytest_sessionfinish() -> None:
+    """A worker's lab is nobody else's; the one without a name may be in use."""
+    if "PYTEST_XDIST_WORKER" in os.environ and lab.hosts():
         lab.down()
+
+
+@pytest.fixture(scope="session")
+def inventories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    lab.up(["master", "master-init"])
+    return tmp_path_factory.mktemp("inventories")
 
 
 def _master(inventories: Path, name: str, *options: str) -> Master:

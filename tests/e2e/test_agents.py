@@ -496,3 +496,26 @@ def test_a_few_certificates_only(site: Site, retired: str) -> None:
     # Revoked by hand, a certificate is stale for every deploy.
     site.sh(f"{PUPPET} cert clean agent02.lab.test")
     assert "6.4 Delete the agent's SSL directory" in site.preview_renewal(retired, *agents).planned
+
+
+def test_revocations_that_somebody_has_begun(site: Site, retired: str) -> None:
+    agents = ("--limit", "agent01", "--limit", "agent02")
+    assert site.renew(retired, *agents).status == 0
+    forgotten, cleaned = (site.certificate_of(agent) for agent in AGENTS[:2])
+    site.on_all(f"rm -rf /root/stolen; cp -a {SSLDIR} /root/stolen", AGENTS[:2])
+    # As a crash leaves it: revoked, but the master that runs goes by its former CRL.
+    site.sh(f"rm {SSLDIR}/ca/signed/agent01.lab.test.pem; {PUPPET} cert clean agent02.lab.test")
+    named = f"{forgotten.fingerprint},{cleaned.fingerprint}"
+
+    preview = site.preview_replacement(named, *agents)
+    run = site.replace(named, *agents)
+
+    assert run.status == 0, run.stderr
+    assert run.changes == preview.plan
+    assert run.changes["0 Revoke and clean the certificate on the master"] == list(AGENTS[:2])
+    assert_renewed(site, *AGENTS[:2])
+    stolen = site.on_all(
+        f"{PUPPET} agent --test --ssldir /root/stolen --vardir /tmp/stolen 2>&1 | tail -n 20",
+        AGENTS[:2],
+    )
+    assert all("revoked" in said for said in stolen.values()), stolen
