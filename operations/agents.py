@@ -6,19 +6,17 @@ that hangs would hold up the rest: each command has a time limit, except in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import ParamSpec, cast
 
 from pyinfra import host
 from pyinfra.api import FunctionCommand, Host, State, operation
-from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.operation import OperationMeta, PyinfraOperation
 
-from facts.puppet import PUPPET_PROCESS, UTF8_LOCALE
-from operations.agent import RUN
 from operations.backup import make_backup
-from operations.services import RUN_LIMIT, SERVICE_CHANGES
+from operations.hands import Commands, hands_of
+from operations.services import RUN_LIMIT
 from operations.signing import (
     all_to_be_revoked,
     clean_all,
@@ -26,15 +24,7 @@ from operations.signing import (
     judge_and_sign,
     revocation_due,
 )
-from operations.step import (
-    REMEMBER,
-    changing,
-    printable,
-    removing,
-    show_diff,
-    step_failed,
-    wait_until,
-)
+from operations.step import printable, show_diff, step_failed, wait_until
 from procedures.outcomes import outcomes_of
 from procedures.renewal import renewal_of
 from procedures.site import site_of
@@ -52,28 +42,10 @@ LIMIT = 240
 BEGIN_LIMIT = 30
 """Seconds in which the agent's service, once started, begins its first run."""
 
-_AWAIT_FIRST_RUN = (
-    PUPPET_PROCESS
-    + r"""
-summary=$1 lockfile=$2 certificate=$3 begin=$4 limit=$5
-in_progress() { puppet_process "$(cat "$lockfile" 2>/dev/null)"; }
-started=$(date +%s)
-while :; do
-    patience=$begin
-    if in_progress; then patience=$limit
-    elif [ -s "$certificate" ] && [ "$summary" -nt "$certificate" ]; then exit 0
-    fi
-    [ $(($(date +%s) - started)) -lt "$patience" ] || exit 0
-    sleep 0.2 2>/dev/null || sleep 1
-done
-"""
-)
-
 _DONE_ALREADY = FunctionCommand(lambda state, host: True, (), {})
 """Counts as a change that was made elsewhere: on the master, or by the agent's own service."""
 
 P = ParamSpec("P")
-Commands = Generator[PyinfraCommand, None, None]
 
 
 def _on_agent(function: Callable[P, Commands]) -> PyinfraOperation[P]:
@@ -161,7 +133,7 @@ def backed_up() -> Commands:
         return
     trusted = renewal.now.trusted_ca
     of = Retired(trusted.fingerprint, trusted.key) if trusted is not None else None
-    yield from make_backup(facts, of, trusted, limit=LIMIT)
+    yield from make_backup(facts, hands_of(host).archive, of, trusted, limit=LIMIT)
     if facts.backups.unsaved:
         yield _failed([f"The backup in {facts.backup_root} does not hold what it should"])
 
@@ -186,18 +158,7 @@ def stopped(service: str) -> Commands:
     if not running:
         return
     renewal.note_stopped(service)
-    yield changing(
-        facts.settings.confdir,
-        SERVICE_CHANGES
-        + REMEMBER
-        + r"""
-remember "$2" stopped "$1"
-stop "$1"
-""",
-        service,
-        facts.backup_root,
-        limit=LIMIT,
-    )
+    yield from hands_of(host).stop(service, LIMIT)
     facts.learn_services(Service.STOPPED, service)
     if service != AGENT_SERVICE:
         return
@@ -234,7 +195,7 @@ def ssldir_deleted() -> Commands:
     """
     renewal = renewal_of(host)
     facts, now = renewal.facts, renewal.now
-    conf, remains = facts.settings, now.remains
+    remains = now.remains
     if not remains:
         host.noop("nothing in ssldir is stale")
         return
@@ -245,24 +206,9 @@ def ssldir_deleted() -> Commands:
         lines += [f"    {line}" for line in describe(cert, now.authority.ca)]
     show_diff(host, "Remove", lines, [])
     if now.everything_goes:
-        yield changing(
-            conf.confdir,
-            r"""
-for root in "$@"; do
-    [ -d "$root" ] || continue
-    find "$root/" -xdev -depth -mindepth 1 ! -type d -print0 | xargs -0 -r rm -f --
-    find "$root/" -xdev -depth -mindepth 1 -type d -exec rmdir {} \; 2>/dev/null
-    left=$(find "$root/" ! -type d)
-    [ -z "$left" ] || fail "These could not be removed: $left"
-    [ -L "$root" ] || rmdir "$root" 2>/dev/null
-done
-:
-""",
-            *conf.ssl_roots,
-            limit=LIMIT,
-        )
+        yield from hands_of(host).empty_ssldir(LIMIT)
     else:
-        yield from removing(conf.confdir, remains, LIMIT)
+        yield from hands_of(host).remove(remains, LIMIT)
     facts.forget("ssl")
 
 
@@ -276,7 +222,7 @@ def catalog_removed() -> Commands:
         host.noop("no catalog from before the agent's certificate is cached")
         return
     show_diff(host, "Remove", [f"{path} {catalog.describe()}"], [])
-    yield from removing(facts.settings.confdir, [path], LIMIT)
+    yield from hands_of(host).remove([path], LIMIT)
     facts.forget("agent")
 
 
@@ -294,34 +240,7 @@ def ca_placed() -> Commands:
         return
     after = describe(ca) if ca is not None else ["the new CA's certificate"]
     show_diff(host, f"CA certificate {conf.localcacert}", describe(now.trusted_ca), after)
-    yield changing(
-        conf.confdir,
-        r"""
-ssldir=$1 certdir=$2 path=$3 user=$4 group=$5
-make() { # directory $1 with mode $2, for Puppet's account if there is one
-    [ -d "$1" ] && return
-    mkdir -p "$1" && chmod "$2" "$1" || fail "Cannot make $1."
-    id "$user" >/dev/null 2>&1 && chown "$user:$group" "$1"
-    :
-}
-make "$ssldir" 771
-make "$certdir" 755
-cat >"$path.new" && [ -s "$path.new" ] && chmod 644 "$path.new" || {
-    rm -f "$path.new"
-    fail "The CA's certificate could not be written to $path."
-}
-if id "$user" >/dev/null 2>&1; then chown "$user:$group" "$path.new"; fi
-mv "$path.new" "$path" || fail "The CA's certificate could not be put to $path."
-if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
-""",
-        conf.ssldir,
-        conf.certdir,
-        conf.localcacert,
-        conf.user,
-        conf.group,
-        stdin=ca.pem if ca is not None else None,
-        limit=LIMIT,
-    )
+    yield from hands_of(host).place_ca(ca.pem if ca is not None else None, LIMIT)
     facts.forget("ssl")
     if not renewal.now.trusts_authority:
         yield _failed([f"{conf.localcacert} is not the certificate of the master's CA"])
@@ -346,22 +265,9 @@ def requested() -> Commands:
     before = describe(now.certificate, now.authority.ca)
     show_diff(host, f"Certificate {now.paths.certificate}", before, after)
     signs_itself = now.authority.autosign.kind is not Autosigning.OFF
-    # Its exit status says little: 1 is right as long as nobody has signed, and also where the
-    # master has taken the request and then answered with an error. Puppet keeps no request then.
-    command = changing(
-        conf.confdir,
-        UTF8_LOCALE
-        + r"""
-puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
-for file in "$@"; do if [ -s "$file" ]; then exit 0; fi; done
-fail "Puppet has made neither a key nor a request; its messages are above."
-""",
-        now.paths.private_key,
-        now.paths.request,
-        now.paths.certificate,
-        # A master that signs by itself lets it go on to its first run.
-        limit=RUN_LIMIT if signs_itself else LIMIT,
-    )
+    # A master that signs by itself lets it go on to its first run.
+    limit = RUN_LIMIT if signs_itself else LIMIT
+    command = hands_of(host).ask_for_certificate(now.paths, limit)
 
     def ask_for_it(state: State, host: Host) -> bool:
         ok, output = command.execute(state, host, connection(host))
@@ -425,18 +331,7 @@ def started() -> Commands:
         host.noop("what is to run does")
         return
     show_diff(host, "Services", [f"{n}: stopped" for n in down], [f"{n}: running" for n in down])
-    yield changing(
-        facts.settings.confdir,
-        SERVICE_CHANGES
-        + r"""
-root=$1; shift
-for service in "$@"; do start "$service"; done
-rm -f "$root/stopped"
-""",
-        facts.backup_root,
-        *down,
-        limit=LIMIT,
-    )
+    yield from hands_of(host).start(down, LIMIT)
     facts.learn_services(Service.RUNNING, *down)
     facts.forget("agent", "ssl")
     renewal.note_started()
@@ -463,21 +358,11 @@ def proven() -> Commands:
         outcomes.settle(host, Status.WAITING, "6.7", renewal.waiting)
         yield step_failed([renewal.waiting])
     if facts.services[AGENT_SERVICE] is Service.RUNNING:
-        yield changing(
-            conf.confdir,
-            _AWAIT_FIRST_RUN,
-            conf.lastrunfile,
-            conf.agent_catalog_run_lockfile,
-            renewal.now.paths.certificate,
-            str(BEGIN_LIMIT),
-            str(RUN_LIMIT),
-            limit=2 * RUN_LIMIT,
-        )
+        certificate = renewal.now.paths.certificate
+        yield from hands_of(host).await_first_run(certificate, BEGIN_LIMIT, RUN_LIMIT)
         facts.forget("agent", "ssl")
     if renewal.run_due:
-        yield changing(
-            conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT), limit=2 * RUN_LIMIT
-        )
+        yield from hands_of(host).run_puppet(RUN_LIMIT)
         facts.forget("agent", "ssl")
     else:
         yield _DONE_ALREADY

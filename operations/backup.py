@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import asdict
 
 from pyinfra import host
@@ -60,20 +60,24 @@ def made() -> Generator[PyinfraCommand, None, None]:
         host.noop("the CA to retire is backed up")
         return
     in_place = regeneration.retiring_ca or regeneration.freshness.ca
-    yield from make_backup(facts, regeneration.retired, in_place, regeneration.signed)
+    yield from make_backup(
+        facts, archive_of(facts), regeneration.retired, in_place, regeneration.signed
+    )
     if backup_due(regeneration):
         yield step_failed([f"The backup in {facts.backup_root} does not hold what it should"])
 
 
 def make_backup(
     facts: HostFacts,
+    archive: Callable[[str, Manifest, int | None], Iterable[PyinfraCommand]],
     of: Retired | None,
     in_place: Certificate | None,
     signed: tuple[str, ...] = (),
     limit: int | None = None,
-) -> Generator[StringCommand, None, None]:
+) -> Generator[PyinfraCommand, None, None]:
     """The commands that make one more backup of what is there now.
 
+    :param archive: how it is made on this host, out of a name, its manifest and `limit`.
     :param of: the CA for whose sake it is made, None if there is none that can be named.
     :param in_place: the CA's certificate, None if it cannot be read; an agent's is the one
         that it trusts.
@@ -105,8 +109,21 @@ def make_backup(
         [],
         [f"{facts.backup_root}/{name} (root only): {' '.join(manifest.paths)}"],
     )
-    yield changing(
-        conf.confdir,
+    yield from archive(name, manifest, limit)
+    facts.forget("backups")
+
+
+def archive_of(
+    facts: HostFacts,
+) -> Callable[[str, Manifest, int | None], Iterable[PyinfraCommand]]:
+    """How a backup is made where there is `sh`."""
+    return lambda name, manifest, limit: [archiving(facts, name, manifest, limit)]
+
+
+def archiving(facts: HostFacts, name: str, manifest: Manifest, limit: int | None) -> StringCommand:
+    """The command that makes an archive, with its manifest beside it."""
+    return changing(
+        facts.settings.confdir,
         _MAKE,
         facts.backup_root,
         name,
@@ -114,4 +131,3 @@ def make_backup(
         limit=limit,
         stdin=manifest.to_json(),  # it names every node: too long for an argument
     )
-    facts.forget("backups")

@@ -5,14 +5,32 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from pyinfra import host
-from pyinfra.api import operation
+from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from operations.backup import make_backup
+from operations.backup import archive_of, make_backup
 from operations.step import changing, show_diff, step_failed
+from procedures.host import HostFacts
 from procedures.restoration import restoration_of
+from recert.backups import Backup
 from recert.certificates import describe, read_certificate
 from recert.freshness import Retired
+
+_UNPACK = r"""
+LC_ALL=C; export LC_ALL
+archive=$1 digest=$2; shift 2
+[ "$(sha256sum <"$archive" | cut -d' ' -f1)" = "$digest" ] ||
+    fail "The archive $archive is damaged; nothing was replaced."
+for path in "$@"; do
+    [ -d "$path" ] || continue
+    find "$path/" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} + || fail "Cannot empty $path."
+done
+tar -C / -xpf "$archive" || fail "Unpacking $archive failed."
+left=$(tar -C / -df "$archive" 2>&1)
+[ -z "$left" ] || fail "Not everything is as in the backup: $left"
+if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi
+sync
+"""
 
 
 @operation()
@@ -32,7 +50,7 @@ def replaced_saved() -> Generator[PyinfraCommand, None, None]:
         )
     )
     of = Retired(ca.fingerprint, ca.key) if ca is not None else None
-    yield from make_backup(facts, of, ca, signed)
+    yield from make_backup(facts, archive_of(facts), of, ca, signed)
     if facts.backups.unsaved:
         yield step_failed([f"The backup in {facts.backup_root} does not hold what it should"])
 
@@ -59,27 +77,19 @@ def put_back() -> Generator[PyinfraCommand, None, None]:
         ],
     )
     show_diff(host, "Directories", [], [f"{path}: as in {backup.name}" for path in manifest.paths])
-    yield changing(
-        conf.confdir,
-        r"""
-LC_ALL=C; export LC_ALL
-archive=$1 digest=$2; shift 2
-[ "$(sha256sum <"$archive" | cut -d' ' -f1)" = "$digest" ] ||
-    fail "The archive $archive is damaged; nothing was replaced."
-for path in "$@"; do
-    [ -d "$path" ] || continue
-    find "$path/" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} + || fail "Cannot empty $path."
-done
-tar -C / -xpf "$archive" || fail "Unpacking $archive failed."
-left=$(tar -C / -df "$archive" 2>&1)
-[ -z "$left" ] || fail "Not everything is as in the backup: $left"
-if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi
-sync
-""",
-        f"{facts.backup_root}/{backup.name}/archive.tar",
-        manifest.archive_sha256,
-        *manifest.paths,
-    )
+    yield unpacking(facts, backup)
     facts.forget("ssl", "components", "backups", "presented")
     if restoration.backup.differs:
         yield step_failed([f"The live files are not those of the backup {backup.name}"])
+
+
+def unpacking(facts: HostFacts, backup: Backup, limit: int | None = None) -> StringCommand:
+    """The command that makes the directories of a backup what they were."""
+    return changing(
+        facts.settings.confdir,
+        _UNPACK,
+        f"{facts.backup_root}/{backup.name}/archive.tar",
+        backup.manifest.archive_sha256,
+        *backup.manifest.paths,
+        limit=limit,
+    )

@@ -3,115 +3,22 @@ forbids it. A refusal concerns the one agent alone; the others go on."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
-from pyinfra.api import FactBase, Host
+from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
-from pyinfra.api.facts import get_fact
 
-from facts.agent import AgentFiles
-from facts.host import Basics, WhoAndWhen
-from facts.puppet import AgentState, PuppetSettings
-from procedures.host import HostFacts, T
+from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, look_at, settings_of
 from procedures.outcomes import Outcomes, outcomes_of
-from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
-from recert.errors import RecertError
 from recert.layout import AGENT_SERVICES
-from recert.observed import Service, SslState
+from recert.observed import Service
 from recert.renewal import Renewal
-from recert.settings import check_path, check_settings
 from recert.signing import Application, certified_alt_names
-
-FACT_LIMIT = 240
-"""Seconds in which an agent has to answer a question."""
-
-
-class AgentRefusedError(Exception):
-    """An agent is left as it is; the arguments say why, a refusal each."""
-
-
-class AgentFacts(HostFacts):
-    """The facts of one agent."""
-
-    services_asked = AGENT_SERVICES
-
-    @property
-    def ssl(self) -> SslState:
-        return self._files[0]
-
-    @property
-    def agent(self) -> AgentState:
-        return self._files[1]
-
-    @property
-    def _files(self) -> tuple[SslState, AgentState]:
-        conf = self.settings
-        own = self.paths(conf.certname)
-        arguments = self._ssl_arguments(
-            texts=[conf.localcacert, conf.hostcrl, own.certificate, own.request],
-            keys=[own.private_key],
-            certificate_dirs=[],
-            cacert=conf.localcacert,
-        )
-        return self._once(
-            "files", lambda: self._ask(AgentFiles, ssl=arguments, agent=self._agent_arguments)
-        )
-
-    def read_ahead(self) -> None:
-        """Ask for what is needed in any case."""
-        _ = self._files, self.backups
-
-    def forget(self, *names: str) -> None:
-        if not {"ssl", "agent"}.isdisjoint(names):
-            names = (*names, "files")
-        super().forget(*names)
-
-    def learn_services(self, state: Service, *names: str) -> None:
-        """Take in what a command has made of services, and has looked at afterwards."""
-        if not self.host.state.is_executing:
-            return
-        self._kept["services"] = {**self.services, **dict.fromkeys(names, state)}
-
-    @property
-    def backup_paths(self) -> list[str]:
-        """Step 6.1."""
-        return list(self.settings.ssl_roots)
-
-    def _ask(self, fact: type[FactBase[T]], **arguments: object) -> T:
-        return ask_agent(self.host, fact, **arguments)
-
-
-def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
-    """A fact's value; that the agent does not answer is its own affair, not the run's.
-
-    :raises AgentRefusedError: it did not answer.
-    """
-    try:
-        value: T | None = get_fact(
-            host.state,
-            host,
-            fact,
-            kwargs={**arguments, "_timeout": FACT_LIMIT},
-            apply_failed_hosts=False,
-        )
-    except DeployError:
-        raise
-    except Exception as error:
-        # Whatever an agent says, or however it goes away, must not end the run over the others.
-        raise AgentRefusedError(
-            f"Its answer to {fact.name} makes no sense: {reason_of(error)}"
-        ) from error
-    if value is None:
-        raise AgentRefusedError(
-            f"It did not answer when asked for {fact.name}, or not in {FACT_LIMIT} s; see above."
-        )
-    return value
 
 
 class AgentRenewal:
@@ -237,7 +144,7 @@ def prepare_renewal(host: Host) -> bool:
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
     try:
-        agent: _Agent | Exception = _look_at(host)
+        agent: KnownAgent | Exception = look_at(host)
     except Exception as error:
         agent = error
     view = site.view()
@@ -269,9 +176,7 @@ def warn_of_unknown_names(host: Host) -> None:
     """Say before the CA is retired whether an agent could not trust its master afterwards."""
     view = site_of(host.state).view()
     try:
-        send_at_once(host)
-        printed = ask_agent(host, PuppetSettings, sections="agent")
-        settings = check_settings(printed.agent, printed.agent)
+        settings = settings_of(host)
     except Exception as error:
         warn(host, f"Under which name it looks for its master is not known: {reason_of(error)}")
         return
@@ -290,36 +195,7 @@ def _is_due(renewal: AgentRenewal) -> bool:
     return renewal.now.replacement_due or renewal.run_due or bool(renewal.now.remains)
 
 
-@dataclass(frozen=True)
-class _Agent:
-    """What can be asked of an agent while its master is still being asked. `clock_ahead`:
-    seconds by which its clock is ahead of the control machine's."""
-
-    facts: AgentFacts
-    clock_ahead: float
-
-
-def _look_at(host: Host) -> _Agent:
-    """:raises AgentRefusedError: it is no agent that can be worked on."""
-    send_at_once(host)
-    who = ask_agent(host, WhoAndWhen)
-    clock_ahead = who.clock - time.time()
-    if refusals := preflight.root_refusals(who.uid):
-        raise AgentRefusedError(*refusals)
-    printed = ask_agent(host, PuppetSettings, sections="agent")
-    if refusals := preflight.puppet_refusals(printed.program, printed.complaints):
-        raise AgentRefusedError(*refusals)
-    try:
-        settings = check_settings(printed.agent, printed.agent)
-        backup_root = check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
-    except RecertError as error:
-        raise AgentRefusedError(str(error)) from error
-    facts = AgentFacts(host, settings, backup_root)
-    facts.read_ahead()
-    return _Agent(facts, clock_ahead)
-
-
-def _prepared(host: Host, agent: _Agent, site: Site, view: MasterView) -> AgentRenewal:
+def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> AgentRenewal:
     """:raises AgentRefusedError: with all refusals."""
     facts = agent.facts
     settings = facts.settings
@@ -396,30 +272,11 @@ def _certificate_named(renewal: AgentRenewal) -> list[str]:
 
 def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
     facts, now = renewal.facts, renewal.now
-    conf = facts.settings
-    basics = ask_agent(
-        facts.host,
-        Basics,
-        backup_root=facts.backup_root,
-        paths=facts.backup_paths,
-        accounts=[],
-        files=[conf.config],
-        links=[conf.ssldir],
-    )
     refusals = [
-        *preflight.tool_refusals(basics.missing_tools, basics.crypto),
-        *preflight.configuration_refusals(basics.missing_files, noop=False),
+        *facts.refusals(now, renewal.backup_due),
         *preflight.agent_refusals(facts.agent.disabled),
-        *preflight.link_refusals(facts.ssl.files, conf.ssl_roots),
+        *preflight.link_refusals(facts.ssl.files, facts.settings.ssl_roots),
     ]
-    if conf.ssldir in basics.links and (foreign := now.foreign_entries()):
-        refusals.append(
-            f"{conf.ssldir} is a symbolic link to a directory that holds more than Puppet's "
-            f"own files: {', '.join(foreign[:5])}. What the link leads to would be emptied. "
-            "Move them away, or the ssldir."
-        )
-    if renewal.backup_due:
-        refusals += preflight.room_refusals(basics.free, basics.needed, facts.backup_root)
     if now.conflict is not None:
         refusals.append(now.conflict)
     return refusals

@@ -1,0 +1,61 @@
+"""What the steps on an agent type there: the same steps, in the language of either kind of host."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Protocol
+
+from pyinfra.api import Host
+from pyinfra.api.command import PyinfraCommand
+
+from operations.posix import PosixHands
+from procedures.renewal import renewal_of
+from recert.backups import Backup, Manifest
+from recert.freshness import CredentialPaths
+
+Commands = Generator[PyinfraCommand, None, None]
+
+
+class Hands(Protocol):
+    """Each method gives the commands that make one change, or wait for one. `limit`: seconds
+    after which nobody waits for a command any more."""
+
+    def archive(self, name: str, manifest: Manifest, limit: int | None) -> Commands:
+        """Make the backup `name` of what `manifest` names, or leave none."""
+
+    def unpack(self, backup: Backup, limit: int | None) -> Commands:
+        """Make the directories of a backup what they were."""
+
+    def stop(self, service: str, limit: int) -> Commands:
+        """Stop a service, and remember beside the backups that it ran."""
+
+    def start(self, services: Iterable[str], limit: int) -> Commands:
+        """Start services, and forget what was stopped."""
+
+    def empty_ssldir(self, limit: int) -> Commands:
+        """Delete everything in ssldir, and itself where nothing is against that."""
+
+    def remove(self, paths: Iterable[str], limit: int) -> Commands:
+        """Remove files."""
+
+    def place_ca(self, pem: str | None, limit: int) -> Commands:
+        """Put the CA's certificate where the agent looks for it. `pem` is not yet known in a
+        preview."""
+
+    def ask_for_certificate(self, own: CredentialPaths, limit: int) -> PyinfraCommand:
+        """Have Puppet make a key and a request, and send that; its output is Puppet's."""
+
+    def await_first_run(self, certificate: str, begin: int, limit: int) -> Commands:
+        """Wait until the run that the service begins has ended, if one does.
+
+        :param certificate: the agent's; a run counts that has ended since it was made.
+        :param begin: seconds in which it begins.
+        """
+
+    def run_puppet(self, limit: int) -> Commands:
+        """One Puppet run; `limit` also for a run in progress, which is let end first."""
+
+
+def hands_of(host: Host) -> Hands:
+    """Those for an agent that takes part."""
+    return PosixHands(renewal_of(host).facts)

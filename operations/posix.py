@@ -1,0 +1,165 @@
+"""The steps on an agent as commands for `sh`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+
+from pyinfra.api.command import PyinfraCommand, StringCommand
+
+from facts.puppet import PUPPET_PROCESS, UTF8_LOCALE
+from operations.agent import RUN
+from operations.backup import archiving
+from operations.restore import unpacking
+from operations.services import SERVICE_CHANGES
+from operations.step import REMEMBER, changing, removing
+from procedures.host import HostFacts
+from recert.backups import Backup, Manifest
+from recert.freshness import CredentialPaths
+
+Commands = Generator[PyinfraCommand, None, None]
+
+_AWAIT_FIRST_RUN = (
+    PUPPET_PROCESS
+    + r"""
+summary=$1 lockfile=$2 certificate=$3 begin=$4 limit=$5
+in_progress() { puppet_process "$(cat "$lockfile" 2>/dev/null)"; }
+started=$(date +%s)
+while :; do
+    patience=$begin
+    if in_progress; then patience=$limit
+    elif [ -s "$certificate" ] && [ "$summary" -nt "$certificate" ]; then exit 0
+    fi
+    [ $(($(date +%s) - started)) -lt "$patience" ] || exit 0
+    sleep 0.2 2>/dev/null || sleep 1
+done
+"""
+)
+
+
+class PosixHands:
+    """For Linux and its kin."""
+
+    def __init__(self, facts: HostFacts) -> None:
+        self._facts = facts
+        self._conf = facts.settings
+
+    def archive(self, name: str, manifest: Manifest, limit: int | None) -> Commands:
+        yield archiving(self._facts, name, manifest, limit)
+
+    def unpack(self, backup: Backup, limit: int | None) -> Commands:
+        yield unpacking(self._facts, backup, limit)
+
+    def stop(self, service: str, limit: int) -> Commands:
+        yield self._changing(
+            SERVICE_CHANGES
+            + REMEMBER
+            + r"""
+remember "$2" stopped "$1"
+stop "$1"
+""",
+            service,
+            self._facts.backup_root,
+            limit=limit,
+        )
+
+    def start(self, services: Iterable[str], limit: int) -> Commands:
+        yield self._changing(
+            SERVICE_CHANGES
+            + r"""
+root=$1; shift
+for service in "$@"; do start "$service"; done
+rm -f "$root/stopped"
+""",
+            self._facts.backup_root,
+            *services,
+            limit=limit,
+        )
+
+    def empty_ssldir(self, limit: int) -> Commands:
+        yield self._changing(
+            r"""
+for root in "$@"; do
+    [ -d "$root" ] || continue
+    find "$root/" -xdev -depth -mindepth 1 ! -type d -print0 | xargs -0 -r rm -f --
+    find "$root/" -xdev -depth -mindepth 1 -type d -exec rmdir {} \; 2>/dev/null
+    left=$(find "$root/" ! -type d)
+    [ -z "$left" ] || fail "These could not be removed: $left"
+    [ -L "$root" ] || rmdir "$root" 2>/dev/null
+done
+:
+""",
+            *self._conf.ssl_roots,
+            limit=limit,
+        )
+
+    def remove(self, paths: Iterable[str], limit: int) -> Commands:
+        yield from removing(self._conf.confdir, paths, limit)
+
+    def place_ca(self, pem: str | None, limit: int) -> Commands:
+        conf = self._conf
+        yield self._changing(
+            r"""
+ssldir=$1 certdir=$2 path=$3 user=$4 group=$5
+make() { # directory $1 with mode $2, for Puppet's account if there is one
+    [ -d "$1" ] && return
+    mkdir -p "$1" && chmod "$2" "$1" || fail "Cannot make $1."
+    id "$user" >/dev/null 2>&1 && chown "$user:$group" "$1"
+    :
+}
+make "$ssldir" 771
+make "$certdir" 755
+cat >"$path.new" && [ -s "$path.new" ] && chmod 644 "$path.new" || {
+    rm -f "$path.new"
+    fail "The CA's certificate could not be written to $path."
+}
+if id "$user" >/dev/null 2>&1; then chown "$user:$group" "$path.new"; fi
+mv "$path.new" "$path" || fail "The CA's certificate could not be put to $path."
+if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
+""",
+            conf.ssldir,
+            conf.certdir,
+            conf.localcacert,
+            conf.user,
+            conf.group,
+            stdin=pem,
+            limit=limit,
+        )
+
+    def ask_for_certificate(self, own: CredentialPaths, limit: int) -> PyinfraCommand:
+        # Its exit status says little: 1 is right as long as nobody has signed, and also where
+        # the master has taken the request and then answered with an error. Puppet keeps no
+        # request then.
+        return self._changing(
+            UTF8_LOCALE
+            + r"""
+puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
+for file in "$@"; do if [ -s "$file" ]; then exit 0; fi; done
+fail "Puppet has made neither a key nor a request; its messages are above."
+""",
+            own.private_key,
+            own.request,
+            own.certificate,
+            limit=limit,
+        )
+
+    def await_first_run(self, certificate: str, begin: int, limit: int) -> Commands:
+        conf = self._conf
+        yield self._changing(
+            _AWAIT_FIRST_RUN,
+            conf.lastrunfile,
+            conf.agent_catalog_run_lockfile,
+            certificate,
+            str(begin),
+            str(limit),
+            limit=2 * limit,
+        )
+
+    def run_puppet(self, limit: int) -> Commands:
+        yield self._changing(
+            RUN, self._conf.agent_catalog_run_lockfile, str(limit), limit=2 * limit
+        )
+
+    def _changing(
+        self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
+    ) -> StringCommand:
+        return changing(self._conf.confdir, script, *arguments, stdin=stdin, limit=limit)

@@ -1,0 +1,184 @@
+"""One agent as a pyinfra run sees it, and what it is asked before its master has answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pyinfra.api import FactBase, Host
+from pyinfra.api.exceptions import DeployError
+from pyinfra.api.facts import get_fact
+
+from facts.agent import AgentFiles
+from facts.host import Basics, WhoAndWhen
+from facts.puppet import AgentState, PuppetSettings
+from procedures.host import HostFacts, T
+from procedures.preflight import BACKUP_DIR, send_at_once
+from procedures.telling import reason_of
+from recert import preflight
+from recert.errors import RecertError
+from recert.layout import AGENT_SERVICES
+from recert.observed import Service, SslState
+from recert.renewal import Renewal
+from recert.settings import Settings, check_path, check_settings
+
+FACT_LIMIT = 240
+"""Seconds in which an agent has to answer a question."""
+
+
+class AgentRefusedError(Exception):
+    """An agent is left as it is; the arguments say why, a refusal each."""
+
+
+class AgentFacts(HostFacts):
+    """The facts of one agent."""
+
+    services_asked = AGENT_SERVICES
+
+    @property
+    def ssl(self) -> SslState:
+        return self._files[0]
+
+    @property
+    def agent(self) -> AgentState:
+        return self._files[1]
+
+    @property
+    def _files(self) -> tuple[SslState, AgentState]:
+        conf = self.settings
+        own = self.paths(conf.certname)
+        arguments = self._ssl_arguments(
+            texts=[conf.localcacert, conf.hostcrl, own.certificate, own.request],
+            keys=[own.private_key],
+            certificate_dirs=[],
+            cacert=conf.localcacert,
+        )
+        return self._once(
+            "files", lambda: self._ask(AgentFiles, ssl=arguments, agent=self._agent_arguments)
+        )
+
+    def read_ahead(self) -> None:
+        """Ask for what is needed in any case."""
+        _ = self._files, self.backups
+
+    def forget(self, *names: str) -> None:
+        if not {"ssl", "agent"}.isdisjoint(names):
+            names = (*names, "files")
+        super().forget(*names)
+
+    def learn_services(self, state: Service, *names: str) -> None:
+        """Take in what a command has made of services, and has looked at afterwards."""
+        if not self.host.state.is_executing:
+            return
+        self._kept["services"] = {**self.services, **dict.fromkeys(names, state)}
+
+    @property
+    def backup_paths(self) -> list[str]:
+        """Step 6.1."""
+        return list(self.settings.ssl_roots)
+
+    def refusals(self, now: Renewal, backup_due: bool) -> list[str]:
+        """What on the host would keep a renewal from succeeding."""
+        conf = self.settings
+        basics = self._ask(
+            Basics,
+            backup_root=self.backup_root,
+            paths=self.backup_paths,
+            accounts=[],
+            files=[conf.config],
+            links=[conf.ssldir],
+        )
+        refusals = [
+            *preflight.tool_refusals(basics.missing_tools, basics.crypto),
+            *preflight.configuration_refusals(basics.missing_files, noop=False),
+        ]
+        if conf.ssldir in basics.links and (foreign := now.foreign_entries()):
+            refusals.append(
+                f"{conf.ssldir} is a symbolic link to a directory that holds more than Puppet's "
+                f"own files: {', '.join(foreign[:5])}. What the link leads to would be emptied. "
+                "Move them away, or the ssldir."
+            )
+        if backup_due:
+            refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
+        return refusals
+
+    def _ask(self, fact: type[FactBase[T]], **arguments: object) -> T:
+        return ask_agent(self.host, fact, **arguments)
+
+
+def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
+    """A fact's value; that the agent does not answer is its own affair, not the run's.
+
+    :raises AgentRefusedError: it did not answer.
+    """
+    try:
+        value: T | None = get_fact(
+            host.state,
+            host,
+            fact,
+            kwargs={**arguments, "_timeout": FACT_LIMIT},
+            apply_failed_hosts=False,
+        )
+    except DeployError:
+        raise
+    except Exception as error:
+        # Whatever an agent says, or however it goes away, must not end the run over the others.
+        raise AgentRefusedError(
+            f"Its answer to {fact.name} makes no sense: {reason_of(error)}"
+        ) from error
+    if value is None:
+        raise AgentRefusedError(
+            f"It did not answer when asked for {fact.name}, or not in {FACT_LIMIT} s; see above."
+        )
+    return value
+
+
+@dataclass(frozen=True)
+class KnownAgent:
+    """An agent that can be worked on. `clock_ahead`: seconds by which its clock is ahead of the
+    control machine's."""
+
+    facts: AgentFacts
+    clock_ahead: float
+
+
+def look_at(host: Host) -> KnownAgent:
+    """What an agent says before anything is known of its master.
+
+    :raises AgentRefusedError: it is no agent that can be worked on.
+    """
+    send_at_once(host)
+    who = ask_agent(host, WhoAndWhen)
+    clock_ahead = who.clock - time.time()
+    if refusals := preflight.root_refusals(who.uid):
+        raise AgentRefusedError(*refusals)
+    settings = settings_of(host)
+    with refused_alone():
+        backup_root = check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
+    facts = AgentFacts(host, settings, backup_root)
+    facts.read_ahead()
+    return KnownAgent(facts, clock_ahead)
+
+
+def settings_of(host: Host) -> Settings:
+    """What Puppet says of itself on an agent.
+
+    :raises AgentRefusedError: that cannot be used.
+    """
+    send_at_once(host)
+    printed = ask_agent(host, PuppetSettings, sections="agent")
+    if refusals := preflight.puppet_refusals(printed.program, printed.complaints):
+        raise AgentRefusedError(*refusals)
+    with refused_alone():
+        return check_settings(printed.agent, printed.agent)
+
+
+@contextmanager
+def refused_alone() -> Iterator[None]:
+    """:raises AgentRefusedError: the judgement over what one agent says forbids going on."""
+    try:
+        yield
+    except RecertError as error:
+        raise AgentRefusedError(str(error)) from error
