@@ -29,7 +29,7 @@ Subsystem sftp internal-sftp
 CONFIG
 rm -f /etc/ssh/ssh_host_*
 
-export WINEDLLOVERRIDES='mscoree,mshtml='
+mkdir -p "$drive"
 /opt/pe-lab/wine wineboot -i
 ln -s "$drive" /C:
 ln -s "$drive" /c:
