@@ -1,4 +1,4 @@
-"""The lab's Windows agents keep what they promise: cmd.exe, services and a Puppet that works with its master."""
+"""The lab's Windows agents keep their promises: cmd.exe, services, and a Puppet with a master."""
 
 from __future__ import annotations
 
@@ -225,9 +225,9 @@ def test_files_come_and_go_over_sftp(tmp_path: Path) -> None:
     batch.write_text(
         f"put {tmp_path}/sent C:/pe-lab/sent.bin\nget /C:/pe-lab/sent.bin {tmp_path}/got\n"
     )
-    ssh, *options = ssh_argv("win03", [])[:-1]
+    _, *options, destination = ssh_argv("win03", [])
     subprocess.run(
-        ["sftp", "-b", str(batch), *options, ssh_argv("win03", [])[-1]],
+        ["sftp", "-b", str(batch), *options, destination],
         check=True,
         capture_output=True,
         timeout=60,
