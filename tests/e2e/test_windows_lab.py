@@ -190,18 +190,19 @@ def test_ssh_and_winrm_are_sessions_of_cmd_exe(name: str) -> None:
 
 
 def test_access_control_lists_are_set_saved_and_restored() -> None:
-    def modes() -> str:
-        return lab.run("win01", "stat -c '%a %n' /C:/keys /C:/keys/*").stdout
+    def open_to_others() -> list[str]:
+        return lab.run("win01", "find /C:/keys/ -perm /007").stdout.split()
 
     _typed("win01", r"mkdir C:\keys & echo secret>C:\keys\one.pem")
-    seeded = modes()
-    assert seeded.split()[0][-1] != "0"
+    seeded = _typed("win01", r"icacls C:\keys /t")
+    assert len(open_to_others()) == 2
     _typed("win01", r"icacls C:\keys /save C:\saved.acl /t /q")
     grant = "/inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F"
     _typed("win01", rf"icacls C:\keys {grant} /t")
-    assert [line.split()[0][-1] for line in modes().splitlines()] == ["0", "0"]
+    assert not open_to_others()
     _typed("win01", r"icacls C:\ /restore C:\saved.acl")
-    assert modes() == seeded
+    assert _typed("win01", r"icacls C:\keys /t") == seeded
+    assert len(open_to_others()) == 2
     assert "(OI)(CI)F" in _typed("win01", r"type C:\pe-lab\icacls.log")
     assert _over_ssh("win01", r"icacls C:\nowhere /t").returncode != 0
 
