@@ -72,7 +72,8 @@ class Account:
 class Command:
     """One running command line and what it has said so far."""
 
-    def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, argv: list[str], environment: dict[str, str], console: bool) -> None:
+        self._console = console
         self.process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
@@ -129,7 +130,8 @@ class Command:
         try:
             self.process.stdin.write(data)
             self.process.stdin.flush()
-            if end:
+            # A console, which is Windows' default, has no end of input.
+            if end and not self._console:
                 self.process.stdin.close()
         except (BrokenPipeError, ValueError):
             # It no longer listens; Windows says nothing about that either.
@@ -201,10 +203,7 @@ class Service:
                 shell.end()
 
     def _create(self, envelope: ET.Element, account: Account) -> str:
-        options = {
-            option.get("Name", ""): option.text or ""
-            for option in envelope.iterfind("s:Header/w:OptionSet/w:Option", NAMESPACES)
-        }
+        options = _options(envelope)
         requested = envelope.find("s:Body/rsp:Shell", NAMESPACES)
         if requested is None or _text(envelope, "s:Header/w:ResourceURI") != f"{SHELL}/cmd":
             raise FaultError(
@@ -254,7 +253,9 @@ class Service:
         command_line = " ".join(words)
         log(f"{account.name} runs {command_line}")
         shell.commands[command_id] = Command(
-            [*shell.program, command_line], {**os.environ, **shell.environment}
+            [*shell.program, command_line],
+            {**os.environ, **shell.environment},
+            console=_options(envelope).get("WINRS_CONSOLEMODE_STDIN", "").upper() != "FALSE",
         )
         return (
             f"<rsp:CommandResponse><rsp:CommandId>{command_id}</rsp:CommandId>"
@@ -324,6 +325,13 @@ class Service:
 
 def _text(envelope: ET.Element, path: str) -> str:
     return envelope.findtext(path, "", NAMESPACES)
+
+
+def _options(envelope: ET.Element) -> dict[str, str]:
+    return {
+        option.get("Name", ""): option.text or ""
+        for option in envelope.iterfind("s:Header/w:OptionSet/w:Option", NAMESPACES)
+    }
 
 
 def _seconds(envelope: ET.Element) -> float:
