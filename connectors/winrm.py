@@ -330,4 +330,4 @@ class WinRMConnector(BaseConnector):
             raise self._failure(str(error)) from None
 
     def _failure(self, text: str) -> WinRMHostError:
-        return WinRMHostError(f"{self.host.name}: {text}")
+        return WinRMHostError(text)
