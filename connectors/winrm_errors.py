@@ -47,7 +47,9 @@ def explain(error: Exception, way: Way, offered: str) -> str:
         offered: the WWW-Authenticate header of the host's last refusal, or "".
     """
     if isinstance(error, AuthenticationError):
-        return _refused_account(way, offered)
+        # Where nothing fits, pypsrp raises before anybody else sees the answer, and quotes it.
+        quoted = re.search("actual: '(.*)'", str(error))
+        return _refused_account(way, quoted[1] if quoted else offered)
     if isinstance(error, WSManFaultError):
         return _fault(error, way)
     if isinstance(error, WinRMTransportError):

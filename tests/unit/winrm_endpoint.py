@@ -58,12 +58,12 @@ def endpoint(directory: Path, *options: str) -> Iterator[Endpoint]:
         )
     )
     log = directory / "endpoint.log"
-    arguments = ["--users", users, "--address", "127.0.0.1", "--http", "0", "--https", "0"]
-    arguments += ["--cert", certificate, "--key", key]
+    arguments = f"--users {users} --cert {certificate} --key {key}".split()
+    arguments += "--address 127.0.0.1 --http 0 --https 0".split()
     with (
         log.open("w") as log_io,
         subprocess.Popen(
-            [sys.executable, PROGRAM, *arguments, *options, "--", "/bin/sh", "-c"],
+            [sys.executable, str(PROGRAM), *arguments, *options, "--", "/bin/sh", "-c"],
             stdout=subprocess.PIPE,
             stderr=log_io,
             text=True,
