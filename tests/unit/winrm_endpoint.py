@@ -59,7 +59,7 @@ def endpoint(directory: Path, *options: str) -> Iterator[Endpoint]:
     )
     log = directory / "endpoint.log"
     arguments = f"--users {users} --cert {certificate} --key {key}".split()
-    arguments += "--address 127.0.0.1 --http 0 --https 0".split()
+    arguments += ["--address", "127.0.0.1", "--http", "0", "--https", "0"]
     with (
         log.open("w") as log_io,
         subprocess.Popen(
