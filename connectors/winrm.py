@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # What reaches cmd.exe is limited to 8191 characters; Windows puts its own path in front.
 LONGEST_COMMAND = 8000
 FALLBACK_CODEPAGE = 437
+FILE_INVALID = "0x800703ee"
 # Who runs a command, where, and on what terminal: WinRM settles the first, cmd.exe has no other.
 UNSUPPORTED = ("_sudo", "_su_user", "_doas", "_dzdo", "_get_pty", "_chdir")
 
@@ -168,12 +169,14 @@ class WinRMConnector(BaseConnector):
         room = (LONGEST_COMMAND - 100) // 4 * 4
         try:
             for start in range(0, len(text), room):
-                self._checked(f'>>"%PUT_TEXT%" echo {text[start : start + room]}', names)
+                self._checked(
+                    f'>>"%PUT_TEXT%" echo {text[start : start + room]}', names, remote_filename
+                )
             if text:
-                self._checked('certutil -decode "%PUT_TEXT%" "%PUT_NEW%"', names)
+                self._checked('certutil -decode "%PUT_TEXT%" "%PUT_NEW%"', names, remote_filename)
             else:
-                self._checked('type nul >"%PUT_NEW%"', names)
-            self._checked('move /y "%PUT_NEW%" "%PUT_FILE%"', names)
+                self._checked('type nul >"%PUT_NEW%"', names, remote_filename)
+            self._checked('move /y "%PUT_NEW%" "%PUT_FILE%"', names, remote_filename)
         finally:
             self._run('del /q "%PUT_TEXT%" "%PUT_NEW%"', environment=names)
         if print_output:
@@ -198,15 +201,20 @@ class WinRMConnector(BaseConnector):
         """
         self._refuse_unsupported(arguments)
         names = {"GET_FILE": remote_filename, "GET_TEXT": f"get-{uuid.uuid4().hex[:8]}.b64"}
-        size = self._checked('for %I in ("%GET_FILE%") do @echo %~zI', names).stdout.strip()
-        content = b""
-        if size != "0":
-            try:
-                self._checked('certutil -encode "%GET_FILE%" "%TEMP%\\%GET_TEXT%"', names)
-                lines = self._checked('type "%TEMP%\\%GET_TEXT%"', names).stdout_lines
-            finally:
-                self._run('del /q "%TEMP%\\%GET_TEXT%"', environment=names)
-            content = self._decoded(lines, remote_filename)
+        try:
+            exit_code, output = self._run(
+                'certutil -encode "%GET_FILE%" "%TEMP%\\%GET_TEXT%"', environment=names
+            )
+            if exit_code == 0:
+                text = self._checked('type "%TEMP%\\%GET_TEXT%"', names, remote_filename)
+                content = self._decoded(text.stdout_lines, remote_filename)
+            elif FILE_INVALID in output.output:
+                # What certutil says to an empty file, in every language.
+                content = b""
+            else:
+                raise self._failure(f"cannot read {remote_filename}: {_joined(output)}")
+        finally:
+            self._run('del /q "%TEMP%\\%GET_TEXT%"', environment=names)
         with get_file_io(filename_or_io, "wb") as file_io:
             file_io.write(content)
         if print_output:
@@ -221,11 +229,11 @@ class WinRMConnector(BaseConnector):
         except binascii.Error as error:
             raise self._failure(f"certutil's text of {name} is not base64: {error}") from None
 
-    def _checked(self, line: str, environment: dict[str, str]) -> CommandOutput:
+    def _checked(self, line: str, environment: dict[str, str], name: str) -> CommandOutput:
         exit_code, output = self._run(line, environment=environment)
         if exit_code:
-            said = " ".join(output.output.split())
-            raise self._failure(f"{line[:80]} ended with {exit_code} ({environment}): {said}")
+            step = line.partition(" ")[0]
+            raise self._failure(f"{name}: {step} ended with {exit_code}: {_joined(output)}")
         return output
 
     def _run(
@@ -331,3 +339,7 @@ class WinRMConnector(BaseConnector):
 
     def _failure(self, text: str) -> WinRMHostError:
         return WinRMHostError(text)
+
+
+def _joined(output: CommandOutput) -> str:
+    return " ".join(output.output.split())

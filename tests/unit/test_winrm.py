@@ -7,6 +7,7 @@ import hashlib
 import io
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -121,7 +122,7 @@ def test_command(served: Endpoint, connected: Callable[[Data], Host], way: str) 
 
     # More than a message holds, in both directions.
     text = "".join(f"{number} {'x' * 70}\n" for number in range(3000))
-    done, output = run(host, "cat", _stdin=io.StringIO(text))
+    done, output = run(host, "cat", _stdin=io.StringIO(text), _timeout=30)
     assert output.stdout_lines == text.splitlines()
 
 
@@ -293,6 +294,18 @@ def test_endpoint_that_goes_away_while_a_command_runs(
             run(host, f"kill -9 {pid}; sleep 600", _timeout=30)
     with pytest.raises(WinRMHostError, match="refused"):
         run(host, "true")
+
+
+def test_connection_after_an_answer_that_came_too_late(
+    tmp_path: Path, connected: Callable[[Data], Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with endpoint(tmp_path) as slow:
+        host = connected(reaching(slow, "http negotiate"))
+        monkeypatch.setattr(winrm_shell, "POLL_SECONDS", 1)
+        with pytest.raises(WinRMHostError, match="does not answer"):
+            run(host, f"kill -STOP {slow.process.pid}; sleep 0.1; echo late")
+        slow.process.send_signal(signal.SIGCONT)
+        assert run(host, "echo again")[1].stdout == "again"
 
 
 # What is said where it cannot connect
