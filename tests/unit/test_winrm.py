@@ -303,7 +303,7 @@ def test_connection_after_an_answer_that_came_too_late(
         host = connected(reaching(slow, "http negotiate"))
         monkeypatch.setattr(winrm_shell, "POLL_SECONDS", 1)
         with pytest.raises(WinRMHostError, match="does not answer"):
-            run(host, f"kill -STOP {slow.process.pid}; sleep 0.1; echo late")
+            run(host, f"sleep 0.5; kill -STOP {slow.process.pid}; echo late")
         slow.process.send_signal(signal.SIGCONT)
         assert run(host, "echo again")[1].stdout == "again"
 
