@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 # What reaches cmd.exe is limited to 8191 characters; Windows puts its own path in front.
 LONGEST_COMMAND = 8000
-FALLBACK_CODEPAGE = 437
+# Of programs that have no console to ask, in Western Europe and America.
+FALLBACK_CODEPAGE = 1252
 FILE_INVALID = "0x800703ee"
 # Who runs a command, where, and on what terminal: WinRM settles the first, cmd.exe has no other.
 UNSUPPORTED = ("_sudo", "_su_user", "_doas", "_dzdo", "_get_pty", "_chdir")

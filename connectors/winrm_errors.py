@@ -15,7 +15,7 @@ from urllib3.exceptions import NameResolutionError
 
 ACCESS_DENIED = 5
 SHELL_NOT_FOUND = 2150858843
-TOO_MANY_SHELLS = (2150859173, 2150859174)
+QUOTA_EXCEEDED = (2150859173, 2150859174)
 
 
 class WinRMHostError(OSError):

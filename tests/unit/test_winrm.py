@@ -29,6 +29,7 @@ from connectors.winrm import WinRMConnector
 from connectors.winrm_errors import WinRMHostError
 from tests.unit.winrm_endpoint import (
     DENIED,
+    GERMAN,
     PASSWORD,
     PRINTER,
     UMLAUT,
@@ -220,7 +221,7 @@ def test_standard_input_that_the_code_page_lacks(
         (932, r"\223\372\226\173", "日本"),
         (1252, r"\201\220", "\ufffd\ufffd"),
         (65001, r"\377x", "\ufffdx"),
-        (None, r"\201", "ü"),
+        (None, r"\374", "ü"),
     ],
 )
 def test_output_in_whatever_encoding(
@@ -235,6 +236,11 @@ def test_output_in_whatever_encoding(
         shown,
         str(codepage or ""),
     ]
+
+
+def test_code_page_is_asked_for(served: Endpoint, connected: Callable[[Data], Host]) -> None:
+    host = connected(reaching(served, winrm_user=GERMAN))
+    assert run(host, r"printf 'gr\201\341'")[1].stdout == "grüß"
 
 
 # Limits, and connections that are lost

@@ -23,6 +23,8 @@ PASSWORD = "Geheim 4711 & mehr"
 # Its program prints the command line as it came, and runs nothing.
 PRINTER = "printer"
 DENIED = "ordinary"
+# His host's chcp answers.
+GERMAN = "german"
 # As people give them where Windows is not English; Basic authentication cannot carry it.
 UMLAUT = "Jürgen"
 UMLAUT_PASSWORD = "größer"
@@ -47,11 +49,17 @@ def endpoint(directory: Path, *options: str) -> Iterator[Endpoint]:
     fingerprint = _make_certificate(certificate, key)
     users = directory / "users.json"
     printer = {"name": PRINTER, "password": PASSWORD, "program": ["printf", "%s"]}
+    german = {
+        "name": GERMAN,
+        "password": PASSWORD,
+        "program": ["/bin/sh", "-c", 'chcp() { echo "Aktive Codepage: 850."; }; eval "$1"', "sh"],
+    }
     users.write_text(
         json.dumps(
             [
                 {"name": USER, "password": PASSWORD},
                 printer,
+                german,
                 {"name": DENIED, "password": PASSWORD, "denied": True},
                 {"name": UMLAUT, "password": UMLAUT_PASSWORD},
             ]
