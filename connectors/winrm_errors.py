@@ -98,9 +98,10 @@ def _fault(error: WSManFaultError, way: Way) -> str:
             "local account other than Administrator, whose rights Windows filters unless "
             "LocalAccountTokenFilterPolicy is 1"
         )
-    if error.code in TOO_MANY_SHELLS:
+    if error.code in QUOTA_EXCEEDED:
         return (
-            f"{way}: too many shells of {way.user} are open: close them, or raise MaxShellsPerUser"
+            f"{way}: too many shells or operations of {way.user} are under way: wait until they "
+            "end, or raise MaxShellsPerUser in winrm/config/winrs"
         )
     return f"{way}: fault {error.code}: {_plain(error.reason or error)}"
 
