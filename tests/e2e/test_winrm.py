@@ -1,4 +1,4 @@
-"""The connector for Windows hosts against cmd.exe: what its unit tests, with a shell, cannot show."""
+"""The connector for Windows hosts against cmd.exe: what its unit tests, with sh, cannot show."""
 
 from __future__ import annotations
 
