@@ -77,7 +77,7 @@ def test_files_by_winrm(host: Host) -> None:
         downloaded = io.BytesIO()
         assert host.get_file(name, downloaded)
         assert downloaded.getvalue() == content
-    assert _typed(host, f'dir /b "{_ODD}"') == (True, ["s p ä & 5%.bin"])
+    assert _typed(host, f'cd /d "{_ODD}" & dir /b') == (True, ["s p ä & 5%.bin"])
     with pytest.raises(OSError, match="nosuch"):
         host.get_file(r"C:\nosuch", io.BytesIO())
     with pytest.raises(OSError, match=r"nosuch\\file"):
