@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 from pyinfra import logger
-from pyinfra.api.arguments import pop_global_arguments
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.hiddenvalue import HiddenValue
@@ -87,8 +86,6 @@ class WinRMConnector(BaseConnector):
             ConnectError: with what to do about it.
         """
         try:
-            arguments, _ = pop_global_arguments(self.state, self.host, {})
-            self._refuse_unsupported(arguments)
             self._shell = self._make_shell()
             self._codepage = self.data["winrm_codepage"] or self._host_codepage()
         except OSError as error:

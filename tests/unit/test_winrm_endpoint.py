@@ -69,16 +69,21 @@ def test_shell_and_its_commands(served: Endpoint, way: str) -> None:
     stdout, _, code = run(protocol, shell, "head -c 300000 /dev/zero")
     assert (stdout, code) == (bytes(300000), 0)
 
+    protocol.close_shell(shell)
+    with pytest.raises(WSManFaultError) as caught:
+        protocol.run_command(shell, "true")
+    assert caught.value.wsman_fault_code == SHELL_NOT_FOUND
+
+
+def test_wait_for_output_has_its_limit(served: Endpoint) -> None:
+    protocol = client(served, "https basic")
+    shell = protocol.open_shell()
     # pywinrm turns the fault of a wait without output into its own exception, and asks again.
     command = protocol.run_command(shell, "sleep 1.5; echo late")
     with pytest.raises(WinRMOperationTimeoutError):
         protocol.get_command_output_raw(shell, command)
     assert protocol.get_command_output(shell, command) == (b"late\n", b"", 0)
-
     protocol.close_shell(shell)
-    with pytest.raises(WSManFaultError) as caught:
-        protocol.run_command(shell, "true")
-    assert caught.value.wsman_fault_code == SHELL_NOT_FOUND
 
 
 def test_standard_input_has_an_end_if_it_is_no_console(served: Endpoint) -> None:

@@ -1,8 +1,6 @@
 /* certutil.exe for Wine, which has none that does anything: -encode and -decode alone, as Windows'
  * own: base64 with 64 characters a line between certificate marks, an existing or empty file
  * refused.
- *
- *     x86_64-w64-mingw32-gcc -municode -o certutil.exe certutil.c -lcrypt32
  */
 #include <windows.h>
 #include <wincrypt.h>
