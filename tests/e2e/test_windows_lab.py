@@ -1,4 +1,4 @@
-"""The lab's Windows agents keep what they promise: cmd.exe, services and a Puppet that works with its master."""
+"""The lab's Windows agents keep their promises: cmd.exe, services, and a Puppet with a master."""
 
 from __future__ import annotations
 
@@ -190,18 +190,19 @@ def test_ssh_and_winrm_are_sessions_of_cmd_exe(name: str) -> None:
 
 
 def test_access_control_lists_are_set_saved_and_restored() -> None:
-    def modes() -> str:
-        return lab.run("win01", "stat -c '%a %n' /C:/keys /C:/keys/*").stdout
+    def open_to_others() -> list[str]:
+        return lab.run("win01", "find /C:/keys/ -perm /007").stdout.split()
 
     _typed("win01", r"mkdir C:\keys & echo secret>C:\keys\one.pem")
-    seeded = modes()
-    assert seeded.split()[0][-1] != "0"
+    seeded = _typed("win01", r"icacls C:\keys /t")
+    assert len(open_to_others()) == 2
     _typed("win01", r"icacls C:\keys /save C:\saved.acl /t /q")
     grant = "/inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F"
     _typed("win01", rf"icacls C:\keys {grant} /t")
-    assert [line.split()[0][-1] for line in modes().splitlines()] == ["0", "0"]
+    assert not open_to_others()
     _typed("win01", r"icacls C:\ /restore C:\saved.acl")
-    assert modes() == seeded
+    assert _typed("win01", r"icacls C:\keys /t") == seeded
+    assert len(open_to_others()) == 2
     assert "(OI)(CI)F" in _typed("win01", r"type C:\pe-lab\icacls.log")
     assert _over_ssh("win01", r"icacls C:\nowhere /t").returncode != 0
 
@@ -225,9 +226,9 @@ def test_files_come_and_go_over_sftp(tmp_path: Path) -> None:
     batch.write_text(
         f"put {tmp_path}/sent C:/pe-lab/sent.bin\nget /C:/pe-lab/sent.bin {tmp_path}/got\n"
     )
-    ssh, *options = ssh_argv("win03", [])[:-1]
+    _, *options, destination = ssh_argv("win03", [])
     subprocess.run(
-        ["sftp", "-b", str(batch), *options, ssh_argv("win03", [])[-1]],
+        ["sftp", "-b", str(batch), *options, destination],
         check=True,
         capture_output=True,
         timeout=60,

@@ -6,7 +6,7 @@
  *   icacls DIRECTORY /restore FILE [/c] [/q]
  *
  * SID is a name or *S-1-..., PERMISSION as (OI)(CI)F; whatever is granted is granted in full. Wine keeps Unix modes and
- * no lists: what is granted to others than Everyone becomes u=rwx,g=rwx,o=. Every call is noted in C:\pe-lab\icacls.log.
+ * no lists: what is granted to SYSTEM and Administrators becomes u=rwx,g=rwx,o=, and nothing is inherited. Every call is noted in C:\pe-lab\icacls.log.
  */
 #include <stdio.h>
 #include <wchar.h>
@@ -46,7 +46,7 @@ static BOOL add_grant(wchar_t *word)
     if (!colon || granted == 8)
         return FALSE;
     *colon = 0;
-    grant->grfAccessPermissions = GENERIC_ALL;
+    grant->grfAccessPermissions = FILE_ALL_ACCESS;
     grant->grfAccessMode = SET_ACCESS;
     grant->grfInheritance = wcsstr(colon + 1, L"(OI)") ? SUB_CONTAINERS_AND_OBJECTS_INHERIT : NO_INHERITANCE;
     if (*word == '*') {
@@ -64,19 +64,22 @@ static BOOL add_grant(wchar_t *word)
 
 static DWORD grant_access(const wchar_t *path)
 {
-    SECURITY_INFORMATION what = DACL_SECURITY_INFORMATION;
-    ACL *old = NULL, *new;
+    SECURITY_DESCRIPTOR changed;
     PSECURITY_DESCRIPTOR security;
+    ACL *old = NULL, *new;
     DWORD error = ERROR_SUCCESS;
 
     if (!replaces && !protects)
-        error = GetNamedSecurityInfoW(path, SE_FILE_OBJECT, what, NULL, NULL, &old, NULL, &security);
+        error = GetNamedSecurityInfoW(path, SE_FILE_OBJECT, DACL_SECURITY_INFORMATION, NULL, NULL, &old, NULL, &security);
     if (!error)
         error = SetEntriesInAclW(granted, grants, old, &new);
-    if (!error)
-        error = SetNamedSecurityInfoW((wchar_t *)path, SE_FILE_OBJECT,
-                                      what | (protects ? PROTECTED_DACL_SECURITY_INFORMATION : 0), NULL, NULL, new, NULL);
-    return error;
+    if (error)
+        return error;
+    if (!InitializeSecurityDescriptor(&changed, SECURITY_DESCRIPTOR_REVISION)
+        || !SetSecurityDescriptorDacl(&changed, TRUE, new, FALSE)
+        || !SetFileSecurityW(path, DACL_SECURITY_INFORMATION, &changed))
+        return GetLastError();
+    return ERROR_SUCCESS;
 }
 
 static DWORD read_sddl(const wchar_t *path, SECURITY_INFORMATION what, wchar_t **sddl)
