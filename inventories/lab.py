@@ -56,7 +56,7 @@ def lab_host_over_winrm(
         "winrm_port": winrm[f"{transport}_port"],
         "winrm_transport": transport,
         "winrm_auth": "basic" if transport == "https" else "negotiate",
-        "winrm_ca_file": winrm["certificate_file"],
+        **({"winrm_ca_file": winrm["certificate_file"]} if transport == "https" else {}),
         "winrm_user": user,
         "winrm_password": HiddenValue(Path(winrm["password_file"]).read_text()),
         # Wine's programs write the ANSI code page, and say none when they are asked.
