@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from recert.observed import Service
 from recert.outcomes import ForeignRequest, Outcome
 
-VERSION = 2
+VERSION: Literal[2] = 2
 SCHEMA = Path(__file__).resolve().parent.parent / "docs" / "report.schema.json"
 
 
@@ -174,8 +174,8 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was proven, or not. `about`: the group it belongs to, the same for all checks of
-    a kind; `did`: what was done; `saw`: what came of it; `remedy`: for one that failed."""
+    """One thing that was proven, or not. `about`: the same for all checks of a kind; `did`: what
+    was done; `saw`: what came of it; `remedy`: for one that failed."""
 
     about: str
     host: str

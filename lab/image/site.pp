@@ -2,3 +2,27 @@ file { '/etc/pe-lab/managed-by-puppet':
   ensure  => file,
   content => "Made by a run of Puppet.\n",
 }
+
+# As PE does for its broker, only in PEM: the credentials in the ssldir become those of ActiveMQ.
+if $::clientcert == $settings::certname {
+  $ssl = '/etc/puppetlabs/puppet/ssl'
+  $broker = 'pe-internal-mcollective-servers'
+  $sources = {
+    "${broker}.cert.pem"        => "${ssl}/certs/${broker}.pem",
+    "${broker}.public_key.pem"  => "${ssl}/public_keys/${broker}.pem",
+    "${broker}.private_key.pem" => "${ssl}/private_keys/${broker}.pem",
+    'ca.pem'                    => "${ssl}/certs/ca.pem",
+  }
+  $sources.each |$file, $source| {
+    file { "/etc/puppetlabs/activemq/${file}":
+      ensure => file,
+      source => $source,
+      owner  => 'pe-activemq',
+      group  => 'pe-activemq',
+      mode   => '0400',
+      backup => false,
+      notify => Service['pe-activemq'],
+    }
+  }
+  service { 'pe-activemq': }
+}

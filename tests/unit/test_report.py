@@ -56,7 +56,7 @@ def test_a_report_can_be_read_back(example: Report) -> None:
 
 def test_times_and_enumerations_are_written_as_people_read_them(example: Report) -> None:
     document = example.document()
-    assert list(document)[0] == "version"
+    assert next(iter(document)) == "version"
     assert document["kind"] == "site"
     assert document["finished"] == "2015-11-23T10:11:00Z"
     assert document["before"]["certificates"][0]["standing"] == "retired"
