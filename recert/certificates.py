@@ -58,6 +58,21 @@ class Certificate:
         return self.x509.public_bytes(Encoding.PEM).decode("ascii")
 
     @property
+    def key_bits(self) -> int | None:
+        """The length of the public key; None for a kind whose keys all have one length."""
+        size: int | None = getattr(self.x509.public_key(), "key_size", None)
+        return size
+
+    @property
+    def signature_hash(self) -> str | None:
+        """The hash algorithm under the issuer's signature: `sha256`."""
+        try:
+            algorithm = self.x509.signature_hash_algorithm
+        except UnsupportedAlgorithm:
+            return None
+        return algorithm.name if algorithm is not None else None
+
+    @property
     def is_self_signed(self) -> bool:
         return self.subject == self.issuer and _verifies(self.x509, self.x509.public_key())
 
@@ -80,6 +95,11 @@ class RevocationList:
 
     x509: x509.CertificateRevocationList
     revoked: frozenset[int]
+
+    @property
+    def expires(self) -> datetime | None:
+        """When its issuer has to have made another."""
+        return self.x509.next_update_utc
 
     def signed_by(self, ca: Certificate) -> bool:
         return _verifies(self.x509, ca.x509.public_key())
