@@ -71,15 +71,16 @@ found() {{ # $1: what find prints of each
             -o -name '*.cert' -o -name '*.cer' -o -name '*.key' \) -printf "$form"
     done
 }}
+paths() {{ found '%p\0' "$@" | sort -zu; }} # directories may lie in each other
 found '{FILE_RECORD}' "$@"
-found '%p\0' "$@" | xargs -0 -r grep -le '-----BEGIN ' -- | while IFS= read -r path; do
+paths "$@" | xargs -0 -r grep -le '-----BEGIN ' -- | while IFS= read -r path; do
     say pem "$path"
 done
 # One archive instead of a process for each of thousands; what holds a private key stays out of it.
-say archive "$(found '%p\0' "$@" | xargs -0 -r grep -lZe '-----BEGIN CERTIFICATE-----' -- |
+say archive "$(paths "$@" | xargs -0 -r grep -lZe '-----BEGIN CERTIFICATE-----' -- |
     xargs -0 -r grep -LZe 'PRIVATE KEY-----' -- |
     tar --null -T - -Pcf - 2>/dev/null | gzip -c | encode)"
-keys=$(found '%p\0' "$@" | xargs -0 -r grep -le 'PRIVATE KEY-----' --)
+keys=$(paths "$@" | xargs -0 -r grep -le 'PRIVATE KEY-----' --)
 [ -n "$keys" ] || {{ say end; exit 0; }}
 printf '%s\n' "$keys" | public_halves "$capass"
 printf '%s\n' "$keys" | while IFS= read -r path; do
@@ -94,7 +95,7 @@ done
             capass,
             str(len(saved)),
             *saved,
-            *_outermost(roots),
+            *roots,
         )
 
     def process(self, output: list[str]) -> FoundCredentials:
@@ -120,11 +121,6 @@ done
                 elif record[0] == "saved":
                     saved.add(path)
         return FoundCredentials(files, certificates, keys, frozenset(pems), frozenset(saved))
-
-
-def _outermost(roots: list[str]) -> list[str]:
-    """The directories that lie in none of the others."""
-    return [r for r in dict.fromkeys(roots) if not any(r.startswith(f"{o}/") for o in roots)]
 
 
 def _unpacked(archive: str) -> dict[str, str]:
@@ -172,7 +168,7 @@ done | while IFS= read -r path; do
     say keystore "$path" "$pems"
 done
 """,
-            *_outermost(roots),
+            *roots,
         )
 
     def process(self, output: list[str]) -> Keystores:

@@ -7,6 +7,7 @@ Its JSON is described by docs/report.schema.json, which is made from these class
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -218,8 +219,8 @@ class HostAndWhy:
 @dataclass(frozen=True)
 class Summary:
     """One screen. `well`: nothing is left for anybody to do. `nodes`: hosts that the document is
-    about, the master among them; `back`: those that work under the CA in place, `not_back` the
-    others. `retired_subject`, `ca_subject`: the same for an old and a new CA."""
+    about; `back`: those that work under the CA in place, `not_back` the others. `problems`: the
+    bad ones. `outage_seconds`: None if there was none, or it has not ended."""
 
     well: bool
     nodes: int
@@ -230,6 +231,45 @@ class Summary:
     warnings: int
     checks: int
     checks_failed: int
+
+    @classmethod
+    def of(
+        cls,
+        agents: Sequence[Outcome] = (),
+        now: Snapshot | None = None,
+        checks: Sequence[Check] = (),
+        outage: Outage | None = None,
+    ) -> Summary:
+        """The sum of the parts of a report."""
+        found = now.problems if now is not None else ()
+        bad = [problem for problem in found if problem.severity is Severity.BAD]
+        failed = [check for check in checks if check.result is Result.FAILED]
+        if now is not None:
+            failed_hosts = {check.host: f"{check.did}: {check.saw}" for check in reversed(failed)}
+            not_back = tuple(
+                HostAndWhy(host.host, host.why or failed_hosts.get(host.host, ""))
+                for host in now.hosts
+                if not host.well or host.host in failed_hosts
+            )
+            nodes = len(now.hosts)
+        else:
+            not_back = tuple(
+                HostAndWhy(agent.host, agent.why or agent.status.value)
+                for agent in agents
+                if not agent.status.good
+            )
+            nodes = len(agents)
+        return cls(
+            well=not failed and not not_back and all(agent.status.good for agent in agents),
+            nodes=nodes,
+            back=nodes - len(not_back),
+            not_back=not_back,
+            outage_seconds=outage.seconds if outage is not None else None,
+            problems=len(bad),
+            warnings=sum(problem.severity is Severity.WARNING for problem in found),
+            checks=len(checks),
+            checks_failed=len(failed),
+        )
 
 
 @dataclass(frozen=True)
