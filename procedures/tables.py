@@ -89,6 +89,7 @@ def show_agents(report: Report) -> None:
         f"{what}: {summary(report.agents)}",
         ("agent", "certname", "status", "step", "why"),
         (_agent_row(agent) for agent in shown),
+        limit=len(shown),
     )
     if len(shown) < len(report.agents):
         _say(f"and {len(report.agents) - len(shown)} more that are well")
@@ -119,13 +120,13 @@ def show_snapshot(found: Snapshot) -> None:
         (_host_row(host) for host in sorted(found.hosts, key=lambda host: host.well)),
     )
     order = list(Standing)
+    records = sorted(found.certificates, key=lambda record: order.index(record.standing))
+    # The CA's own copy of each node's certificate says nothing that the node's does not.
+    shown = [r for r in records if r.used_by or r.standing not in (Standing.GOOD, Standing.REVOKED)]
     _print(
-        f"Certificates: {len(found.certificates)}",
+        f"Certificates: {len(records)}; those in use and those that are not well:",
         ("host", "path", "holder", "serial", "expires", "owner, mode", "used by", ""),
-        (
-            _certificate_row(record)
-            for record in sorted(found.certificates, key=lambda r: order.index(r.standing))
-        ),
+        map(_certificate_row, shown),
     )
 
 

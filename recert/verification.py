@@ -105,14 +105,23 @@ class _HostChecks:
             ("read the certificates where the procedure puts them", known),
             ("searched for certificates elsewhere in PE's directories", elsewhere),
         ):
-            stale = [r for r in group if r.standing is Standing.RETIRED]
+            stale = [r for r in group if r.standing in self._retired_standings]
             for record in stale:
-                saw = f"{record.path} holds {record.subject} ({record.serial}) of the retired CA"
+                of = "the retired CA" if record.standing is Standing.RETIRED else "another CA"
+                saw = f"{record.path} holds {record.subject} ({record.serial}) of {of}"
                 yield self._check(about, did, saw, False, STRAY)
             if not stale:
                 yield self._check(about, did, f"{len(group)} files, none of the retired CA", True)
         yield from self._private_keys()
         yield from self._keystores()
+
+    @property
+    def _retired_standings(self) -> set[Standing]:
+        retired = self.state.retired
+        if retired is None or retired.certificate is None:
+            # No signature can be compared with the retired CA's: any other CA may be that one.
+            return {Standing.RETIRED, Standing.FOREIGN}
+        return {Standing.RETIRED}
 
     def _records(self) -> list[CertificateRecord]:
         return [r for r in self.state.certificates if r.host == self.look.host]
