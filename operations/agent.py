@@ -36,7 +36,7 @@ for attempt in 1 2 3; do
     while in_progress && [ "$waited" -lt "$limit" ]; do sleep 1; waited=$((waited + 1)); done
 done
 # A run's diffs can show what managed files keep secret.
-grep -iE '^(err|warn|exiting|notice: run of)' "$log" | tail -n 20 >&2
+grep -iE '^(err|warn|exiting|notice: (run of|skipping run))' "$log" | tail -n 20 >&2
 fail "The Puppet run failed with status $status; its messages are above."
 """
 )

@@ -97,8 +97,8 @@ def _run(verification: Verification) -> RunSeen:
     took = time.monotonic() - began
     if not ok:
         lines = [printable(line.line) for line in output]
-        errors = [line for line in lines if line.lower().startswith("err")]
-        return RunSeen(did, False, " ".join((errors or lines)[-2:]) or "it failed")
+        said = [line for line in lines if not line.startswith("The step failed")]
+        return RunSeen(did, False, " ".join(said[-3:]) or "it failed")
     if verification.mode is RunMode.REAL and not _succeeded(facts):
         return RunSeen(did, False, f"no success is noted in {conf.lastrunfile}")
     return RunSeen(did, True, f"it succeeded in {took:.0f} s")

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from recert import interlock
 from recert.altnames import AltNames
+from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import Certificate, read_certificate, read_revocation_list
 from recert.freshness import OTHERS, Freshness, Retired
 from recert.looks import HostLook, MasterSide
@@ -30,9 +31,6 @@ from recert.settings import Settings
 from recert.signing import Authority
 from recert.standing import SOON, Authorities, ca_record, certificate_records
 
-REGENERATE = (
-    "Run deploys/site.py with the retire_ca of the CA that is to go; it completes the rest."
-)
 RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
 
 
@@ -275,22 +273,12 @@ class SiteState:
         if fresh is None or self.master is None:
             return
         host = self.master.host
-        if fresh.ca_due:
-            damage = fresh.ca_damage
-            if not damage:
-                path = fresh.settings.cacert
-                yield Problem(Severity.BAD, host, path, "is the CA to retire", REGENERATE)
-            for one in damage:
-                yield Problem(Severity.BAD, host, one.path, one.why, REGENERATE)
-            return
-        leftovers = {path for c in fresh.installed_components for path in fresh.leftovers(c)}
-        remains = set(fresh.ssl_remains)
-        for one in fresh.problems:
-            left = one.path in leftovers or one.path in remains
-            severity = Severity.WARNING if left else Severity.BAD
-            remedy = one.remedy or (f"rm {shlex.quote(one.path)}" if left else REGENERATE)
-            yield Problem(severity, host, one.path, one.why, remedy)
-        yield from self._of_ca(host, fresh.settings)
+        for one in faults(fresh):
+            yield Problem(Severity.BAD, host, one.path, one.why, one.remedy)
+        for one in leftovers(fresh):
+            yield Problem(Severity.WARNING, host, one.path, one.why, one.remedy)
+        if not fresh.ca_due:
+            yield from self._of_ca(host, fresh.settings)
 
     def _of_ca(self, host: str, conf: Settings) -> Iterable[Problem]:
         assert self.master is not None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from recert.causes import faults, leftovers
 from recert.certificates import Certificate, read_certificate
 from recert.freshness import OTHERS, Problem
 from recert.layout import COMPONENTS, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Keystores, Offered, Service
 from recert.report import CertificateRecord, Check, Result, Role, Standing
-from recert.survey import REGENERATE, RENEW, SiteState
+from recert.survey import RENEW, SiteState
 
 AGAIN = "Mend that, then run the same command again."
 STRAY = "Find out what uses it, give that a certificate of the CA in place, then remove it."
@@ -177,18 +178,13 @@ class _HostChecks:
             did = "compared the key, the certificate and the CA that is trusted"
             wrong = list(self._stale_on_agent())
         for path, why, remedy in wrong:
-            yield self._check(about, did, f"{path} {why}", False, remedy or REGENERATE)
+            yield self._check(about, did, f"{path} {why}", False, remedy)
         if not wrong:
             yield self._check(about, did, "all as it has to be", True)
 
-    def _stale_on_master(self) -> Iterable[Problem]:
+    def _stale_on_master(self) -> list[Problem]:
         fresh = self.state.freshness
-        if fresh is None:
-            return []
-        if fresh.ca_due:
-            path = fresh.settings.cacert
-            return fresh.ca_damage or [Problem(path, f"is {fresh.ca_status.value}")]
-        return fresh.problems
+        return [*faults(fresh), *leftovers(fresh)] if fresh is not None else []
 
     def _stale_on_agent(self) -> Iterator[tuple[str, str, str]]:
         renewal = self.state.renewal(self.look)
