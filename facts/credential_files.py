@@ -128,7 +128,8 @@ def _unpacked(archive: str) -> dict[str, str]:
     try:
         with tarfile.open(fileobj=BytesIO(base64.b64decode(archive))) as members:
             for member in members:
-                content = members.extractfile(member) if member.isreg() else None
+                has_content = member.isreg() or member.islnk()
+                content = members.extractfile(member) if has_content else None
                 if content is not None:
                     path = member.name.replace("//", "/")
                     texts[path] = content.read().decode("utf-8", "replace")

@@ -36,7 +36,7 @@ def leftovers(fresh: Freshness) -> list[Problem]:
     known = {problem.path for problem in faults(fresh)}
     for name in fresh.names_due(credential_names(fresh.settings.certname)):
         known |= set(fresh.paths(name).all)
-    found = {path: "is not of the CA on this host" for path in fresh.ssl_remains}
+    found = dict.fromkeys(fresh.ssl_remains, "is not of the CA on this host")
     for component in fresh.installed_components:
         copies = {path for path, *_ in fresh.copies(component)}
         why = f"does not belong to {component.title}'s credentials"
