@@ -41,7 +41,7 @@ from facts.agent import AgentFiles
 from facts.backups import Backups
 from facts.credential_files import CredentialFiles
 from facts.host import Basics, WhoAndWhen
-from facts.puppet import PuppetSettings
+from facts.puppet import PuppetAgent, PuppetSettings
 from facts.services import ServiceStates
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
@@ -475,6 +475,7 @@ _FACTS: dict[str, type] = {
         CredentialFiles: CredentialFiles().command([], ""),
         PemFiles: PemFiles().command(""),
         PresentedCertificate: PresentedCertificate().command([], 0),
+        PuppetAgent: PuppetAgent().command("", "", "", ""),
         AgentFiles: AgentFiles().command(_NO_SSL, _NO_TRACES),
         PuppetSettings: PuppetSettings().command(),
         ServiceStates: ServiceStates().command([]),

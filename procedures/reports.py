@@ -166,11 +166,10 @@ _reportings: WeakKeyDictionary[Site, Reporting] = WeakKeyDictionary()
 
 def reporting_of(site: Site) -> Reporting:
     """Have a run end with a report."""
-    with site.exclusively():
-        if site not in _reportings:
-            _reportings[site] = reporting = Reporting(site)
-            site.state.add_callback_handler(reporting)  # type: ignore[no-untyped-call]
-        return _reportings[site]
+    if site not in _reportings:
+        _reportings[site] = reporting = Reporting(site)
+        site.state.add_callback_handler(reporting)  # type: ignore[no-untyped-call]
+    return _reportings[site]
 
 
 def write(report: Report) -> list[Path]:

@@ -16,12 +16,13 @@ from pyinfra.api.exceptions import DeployError
 from facts.credential_files import CredentialFiles
 from facts.host import WhoAndWhen
 from facts.signing import CaInventory
+from procedures.agent import AgentFacts, look_at
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
 from procedures.outcomes import why_left_out
 from procedures.preflight import read_master
 from procedures.regeneration import inventory_certnames
-from procedures.renewal import AgentFacts, known_renewal, look_at
+from procedures.renewal import known_renewal
 from procedures.site import Site, group_of
 from procedures.telling import reason_of
 from recert.certificates import read_certificate, utc_now
@@ -55,9 +56,9 @@ class Survey:
         return look
 
     @property
-    def looked_at(self) -> int:
-        """How many hosts have been looked at."""
-        return len(self._looks)
+    def seen(self) -> frozenset[str]:
+        """The names of the hosts that have been looked at."""
+        return frozenset(self._looks)
 
     @property
     def empty(self) -> bool:
@@ -152,8 +153,7 @@ def agent_facts(site: Site, host: Host) -> AgentFacts:
     # Not under the site's lock: each agent is asked by itself.
     known = _agents.setdefault(site, {})
     if host.name not in known:
-        agent = look_at(host)
-        known[host.name] = AgentFacts(host, agent.settings, agent.backup_root)
+        known[host.name] = look_at(host).facts
     return known[host.name]
 
 

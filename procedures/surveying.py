@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyinfra import logger
+from weakref import WeakKeyDictionary
+
 from pyinfra.api import Host
 
 from procedures.reports import reporting_of
@@ -14,26 +15,30 @@ from procedures.verification import NOW
 def survey(site: Site, host: Host) -> None:
     """Look at a host; the last one brings the report."""
     reporting = reporting_of(site)
-    expected = site.once_lasting("surveyed hosts", lambda: _expected(site))
-    found = survey_of(site, NOW, lambda: _begin(site))
-    if host.name in expected:
-        found.look(host)
-        if found.looked_at >= len(expected):
-            reporting.tell()
+    expected = _expected.setdefault(site, _reached(site))
+    if host.name not in expected:
+        return
+    found = survey_of(site, NOW, lambda: _begun(site))
+    found.look(host)
+    if site.master.name not in expected:
+        site.once_lasting("master surveyed", lambda: found.look(site.master))
+    if expected <= found.seen:
+        reporting.tell()
 
 
-def _expected(site: Site) -> frozenset[str]:
-    """The hosts that were reached, before any is on behalf of another."""
-    return frozenset(h.name for h in site.state.activated_hosts if takes_part(site, h))
+def _reached(site: Site) -> frozenset[str]:
+    """The hosts that can be looked at, before any is reached on behalf of another."""
+    return frozenset(host.name for host in site.state.activated_hosts if takes_part(site, host))
 
 
-def _begin(site: Site) -> Survey:
+def _begun(site: Site) -> Survey:
+    # Only who names a CA makes the others wait for the master.
+    if site.master.data.get("retire_ca") in (None, ""):
+        return Survey(site)
     try:
-        facts = master_facts(site)
-    except Exception as error:
-        logger.warning(f"    The master cannot be asked: {error}")
-        facts = None
-    begun = Survey(site, retired_of(site, facts))
-    if facts is not None and site.master not in site.state.activated_hosts:
-        begun.look(site.master)
-    return begun
+        return Survey(site, retired_of(site, master_facts(site)))
+    except Exception:
+        return Survey(site, retired_of(site, None))  # the look at the master says why
+
+
+_expected: WeakKeyDictionary[Site, frozenset[str]] = WeakKeyDictionary()

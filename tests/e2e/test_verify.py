@@ -132,7 +132,8 @@ class Broken:
 
 def replaced(path: str, content: str) -> tuple[str, str]:
     """Commands that put another content into a file, and that undo it."""
-    return f"cp -p {path} /root/kept; {content} >{path}", f"cp -p /root/kept {path}"
+    kept = f"/root/{path.replace('/', '_')}"
+    return f"cp -p {path} {kept}; {content} >{path}", f"cp -p {kept} {path}"
 
 
 BROKEN = {
