@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import Enum
@@ -131,16 +132,20 @@ def show_snapshot(found: Snapshot) -> None:
 
 
 def show_checks(checks: Sequence[Check]) -> None:
-    """Every check that failed or was not made, and how many of each kind were passed."""
-    kinds = list(dict.fromkeys(check.about for check in checks))
-    rows = []
-    for kind in kinds:
-        of_kind = [check for check in checks if check.about == kind]
-        passed = sum(check.result is Result.PASSED for check in of_kind)
-        open_ = [check for check in of_kind if check.result is not Result.PASSED]
-        if passed:
-            rows.append((Result.PASSED, kind, "", f"{passed} of {len(of_kind)} checks", ""))
-        rows += [(c.result, kind, c.host, f"{c.did}: {c.saw}", c.remedy) for c in open_]
+    """Every check that failed or was not made, then how many of each kind were passed."""
+    order = list(Result)
+    rows: list[tuple[Cell, ...]] = [
+        (check.result, check.about, check.host, f"{check.did}: {check.saw}", check.remedy)
+        for check in sorted(checks, key=lambda check: order.index(check.result))
+        if check.result is not Result.PASSED
+    ]
+    of_kind = Counter(check.about for check in checks)
+    passed = Counter(check.about for check in checks if check.result is Result.PASSED)
+    rows += [
+        (Result.PASSED, kind, "", f"{passed[kind]} of {of_kind[kind]} checks", "")
+        for kind in of_kind
+        if passed[kind]
+    ]
     failed = sum(check.result is Result.FAILED for check in checks)
     title = f"Verified: {failed} of {len(checks)} checks failed"
     _print(title, ("", "what", "host", "seen", "remedy"), rows, limit=len(rows))
