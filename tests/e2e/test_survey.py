@@ -104,9 +104,6 @@ def test_a_regeneration_that_was_cut_off(site: Site) -> None:
     assert any("8140" in c["did"] and "no TLS" in c["saw"] for c in proof["checks"])
     assert any("of the retired CA" in line for line in failed)
     assert {entry["host"] for entry in proof["summary"]["not_back"]} == {"master", *AGENTS}
-    assert site.whole(retired).status == 0
-    _, healed = surveyed(site)
-    assert problems(healed, "bad") == {}
 
 
 def test_hosts_of_which_little_can_be_seen(site: Site) -> None:

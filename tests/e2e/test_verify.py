@@ -204,7 +204,7 @@ BROKEN = {
     "an old key under another name": Broken(
         2,
         "agent02",
-        "old private_keys/agent02.lab.test.pem >/etc/puppetlabs/spare.key",
+        "umask 077; old private_keys/agent02.lab.test.pem >/etc/puppetlabs/spare.key",
         "rm /etc/puppetlabs/spare.key",
         ("/etc/puppetlabs/spare.key is a private key from before the CA was retired",),
     ),
