@@ -13,6 +13,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from operations.agent import RUN
+from operations.agents import all_at_once
 from operations.services import RUN_LIMIT
 from operations.signing import connection
 from operations.step import changing, printable, step_failed
@@ -25,6 +26,7 @@ from recert.verification import RunSeen
 Commands = Generator[PyinfraCommand, None, None]
 
 
+@all_at_once
 @operation()
 def puppet_succeeds() -> Commands:
     """
@@ -43,6 +45,7 @@ def puppet_succeeds() -> Commands:
     yield from ()
 
 
+@all_at_once
 @operation()
 def looked_at() -> Commands:
     """
@@ -57,6 +60,7 @@ def looked_at() -> Commands:
     host.noop("looking changes nothing")
 
 
+@all_at_once
 @operation()
 def passed() -> Commands:
     """

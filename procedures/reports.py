@@ -65,6 +65,8 @@ class Reporting(BaseStateCallback):
         try:
             report = self.report()
             if not self._is_worth_telling(report):
+                if report.kind is Kind.VERIFY:
+                    logger.warning("    Nothing was verified: checks are made in a run, with -y")
                 return
             _show(report)
             if not report.preview or report.kind is Kind.SURVEY:

@@ -52,6 +52,7 @@ class Verification:
         self._keystores: dict[str, Keystores] = {}
         self._runs: dict[str, RunSeen] = {}
         self._checks: tuple[Check, ...] | None = None
+        self._failed: dict[str, list[Check]] | None = None
 
     def facts(self, host: Host) -> HostFacts:
         """
@@ -76,7 +77,7 @@ class Verification:
         )
         if isinstance(facts, MasterFacts):
             self._handshakes = self._shake_hands(facts)
-        self._checks = None
+        self._checks = self._failed = None
 
     def _shake_hands(self, facts: MasterFacts) -> Handshakes:
         conf = facts.settings
@@ -115,7 +116,14 @@ class Verification:
 
     def failed_on(self, host: Host) -> list[Check]:
         """The checks that a host has failed."""
-        return [c for c in self.checks() if c.host == host.name and c.result is Result.FAILED]
+        checks = self.checks()
+        with self.site.exclusively():
+            if self._failed is None:
+                self._failed = {}
+                for check in checks:
+                    if check.result is Result.FAILED:
+                        self._failed.setdefault(check.host, []).append(check)
+            return self._failed.get(host.name, [])
 
     def _stopped_before(self) -> dict[str, frozenset[str]]:
         before = known_survey(self.site, BEFORE)

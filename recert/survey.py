@@ -191,10 +191,27 @@ class SiteState:
             problems=self.problems,
         )
 
+    @cached_property
+    def certificates_by_host(self) -> dict[str, list[CertificateRecord]]:
+        """The same for hosts that have any."""
+        found: dict[str, list[CertificateRecord]] = {}
+        for record in self.certificates:
+            found.setdefault(record.host, []).append(record)
+        return found
+
+    @cached_property
+    def _reasons(self) -> dict[str, list[str]]:
+        """What is bad about each host."""
+        found: dict[str, list[str]] = {}
+        for problem in self.problems:
+            if problem.severity is Severity.BAD:
+                said = f"{problem.subject} {problem.what}".strip()
+                found.setdefault(problem.host, []).append(said)
+        return found
+
     def _host_record(self, look: HostLook) -> HostRecord:
         cert = self.certificate_of(look)
-        bad = [p for p in self.problems if p.host == look.host and p.severity is Severity.BAD]
-        reasons = [f"{p.subject} {p.what}".strip() for p in bad]
+        reasons = self._reasons.get(look.host, [])
         trusted = None
         if look.settings is not None:
             trusted = read_certificate(look.ssl.texts.get(look.settings.localcacert, ""))

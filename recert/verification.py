@@ -125,7 +125,7 @@ class _HostChecks:
         return {Standing.RETIRED}
 
     def _records(self) -> list[CertificateRecord]:
-        return [r for r in self.state.certificates if r.host == self.look.host]
+        return self.state.certificates_by_host.get(self.look.host, [])
 
     def _is_known(self, path: str) -> bool:
         assert self.look.settings is not None

@@ -21,8 +21,13 @@ if $::clientcert == $settings::certname {
       group  => 'pe-activemq',
       mode   => '0400',
       backup => false,
-      notify => Service['pe-activemq'],
+      notify => Exec['restart pe-activemq'],
     }
   }
-  service { 'pe-activemq': }
+  # Not a service of Puppet's: on some hosts it is not installed.
+  exec { 'restart pe-activemq':
+    command     => '/bin/sh -c "service pe-activemq status || exit 0; service pe-activemq restart"',
+    path        => '/usr/sbin:/usr/bin:/sbin:/bin',
+    refreshonly => true,
+  }
 }
