@@ -311,6 +311,17 @@ def test_a_node_whose_certificate_is_revoked_or_that_refuses_to_run(
     assert not_made == f"there is no keytool to read {BROKER}/broker.ks"
 
 
+def test_a_verification_of_some_hosts(regenerated: Regenerated) -> None:
+    data = ("--data", f"retire_ca={regenerated.retired}", "--data", "puppet_run=last")
+    run = regenerated.site.pyinfra("deploys/verify.py", "-y", "--limit", "agent01", *data)
+
+    checks = reported(run)["checks"]
+    assert run.status == 0, run.stderr
+    assert {check["host"] for check in checks} == {"agent01"}
+    assert {check["result"] for check in checks} == {"passed"}
+    assert len(checks) == 7
+
+
 def test_a_verification_wants_to_know_what_is_to_be_gone(regenerated: Regenerated) -> None:
     unnamed = regenerated.site.pyinfra("deploys/verify.py", "-y")
     unknown = regenerated.verify("twice")
