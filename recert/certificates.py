@@ -142,6 +142,14 @@ def read_certificate(pem: str) -> Certificate | None:
         return None
 
 
+def read_certificates(pem: str) -> list[Certificate]:
+    """All that can be read in `pem`, in their order."""
+    end = "-----END CERTIFICATE-----"
+    parts = (part.rpartition("-----BEGIN CERTIFICATE-----") for part in pem.split(end)[:-1])
+    found = (read_certificate(f"{begin}{body}{end}\n") for _, begin, body in parts)
+    return [cert for cert in found if cert is not None]
+
+
 def read_request(pem: str) -> CertificateRequest | None:
     """The request in `pem`, or None for anything that is not one.
 

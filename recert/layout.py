@@ -146,8 +146,10 @@ CREDENTIAL_USERS = {
 }
 """Which service uses the credentials below a directory."""
 
+CONFIGURATION = "/etc/puppetlabs"
+
 SEARCHED = (
-    "/etc/puppetlabs",
+    CONFIGURATION,
     "/opt/puppet/share",
     "/opt/puppet/var/lib",
     "/var/opt/lib",

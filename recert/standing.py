@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recert.certificates import Certificate, read_certificate
+from recert.certificates import Certificate, read_certificates
 from recert.freshness import Retired
-from recert.layout import AGENT_SERVICE, CREDENTIAL_USERS, MASTER_SERVICE
+from recert.layout import AGENT_SERVICE, CONFIGURATION, CREDENTIAL_USERS, MASTER_SERVICE
 from recert.looks import HostLook
 from recert.observed import FileState
 from recert.report import CaRecord, CertificateRecord, Role, Standing
@@ -95,6 +95,14 @@ def certificate_records(look: HostLook, authorities: Authorities) -> list[Certif
     return [_record(look, path, authorities) for path in paths]
 
 
+def is_pes_own(look: HostLook, path: str) -> bool:
+    """Whether a file lies where PE keeps credentials. Elsewhere below its directories there are
+    others' too: bundles of public CAs, examples and tests of libraries."""
+    conf = look.settings
+    own = [conf.confdir, *conf.ssl_roots] if conf is not None else []
+    return path.startswith(tuple(f"{place}/" for place in (*own, CONFIGURATION, *CREDENTIAL_USERS)))
+
+
 def weaknesses(cert: Certificate) -> list[str]:
     """What makes a certificate easier to forge than it should be."""
     found = []
@@ -121,7 +129,9 @@ def _broken(look: HostLook) -> list[str]:
 
 def _record(look: HostLook, path: str, authorities: Authorities) -> CertificateRecord:
     entry = look.found.files.get(path, FileState("f", 0, "?", "?", 0, 0.0))
-    cert = read_certificate(look.found.certificates.get(path, ""))
+    certs = read_certificates(look.found.certificates.get(path, ""))
+    first = certs[0] if certs else None
+    cert = next((one for one in certs if authorities.is_retired(one)), first)
     used_by = _used_by(look, path)
     if cert is None:
         problem = "is empty" if entry.size == 0 else "cannot be read as a certificate"

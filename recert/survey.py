@@ -29,7 +29,7 @@ from recert.report import (
 )
 from recert.settings import Settings
 from recert.signing import Authority
-from recert.standing import SOON, Authorities, ca_record, certificate_records
+from recert.standing import SOON, Authorities, ca_record, certificate_records, is_pes_own
 
 RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
 
@@ -268,7 +268,7 @@ class SiteState:
             yield problem(Severity.WARNING, "last Puppet run", what, remedy)
         for path in look.found.keys:
             mode = look.found.files[path].mode if path in look.found.files else 0
-            if mode & OTHERS:
+            if mode & OTHERS and is_pes_own(look, path):
                 what, remedy = f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}"
                 yield problem(Severity.BAD, path, what, remedy)
         renewal = self.renewal(look)
@@ -338,15 +338,19 @@ class SiteState:
             if conf is not None and look.role is not Role.MASTER and self.authority.ca is not None:
                 own |= {(look.host, f"{conf.certdir}/{conf.certname}.pem")}
                 own |= {(look.host, conf.localcacert)}
+        looks = {look.host: look for look in self.looks}
         for record in self.certificates:
             if (record.host, record.path) in judged:
+                continue
+            retired = record.standing is Standing.RETIRED
+            if not retired and not is_pes_own(looks[record.host], record.path):
                 continue
             for what in record.problems:
                 severity, remedy = _weight(record, what)
                 weak = what.startswith(("has a ", "is signed over", "expire"))
                 if (record.host, record.path) in own and not weak:
                     continue
-                if record.standing is Standing.RETIRED and self.retiring and not weak:
+                if retired and self.retiring and not weak:
                     continue
                 if severity is not None:
                     yield Problem(severity, record.host, record.path, what, remedy)

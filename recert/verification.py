@@ -13,6 +13,7 @@ from recert.layout import COMPONENTS, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Keystores, Offered, Service
 from recert.report import CertificateRecord, Check, Result, Role, Standing
+from recert.standing import is_pes_own
 from recert.survey import RENEW, SiteState
 
 AGAIN = "Mend that, then run the same command again."
@@ -106,7 +107,7 @@ class _HostChecks:
             ("read the certificates where the procedure puts them", known),
             ("searched for certificates elsewhere in PE's directories", elsewhere),
         ):
-            stale = [r for r in group if r.standing in self._retired_standings]
+            stale = [r for r in group if self._may_be_retired(r)]
             for record in stale:
                 of = "the retired CA" if record.standing is Standing.RETIRED else "another CA"
                 saw = f"{record.path} holds {record.subject} ({record.serial}) of {of}"
@@ -116,13 +117,13 @@ class _HostChecks:
         yield from self._private_keys()
         yield from self._keystores()
 
-    @property
-    def _retired_standings(self) -> set[Standing]:
+    def _may_be_retired(self, record: CertificateRecord) -> bool:
         retired = self.state.retired
-        if retired is None or retired.certificate is None:
-            # No signature can be compared with the retired CA's: any other CA may be that one.
-            return {Standing.RETIRED, Standing.FOREIGN}
-        return {Standing.RETIRED}
+        if record.standing is not Standing.FOREIGN:
+            return record.standing is Standing.RETIRED
+        # Without the retired CA's certificate no signature can be compared with it.
+        unknown = retired is None or retired.certificate is None
+        return unknown and is_pes_own(self.look, record.path)
 
     def _records(self) -> list[CertificateRecord]:
         return self.state.certificates_by_host.get(self.look.host, [])
@@ -199,7 +200,7 @@ class _HostChecks:
             yield renewal.settings.localcacert, "is not the certificate of the master's CA", RENEW
         for path in self.look.found.keys:
             entry = self.look.found.files.get(path)
-            if entry is not None and entry.mode & OTHERS:
+            if entry is not None and entry.mode & OTHERS and is_pes_own(self.look, path):
                 yield path, f"is open to others ({entry.mode:04o})", f"chmod o-rwx {path}"
 
     def _running(self) -> Iterator[Check]:

@@ -166,6 +166,18 @@ def test_a_key_that_others_can_read(well: SiteState) -> None:
     assert problem.remedy == f"chmod o-rwx {SSLDIR}/private_keys/{AGENT}.pem"
 
 
+def test_what_others_have_below_pes_directories_is_their_affair(well: SiteState) -> None:
+    bundle = "/opt/puppet/share/puppet-dashboard/vendor/gem/ca-bundle.crt"
+    key = "/opt/puppet/share/puppet-dashboard/vendor/gem/test/server.key"
+    look = with_file(well.looks[0], bundle, THIRD.pem + THIRD.issue("other", 7))
+    look = with_file(look, key, mode=0o644, key="12:34")
+    assert site(look, well.looks[1], named=False).problems == ()
+    # But not what is of the retired CA, wherever in a bundle it stands.
+    look = with_file(look, bundle, THIRD.pem + OLD.issue("old", 9) + NEW.pem)
+    problem = only(site(look, well.looks[1]).problems)
+    assert (problem.subject, problem.what) == (bundle, "is of the CA to retire")
+
+
 def test_an_agent_of_the_old_ca() -> None:
     old = agent(OLD)
     state = site(look_at_master(master()), look_at_agent(old), named=False)
