@@ -62,10 +62,12 @@ def _on_agent(function: Callable[P, Commands]) -> PyinfraOperation[P]:
         except Exception as error:
             yield _failed(reason_of(error).splitlines())
 
-    return _all_at_once(operation()(guarded))
+    return all_at_once(operation()(guarded))
 
 
-def _all_at_once(pyinfra_operation: PyinfraOperation[P]) -> PyinfraOperation[P]:
+def all_at_once(pyinfra_operation: PyinfraOperation[P]) -> PyinfraOperation[P]:
+    """Not in batches, each of which would wait for its slowest host."""
+
     @wraps(pyinfra_operation)
     def called(*args: P.args, **kwargs: P.kwargs) -> OperationMeta:
         return pyinfra_operation(*args, **{**kwargs, "_parallel": 0})  # type: ignore[arg-type]
@@ -80,7 +82,7 @@ def _failed(found: Iterable[object]) -> FunctionCommand:
     return step_failed(lines)
 
 
-@_all_at_once
+@all_at_once
 @operation()
 def master_verified() -> Commands:
     """

@@ -84,7 +84,7 @@ class Site:
     @cached_property
     def agents(self) -> list[Host]:
         """The agents that this run is about."""
-        return [h for h in _group(self.state, "agents") if self.state.is_host_in_limit(h)]
+        return [h for h in group_of(self.state, "agents") if self.state.is_host_in_limit(h)]
 
     @cached_property
     def connected_agents(self) -> int:
@@ -377,6 +377,10 @@ class Site:
         """`act` for the whole run: the first caller does it, the others get its result."""
         return self._once(name, act)
 
+    def once_lasting(self, name: str, read: Callable[[], T]) -> T:
+        """What is read once, and holds for the preview and the run."""
+        return self._once(name, read, lasting=True)
+
     def _once(self, name: str, read: Callable[[], T], lasting: bool = False) -> T:
         """
         :param lasting: what was read for the preview holds for the run.
@@ -415,7 +419,8 @@ def site_of(state: State) -> Site:
     return _sites[state]
 
 
-def _group(state: State, name: str) -> list[Host]:
+def group_of(state: State, name: str) -> list[Host]:
+    """The hosts of a group; none if the inventory has no such group."""
     try:
         return list(state.inventory.get_group(name))
     except NoGroupError:
