@@ -22,7 +22,7 @@ from recert.nodes import (
 
 HERE = Path(__file__).resolve().parent
 _SHOWN = 20
-_INVENTORY = '''"""The site {name}: the hosts are those of {name}.json, and this file is yours to edit.
+_INVENTORY = '''"""The site {name}: its hosts are those of {name}.json; this file is yours to edit.
 
     python3 -m inventories {name} …        takes the snapshot again and leaves this file as it is
     pyinfra inventories/{name}.py deploys/site.py
@@ -173,9 +173,8 @@ def _tell(name: str, snapshot: Snapshot, before: Snapshot | None) -> None:
         ):
             if names:
                 print(f"  {what} the snapshot of {before.taken}: {_some(sorted(names))}")
-    print(
-        f"Written to inventories/{name}.json. Next:\n  pyinfra inventories/{name}.py deploys/site.py"
-    )
+    print(f"Written to inventories/{name}.json. Next:")
+    print(f"  pyinfra inventories/{name}.py deploys/site.py")
 
 
 def main(arguments: list[str] | None = None) -> None:

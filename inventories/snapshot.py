@@ -28,7 +28,7 @@ def groups_beside(inventory: str, data: Mapping[str, Mapping[str, Any]] | None =
 
     Hosts are called by their certnames.
 
-    :param data: pyinfra's data of single hosts, by certname: `{"db01": {"ssh_hostname": "10.0.0.17"}}`.
+    :param data: pyinfra's data of single hosts: `{"db01": {"ssh_hostname": "10.0.0.17"}}`.
     :raises InventoryError: there is no snapshot, it cannot be read, or `data` has a name that is
         not in it.
     """

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
@@ -25,18 +26,31 @@ _SEED_FILES = {
     "master": ("seed.sh", "make_credential", "classifier-groups.json.in"),
     "agent": ("seed-agent.sh",),
 }
-_SUITE = "bullseye"
-_REGISTRY_IMAGE = "debian:bullseye-slim"
-_PACKAGES = (
-    "ca-certificates",
-    "iproute2",
-    "openssh-server",
-    "openssl",
-    "procps",
-    "puppet",
-    "sudo",
-    "systemd",
-    "systemd-sysv",
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base image: a release of Debian and packages of it."""
+
+    name: str
+    suite: str
+    packages: tuple[str, ...]
+
+
+HOSTS_BASE = Base(
+    "base",
+    "bullseye",
+    (
+        "ca-certificates",
+        "iproute2",
+        "openssh-server",
+        "openssl",
+        "procps",
+        "puppet",
+        "sudo",
+        "systemd",
+        "systemd-sysv",
+    ),
 )
 _PULL_TIMEOUT = 120
 _BASE_TIMEOUT = 900
@@ -91,8 +105,9 @@ def own_name_options(host: Host) -> list[str]:
     return [f"--add-host={name}:127.0.0.1" for name in host.own_names]
 
 
-def _base_tag() -> str:
-    return f"pe-lab/base:{_digest(_SUITE, *_PACKAGES)}"
+def base_tag(base: Base) -> str:
+    """The name of a base image."""
+    return f"pe-lab/{base.name}:{_digest(base.suite, *base.packages)}"
 
 
 def image_digest(host: Host) -> str:
@@ -101,7 +116,7 @@ def image_digest(host: Host) -> str:
     code = Path(__file__).read_bytes()
     # An agent's credential comes from its master's image, which has one for each agent it knows.
     master = image_digest(HOSTS[host.master]) if host.master else repr(host.agents)
-    return _digest(_base_tag(), repr(host), master, *INTERNAL_CERTNAMES, code, *files)
+    return _digest(base_tag(HOSTS_BASE), repr(host), master, *INTERNAL_CERTNAMES, code, *files)
 
 
 def image_tag(host: Host) -> str:
@@ -120,51 +135,50 @@ def _build_container(engine: Engine, name: str, image: str, *options: str) -> It
         engine.remove_container(container)
 
 
-def _base_from_registry(engine: Engine, tag: str) -> bool:
+def _base_from_registry(engine: Engine, base: Base) -> bool:
     """Make the base from the registry's image of Debian; False if no registry has it for us."""
+    image = f"debian:{base.suite}-slim"
     try:
-        run_logged(
-            engine.argv("pull", _REGISTRY_IMAGE), log=BUILD_LOG, label="pull", timeout=_PULL_TIMEOUT
-        )
+        run_logged(engine.argv("pull", image), log=BUILD_LOG, label="pull", timeout=_PULL_TIMEOUT)
     except LabError:
         return False
-    say("installing Debian's packages into the base image")
+    say(f"installing Debian's packages into the image {base.name}")
+    packages = " ".join(base.packages)
     install = (
         "export DEBIAN_FRONTEND=noninteractive; apt-get -q update"
-        f" && apt-get -q install -y --no-install-recommends {' '.join(_PACKAGES)} && apt-get clean"
+        f" && apt-get -q install -y --no-install-recommends {packages} && apt-get clean"
         " && rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d"
     )
-    with _build_container(engine, "base", _REGISTRY_IMAGE) as container:
+    with _build_container(engine, base.name, image) as container:
         run_logged(
             engine.argv("exec", container, "sh", "-c", install),
             log=BUILD_LOG,
-            label="base",
+            label=base.name,
             timeout=_BASE_TIMEOUT,
         )
-        engine.run("commit", container, tag)
+        engine.run("commit", container, base_tag(base))
     return True
 
 
-def _base_from_packages(engine: Engine, tag: str) -> None:
+def _base_from_packages(engine: Engine, base: Base) -> None:
     require_mmdebstrap(BUILD_LOG)
-    say("no image registry answers: making the base image with mmdebstrap")
-    archive = STATE / "base.tar"
+    say(f"no image registry answers: making the image {base.name} with mmdebstrap")
+    archive = STATE / f"{base.name}.tar"
     try:
-        include = f"--include={','.join(_PACKAGES)}"
+        include = f"--include={','.join(base.packages)}"
         for label, argv in (
-            ("mmdebstrap", ["mmdebstrap", "--variant=minbase", include, _SUITE, str(archive)]),
-            ("import", engine.argv("import", str(archive), tag)),
+            ("mmdebstrap", ["mmdebstrap", "--variant=minbase", include, base.suite, str(archive)]),
+            ("import", engine.argv("import", str(archive), base_tag(base))),
         ):
             run_logged(argv, log=BUILD_LOG, label=label, timeout=_BASE_TIMEOUT)
     finally:
         archive.unlink(missing_ok=True)
 
 
-def ensure_base(engine: Engine) -> None:
-    """Make the base image if it is not there."""
-    tag = _base_tag()
-    if engine.inspect("image", tag) is None and not _base_from_registry(engine, tag):
-        _base_from_packages(engine, tag)
+def ensure_base(engine: Engine, base: Base = HOSTS_BASE) -> None:
+    """Make a base image if it is not there."""
+    if engine.inspect("image", base_tag(base)) is None and not _base_from_registry(engine, base):
+        _base_from_packages(engine, base)
 
 
 def _yes(value: bool) -> str:
@@ -210,7 +224,7 @@ def build(engine: Engine, host: Host, master: Future[None] | None = None) -> Non
     }
     settings = [f"--env={name}={value}" for name, value in environment.items()]
     options = [f"--hostname={host.hostname}", *own_name_options(host)]
-    with _build_container(engine, host.name, _base_tag(), *options) as container:
+    with _build_container(engine, host.name, base_tag(HOSTS_BASE), *options) as container:
         engine.put(container, _host_files(host))
 
         def carry_out(script: str, timeout: float) -> None:
@@ -255,10 +269,14 @@ def _remove_images(engine: Engine, repository: str, *, keep: str = "") -> None:
 def remove_outdated_images(engine: Engine, host: Host) -> None:
     """Remove what the host's image and its base replace."""
     _remove_images(engine, f"pe-lab/{host.name}", keep=image_tag(host))
-    _remove_images(engine, "pe-lab/base", keep=_base_tag())
+    _remove_images(engine, "pe-lab/base", keep=base_tag(HOSTS_BASE))
 
 
 def remove_images(engine: Engine, hosts: list[Host]) -> None:
     """Remove every image of the lab that no other checkout uses."""
-    for repository in (*(f"pe-lab/{host.name}" for host in hosts), "pe-lab/base"):
+    for repository in (
+        *(f"pe-lab/{host.name}" for host in hosts),
+        "pe-lab/base",
+        "pe-lab/puppetdb",
+    ):
         _remove_images(engine, repository)

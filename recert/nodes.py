@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
@@ -100,7 +101,7 @@ def read_snapshot(text: str) -> Snapshot:
     names = [str(document.get("master")), *groups["agents"], *groups["windows_agents"]]
     for name in names:
         _checked(name)
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         raise RecertError(f"{', '.join(repeated)} is in it more than once")
     return Snapshot(
