@@ -5,10 +5,9 @@ hosts are, has no PuppetDB, and it takes half a gigabyte of memory.
 """
 
 import os
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab import state
@@ -19,7 +18,11 @@ from lab.progress import LabError, say
 _BASE = Base("puppetdb", "bookworm", ("ca-certificates", "postgresql", "procps", "puppetdb"))
 _START = Path(__file__).parent / "image" / "start-puppetdb"
 _ADDRESS = "127.0.0.1"
-_READY_TIMEOUT = 120
+_READY_TIMEOUT = 180
+_READY = """
+exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /pdb/meta/v1/version HTTP/1.0\\r\\n\\r\\n' >&3 &&
+    head -n 1 <&3 | grep -q ' 200 '
+"""
 
 
 @contextmanager
@@ -27,7 +30,7 @@ def running(ca: str, cert: str, key: str) -> Iterator[int]:
     """A PuppetDB while the context lasts; gives the port on which it serves TLS on loopback.
 
     :param ca: whose clients it accepts, `cert` and `key`: what it presents; all in PEM.
-    :raises LabError: it cannot be built, or does not answer in two minutes.
+    :raises LabError: it cannot be built, or does not answer in three minutes.
     """
     with state.locked():
         engine = obtain_engine(state.BUILD_LOG)
@@ -49,22 +52,19 @@ def running(ca: str, cert: str, key: str) -> Iterator[int]:
         engine.put(container, files)
         engine.run("start", container)
         port = int(engine.run("port", container, "8081").stdout.decode().rpartition(":")[2])
-        _wait(engine, container, port)
+        _wait(engine, container)
         say(f"PuppetDB answers on {_ADDRESS}:{port} after {time.monotonic() - begun:.0f} s")
         yield port
     finally:
         engine.remove_container(container)
 
 
-def _wait(engine: Engine, container: str, port: int) -> None:
-    """The published port accepts connections from the beginning; PuppetDB answers them last."""
+def _wait(engine: Engine, container: str) -> None:
+    """Its ports are open some seconds before it works on what comes there."""
     end = time.monotonic() + _READY_TIMEOUT
     while time.monotonic() < end:
-        with suppress(OSError), socket.create_connection((_ADDRESS, port), timeout=2) as connection:
-            # No TLS: a server of TLS answers with an alert, a proxy without one behind it hangs up.
-            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            if connection.recv(1):
-                return
+        if engine.run("exec", container, "bash", "-c", _READY, check=False).returncode == 0:
+            return
         found = engine.inspect("container", container)
         if found is None or not found["State"]["Running"]:
             break
