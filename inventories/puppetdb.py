@@ -60,7 +60,7 @@ def nodes_at(url: str, credential: Credential | None = None) -> Found:
     except HTTPError as error:
         raise RecertError(f"{url}: {_refusal(error)}") from error
     except (URLError, OSError, HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
+        reason = error.reason if isinstance(error, URLError) else error
         raise RecertError(f"{url}: {_unreachable(reason)}") from error
     except ValueError as error:
         why = error if isinstance(error, RecertError) else "what answers there sends no JSON"

@@ -1,4 +1,4 @@
-"""A report as one HTML page for a person: nothing to fetch, and nothing in it that a host could run.
+"""A report as one HTML page for a person: nothing to fetch, nothing in it that a host could run.
 
 What hosts have written is text wherever it stands: escaped by Jinja2, never inside a script or a
 style, and with what a reader could not see made visible. A Content-Security-Policy allows the
@@ -55,7 +55,7 @@ class CertificateRow:
 
 @dataclass(frozen=True)
 class OperationRow:
-    """One operation over all hosts. `seconds`: from its begin on the first to its end on the last."""
+    """One operation over all hosts. `seconds`: from its first begin to its last end."""
 
     name: str
     began: datetime
