@@ -33,6 +33,9 @@ from recert.report import (
     Standing,
 )
 
+AT_ONCE = 200
+"""Rows of a table that a browser shows until it is asked for more."""
+
 _TEMPLATES = Path(__file__).resolve().parent.parent / "templates"
 _TITLES = {
     Kind.SURVEY: "Survey",
@@ -74,6 +77,7 @@ def page(report: Report) -> str:
         lstrip_blocks=True,
         finalize=_finalize,
     )
+    environment.globals["at_once"] = AT_ONCE
     environment.filters |= {"moment": _moment, "day": _day, "duration": duration}
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")

@@ -1,7 +1,8 @@
 "use strict";
 // Sorting and filtering of the tables that are there already. Nothing of the page is made from text.
 (() => {
-  const AT_ONCE = 200;
+  const root = document.documentElement;
+  const AT_ONCE = Number(root.dataset.atOnce);
   const collator = new Intl.Collator("en", { numeric: true });
   const number = new Intl.NumberFormat("en");
 
@@ -85,5 +86,6 @@
     show();
   };
 
-  document.querySelectorAll(".data").forEach(prepare);
+  root.classList.add("js");
+  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".data").forEach(prepare));
 })();

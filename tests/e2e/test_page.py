@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from recert.report import SCHEMA, Report, read_report
 from tests.unit import reports
 
 MANY = 5000
-PATIENCE = 5
-"""Seconds within which the largest page has to answer; it takes a fraction of one."""
+PATIENCE = 10
+"""Seconds within which the largest page has to answer; it takes one or two to open."""
 EXAMPLE = SCHEMA.with_name("report.example.json")
 _CONTRAST = """
 const light = (colour) => {
@@ -72,10 +73,13 @@ class Browser:
         preferred = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": preferred})
 
-    def open(self, report: Report) -> None:
+    def write(self, report: Report) -> Path:
         file = self.directory / "report.html"
         file.write_text(page(report), encoding="utf-8")
-        self.driver.get(file.as_uri())
+        return file
+
+    def open(self, report: Report) -> None:
+        self.driver.get(self.write(report).as_uri())
 
     def js(self, script: str, *arguments: Any) -> Any:
         return self.driver.execute_script(script, *arguments)
@@ -176,9 +180,7 @@ def test_a_screen_reader_finds_its_way(browser: Browser) -> None:
             roles.setdefault(node["role"]["value"], []).append(name)
     # At this width rows are laid out one below the other, and still are a table's.
     assert "Every certificate file of every host, the worst first" in roles["table"]
-    assert {"Standing", "Certificate", "Expires"} <= {
-        n.split(" ")[0] for n in roles["columnheader"]
-    }
+    assert {"Standing", "Certificate", "Expires"} <= set(roles["columnheader"])
     assert "db01.example.com" in " ".join(roles["rowheader"])
     assert any(name.startswith("Lifetimes of ") for name in roles["image"])
     assert roles["searchbox"] and all(roles["searchbox"])
@@ -186,7 +188,7 @@ def test_a_screen_reader_finds_its_way(browser: Browser) -> None:
     levels = browser.js(
         "return Array.from(document.querySelectorAll('h1,h2,h3')).map(h => Number(h.tagName[1]))"
     )
-    assert levels[0] == 1 and all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert levels[0] == 1 and all(b - a <= 1 for a, b in pairwise(levels))
 
 
 def test_everything_is_reached_by_keyboard(browser: Browser) -> None:
@@ -233,13 +235,18 @@ def test_rows_are_sorted_and_filtered(browser: Browser) -> None:
 @pytest.mark.parametrize("number", [1, MANY])
 def test_it_is_usable_at_any_size(browser: Browser, number: int) -> None:
     browser.look(1600)
-    begun = time.monotonic()
-    browser.open(reports.site_report(number))
-    took = {"made and opened": time.monotonic() - begun}
+    took: dict[str, float] = {}
 
     def timed(what: str, begun: float) -> None:
         took[what] = time.monotonic() - begun
 
+    report = reports.site_report(number)
+    begun = time.monotonic()
+    file = browser.write(report)
+    timed("made", begun)
+    begun = time.monotonic()
+    browser.driver.get(file.as_uri())
+    timed("opened", begun)
     table = browser.table("certificates-h")
     rows = table.section.find_elements(By.CSS_SELECTOR, "tbody tr")
     assert len(rows) == number
