@@ -42,13 +42,25 @@ class Lifetime:
 
 @dataclass(frozen=True)
 class Bar:
-    """One or more lifetimes, drawn as one. `left`, `width`: percent of the picture's width."""
+    """One or more lifetimes, drawn as one. `left`, `width`: percent of the picture's width.
+
+    `named_from`: where its name begins, or ends if `names_leftwards`, in percent: at that end of
+    the bar from which there is more room.
+    """
 
     label: str
     title: str
     generation: Generation
     left: float
     width: float
+
+    @property
+    def names_leftwards(self) -> bool:
+        return self.left + self.width > 100 - self.left
+
+    @property
+    def named_from(self) -> float:
+        return round(self.left + self.width, 3) if self.names_leftwards else self.left
 
 
 @dataclass(frozen=True)

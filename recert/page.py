@@ -21,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from recert.lifetimes import lifetimes, picture
+from recert.outcomes import in_order
 from recert.report import (
     CaRecord,
     CertificateRecord,
@@ -99,6 +100,7 @@ def page(report: Report) -> str:
         Severity=Severity,
         failed=failed,
         passed=[check for check in report.checks if check.result is Result.PASSED],
+        agents=in_order(report.agents),
         sides=_sides(report),
         certificates=certificate_rows(report),
         standings=_counted(report.now, list(Standing)),

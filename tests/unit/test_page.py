@@ -8,9 +8,11 @@ from base64 import b64encode
 from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+import procedures.reports
 from recert.page import certificate_rows, duration, operation_rows, page, visible
 from recert.report import SCHEMA, Kind, OperationRecord, Report, Standing, Summary, read_report
 from tests.unit import reports
@@ -146,6 +148,17 @@ def test_a_report_of_nothing_is_a_page_too(example: Report) -> None:
         summary=Summary.of(),
     )
     assert "None that nodes are to trust." in page(nothing)
+
+
+def test_a_run_leaves_the_page_beside_the_json(
+    example: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(procedures.reports, "REPORTS", tmp_path / "reports")
+    written = procedures.reports.write(example)
+    assert [path.suffix for path in written] == [".json", ".html"]
+    assert written[0].stem == written[1].stem
+    assert written[1].read_text(encoding="utf-8") == page(example)
+    assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
 
 
 def test_operations_of_many_hosts_become_one_row() -> None:
