@@ -167,12 +167,12 @@ def _tell(name: str, snapshot: Snapshot, before: Snapshot | None) -> None:
             f"{_some(list(snapshot.unsure))}"
         )
     if before is not None:
-        for what, names in (
+        for what, changed in (
             ("new since", snapshot.nodes - before.nodes),
             ("gone since", before.nodes - snapshot.nodes),
         ):
-            if names:
-                print(f"  {what} the snapshot of {before.taken}: {_some(sorted(names))}")
+            if changed:
+                print(f"  {what} the snapshot of {before.taken}: {_some(sorted(changed))}")
     print(f"Written to inventories/{name}.json. Next:")
     print(f"  pyinfra inventories/{name}.py deploys/site.py")
 

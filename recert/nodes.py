@@ -83,7 +83,8 @@ class Snapshot:
 
 
 def read_snapshot(text: str) -> Snapshot:
-    """The snapshot that `Snapshot.to_json` has written; people may have edited it.
+    """The hosts of the snapshot that `Snapshot.to_json` has written; people may have edited it.
+    What it says of others is for people, and is not read again.
 
     :raises RecertError: it is none, or of another version.
     """
@@ -94,23 +95,26 @@ def read_snapshot(text: str) -> Snapshot:
     if not isinstance(document, dict) or document.get("version") != VERSION:
         found = document.get("version") if isinstance(document, dict) else document
         raise RecertError(f"its version is {found!r}, not {VERSION}; take the snapshot again")
-    groups = {name: document.get(name) for name in ("agents", "windows_agents")}
-    for name, group in groups.items():
-        if not isinstance(group, list) or not all(isinstance(host, str) for host in group):
-            raise RecertError(f"{name} is not a list of certnames")
-    names = [str(document.get("master")), *groups["agents"], *groups["windows_agents"]]
-    for name in names:
-        _checked(name)
-    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
+    agents, windows_agents = (_group(document, name) for name in ("agents", "windows_agents"))
+    master = _checked(str(document.get("master")))
+    names = Counter((master, *agents, *windows_agents))
+    repeated = sorted(name for name, times in names.items() if times > 1)
     if repeated:
         raise RecertError(f"{', '.join(repeated)} is in it more than once")
     return Snapshot(
         taken=str(document.get("taken")),
         source=str(document.get("source")),
-        master=names[0],
-        agents=tuple(groups["agents"]),
-        windows_agents=tuple(groups["windows_agents"]),
+        master=master,
+        agents=agents,
+        windows_agents=windows_agents,
     )
+
+
+def _group(document: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    group = document.get(name)
+    if not isinstance(group, list) or not all(isinstance(host, str) for host in group):
+        raise RecertError(f"{name} is not a list of certnames")
+    return tuple(_checked(host) for host in group)
 
 
 def nodes_of_puppetdb(nodes: Any, facts: Any) -> Found:

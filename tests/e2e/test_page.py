@@ -86,7 +86,8 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What the browser has logged since it was last asked."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        logged: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in logged]
 
     def table(self, heading: str) -> Table:
         return Table(self, self.driver.find_element(By.CSS_SELECTOR, f"section:has(#{heading})"))

@@ -1,7 +1,7 @@
 """Taking a snapshot from the command line, and what pyinfra makes of it.
 
 PuppetDB 2.x, which PE 3.7 has, is in no package any more: a small server answers here as its
-documentation says. The real PuppetDB of today is in tests/e2e/test_puppetdb.py.
+documentation says. The real PuppetDB of today is in tests/e2e/test_inventories.py.
 """
 
 from __future__ import annotations
