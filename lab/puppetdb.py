@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lab import state
 from lab.engine import Engine, obtain_engine
-from lab.images import Base, base_tag, ensure_base
+from lab.bases import Base, ensure_base
 from lab.progress import LabError, say
 
 _BASE = Base("puppetdb", "bookworm", ("ca-certificates", "postgresql", "procps", "puppetdb"))
@@ -43,7 +43,7 @@ def running(ca: str, cert: str, key: str) -> Iterator[int]:
             f"--name={container}",
             f"--publish={_ADDRESS}::8081",
             *engine.limits(),
-            base_tag(_BASE),
+            _BASE.tag,
             "/opt/start-puppetdb",
         )
         files = {"opt/start-puppetdb": (0o755, _START.read_bytes())}
