@@ -18,6 +18,8 @@ MOST_BARS = 40
 
 _YEAR_STEPS = (1, 2, 5, 10, 25, 50, 100)
 _MOST_YEARS = 8
+_SLACK = 5
+"""Percent of the width that do not matter for where a name stands."""
 _GRANULES = ("%Y-%m-%d", "%Y-%m", "%Y")
 
 
@@ -56,7 +58,7 @@ class Bar:
 
     @property
     def names_leftwards(self) -> bool:
-        return self.left + self.width > 100 - self.left
+        return self.left + self.width > 100 - self.left + _SLACK
 
     @property
     def named_from(self) -> float:

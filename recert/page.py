@@ -198,7 +198,7 @@ def _digest(text: str) -> str:
 
 def _verdict(report: Report) -> str:
     summary = report.summary
-    if report.preview:
+    if report.preview and report.kind not in (Kind.SURVEY, Kind.VERIFY):
         return "A preview: nothing was changed."
     missing = summary.nodes - summary.back
     if summary.well:

@@ -38,6 +38,8 @@ def test_bars_lie_where_their_dates_do() -> None:
     assert abs(new.left - drawn.now) < 0.1, "it begins when the report was made"
     old = next(bar for bar in drawn.bars if bar.generation is Generation.OLD)
     assert old.left < drawn.now < old.left + old.width
+    assert (old.names_leftwards, old.named_from) == (False, old.left)
+    assert (new.names_leftwards, new.named_from) == (True, round(new.left + new.width, 3))
     assert [year.label for year in drawn.years] == sorted(year.label for year in drawn.years)
     assert 2 <= len(drawn.years) <= 8
 
@@ -52,6 +54,13 @@ def test_alike_ones_are_drawn_together_where_there_are_many() -> None:
     assert counted == 10_000, "none is left out"
     assert drawn.bars[0].label == "Puppet CA: puppet.example.com", "a CA has a bar of its own"
     assert Counter(bar.generation for bar in drawn.bars)[Generation.LEFT] == 1
+
+
+def test_names_stand_on_one_side_where_all_lifetimes_are_alike() -> None:
+    found = [life for life in lifetimes(reports.site_report(9)) if life.generation.value == "new"]
+    drawn = picture(found, found[0].begins)
+    assert drawn is not None and len(drawn.bars) == 8
+    assert not any(bar.names_leftwards for bar in drawn.bars)
 
 
 def test_one_certificate_and_none() -> None:
