@@ -32,10 +32,10 @@ def running(ca: str, cert: str, key: str) -> Iterator[int]:
     :param ca: whose clients it accepts, `cert` and `key`: what it presents; all in PEM.
     :raises LabError: it cannot be built, or does not answer in three minutes.
     """
-    with state.locked():
+    with state.locked(), state.building():
         engine = obtain_engine(state.BUILD_LOG)
         ensure_base(engine, _BASE)
-    container = f"pe-lab-{state.CHECKOUT}-puppetdb-{os.getpid()}"
+    container = f"pe-lab-{state.LAB}-puppetdb-{os.getpid()}"
     begun = time.monotonic()
     try:
         engine.run(

@@ -142,7 +142,7 @@ class Table:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with state.locked():
+    with state.locked(), state.building():
         packages = ("chromium", "chromium-driver", "fonts-dejavu-core")
         require(("chromium", "chromedriver"), packages, state.BUILD_LOG)
     started = Browser(tmp_path_factory.mktemp("page"))
