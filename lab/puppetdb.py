@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lab import state
-from lab.engine import Engine, obtain_engine
 from lab.bases import Base, ensure_base
+from lab.engine import Engine, obtain_engine
 from lab.progress import LabError, say
 
 _BASE = Base("puppetdb", "bookworm", ("ca-certificates", "postgresql", "procps", "puppetdb"))
