@@ -19,6 +19,7 @@ from procedures.tables import show_agents, show_checks, show_snapshot
 from procedures.telling import command_line, reason_of
 from procedures.verification import BEFORE, NOW, verification_of
 from recert.certificates import utc_now
+from recert.page import page
 from recert.report import CaRecord, Kind, OperationRecord, Report, Snapshot, Summary
 from recert.standing import ca_record
 
@@ -183,7 +184,10 @@ def write(report: Report) -> list[Path]:
     while (REPORTS / f"{stem}.json").exists():
         number += 1
         stem = f"{name}-{number}"
-    return [_written(REPORTS / f"{stem}.json", report.to_json())]
+    return [
+        _written(REPORTS / f"{stem}.json", report.to_json()),
+        _written(REPORTS / f"{stem}.html", page(report)),
+    ]
 
 
 def _written(path: Path, text: str) -> Path:
