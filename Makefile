@@ -15,7 +15,7 @@ help:
 	@echo 'make benchmark-agents  step 6: the deploy against Ansible and a loop over ssh'
 	@echo 'make benchmark-growth  step 6: what 100, 1000 and 4000 agents cost this machine'
 
-$(BIN)/run-ready: requirements.txt
+$(BIN)/run-ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@

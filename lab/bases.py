@@ -96,7 +96,10 @@ WINDOWS = Base(
     settings="windows/debian-settings.sh",
     setup=(
         "windows/setup.sh",
-        *(f"windows/{name}.c" for name in ("session", "boot", "ruby", "service", "sc", "icacls")),
+        *(
+            f"windows/{name}.c"
+            for name in ("session", "boot", "ruby", "service", "sc", "icacls", "certutil")
+        ),
     ),
     lasting=(
         *(

@@ -8,7 +8,8 @@
 It speaks WS-Management's remote shell (MS-WSMV) as Windows does: Create, Command, Send, Receive,
 Signal and Delete, in faults and limits as far as a client of the shell sees them. Each command is
 started as PROGRAM [ARGUMENT...] COMMANDLINE, with COMMANDLINE as one argument and in the
-environment what the client asked for: the shell's variables, and WINRS_CODEPAGE, WINRS_NOPROFILE.
+environment what the client asked for: the shell's variables, whose names are in WINRS_VARIABLES,
+and WINRS_CODEPAGE, WINRS_NOPROFILE.
 
 USERS.json is a list of accounts:
 

@@ -215,6 +215,7 @@ class Service:
             variable.get("Name", ""): variable.text or ""
             for variable in requested.iterfind("rsp:Environment/rsp:Variable", NAMESPACES)
         }
+        environment["WINRS_VARIABLES"] = " ".join(environment)
         for option in ("WINRS_CODEPAGE", "WINRS_NOPROFILE"):
             if option in options:
                 environment[option] = options[option]

@@ -51,7 +51,7 @@ service='C:\windows\pe-lab\service.exe'
     start= auto DisplayName= 'Puppet Agent'
 /opt/pe-lab/wine sc create pe-mcollective binPath= "$service pe-mcollective" \
     start= auto DisplayName= 'Marionette Collective'
-for name in sc icacls; do
+for name in sc icacls certutil; do
     mv "$drive/windows/pe-lab/$name.exe" "$drive/windows/system32/"
     /opt/pe-lab/wine reg add 'HKCU\Software\Wine\DllOverrides' /v "$name.exe" /d native /f
 done

@@ -34,10 +34,10 @@ mkdir -p "$drive"
 ln -s "$drive" /C:
 ln -s "$drive" /c:
 mkdir -p "$drive/windows/pe-lab" "$drive/pe-lab" "$drive/users/operator" "$drive/users/Administrator"
-for program in session boot ruby service sc icacls; do
+for program in session boot ruby service sc icacls certutil; do
     # shellcheck disable=SC2046 # an option or none
     x86_64-w64-mingw32-gcc $(grep -q wmain "$here/$program.c" && echo -municode) -O2 -s -Wall -Werror \
-        -o "$drive/windows/pe-lab/$program.exe" "$here/$program.c" -ladvapi32
+        -o "$drive/windows/pe-lab/$program.exe" "$here/$program.c" -ladvapi32 -lcrypt32
 done
 
 # No way into the container's own file system by a drive letter.
