@@ -147,12 +147,13 @@ def stopped(service: str) -> Commands:
     """
     renewal = renewal_of(host)
     facts = renewal.facts
-    running = facts.services[service] is Service.RUNNING
+    running = facts.services[service].active
     applying = service == AGENT_SERVICE and facts.agent.running is not None
     if not renewal.now.replacement_due or not (running or applying):
         host.noop("nothing has to be replaced, or the service does not run")
         return
-    show_diff(host, "Service", [f"{service}: running"], [f"{service}: stopped"])
+    before = f"{service}: {facts.services[service].value}"
+    show_diff(host, "Service", [before], [f"{service}: stopped"])
     if applying:
         yield from _run_over()
     if not running:
@@ -325,7 +326,9 @@ def started() -> Commands:
     facts = renewal.facts
     stopping = not host.state.is_executing and renewal.now.replacement_due
     down = [
-        name for name in renewal.services_due if stopping or facts.services[name] is Service.STOPPED
+        name
+        for name in renewal.services_due
+        if stopping or facts.services[name] is not Service.RUNNING
     ]
     if not down and not renewal.stopped:
         host.noop("what is to run does")

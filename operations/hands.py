@@ -9,7 +9,9 @@ from pyinfra.api import Host
 from pyinfra.api.command import PyinfraCommand
 
 from operations.posix import PosixHands
+from operations.windows import WindowsHands
 from procedures.renewal import renewal_of
+from procedures.windows import WindowsAgentFacts
 from recert.backups import Backup, Manifest
 from recert.freshness import CredentialPaths
 
@@ -58,4 +60,5 @@ class Hands(Protocol):
 
 def hands_of(host: Host) -> Hands:
     """Those for an agent that takes part."""
-    return PosixHands(renewal_of(host).facts)
+    facts = renewal_of(host).facts
+    return WindowsHands(facts) if isinstance(facts, WindowsAgentFacts) else PosixHands(facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -51,6 +52,7 @@ class Outcomes(BaseStateCallback):
         self._due: set[str] = set()
         self._failed_at: dict[str, str] = {}
         self._reasons: dict[str, list[str]] = {}
+        self._remarks: dict[str, list[str]] = {}
         self._reached: dict[str, int] = {}
         self._touched: set[str] = set()
         self.looked_at = 0
@@ -90,6 +92,11 @@ class Outcomes(BaseStateCallback):
     def reason(self, host: Host, found: list[str]) -> None:
         """Why the step that an agent is at is going to fail."""
         self._reasons[host.name] = found
+
+    def remark(self, host: Host, what: str) -> None:
+        """Something has happened to an agent that a person should know, however it ends."""
+        logger.warning(f"{host.print_prefix}{what}")
+        self._remarks.setdefault(host.name, []).append(what)
 
     def touched(self, host: Host) -> None:
         """An agent has been changed."""
@@ -166,7 +173,7 @@ class Outcomes(BaseStateCallback):
             master=site.master.name,
             retired=site.retired_fingerprints(),
             ca=ca.fingerprint if ca is not None else None,
-            agents=tuple(in_order(self._outcome(agent, executed) for agent in site.agents)),
+            agents=tuple(in_order(self._remarked(agent, executed) for agent in site.agents)),
             foreign_requests=foreign,
         )
 
@@ -177,6 +184,11 @@ class Outcomes(BaseStateCallback):
             ForeignRequest(name, request.digest if request is not None else None)
             for name, request in zip(names, requests, strict=True)
         )
+
+    def _remarked(self, host: Host, executed: bool) -> Outcome:
+        outcome = self._outcome(host, executed)
+        why = [outcome.why, *self._remarks.get(host.name, [])]
+        return replace(outcome, why="\n".join(filter(None, why)))
 
     def _outcome(self, host: Host, executed: bool) -> Outcome:
         state, name = self.site.state, host.name
@@ -219,8 +231,8 @@ def show(report: RunReport) -> None:
     table = Table(title=f"{what}: {summary(report.agents)}", title_justify="left")
     for column in ("agent", "certname", "status", "step", "why"):
         table.add_column(column, overflow="fold")
-    shown = [agent for agent in report.agents if not agent.status.good]
-    good = [agent for agent in report.agents if agent.status.good]
+    shown = [agent for agent in report.agents if not agent.status.good or agent.why]
+    good = [agent for agent in report.agents if agent not in shown]
     shown += good[: max(LONG - len(shown), 0)]
     for agent in shown:
         table.add_row(

@@ -13,6 +13,7 @@ from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, look_at,
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, warn
+from procedures.windows import look_at_windows, windows_settings
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.layout import AGENT_SERVICES
@@ -70,7 +71,7 @@ class AgentRenewal:
         """Those that are to run in the end: what runs, and what this renewal has stopped, in this
         run or in one that was interrupted."""
         states = self.facts.services
-        running = {name for name, state in states.items() if state is Service.RUNNING}
+        running = {name for name, state in states.items() if state.active}
         running |= self.stopped
         return [n for n in AGENT_SERVICES if n in running and states[n] is not Service.MISSING]
 
@@ -143,8 +144,9 @@ def prepare_renewal(host: Host) -> bool:
     site = site_of(host.state)
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
+    look = look_at_windows if site.is_windows(host) else look_at
     try:
-        agent: KnownAgent | Exception = look_at(host)
+        agent: KnownAgent | Exception = look(host)
     except Exception as error:
         agent = error
     view = site.view()
@@ -174,9 +176,10 @@ def _require_all_found(site: Site, outcomes: Outcomes) -> None:
 
 def warn_of_unknown_names(host: Host) -> None:
     """Say before the CA is retired whether an agent could not trust its master afterwards."""
-    view = site_of(host.state).view()
+    site = site_of(host.state)
+    view = site.view()
     try:
-        settings = settings_of(host)
+        settings = windows_settings(host) if site.is_windows(host) else settings_of(host)
     except Exception as error:
         warn(host, f"Under which name it looks for its master is not known: {reason_of(error)}")
         return

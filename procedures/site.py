@@ -36,6 +36,9 @@ from recert.signing import Authority, Autosign, Autosigning
 
 T = TypeVar("T")
 
+WINDOWS_GROUP = "windows_agents"
+"""The group of the agents that are spoken to in cmd.exe's language."""
+
 
 @dataclass(frozen=True)
 class MasterView:
@@ -84,7 +87,20 @@ class Site:
     @cached_property
     def agents(self) -> list[Host]:
         """The agents that this run is about."""
-        return [h for h in _group(self.state, "agents") if self.state.is_host_in_limit(h)]
+        return [
+            host
+            for group in ("agents", WINDOWS_GROUP)
+            for host in _group(self.state, group)
+            if self.state.is_host_in_limit(host)
+        ]
+
+    def is_windows(self, host: Host) -> bool:
+        """Whether an agent is one of the group `windows_agents`."""
+        return host.name in self._windows_names
+
+    @cached_property
+    def _windows_names(self) -> frozenset[str]:
+        return frozenset(host.name for host in _group(self.state, WINDOWS_GROUP))
 
     @cached_property
     def connected_agents(self) -> int:
