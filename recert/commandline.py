@@ -51,11 +51,12 @@ def native(path: str) -> str:
 def line(*parts: str) -> str:
     """`parts`, one command after the other whatever becomes of each, as one line.
 
-    It begins with no quote, because `cmd /c` takes a first one and the last one away.
+    It begins with no quote, because `cmd /c` takes a first one and the last one away. Without
+    parentheses what comes after an `if` or a `for` would belong to it.
 
     :raises RecertError: it is too long.
     """
-    whole = " & ".join(parts)
+    whole = parts[0] if len(parts) == 1 else "&".join(f"({part})" for part in parts)
     whole = f"for {_PERCENT} in (^%) do @({whole})" if _PERCENT in whole else f"@{whole}"
     if len(whole) > LIMIT:
         raise RecertError(

@@ -15,6 +15,9 @@ from recert.windows import Windows, read_windows
 _PROGRAM_DIRECTORIES = ("%ProgramW6432%", "%PROGRAMFILES%", "%PROGRAMFILES(X86)%")
 _PUPPETS = (r"Puppet Labs\Puppet Enterprise", r"Puppet Labs\Puppet")
 
+END = ("echo pe-recert.", "exit 0")
+"""The end of an answer, whatever status its last part has left."""
+
 
 def _installed() -> list[str]:
     parts = []
@@ -45,17 +48,17 @@ class WindowsInstallation(FactBase[Windows]):
                 "echo pe-recert:",
                 "ver",
                 'echo "bangs=!OS!"',
-                r'(reg query HKU\S-1-5-19 >nul 2>&1 && echo "administrator=yes")',
+                r'reg query HKU\S-1-5-19 >nul 2>&1 && echo "administrator=yes"',
                 'echo "programdata=%PROGRAMDATA%"',
                 'echo "allusers=%ALLUSERSPROFILE%"',
                 'echo "profile=%USERPROFILE%"',
                 *_installed(),
                 # On PATH: its Ruby lies beside it as well, or is on PATH itself.
-                '(for %p in (puppet.bat) do @if not "%~$PATH:p"=="" (echo "puppet=%~$PATH:p"'
+                'for %p in (puppet.bat) do @if not "%~$PATH:p"=="" (echo "puppet=%~$PATH:p"'
                 r'&if exist "%~dp$PATH:p..\sys\ruby\bin\ruby.exe"'
-                r' echo "ruby=%~dp$PATH:p..\sys\ruby\bin\ruby.exe"))',
-                '(for %p in (ruby.exe) do @if not "%~$PATH:p"=="" echo "ruby=%~$PATH:p")',
-                "echo pe-recert.",
+                r' echo "ruby=%~dp$PATH:p..\sys\ruby\bin\ruby.exe")',
+                'for %p in (ruby.exe) do @if not "%~$PATH:p"=="" echo "ruby=%~$PATH:p"',
+                *END,
             )
         )
 
@@ -80,7 +83,7 @@ class WindowsPuppetSettings(FactBase[list[str]]):
             line(
                 "echo pe-recert:",
                 f"call {native(puppet)} config print --section agent --color=false {names} 2>&1",
-                "echo pe-recert.",
+                *END,
             )
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import FactBase, StringCommand
 
-from facts.windows.installation import framed
+from facts.windows.installation import END, framed
 from recert.commandline import line
 from recert.windows import NAMES, WindowsService, read_services
 
@@ -21,7 +21,7 @@ class WindowsServices(FactBase[dict[str, WindowsService]]):
     def command(self) -> StringCommand:
         names = [name for pair in NAMES.values() for name in pair]
         asked = [part for name in names for part in (f"echo service={name}", f"sc queryex {name}")]
-        return StringCommand(line("echo pe-recert:", *asked, "echo pe-recert."))
+        return StringCommand(line("echo pe-recert:", *asked, *END))
 
     def process(self, output: list[str]) -> dict[str, WindowsService]:
         return read_services(framed(output))
