@@ -108,6 +108,37 @@ class AgentFacts(HostFacts):
         return ask_agent(self.host, fact, **arguments)
 
 
+class AgentWork:
+    """What any procedure on an agent has: its facts, and which of its services it has stopped."""
+
+    def __init__(self, facts: AgentFacts) -> None:
+        self.facts = facts
+        self._stopped_now: frozenset[str] = frozenset()
+
+    @property
+    def services_due(self) -> list[str]:
+        """Those that are to run in the end: what runs, and what a procedure has stopped, in this
+        run or in one that was interrupted."""
+        states = self.facts.services
+        running = {name for name, state in states.items() if state.active}
+        running |= self.stopped
+        return [n for n in AGENT_SERVICES if n in running and states[n] is not Service.MISSING]
+
+    @property
+    def stopped(self) -> frozenset[str]:
+        """The services that a procedure has stopped and not started again."""
+        return self.facts.backups.stopped | self._stopped_now
+
+    def note_stopped(self, service: str) -> None:
+        """Remember that this run stops a service."""
+        self._stopped_now |= {service}
+
+    def note_started(self) -> None:
+        """What was stopped runs again."""
+        self._stopped_now = frozenset()
+        self.facts.forget("backups")
+
+
 def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
     """A fact's value; that the agent does not answer is its own affair, not the run's.
 

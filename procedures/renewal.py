@@ -9,20 +9,25 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
-from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, look_at, settings_of
+from procedures.agent import (
+    AgentFacts,
+    AgentRefusedError,
+    AgentWork,
+    KnownAgent,
+    look_at,
+    settings_of,
+)
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, warn
 from procedures.windows import look_at_windows, windows_settings
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
-from recert.layout import AGENT_SERVICES
-from recert.observed import Service
 from recert.renewal import Renewal
 from recert.signing import Application, certified_alt_names
 
 
-class AgentRenewal:
+class AgentRenewal(AgentWork):
     """An agent in one run: the judgement over it now, and what it has been through.
 
     `requested`: it has asked its master for a certificate in this run, and `puppet_said` is what
@@ -31,13 +36,12 @@ class AgentRenewal:
     """
 
     def __init__(self, site: Site, facts: AgentFacts) -> None:
+        super().__init__(facts)
         self.site = site
-        self.facts = facts
         self.requested = False
         self.puppet_said: list[str] = []
         self.waiting: str | None = None
         self.named: dict[str, Certificate] = {}
-        self._stopped_now: frozenset[str] = frozenset()
         self.application: Application | None = None
         self._judged: Renewal | None = None
 
@@ -65,29 +69,6 @@ class AgentRenewal:
     @property
     def run_due(self) -> bool:
         return self.now.run_due(self.facts.agent.last_run)
-
-    @property
-    def services_due(self) -> list[str]:
-        """Those that are to run in the end: what runs, and what this renewal has stopped, in this
-        run or in one that was interrupted."""
-        states = self.facts.services
-        running = {name for name, state in states.items() if state.active}
-        running |= self.stopped
-        return [n for n in AGENT_SERVICES if n in running and states[n] is not Service.MISSING]
-
-    @property
-    def stopped(self) -> frozenset[str]:
-        """The services that this renewal has stopped and not started again."""
-        return self.facts.backups.stopped | self._stopped_now
-
-    def note_stopped(self, service: str) -> None:
-        """Remember that this run stops a service."""
-        self._stopped_now |= {service}
-
-    def note_started(self) -> None:
-        """What was stopped runs again."""
-        self._stopped_now = frozenset()
-        self.facts.forget("backups")
 
     def apply(self) -> None:
         """Note what the agent wants to be signed."""
