@@ -180,17 +180,28 @@ def look_at(host: Host) -> KnownAgent:
 
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
-    send_at_once(host)
-    who = ask_agent(host, WhoAndWhen)
-    clock_ahead = who.clock - time.time()
-    if refusals := preflight.root_refusals(who.uid):
-        raise AgentRefusedError(*refusals)
-    settings = settings_of(host)
-    with refused_alone():
-        backup_root = check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
-    facts = AgentFacts(host, settings, backup_root)
+    clock_ahead = require_root_on_agent(host) - time.time()
+    facts = AgentFacts(host, settings_of(host), posix_backup_root(host))
     facts.read_ahead()
     return KnownAgent(facts, clock_ahead)
+
+
+def require_root_on_agent(host: Host) -> float:
+    """The host's clock (seconds, UTC), asked along the way.
+
+    :raises AgentRefusedError: commands do not run as root.
+    """
+    send_at_once(host)
+    who = ask_agent(host, WhoAndWhen)
+    if refusals := preflight.root_refusals(who.uid):
+        raise AgentRefusedError(*refusals)
+    return who.clock
+
+
+def posix_backup_root(host: Host) -> str:
+    """:raises AgentRefusedError: the data `backup_dir` is no path."""
+    with refused_alone():
+        return check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
 
 
 def settings_of(host: Host) -> Settings:

@@ -34,8 +34,11 @@ _STYLES = {
     Status.INTERRUPTED: "red",
     Status.UNTOUCHED: "yellow",
     Status.DUE: "cyan",
+    Status.TO_RESTORE: "cyan",
     Status.RENEWED: "green",
     Status.FRESH: "green",
+    Status.RESTORED: "green",
+    Status.AS_BEFORE: "green",
 }
 
 
@@ -209,7 +212,12 @@ class Outcomes(BaseStateCallback):
             return Outcome(name, certname, Status.INTERRUPTED, why="the run ended before")
         if executed or name not in self._certnames:
             return Outcome(name, certname, Status.UNTOUCHED, why="the run ended before")
-        return Outcome(name, certname, Status.DUE if name in self._due else Status.FRESH)
+        fresh = Status.AS_BEFORE if self.site.restores else Status.FRESH
+        return Outcome(name, certname, self._to_do if name in self._due else fresh)
+
+    @property
+    def _to_do(self) -> Status:
+        return Status.TO_RESTORE if self.site.restores else Status.DUE
 
 
 _outcomes: WeakKeyDictionary[Site, Outcomes] = WeakKeyDictionary()

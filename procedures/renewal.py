@@ -14,13 +14,11 @@ from procedures.agent import (
     AgentRefusedError,
     AgentWork,
     KnownAgent,
-    look_at,
-    settings_of,
 )
+from procedures.agents import agent_looked_at, agent_settings
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, warn
-from procedures.windows import look_at_windows, windows_settings
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.renewal import Renewal
@@ -125,9 +123,8 @@ def prepare_renewal(host: Host) -> bool:
     site = site_of(host.state)
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
-    look = look_at_windows if site.is_windows(host) else look_at
     try:
-        agent: KnownAgent | Exception = look(host)
+        agent: KnownAgent | Exception = agent_looked_at(host, site)
     except Exception as error:
         agent = error
     view = site.view()
@@ -141,7 +138,7 @@ def prepare_renewal(host: Host) -> bool:
     except DeployError:
         raise
     except Exception as error:
-        _left_out(host, outcomes, reason_of(error).splitlines())
+        left_out(host, outcomes, reason_of(error).splitlines())
         _require_all_found(site, outcomes)
         return False
     _renewals.setdefault(site, {})[host.name] = renewal
@@ -160,7 +157,7 @@ def warn_of_unknown_names(host: Host) -> None:
     site = site_of(host.state)
     view = site.view()
     try:
-        settings = windows_settings(host) if site.is_windows(host) else settings_of(host)
+        settings = agent_settings(host, site)
     except Exception as error:
         warn(host, f"Under which name it looks for its master is not known: {reason_of(error)}")
         return
@@ -168,7 +165,8 @@ def warn_of_unknown_names(host: Host) -> None:
         warn(host, refusal)
 
 
-def _left_out(host: Host, outcomes: Outcomes, refusals: list[str]) -> None:
+def left_out(host: Host, outcomes: Outcomes, refusals: list[str]) -> None:
+    """An agent takes no part in the run, which goes on without it."""
     outcomes.refused(host, refusals)
     # Not `fail_hosts`, which would ask the person about each of them, or end the run.
     host.state.failed_hosts.add(host)

@@ -67,6 +67,8 @@ class Site:
         """Whether step 6 follows them."""
         self.replaces = False
         """Whether this run is about single certificates, and not about a CA."""
+        self.restores = False
+        """Whether this run goes back to a former CA."""
         self.found: set[str] = set()
         """Those fingerprints of `retire_certs` that belong to an agent of this run."""
         self._hosts: dict[str, str] = {}
@@ -389,9 +391,12 @@ class Site:
         with self._lock:
             yield
 
-    def once(self, name: str, act: Callable[[], T]) -> T:
-        """`act` for the whole run: the first caller does it, the others get its result."""
-        return self._once(name, act)
+    def once(self, name: str, act: Callable[[], T], lasting: bool = False) -> T:
+        """`act` for the whole run: the first caller does it, the others get its result.
+
+        :param lasting: who asks after a refusal is refused at once.
+        """
+        return self._once(name, act, lasting)
 
     def _once(self, name: str, read: Callable[[], T], lasting: bool = False) -> T:
         """

@@ -114,10 +114,7 @@ def look_at_windows(host: Host) -> KnownAgent:
     windows, settings = _asked(host)
     clock = ask_agent(host, WindowsClock, ruby=windows.ruby)
     clock_ahead = clock - time.time()
-    with refused_alone():
-        root = host.data.get("windows_backup_dir", windows.backup_root)
-        backup_root = check_windows_path("windows_backup_dir", root)
-    facts = WindowsAgentFacts(host, settings, backup_root, windows)
+    facts = WindowsAgentFacts(host, settings, windows_backup_root(host, windows), windows)
     facts.read_ahead()
     return KnownAgent(facts, clock_ahead)
 
@@ -130,13 +127,29 @@ def windows_settings(host: Host) -> Settings:
     return _asked(host)[1]
 
 
-def _asked(host: Host) -> tuple[Windows, Settings]:
+def windows_backup_root(host: Host, windows: Windows) -> str:
+    """:raises AgentRefusedError: the data `windows_backup_dir` is no path."""
+    with refused_alone():
+        root = host.data.get("windows_backup_dir", windows.backup_root)
+        return check_windows_path("windows_backup_dir", root)
+
+
+def known_windows(host: Host) -> Windows:
+    """What a Windows host says of itself.
+
+    :raises AgentRefusedError: it cannot be worked on.
+    """
     # Commands are cmd.exe's own lines; pyinfra would hand them to `sh`, and sudo is not there.
     host.data._shell_executable = None
     host.data._sudo = False
     windows = ask_agent(host, WindowsInstallation)
     if refusals := windows_refusals(windows):
         raise AgentRefusedError(*refusals)
+    return windows
+
+
+def _asked(host: Host) -> tuple[Windows, Settings]:
+    windows = known_windows(host)
     printed = ask_agent(host, WindowsPuppetSettings, puppet=windows.puppet)
     printed = [_COLOUR.sub("", text).strip() for text in printed]
     complaints = [text for text in printed if text.lower().startswith("err")]
