@@ -93,18 +93,19 @@ class WindowsHands:
                 else:
                     yield f"copy /b /y {native(found)} {copy} >nul || exit 1"
 
-    def _private_root(self) -> tuple[str, str]:
+    def _private_root(self) -> tuple[str, ...]:
         """Commands for the directory of the backups, for SYSTEM and Administrators only."""
         root = native(self._root)
+        made = f"if not exist {root} mkdir {root}"
         if self._facts.windows.modern:
             grants = " ".join(
                 f"/grant:r {quoted(f'*{sid}:(OI)(CI)F')}" for sid in (_SYSTEM, _ADMINISTRATORS)
             )
-            protect = f"icacls {root} /inheritance:r {grants} /q >nul || exit 1"
-        else:
-            # 2003's icacls cannot take away what is inherited, and its cacls asks for consent.
-            protect = f"(echo y|cacls {root} /g SYSTEM:F Administrators:F) >nul || exit 1"
-        return f"if not exist {root} mkdir {root}", protect
+            return made, f"icacls {root} /inheritance:r {grants} /q >nul || exit 1"
+        # 2003's icacls cannot take away what is inherited, and its cacls asks for consent.
+        consent = native(f"{self._root}/consent")
+        protect = f"cacls {root} /g SYSTEM:F Administrators:F <{consent} >nul || exit 1"
+        return made, f"(echo y)>{consent}", protect, f"del /f /q {consent}"
 
     # Services
 
