@@ -72,7 +72,7 @@ def test_a_mixed_site_goes_to_its_new_ca_and_back(mixed: MixedSite) -> None:
     assert_renewed(mixed)
     for name in mixed.windows:
         assert_windows_renewed(mixed, name)
-        root = shlex.quote(mixed.backups(name))
+        root = shlex.quote(mixed.backups_on(name))
         manifest = json.loads(mixed.on(name, f"cat {root}/*/manifest.json"))
         assert manifest["ca_fingerprint"] == retired
         kept = mixed.on(name, f"cat {root}/*/files/0/certs/{mixed.certname_of(name)}.pem")

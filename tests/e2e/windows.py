@@ -72,7 +72,7 @@ class MixedSite(Site):
     def etc(self, name: str) -> str:
         return f"{DATA[name]}/PuppetLabs/puppet/etc"
 
-    def backups(self, name: str) -> str:
+    def backups_on(self, name: str) -> str:
         return f"{DATA[name]}/pe-recert/backups"
 
     def typed(self, name: str, line: str) -> str:
