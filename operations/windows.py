@@ -123,10 +123,11 @@ class WindowsHands:
 
     def _stop(self, service: str, host: Host) -> None:
         known = self._known(service)
-        ok, said = True, None
+        said: CommandOutput | None = None
         if known.state is Service.RUNNING:
-            ok, said = _type(host, f"sc stop {quoted(known.name)}")
-        if self._becomes(service, Service.STOPPED, HANG_LIMIT if ok else 2):
+            ok, output = _type(host, f"sc stop {quoted(known.name)}")
+            said = None if ok else output
+        if self._becomes(service, Service.STOPPED, HANG_LIMIT if said is None else 2):
             return
         known = self._known(service)
         if known.state is Service.RUNNING:
@@ -145,7 +146,8 @@ class WindowsHands:
         for _ in range(2):
             said = None
             if self._known(service).state is Service.STOPPED:
-                said = _type(host, f"sc start {quoted(self._known(service).name)}")[1]
+                ok, output = _type(host, f"sc start {quoted(self._known(service).name)}")
+                said = None if ok else output
             if self._becomes(service, Service.RUNNING, HANG_LIMIT):
                 return
             known = self._known(service)
