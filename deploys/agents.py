@@ -3,7 +3,8 @@
     pyinfra inventory.py deploys/agents.py --data retire_ca=<SHA-256 fingerprint>
 
 The master must have a new CA by now (deploys/master.py; deploys/site.py does both). Only the
-groups `agents` and `windows_agents` are changed; on the master requests are signed. The numbers are the document's.
+groups `agents` and `windows_agents` are changed; on the master requests are signed. The numbers
+are those of the document.
 """
 
 from pyinfra import host
