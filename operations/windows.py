@@ -15,6 +15,7 @@ from operations.signing import run_on
 from operations.step import ConnectedCommand, wait_until
 from procedures.outcomes import outcomes_of
 from procedures.site import site_of
+from procedures.telling import reason_of
 from procedures.windows import WindowsAgentFacts
 from recert.backups import Backup, Manifest
 from recert.commandline import line, lines, native, quoted, writing
@@ -305,10 +306,12 @@ class WindowsHands:
         def acting(state: State, host: Host) -> bool:
             try:
                 act(host)
-            except _StepError as error:
-                for text in error.lines:
+            except Exception as error:
+                # A host that no longer answers fails alone, as one that answers badly.
+                why = error.lines if isinstance(error, _StepError) else [reason_of(error)]
+                for text in why:
                     host.log(text)
-                outcomes_of(site_of(state)).reason(host, error.lines)
+                outcomes_of(site_of(state)).reason(host, why)
                 return False
             return True
 

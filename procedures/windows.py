@@ -17,6 +17,7 @@ from facts.windows.installation import (
 )
 from facts.windows.services import WindowsServices
 from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, ask_agent, refused_alone
+from procedures.preflight import send_at_once
 from recert.layout import AGENT_SERVICES
 from recert.observed import FileState, Service, SslState
 from recert.preflight import puppet_refusals
@@ -142,6 +143,7 @@ def known_windows(host: Host) -> Windows:
     # Commands are cmd.exe's own lines; pyinfra would hand them to `sh`, and sudo is not there.
     host.data._shell_executable = None
     host.data._sudo = False
+    send_at_once(host)
     windows = ask_agent(host, WindowsInstallation)
     if refusals := windows_refusals(windows):
         raise AgentRefusedError(*refusals)

@@ -46,6 +46,8 @@ def tree(root, as)
   entries(root).inject({ as => '-' }) do |all, name|
     all.merge(tree("#{root}/#{name}", "#{as}/#{name}"))
   end
+rescue SystemCallError
+  { as => 'unreadable' }
 end
 def trees(pairs)
   pairs.inject({}) { |all, (root, as)| all.merge(tree(root, as)) }
