@@ -84,9 +84,9 @@ say 'unsaved', files(live).reject { |path, sum| [saved[path]].flatten.include?(s
                     )
                 )
         return WindowsBackupStore(
-            tuple(backups),
-            frozenset(),
-            int(values["unsaved"]),
-            frozenset(values["stopped"].split()),
-            values["live"],
+            backups=tuple(backups),
+            classified=frozenset(),
+            unsaved=int(values["unsaved"]),
+            stopped=frozenset(values["stopped"].split()),
+            live=values["live"],
         )

@@ -156,6 +156,17 @@ def test_who_may_not_change_a_host_changes_nothing(site: MixedSite, retired: str
         lab.switch_on("win01")
     assert rest.status == 1
     assert statuses(rest) == {"@winrm/win01": "unreachable", "win03": "renewed"}
+
+    # A single certificate only, of a CA that stays.
+    renewed, only = site.certificate_on("win03"), ("--limit", "win03")
+    unnamed = site.pyinfra("deploys/replace.py", "-y", *only)
+    assert unnamed.status == 1
+    assert f"retire_certs={renewed.fingerprint}" in unnamed.stderr.replace("\n", "")
+    preview = site.preview_replacement(renewed.fingerprint, *only)
+    replaced = site.replace(renewed.fingerprint, *only)
+    assert replaced.status == 0, replaced.stderr
+    assert replaced.changes == preview.plan
+    assert site.certificate_on("win03").key != renewed.key
     assert_windows_renewed(site, "win03")
 
 
