@@ -21,29 +21,18 @@ HOSTS = {"win01": "@winrm/win01", "win03": "win03"}
 """What the inventory calls them: win01 is reached over WinRM, win03 over SSH."""
 
 _INVENTORY = """
-from pathlib import Path
-import lab
-from inventories.lab import lab_host
+from inventories.lab import lab_host, lab_host_over_winrm
 
-def over_winrm(name, **data):
-    winrm = lab.hosts()[name]["winrm"]
-    return "@winrm/" + name, {{
-        "winrm_hostname": winrm["hostname"],
-        "winrm_port": winrm["https_port"],
-        "winrm_user": "Administrator",
-        "winrm_password": Path(winrm["password_file"]).read_text().strip(),
-        "winrm_ca_file": winrm["certificate_file"],
-        "certname": lab.hosts()[name]["certname"],
-        **data,
-    }}
-
-def over_ssh(name, **data):
-    name, known = lab_host(name)
+def reached(host, **data):
+    name, known = host
     return name, {{**known, **data}}
 
 master = [lab_host("master")]
 agents = [lab_host("agent01")]
-windows_agents = [over_winrm("win01", **{win01!r}), over_ssh("win03", **{win03!r})]
+windows_agents = [
+    reached(lab_host_over_winrm("win01"), **{win01!r}),
+    reached(lab_host("win03"), **{win03!r}),
+]
 """
 
 
