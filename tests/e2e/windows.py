@@ -17,8 +17,6 @@ DATA = {
 }
 """Where each keeps its programs' data; the lab shows drive C: as `/C:`."""
 
-HOSTS = {"win01": "@winrm/win01", "win03": "win03"}
-"""What the inventory calls them: win01 is reached over WinRM, win03 over SSH."""
 
 _INVENTORY = """
 from inventories.lab import lab_host, lab_host_over_winrm
