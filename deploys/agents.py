@@ -1,9 +1,10 @@
-"""Step 6: clear and regenerate the certs of all Linux agents.
+"""Step 6: clear and regenerate the certs of all agents.
 
     pyinfra inventory.py deploys/agents.py --data retire_ca=<SHA-256 fingerprint>
 
 The master must have a new CA by now (deploys/master.py; deploys/site.py does both). Only the
-group `agents` is changed; on the master requests are signed. The numbers are the document's.
+groups `agents` and `windows_agents` are changed; on the master requests are signed. The numbers
+are those of the document.
 """
 
 from pyinfra import host

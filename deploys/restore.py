@@ -1,15 +1,28 @@
-"""Put a backup back: everything that steps 1 to 5 replaced, exactly as it was.
+"""Put a backup back: everything that steps 1 to 6 replaced, exactly as it was.
 
 pyinfra inventory.py deploys/restore.py                          lists the backups
 pyinfra inventory.py deploys/restore.py --data backup=<name>     restores one
+
+The name is that of a backup of the master. Each agent goes back to its own newest backup from
+under the same CA.
 """
 
 from pyinfra import host
 
-from operations import restore, services
+from operations import agent_restore, restore, services
+from procedures.agent_restoration import prepare_agent_restoration
+from procedures.outcomes import outcomes_of
 from procedures.preflight import the_master
 from procedures.procedure import begin
+from procedures.reports import reporting_of
 from procedures.restoration import prepare_restoration
+from procedures.site import site_of
+
+site = site_of(host.state)
+site.restores = True
+if site.agents:
+    outcomes_of(site)
+    reporting_of(site)
 
 if host == the_master(host):
     begin(host, prepare_restoration(host))
@@ -18,3 +31,12 @@ if host == the_master(host):
     restore.replaced_saved(name="2 Back up what is going to be replaced")
     restore.put_back(name="3 Put the backup back")
     services.running(name="4 Start PE services")
+
+if site.agents and (host == site.master or site.has_agent(host)):
+    agent_restore.master_is_back(name="5 Verify that the master is back")
+
+if site.has_agent(host) and prepare_agent_restoration(host):
+    agent_restore.stopped(name="6.1 Stop the agent's services")
+    agent_restore.replaced_saved(name="6.2 Back up what is going to be replaced on the agent")
+    agent_restore.put_back(name="6.3 Put the agent's backup back")
+    agent_restore.started(name="6.4 Start the services that ran before")

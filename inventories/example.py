@@ -20,6 +20,8 @@ agents = [
     ("10.0.0.17", {"certname": "db01.example.com", "ssh_user": "admin", "_sudo": True}),
 ]
 
+# Windows nodes, over WinRM or over SSH with cmd.exe: see docs/windows.md.
 windows_agents = [
-    "win01.example.com",
+    ("@winrm/win01.example.com", {"winrm_user": "Administrator"}),
+    ("win02.example.com", {"ssh_user": "Administrator"}),
 ]

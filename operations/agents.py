@@ -6,16 +6,12 @@ that hangs would hold up the rest: each command has a time limit, except in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import wraps
-from typing import ParamSpec, cast
-
 from pyinfra import host
 from pyinfra.api import FunctionCommand, Host, State, operation
-from pyinfra.api.operation import OperationMeta, PyinfraOperation
 
 from operations.backup import make_backup
 from operations.hands import Commands, hands_of
+from operations.on_agent import all_at_once, failed, on_agent, run_over
 from operations.services import RUN_LIMIT
 from operations.signing import (
     all_to_be_revoked,
@@ -24,11 +20,10 @@ from operations.signing import (
     judge_and_sign,
     revocation_due,
 )
-from operations.step import printable, show_diff, step_failed, wait_until
+from operations.step import printable, show_diff, step_failed
 from procedures.outcomes import outcomes_of
 from procedures.renewal import renewal_of
 from procedures.site import site_of
-from procedures.telling import reason_of
 from recert.certificates import describe, read_certificate
 from recert.freshness import Retired
 from recert.layout import AGENT_SERVICE
@@ -45,42 +40,6 @@ BEGIN_LIMIT = 30
 _DONE_ALREADY = FunctionCommand(lambda state, host: True, (), {})
 """Counts as a change that was made elsewhere: on the master, or by the agent's own service."""
 
-P = ParamSpec("P")
-
-
-def _on_agent(function: Callable[P, Commands]) -> PyinfraOperation[P]:
-    """An operation on an agent. An agent that stops answering fails alone: an exception would
-    end the run for all of them. Nor do others wait in batches for the slowest of each."""
-
-    @wraps(function)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> Commands:
-        try:
-            for command in function(*args, **kwargs):
-                if host.state.is_executing:
-                    outcomes_of(site_of(host.state)).touched(host)
-                yield command
-        except Exception as error:
-            yield _failed(reason_of(error).splitlines())
-
-    return all_at_once(operation()(guarded))
-
-
-def all_at_once(pyinfra_operation: PyinfraOperation[P]) -> PyinfraOperation[P]:
-    """Not in batches, each of which would wait for its slowest host."""
-
-    @wraps(pyinfra_operation)
-    def called(*args: P.args, **kwargs: P.kwargs) -> OperationMeta:
-        return pyinfra_operation(*args, **{**kwargs, "_parallel": 0})  # type: ignore[arg-type]
-
-    return cast(PyinfraOperation[P], called)
-
-
-def _failed(found: Iterable[object]) -> FunctionCommand:
-    """As `step_failed`, and kept for the table at the end."""
-    lines = [printable(line) for line in found]
-    outcomes_of(site_of(host.state)).reason(host, lines)
-    return step_failed(lines)
-
 
 @all_at_once
 @operation()
@@ -92,10 +51,10 @@ def master_verified() -> Commands:
         return
     problem = site_of(host.state).master_problem()
     if problem is not None:
-        yield _failed([f"No agent was changed: {problem}"])
+        yield failed([f"No agent was changed: {problem}"])
 
 
-@_on_agent
+@on_agent
 def revoked() -> Commands:
     """
     Have the master revoke and remove the certificate that is to be retired, and honour that
@@ -118,12 +77,12 @@ def revoked() -> Commands:
         return
     problem = clean_all(site)
     if problem is not None:
-        yield _failed([problem])
+        yield failed([problem])
     else:
         yield _DONE_ALREADY
 
 
-@_on_agent
+@on_agent
 def backed_up() -> Commands:
     """
     Back up the agent's ssldir, readable by root only, read back and compared (step 6.1).
@@ -135,12 +94,12 @@ def backed_up() -> Commands:
         return
     trusted = renewal.now.trusted_ca
     of = Retired(trusted.fingerprint, trusted.key) if trusted is not None else None
-    yield from make_backup(facts, hands_of(host).archive, of, trusted, limit=LIMIT)
+    yield from make_backup(facts, hands_of(facts).archive, of, trusted, limit=LIMIT)
     if facts.backups.unsaved:
-        yield _failed([f"The backup in {facts.backup_root} does not hold what it should"])
+        yield failed([f"The backup in {facts.backup_root} does not hold what it should"])
 
 
-@_on_agent
+@on_agent
 def stopped(service: str) -> Commands:
     """
     Stop a service of the agent while its credentials are replaced (steps 6.2 and 6.3).
@@ -149,45 +108,28 @@ def stopped(service: str) -> Commands:
     """
     renewal = renewal_of(host)
     facts = renewal.facts
-    running = facts.services[service] is Service.RUNNING
+    running = facts.services[service].active
     applying = service == AGENT_SERVICE and facts.agent.running is not None
     if not renewal.now.replacement_due or not (running or applying):
         host.noop("nothing has to be replaced, or the service does not run")
         return
-    show_diff(host, "Service", [f"{service}: running"], [f"{service}: stopped"])
+    before = f"{service}: {facts.services[service].value}"
+    show_diff(host, "Service", [before], [f"{service}: stopped"])
     if applying:
-        yield from _run_over()
+        yield from run_over(facts, LIMIT)
     if not running:
         return
     renewal.note_stopped(service)
-    yield from hands_of(host).stop(service, LIMIT)
+    yield from hands_of(facts).stop(service, LIMIT)
     facts.learn_services(Service.STOPPED, service)
     if service != AGENT_SERVICE:
         return
     facts.forget("agent")
     if facts.agent.running is not None:
-        yield from _run_over()
+        yield from run_over(facts, LIMIT)
 
 
-def _run_over() -> Commands:
-    """Wait for a Puppet run, which would go on writing below ssldir: the service's, or cron's."""
-    facts = renewal_of(host).facts
-
-    def no_run() -> bool:
-        facts.forget("agent")
-        return facts.agent.running is None
-
-    yield wait_until(no_run, "the Puppet run in progress to end", LIMIT, poll=1)
-    if facts.agent.running is not None:
-        yield _failed(
-            [
-                f"Process {facts.agent.running} is still applying a catalog after {LIMIT} s. Its "
-                "certificates are as they were; run the same command again later."
-            ]
-        )
-
-
-@_on_agent
+@on_agent
 def ssldir_deleted() -> Commands:
     """
     Delete the agent's SSL directory (step 6.4).
@@ -208,13 +150,13 @@ def ssldir_deleted() -> Commands:
         lines += [f"    {line}" for line in describe(cert, now.authority.ca)]
     show_diff(host, "Remove", lines, [])
     if now.everything_goes:
-        yield from hands_of(host).empty_ssldir(LIMIT)
+        yield from hands_of(facts).empty_ssldir(LIMIT)
     else:
-        yield from hands_of(host).remove(remains, LIMIT)
+        yield from hands_of(facts).remove(remains, LIMIT)
     facts.forget("ssl")
 
 
-@_on_agent
+@on_agent
 def catalog_removed() -> Commands:
     """Remove the agent's cached catalog (step 6.5)."""
     renewal = renewal_of(host)
@@ -224,11 +166,11 @@ def catalog_removed() -> Commands:
         host.noop("no catalog from before the agent's certificate is cached")
         return
     show_diff(host, "Remove", [f"{path} {catalog.describe()}"], [])
-    yield from hands_of(host).remove([path], LIMIT)
+    yield from hands_of(facts).remove([path], LIMIT)
     facts.forget("agent")
 
 
-@_on_agent
+@on_agent
 def ca_placed() -> Commands:
     """
     Put the new CA's certificate where the agent looks for it, before it talks to its master: it
@@ -242,13 +184,13 @@ def ca_placed() -> Commands:
         return
     after = describe(ca) if ca is not None else ["the new CA's certificate"]
     show_diff(host, f"CA certificate {conf.localcacert}", describe(now.trusted_ca), after)
-    yield from hands_of(host).place_ca(ca.pem if ca is not None else None, LIMIT)
+    yield from hands_of(facts).place_ca(ca.pem if ca is not None else None, LIMIT)
     facts.forget("ssl")
     if not renewal.now.trusts_authority:
-        yield _failed([f"{conf.localcacert} is not the certificate of the master's CA"])
+        yield failed([f"{conf.localcacert} is not the certificate of the master's CA"])
 
 
-@_on_agent
+@on_agent
 def requested() -> Commands:
     """
     Let the agent make its key and request a certificate from its master (step 6.6).
@@ -269,7 +211,7 @@ def requested() -> Commands:
     signs_itself = now.authority.autosign.kind is not Autosigning.OFF
     # A master that signs by itself lets it go on to its first run.
     limit = RUN_LIMIT if signs_itself else LIMIT
-    command = hands_of(host).ask_for_certificate(now.paths, limit)
+    command = hands_of(facts).ask_for_certificate(now.paths, limit)
 
     def ask_for_it(state: State, host: Host) -> bool:
         ok, output = command.execute(state, host, connection(host))
@@ -286,7 +228,7 @@ def requested() -> Commands:
     renewal.apply()
 
 
-@_on_agent
+@on_agent
 def signed() -> Commands:
     """
     Have the master sign the agent's request, if it is the very one that the agent's own file
@@ -303,13 +245,13 @@ def signed() -> Commands:
         host.noop("the agent has its certificate")
         return
     if renewal.application is None:
-        yield _failed(["Puppet has made no request that belongs to its key.", *renewal.errors_said])
+        yield failed(["Puppet has made no request that belongs to its key.", *renewal.errors_said])
         return
     judgement, signed_now = judge_and_sign(renewal.site, host.name)
     if judgement.verdict is Verdict.UNKNOWN:
-        yield _failed([judgement.why, *renewal.errors_said])
+        yield failed([judgement.why, *renewal.errors_said])
     elif judgement.verdict is Verdict.ANOTHER:
-        yield _failed([judgement.why])
+        yield failed([judgement.why])
     elif judgement.verdict is not Verdict.SIGNED:
         renewal.waiting = judgement.why
         host.log(judgement.why)
@@ -318,7 +260,7 @@ def signed() -> Commands:
     facts.forget("ssl")
 
 
-@_on_agent
+@on_agent
 def started() -> Commands:
     """
     Start those of the agent's services that ran before (step 6.6).
@@ -327,19 +269,21 @@ def started() -> Commands:
     facts = renewal.facts
     stopping = not host.state.is_executing and renewal.now.replacement_due
     down = [
-        name for name in renewal.services_due if stopping or facts.services[name] is Service.STOPPED
+        name
+        for name in renewal.services_due
+        if stopping or facts.services[name] is not Service.RUNNING
     ]
     if not down and not renewal.stopped:
         host.noop("what is to run does")
         return
     show_diff(host, "Services", [f"{n}: stopped" for n in down], [f"{n}: running" for n in down])
-    yield from hands_of(host).start(down, LIMIT)
+    yield from hands_of(facts).start(down, LIMIT)
     facts.learn_services(Service.RUNNING, *down)
     facts.forget("agent", "ssl")
     renewal.note_started()
 
 
-@_on_agent
+@on_agent
 def proven() -> Commands:
     """
     Prove that the agent has a certificate of the master's CA and has completed a Puppet run
@@ -361,18 +305,18 @@ def proven() -> Commands:
         yield step_failed([renewal.waiting])
     if facts.services[AGENT_SERVICE] is Service.RUNNING:
         certificate = renewal.now.paths.certificate
-        yield from hands_of(host).await_first_run(certificate, BEGIN_LIMIT, RUN_LIMIT)
+        yield from hands_of(facts).await_first_run(certificate, BEGIN_LIMIT, RUN_LIMIT)
         facts.forget("agent", "ssl")
     if renewal.run_due:
-        yield from hands_of(host).run_puppet(RUN_LIMIT)
+        yield from hands_of(facts).run_puppet(RUN_LIMIT)
         facts.forget("agent", "ssl")
     else:
         yield _DONE_ALREADY
     problem = renewal.now.certificate_problem
     if problem is not None:
-        yield _failed([problem])
+        yield failed([problem])
     elif renewal.run_due:
-        yield _failed(
+        yield failed(
             [f"Puppet ended without an error, but {conf.lastrunfile} shows no successful run"]
         )
     outcomes.settle(host, Status.RENEWED)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import Protocol
 
-from pyinfra.api import Host
 from pyinfra.api.command import PyinfraCommand
 
 from operations.posix import PosixHands
-from procedures.renewal import renewal_of
+from operations.windows import WindowsHands
+from procedures.agent import AgentFacts
+from procedures.windows import WindowsAgentFacts
 from recert.backups import Backup, Manifest
 from recert.freshness import CredentialPaths
 
@@ -56,6 +57,6 @@ class Hands(Protocol):
         """One Puppet run; `limit` also for a run in progress, which is let end first."""
 
 
-def hands_of(host: Host) -> Hands:
-    """Those for an agent that takes part."""
-    return PosixHands(renewal_of(host).facts)
+def hands_of(facts: AgentFacts) -> Hands:
+    """Those for the host that `facts` are of."""
+    return WindowsHands(facts) if isinstance(facts, WindowsAgentFacts) else PosixHands(facts)

@@ -57,7 +57,7 @@ def changing(
     :param stdin: what the script reads.
     :param limit: seconds after which nobody waits for it any more.
     """
-    command = _Command(
+    command = ConnectedCommand(
         "sh",
         "-c",
         QuoteString(_UNDER_LOCK),
@@ -73,7 +73,7 @@ def changing(
     return command
 
 
-class _Command(StringCommand):
+class ConnectedCommand(StringCommand):
     """A command over a connection that may be lost. Paramiko then raises an error that pyinfra
     does not know, and that would end the run for every host."""
 

@@ -13,7 +13,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from operations.agent import RUN
-from operations.agents import all_at_once
+from operations.on_agent import all_at_once
 from operations.services import RUN_LIMIT
 from operations.signing import connection
 from operations.step import changing, printable, step_failed

@@ -108,6 +108,37 @@ class AgentFacts(HostFacts):
         return ask_agent(self.host, fact, **arguments)
 
 
+class AgentWork:
+    """What any procedure on an agent has: its facts, and which of its services it has stopped."""
+
+    def __init__(self, facts: AgentFacts) -> None:
+        self.facts = facts
+        self._stopped_now: frozenset[str] = frozenset()
+
+    @property
+    def services_due(self) -> list[str]:
+        """Those that are to run in the end: what runs, and what a procedure has stopped, in this
+        run or in one that was interrupted."""
+        states = self.facts.services
+        running = {name for name, state in states.items() if state.active}
+        running |= self.stopped
+        return [n for n in AGENT_SERVICES if n in running and states[n] is not Service.MISSING]
+
+    @property
+    def stopped(self) -> frozenset[str]:
+        """The services that a procedure has stopped and not started again."""
+        return self.facts.backups.stopped | self._stopped_now
+
+    def note_stopped(self, service: str) -> None:
+        """Remember that this run stops a service."""
+        self._stopped_now |= {service}
+
+    def note_started(self) -> None:
+        """What was stopped runs again."""
+        self._stopped_now = frozenset()
+        self.facts.forget("backups")
+
+
 def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
     """A fact's value; that the agent does not answer is its own affair, not the run's.
 
@@ -149,17 +180,28 @@ def look_at(host: Host) -> KnownAgent:
 
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
-    send_at_once(host)
-    who = ask_agent(host, WhoAndWhen)
-    clock_ahead = who.clock - time.time()
-    if refusals := preflight.root_refusals(who.uid):
-        raise AgentRefusedError(*refusals)
-    settings = settings_of(host)
-    with refused_alone():
-        backup_root = check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
-    facts = AgentFacts(host, settings, backup_root)
+    clock_ahead = require_root_on_agent(host) - time.time()
+    facts = AgentFacts(host, settings_of(host), posix_backup_root(host))
     facts.read_ahead()
     return KnownAgent(facts, clock_ahead)
+
+
+def require_root_on_agent(host: Host) -> float:
+    """The host's clock (seconds, UTC), asked along the way.
+
+    :raises AgentRefusedError: commands do not run as root.
+    """
+    send_at_once(host)
+    who = ask_agent(host, WhoAndWhen)
+    if refusals := preflight.root_refusals(who.uid):
+        raise AgentRefusedError(*refusals)
+    return who.clock
+
+
+def posix_backup_root(host: Host) -> str:
+    """:raises AgentRefusedError: the data `backup_dir` is no path."""
+    with refused_alone():
+        return check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
 
 
 def settings_of(host: Host) -> Settings:

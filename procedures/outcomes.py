@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 from pyinfra import logger
@@ -27,6 +28,7 @@ class Outcomes(BaseStateCallback):
         self._due: set[str] = set()
         self._failed_at: dict[str, str] = {}
         self._reasons: dict[str, list[str]] = {}
+        self._remarks: dict[str, list[str]] = {}
         self._reached: dict[str, int] = {}
         self._touched: set[str] = set()
         self.looked_at = 0
@@ -65,6 +67,11 @@ class Outcomes(BaseStateCallback):
     def reason(self, host: Host, found: list[str]) -> None:
         """Why the step that an agent is at is going to fail."""
         self._reasons[host.name] = found
+
+    def remark(self, host: Host, what: str) -> None:
+        """Something has happened to an agent that a person should know, however it ends."""
+        logger.warning(f"{host.print_prefix}{what}")
+        self._remarks.setdefault(host.name, []).append(what)
 
     def touched(self, host: Host) -> None:
         """An agent has been changed."""
@@ -114,7 +121,7 @@ class Outcomes(BaseStateCallback):
     def outcomes(self) -> tuple[Outcome, ...]:
         """What became of every agent up to now."""
         executed = self.site.state.is_executing
-        return tuple(in_order(self.outcome(agent, executed) for agent in self.site.agents))
+        return tuple(in_order(self._remarked(agent, executed) for agent in self.site.agents))
 
     @property
     def foreign_requests(self) -> tuple[ForeignRequest, ...]:
@@ -129,6 +136,11 @@ class Outcomes(BaseStateCallback):
             ForeignRequest(name, request.digest if request is not None else None)
             for name, request in zip(names, requests, strict=True)
         )
+
+    def _remarked(self, host: Host, executed: bool) -> Outcome:
+        outcome = self.outcome(host, executed)
+        why = [outcome.why, *self._remarks.get(host.name, [])]
+        return replace(outcome, why="\n".join(filter(None, why)))
 
     def outcome(self, host: Host, executed: bool) -> Outcome:
         """What became of one of them."""
@@ -150,7 +162,12 @@ class Outcomes(BaseStateCallback):
             return Outcome(name, certname, Status.INTERRUPTED, why="the run ended before")
         if executed or name not in self._certnames:
             return Outcome(name, certname, Status.UNTOUCHED, why="the run ended before")
-        return Outcome(name, certname, Status.DUE if name in self._due else Status.FRESH)
+        fresh = Status.AS_BEFORE if self.site.restores else Status.FRESH
+        return Outcome(name, certname, self._to_do if name in self._due else fresh)
+
+    @property
+    def _to_do(self) -> Status:
+        return Status.TO_RESTORE if self.site.restores else Status.DUE
 
 
 _outcomes: WeakKeyDictionary[Site, Outcomes] = WeakKeyDictionary()

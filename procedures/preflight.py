@@ -49,8 +49,8 @@ def send_at_once(host: Host) -> None:
     Paramiko leaves Nagle's algorithm on, which holds a command's last packet back until the
     host acknowledges the one before: some 40 ms, for dozens of commands in the outage.
     """
-    client = getattr(host.connector, "client", None)
-    transport = client.get_transport() if client is not None else None
+    get_transport = getattr(getattr(host.connector, "client", None), "get_transport", None)
+    transport = get_transport() if get_transport is not None else None
     if transport is not None and isinstance(transport.sock, socket.socket):
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A host that goes away without a word would otherwise be waited for without end.

@@ -9,19 +9,23 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
-from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, look_at, settings_of
+from procedures.agent import (
+    AgentFacts,
+    AgentRefusedError,
+    AgentWork,
+    KnownAgent,
+)
+from procedures.agents import agent_looked_at, agent_settings
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
-from recert.layout import AGENT_SERVICES
-from recert.observed import Service
 from recert.renewal import Renewal
 from recert.signing import Application, certified_alt_names
 
 
-class AgentRenewal:
+class AgentRenewal(AgentWork):
     """An agent in one run: the judgement over it now, and what it has been through.
 
     `requested`: it has asked its master for a certificate in this run, and `puppet_said` is what
@@ -30,13 +34,12 @@ class AgentRenewal:
     """
 
     def __init__(self, site: Site, facts: AgentFacts) -> None:
+        super().__init__(facts)
         self.site = site
-        self.facts = facts
         self.requested = False
         self.puppet_said: list[str] = []
         self.waiting: str | None = None
         self.named: dict[str, Certificate] = {}
-        self._stopped_now: frozenset[str] = frozenset()
         self.application: Application | None = None
         self._judged: Renewal | None = None
 
@@ -64,29 +67,6 @@ class AgentRenewal:
     @property
     def run_due(self) -> bool:
         return self.now.run_due(self.facts.agent.last_run)
-
-    @property
-    def services_due(self) -> list[str]:
-        """Those that are to run in the end: what runs, and what this renewal has stopped, in this
-        run or in one that was interrupted."""
-        states = self.facts.services
-        running = {name for name, state in states.items() if state is Service.RUNNING}
-        running |= self.stopped
-        return [n for n in AGENT_SERVICES if n in running and states[n] is not Service.MISSING]
-
-    @property
-    def stopped(self) -> frozenset[str]:
-        """The services that this renewal has stopped and not started again."""
-        return self.facts.backups.stopped | self._stopped_now
-
-    def note_stopped(self, service: str) -> None:
-        """Remember that this run stops a service."""
-        self._stopped_now |= {service}
-
-    def note_started(self) -> None:
-        """What was stopped runs again."""
-        self._stopped_now = frozenset()
-        self.facts.forget("backups")
 
     def apply(self) -> None:
         """Note what the agent wants to be signed."""
@@ -149,7 +129,7 @@ def prepare_renewal(host: Host) -> bool:
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
     try:
-        agent: KnownAgent | Exception = look_at(host)
+        agent: KnownAgent | Exception = agent_looked_at(host, site)
     except Exception as error:
         agent = error
     view = site.view()
@@ -163,7 +143,7 @@ def prepare_renewal(host: Host) -> bool:
     except DeployError:
         raise
     except Exception as error:
-        _left_out(host, outcomes, reason_of(error).splitlines())
+        left_out(host, outcomes, reason_of(error).splitlines())
         _require_all_found(site, outcomes)
         return False
     _renewals.setdefault(site, {})[host.name] = renewal
@@ -179,9 +159,10 @@ def _require_all_found(site: Site, outcomes: Outcomes) -> None:
 
 def warn_of_unknown_names(host: Host) -> None:
     """Say before the CA is retired whether an agent could not trust its master afterwards."""
-    view = site_of(host.state).view()
+    site = site_of(host.state)
+    view = site.view()
     try:
-        settings = settings_of(host)
+        settings = agent_settings(host, site)
     except Exception as error:
         warn(host, f"Under which name it looks for its master is not known: {reason_of(error)}")
         return
@@ -189,7 +170,8 @@ def warn_of_unknown_names(host: Host) -> None:
         warn(host, refusal)
 
 
-def _left_out(host: Host, outcomes: Outcomes, refusals: list[str]) -> None:
+def left_out(host: Host, outcomes: Outcomes, refusals: list[str]) -> None:
+    """An agent takes no part in the run, which goes on without it."""
     outcomes.refused(host, refusals)
     # Not `fail_hosts`, which would ask the person about each of them, or end the run.
     host.state.failed_hosts.add(host)

@@ -36,6 +36,9 @@ from recert.signing import Authority, Autosign, Autosigning
 
 T = TypeVar("T")
 
+WINDOWS_GROUP = "windows_agents"
+"""The group of the agents that are spoken to in cmd.exe's language."""
+
 
 @dataclass(frozen=True)
 class MasterView:
@@ -64,6 +67,8 @@ class Site:
         """Whether step 6 follows them."""
         self.replaces = False
         """Whether this run is about single certificates, and not about a CA."""
+        self.restores = False
+        """Whether this run goes back to a former CA."""
         self.found: set[str] = set()
         """Those fingerprints of `retire_certs` that belong to an agent of this run."""
         self._hosts: dict[str, str] = {}
@@ -84,7 +89,20 @@ class Site:
     @cached_property
     def agents(self) -> list[Host]:
         """The agents that this run is about."""
-        return [h for h in group_of(self.state, "agents") if self.state.is_host_in_limit(h)]
+        return [
+            host
+            for group in ("agents", WINDOWS_GROUP)
+            for host in group_of(self.state, group)
+            if self.state.is_host_in_limit(host)
+        ]
+
+    def is_windows(self, host: Host) -> bool:
+        """Whether an agent is one of the group `windows_agents`."""
+        return host.name in self._windows_names
+
+    @cached_property
+    def _windows_names(self) -> frozenset[str]:
+        return frozenset(host.name for host in group_of(self.state, WINDOWS_GROUP))
 
     @cached_property
     def connected_agents(self) -> int:
@@ -373,13 +391,13 @@ class Site:
         with self._lock:
             yield
 
-    def once(self, name: str, act: Callable[[], T]) -> T:
-        """`act` for the whole run: the first caller does it, the others get its result."""
-        return self._once(name, act)
+    def once(self, name: str, act: Callable[[], T], lasting: bool = False) -> T:
+        """`act` for the whole run: the first caller does it, the others get its result.
 
-    def once_lasting(self, name: str, read: Callable[[], T]) -> T:
-        """What is read once, and holds for the preview and the run."""
-        return self._once(name, read, lasting=True)
+        :param lasting: what was read for the preview holds for the run, and who asks after a
+            refusal is refused at once.
+        """
+        return self._once(name, act, lasting)
 
     def _once(self, name: str, read: Callable[[], T], lasting: bool = False) -> T:
         """

@@ -20,6 +20,7 @@ from recert.report import (
     CertificateRecord,
     Check,
     HostRecord,
+    Kind,
     Problem,
     Report,
     Result,
@@ -48,8 +49,11 @@ _STYLES: dict[Enum, str] = {
     Status.INTERRUPTED: "red",
     Status.UNTOUCHED: "yellow",
     Status.DUE: "cyan",
+    Status.TO_RESTORE: "cyan",
     Status.RENEWED: "green",
     Status.FRESH: "green",
+    Status.RESTORED: "green",
+    Status.AS_BEFORE: "green",
     Well.YES: "green",
     Well.NO: "red",
     Severity.BAD: "red",
@@ -81,10 +85,11 @@ def plain(found: str) -> Text:
 
 
 def show_agents(report: Report) -> None:
-    """What became of each agent in step 6."""
-    what = "Step 6 would find" if report.preview else "Step 6"
-    shown = [agent for agent in report.agents if not agent.status.good]
-    good = [agent for agent in report.agents if agent.status.good]
+    """What became of each agent."""
+    done = "The restoration" if report.kind is Kind.RESTORE else "Step 6"
+    what = f"{done} would find" if report.preview else done
+    shown = [agent for agent in report.agents if not agent.status.good or agent.why]
+    good = [agent for agent in report.agents if agent not in shown]
     shown += good[: max(LONG - len(shown), 0)]
     _print(
         f"{what}: {summary(report.agents)}",

@@ -25,6 +25,8 @@ class FileState:
         return f"{self.owner}:{self.group}"
 
     def describe(self) -> str:
+        if not self.owner:  # Windows'
+            return f"{self.size} bytes"
         return f"{self.ownership} {self.mode:04o}"
 
 
@@ -62,7 +64,13 @@ class ComponentState:
 class Service(Enum):
     RUNNING = "running"
     STOPPED = "stopped"
+    PENDING = "starting or stopping"
     MISSING = "not installed"
+
+    @property
+    def active(self) -> bool:
+        """Whether it runs, or is on the way to that or from it."""
+        return self in (Service.RUNNING, Service.PENDING)
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,16 @@ class Status(Enum):
     WAITING = "waiting for a signature"
     UNTOUCHED = "untouched"
     DUE = "to be renewed"
+    TO_RESTORE = "to be restored"
     RENEWED = "renewed"
+    RESTORED = "restored"
     FRESH = "already fresh"
+    AS_BEFORE = "as it was"
 
     @property
     def good(self) -> bool:
         """Whether there is nothing left for anybody to do."""
-        return self in (Status.RENEWED, Status.FRESH)
+        return self in (Status.RENEWED, Status.FRESH, Status.RESTORED, Status.AS_BEFORE)
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 from recert.errors import RecertError
 from recert.layout import CERTNAME, COMPONENTS
@@ -121,6 +121,14 @@ class Settings:
         return (self.ssldir,) if inside else (self.ssldir, self.cadir)
 
 
+@dataclass(frozen=True)
+class System:
+    """By whose rules paths are compared, and how one is checked: (setting, value) -> path."""
+
+    flavour: type[PurePath]
+    check: Callable[[str, str], str]
+
+
 def parse_printed(lines: list[str]) -> dict[str, str]:
     """`puppet config print A B …` as a mapping, whatever order the version prints in."""
     values = {}
@@ -131,9 +139,12 @@ def parse_printed(lines: list[str]) -> dict[str, str]:
     return values
 
 
-def check_settings(agent: Mapping[str, str], master: Mapping[str, str]) -> Settings:
+def check_settings(
+    agent: Mapping[str, str], master: Mapping[str, str], *, system: System | None = None
+) -> Settings:
     """Settings out of `puppet config print` for the sections agent and master.
 
+    :param system: by whose rules paths are written; POSIX' if not given.
     :raises RecertError: a value is missing, unsafe, or different in the two sections where the
         document knows only one.
     """
@@ -149,10 +160,12 @@ def check_settings(agent: Mapping[str, str], master: Mapping[str, str]) -> Setti
                 f"puppet.conf sets {name} differently for [agent] ({agent[name]}) and [master] "
                 f"({master[name]}). The procedure needs one {name}: set it in [main] only."
             )
-    paths = {name: check_path(name, agent[name]) for name in PATH_SETTINGS}
+    system = system or System(PurePosixPath, check_path)
+    paths = {name: system.check(name, agent[name]) for name in PATH_SETTINGS}
+    flavoured = {name: system.flavour(path) for name, path in paths.items()}
     for emptied in ("ssldir", "cadir"):
-        _check_safe_to_empty(emptied, paths)
-    _check_emptied(paths)
+        _check_safe_to_empty(emptied, flavoured, system)
+    _check_emptied(flavoured)
     return Settings(
         certname=check_certname(agent["certname"].lower()),
         dns_alt_names=tuple(
@@ -212,17 +225,16 @@ def check_path(name: str, value: str) -> str:
     return str(path)
 
 
-def _check_safe_to_empty(name: str, paths: Mapping[str, str]) -> None:
+def _check_safe_to_empty(name: str, paths: Mapping[str, PurePath], system: System) -> None:
     """Everything in this directory is going to be deleted, so nothing else may be in there."""
-    emptied = PurePosixPath(paths[name])
+    emptied = paths[name]
     if len(emptied.parts) < 3:
         raise RecertError(
             f"{name} is {emptied}, too close to the root to be deleted. Correct puppet.conf."
         )
     others = {name: paths[name] for name in ("confdir", "config", "vardir", "client_datadir")}
-    others |= {f"{c.title}'s credentials": c.directory for c in COMPONENTS}
-    for other_name, other_path in others.items():
-        other = PurePosixPath(other_path)
+    others |= {f"{c.title}'s credentials": system.flavour(c.directory) for c in COMPONENTS}
+    for other_name, other in others.items():
         if other == emptied or emptied in other.parents:
             raise RecertError(
                 f"{other_name} ({other}) lies inside {name} ({emptied}), which is going to be "
@@ -230,11 +242,11 @@ def _check_safe_to_empty(name: str, paths: Mapping[str, str]) -> None:
             )
 
 
-def _check_emptied(paths: Mapping[str, str]) -> None:
+def _check_emptied(paths: Mapping[str, PurePath]) -> None:
     """Step 2.2 deletes by emptying two directories; what lies elsewhere would survive it."""
-    emptied = [PurePosixPath(paths[name]) for name in ("ssldir", "cadir")]
+    emptied = [paths[name] for name in ("ssldir", "cadir")]
     for name in CREDENTIAL_SETTINGS:
-        path = PurePosixPath(paths[name])
+        path = paths[name]
         within = [path.relative_to(root) for root in emptied if root in path.parents]
         if not within or any(part.startswith(".") for way in within for part in way.parts[:1]):
             raise RecertError(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.nodes import Site, assert_renewed, reported, statuses, why
-from tests.e2e.site import KILLING, assert_regenerated
+from tests.e2e.nodes import VARDIR, Site, assert_renewed, reported, statuses, why
+from tests.e2e.site import BACKUPS, KILLING, assert_regenerated
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
 
@@ -45,6 +45,37 @@ def test_a_site_is_back_under_its_new_ca_with_one_command(site: Site) -> None:
     assert_renewed(site)
     again = site.whole(retired)
     assert (again.status, again.changed) == (0, [])
+    assert_goes_back(site, retired)
+
+
+def assert_goes_back(site: Site, retired: str) -> None:
+    """The whole site to its former CA, and nothing more to do then."""
+    renewed = {agent: site.certificate_of(agent) for agent in site.agents}
+    name = sorted(site.sh(f"ls {BACKUPS}").split())[0]
+    options = ("deploys/restore.py", "--json", "--data", f"backup={name}")
+
+    early = site.pyinfra(*options, "-y", "--limit", "agent01")
+    preview = site.pyinfra(*options, "--dry")
+    run = site.pyinfra(*options, "-y")
+    again = site.pyinfra(*options, "-y")
+
+    assert early.status == 1
+    assert "does not have the CA of that backup in place" in why(early, "agent01")
+    assert run.status == 0, run.stderr
+    assert run.changes == preview.plan
+    assert set(statuses(run).values()) == {"restored"}
+    assert site.ca.fingerprint == retired
+    for agent in site.agents:
+        assert site.certificate_of(agent) != renewed[agent]
+        # The new certificates are in a backup now.
+        assert len(site.on(agent, f"ls {BACKUPS}").split()) == 2
+        assert site.certificate_of(agent).issued_by(site.ca)
+    accepted = "/opt/puppet/bin/puppet agent --test >/tmp/run.log 2>&1; echo $?"
+    lock = f"{VARDIR}/state/agent_catalog_run.lock"
+    waiting = f"for i in 1 2 3 4 5 6 7 8 9; do [ -e {lock} ] || break; sleep 1; done"
+    runs = site.on_all(f"{waiting}; {accepted}")
+    assert {status.strip() for status in runs.values()} <= {"0", "2"}, runs
+    assert (again.status, set(statuses(again).values())) == (0, {"as it was"}), again.stderr
 
 
 def test_a_master_that_breaks_leaves_every_agent_as_it_was(site: Site) -> None:

@@ -48,8 +48,11 @@ def test_what_needs_somebody_comes_first() -> None:
         Status.WAITING,
         Status.UNTOUCHED,
         Status.DUE,
+        Status.TO_RESTORE,
         Status.RENEWED,
+        Status.RESTORED,
         Status.FRESH,
+        Status.AS_BEFORE,
     ]
 
 
@@ -59,8 +62,11 @@ def test_agents_of_one_status_come_by_name() -> None:
     assert [outcome.host for outcome in found] == ["a", "b", "c"]
 
 
-def test_nothing_is_left_to_do_for_those_that_are_renewed_or_fresh() -> None:
-    assert {status for status in Status if status.good} == {Status.RENEWED, Status.FRESH}
+def test_nothing_is_left_to_do_for_those_that_are_where_they_should_be() -> None:
+    assert {status for status in Status if status.good} == {
+        *(Status.RENEWED, Status.FRESH),
+        *(Status.RESTORED, Status.AS_BEFORE),
+    }
 
 
 def test_summary_counts_by_status_the_worst_first() -> None:

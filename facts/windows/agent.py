@@ -1,0 +1,158 @@
+"""The agent's files on Windows: its SSL directory, without the private key leaving the host, and
+what its last run left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyinfra.api import FactBase, StringCommand
+
+from facts.puppet import AgentState, read_summary
+from facts.script import read_records
+from facts.windows.ruby import ruby_script
+from recert.certificates import read_public_key
+from recert.observed import FileState, LastRun, SslState
+
+
+@dataclass(frozen=True)
+class WindowsFiles:
+    """`unreadable`: what the connected account may not read."""
+
+    ssl: SslState
+    agent: AgentState
+    unreadable: tuple[str, ...]
+
+
+_LISTING = r"""
+def list(path)
+  stat = File.lstat(path)
+  kind = stat.directory? ? 'd' : stat.symlink? ? 'l' : 'f'
+  say 'file', path, kind, stat.size, '%.6f' % stat.mtime.to_f
+  if kind == 'd'
+    entries(path).each { |name| list("#{path}/#{name}") }
+  elsif kind == 'f'
+    File.open(path, 'rb') { |file| file.read(1) }
+  end
+rescue SystemCallError
+  say 'unreadable', path
+end
+"""
+
+
+class WindowsDirectories(FactBase[dict[str, FileState]]):
+    """
+    Everything at and below some directories, by path.
+
+    + ruby: Puppet's
+    + roots: the directories
+    """
+
+    def command(self, ruby: str, roots: list[str]) -> StringCommand:
+        script = "ARGUMENTS.each { |path| list(path) if File.exist?(path) }"
+        return ruby_script(ruby, _LISTING + script, *roots)
+
+    def process(self, output: list[str]) -> dict[str, FileState]:
+        return _read_entries(list(read_records(output)))
+
+
+class WindowsAgentFiles(FactBase[WindowsFiles]):
+    """
+    What `facts.agent.AgentFiles` tells: everything below the SSL directories, the public files,
+    the public halves of private keys, which Puppet's Ruby computes on the host, and the traces of
+    the Puppet agent.
+
+    + ruby: Puppet's
+    + roots: directories to list
+    + texts: public files to read
+    + keys: private keys to compute the public half of
+    + agent: `summary`, `catalog`, `disabled` and `lockfile`, Puppet's files
+    """
+
+    def command(
+        self,
+        ruby: str,
+        roots: list[str],
+        texts: list[str],
+        keys: list[str],
+        agent: dict[str, str],
+    ) -> StringCommand:
+        return ruby_script(
+            ruby,
+            _LISTING
+            + r"""
+require 'openssl'
+def alive?(number)
+  Process.kill(0, number)
+  true
+rescue Errno::EPERM
+  true
+rescue StandardError
+  false
+end
+roots, texts, keys, traces = ARGUMENTS.map { |group| group.split("\n") }
+roots.each { |path| list(path) if File.exist?(path) }
+texts.each { |path| say 'text', path, text(path) if File.file?(path) && File.readable?(path) }
+keys.select { |path| File.exist?(path) }.each do |path|
+  half = begin
+    OpenSSL::PKey::RSA.new(contents(path), '').public_key.to_pem
+  rescue StandardError
+    ''
+  end
+  say 'key', path, half
+end
+summary, catalog, disabled, lockfile = traces
+say 'summary', text(summary) if File.file?(summary)
+if File.file?(catalog)
+  stat = File.stat(catalog)
+  say 'catalog', stat.size, '%.6f' % stat.mtime.to_f
+end
+say 'disabled', text(disabled) if File.file?(disabled)
+if File.file?(lockfile)
+  number = text(lockfile)[/\A\s*(\d+)\s*\z/, 1].to_i
+  say 'running', number if number > 0 && alive?(number)
+end
+""",
+            "\n".join(roots),
+            "\n".join(texts),
+            "\n".join(keys),
+            "\n".join(agent[name] for name in ("summary", "catalog", "disabled", "lockfile")),
+        )
+
+    def process(self, output: list[str]) -> WindowsFiles:
+        records = list(read_records(output))
+        texts: dict[str, str] = {}
+        keys: dict[str, str | None] = {}
+        last_run: LastRun | None = None
+        catalog: FileState | None = None
+        disabled: str | None = None
+        running: int | None = None
+        unreadable: list[str] = []
+        for kind, *fields in records:
+            if kind == "text":
+                texts[fields[0]] = fields[1]
+            elif kind == "key":
+                keys[fields[0]] = read_public_key(fields[1])
+            elif kind == "unreadable":
+                unreadable.append(fields[0])
+            elif kind == "summary":
+                last_run = read_summary(fields[0])
+            elif kind == "catalog":
+                catalog = FileState("f", 0, "", "", int(fields[0]), float(fields[1]))
+            elif kind == "disabled":
+                disabled = fields[0]
+            elif kind == "running":
+                running = int(fields[0])
+        return WindowsFiles(
+            SslState(_read_entries(records), texts, keys),
+            AgentState(last_run, catalog, disabled, running),
+            tuple(unreadable),
+        )
+
+
+def _read_entries(records: list[list[str]]) -> dict[str, FileState]:
+    files = {}
+    for record in records:
+        if record[0] == "file":
+            _, path, kind, size, mtime = record
+            files[path] = FileState(kind, 0, "", "", int(size), float(mtime))
+    return files

@@ -1,0 +1,74 @@
+"""What every operation on an agent shares: it fails alone, and nobody waits for it in a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec, cast
+
+from pyinfra import host
+from pyinfra.api import FunctionCommand, operation
+from pyinfra.api.operation import OperationMeta, PyinfraOperation
+
+from operations.hands import Commands
+from operations.step import printable, step_failed, wait_until
+from procedures.agent import AgentFacts
+from procedures.outcomes import outcomes_of
+from procedures.site import site_of
+from procedures.telling import reason_of
+
+P = ParamSpec("P")
+
+
+def on_agent(function: Callable[P, Commands]) -> PyinfraOperation[P]:
+    """An operation on an agent. An agent that stops answering fails alone: an exception would
+    end the run for all of them. Nor do others wait in batches for the slowest of each."""
+
+    @wraps(function)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Commands:
+        try:
+            for command in function(*args, **kwargs):
+                if host.state.is_executing:
+                    outcomes_of(site_of(host.state)).touched(host)
+                yield command
+        except Exception as error:
+            yield failed(reason_of(error).splitlines())
+
+    return all_at_once(operation()(guarded))
+
+
+def all_at_once(pyinfra_operation: PyinfraOperation[P]) -> PyinfraOperation[P]:
+    """An operation that no host waits for in a batch."""
+
+    @wraps(pyinfra_operation)
+    def called(*args: P.args, **kwargs: P.kwargs) -> OperationMeta:
+        return pyinfra_operation(*args, **{**kwargs, "_parallel": 0})  # type: ignore[arg-type]
+
+    return cast(PyinfraOperation[P], called)
+
+
+def failed(found: Iterable[object]) -> FunctionCommand:
+    """As `step_failed`, and kept for the table at the end."""
+    lines = [printable(line) for line in found]
+    outcomes_of(site_of(host.state)).reason(host, lines)
+    return step_failed(lines)
+
+
+def run_over(facts: AgentFacts, limit: int) -> Commands:
+    """Wait for a Puppet run, which would go on writing below ssldir: the service's, or cron's.
+
+    :param limit: seconds.
+    """
+
+    def no_run() -> bool:
+        facts.forget("agent")
+        return facts.agent.running is None
+
+    yield wait_until(no_run, "the Puppet run in progress to end", limit, poll=1)
+    if facts.agent.running is not None:
+        yield failed(
+            [
+                f"Process {facts.agent.running} is still applying a catalog after {limit} s. Its "
+                "certificates are as they were; run the same command again later."
+            ]
+        )

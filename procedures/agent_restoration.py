@@ -1,0 +1,146 @@
+"""Going back, on an agent: what is known of one that is to hold again what it held under its
+master's former CA."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from pyinfra.api import Host
+from pyinfra.api.exceptions import DeployError
+
+from facts.backups import Backups
+from procedures.agent import AgentFacts, AgentRefusedError, AgentWork
+from procedures.agents import agent_facts, agent_kept
+from procedures.host import ask
+from procedures.master import MasterFacts
+from procedures.outcomes import outcomes_of
+from procedures.preflight import backup_root_of, send_at_once
+from procedures.renewal import left_out
+from procedures.restoration import list_backups
+from procedures.site import Site, site_of
+from procedures.telling import reason_of
+from recert.backups import Backup, check_backup_name
+from recert.certificates import Certificate, read_certificate
+from recert.errors import RecertError
+from recert.settings import Settings
+
+
+class AgentRestoration(AgentWork):
+    """An agent that goes back. `backup`: to which, None if it holds what it held all the time."""
+
+    def __init__(self, facts: AgentFacts, name: str | None) -> None:
+        super().__init__(facts)
+        self._name = name
+
+    @property
+    def backup(self) -> Backup | None:
+        return next((b for b in self.facts.backups.backups if b.name == self._name), None)
+
+    @property
+    def work_due(self) -> bool:
+        return self.backup is not None and self.backup.differs
+
+
+_restorations: WeakKeyDictionary[Site, dict[str, AgentRestoration]] = WeakKeyDictionary()
+
+
+def agent_restoration_of(host: Host) -> AgentRestoration:
+    """What `prepare_agent_restoration` made of an agent."""
+    return _restorations[site_of(host.state)][host.name]
+
+
+def prepare_agent_restoration(host: Host) -> bool:
+    """The agent's backup that belongs to the one of its master that the data `backup` names: the
+    newest that was made while the agent trusted that CA.
+
+    :returns: whether the agent takes part.
+    """
+    site = site_of(host.state)
+    host = host.inventory.get_host(host.name)
+    outcomes = outcomes_of(site)
+    try:
+        if host.data.get("backup") is None:
+            root, store = agent_kept(host, site)
+            list_backups(host, root, store)
+            return False
+        restoration = _prepared(host, site)
+    except DeployError:
+        raise
+    except Exception as error:
+        left_out(host, outcomes, reason_of(error).splitlines())
+        return False
+    _restorations.setdefault(site, {})[host.name] = restoration
+    outcomes.prepared(host, restoration.facts.settings.certname, restoration.work_due)
+    return True
+
+
+def _prepared(host: Host, site: Site) -> AgentRestoration:
+    """:raises AgentRefusedError: it cannot go back."""
+    ca = restored_ca(site)
+    _, store = agent_kept(host, site)
+    fitting = [b for b in store.of_ca(ca.fingerprint) if b.valid]
+    if fitting:
+        backup = fitting[-1]
+        facts = agent_facts(host, site, Settings(**backup.manifest.settings))
+        return AgentRestoration(facts, backup.name)
+    facts = agent_facts(host, site, None)
+    cert = facts.certificate_in_use
+    if cert is not None and cert.issued_by(ca):
+        return AgentRestoration(facts, None)
+    damaged = ", ".join(b.name for b in store.of_ca(ca.fingerprint))
+    raise AgentRefusedError(
+        f"It has no backup from under that CA ({ca.fingerprint})"
+        + (f" but damaged ones ({damaged})" if damaged else "")
+        + ", and its certificate is of another. Once the master is back, "
+        "deploys/agents.py gets it a new one."
+    )
+
+
+def restored_ca(site: Site) -> Certificate:
+    """The CA to which the master goes back, or has gone.
+
+    :raises DeployError: the master's backup says nothing of one.
+    """
+    return site.once("restored CA", lambda: _read_restored(site)[1], lasting=True)
+
+
+def master_not_back(site: Site) -> str | None:
+    """Why no agent may be changed now; None if the master serves under the restored CA."""
+    return site.once("not back", lambda: _find_problem(site))
+
+
+def _find_problem(site: Site) -> str | None:
+    if site.master in site.state.failed_hosts:
+        return "the master failed before; see above."
+    try:
+        facts, ca = _read_restored(site)
+        in_place = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
+        presented = facts.presented
+    except Exception as error:
+        return f"the master cannot be asked: {reason_of(error)}"
+    if in_place is None or in_place.fingerprint != ca.fingerprint:
+        return "the master does not have the CA of that backup in place. Restore it first."
+    if presented is None or not presented.issued_by(ca):
+        port = facts.settings.masterport
+        return f"the master does not present a certificate of the restored CA on port {port}."
+    return None
+
+
+def _read_restored(site: Site) -> tuple[MasterFacts, Certificate]:
+    master = site.master
+    try:
+        name = check_backup_name(master.data.get("backup"))
+    except RecertError as error:
+        raise DeployError(f"Nothing was changed: {error}") from error
+    send_at_once(master)
+    root = backup_root_of(master)
+    store = ask(master, Backups, root=root, paths=[])
+    found = next((b for b in store.backups if b.name == name), None)
+    ca = read_certificate(found.manifest.ca_certificate or "") if found is not None else None
+    if found is None or ca is None:
+        names = ", ".join(b.name for b in store.backups) or "none"
+        raise DeployError(
+            f"Nothing was changed: {name} is no backup on the master {master.name} that holds a "
+            f"CA, and agents go back with their master's; there are: {names}"
+        )
+    return MasterFacts(master, Settings(**found.manifest.settings), root), ca

@@ -1,0 +1,164 @@
+"""One Windows agent as a pyinfra run sees it."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from pyinfra.api import Host
+
+from facts.puppet import AgentState
+from facts.windows.agent import WindowsAgentFiles, WindowsDirectories, WindowsFiles
+from facts.windows.backups import WindowsBackups, WindowsBackupStore
+from facts.windows.installation import (
+    WindowsClock,
+    WindowsInstallation,
+    WindowsPuppetSettings,
+)
+from facts.windows.services import WindowsServices
+from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, ask_agent, refused_alone
+from procedures.preflight import send_at_once
+from recert.layout import AGENT_SERVICES
+from recert.observed import FileState, Service, SslState
+from recert.preflight import puppet_refusals
+from recert.renewal import Renewal
+from recert.settings import Settings, check_settings, parse_printed
+from recert.windows import (
+    WINDOWS,
+    Windows,
+    WindowsService,
+    check_windows_path,
+    directory_refusals,
+    windows_refusals,
+)
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class WindowsAgentFacts(AgentFacts):
+    """The facts of one Windows agent, under the same names."""
+
+    def __init__(self, host: Host, settings: Settings, backup_root: str, windows: Windows) -> None:
+        super().__init__(host, settings, backup_root)
+        self.windows = windows
+        # `windows_refusals` has let it pass: both are there.
+        self.puppet, self.ruby = windows.puppet or "", windows.ruby or ""
+
+    @property
+    def ssl(self) -> SslState:
+        return self._looked_at.ssl
+
+    @property
+    def agent(self) -> AgentState:
+        return self._looked_at.agent
+
+    @property
+    def _looked_at(self) -> WindowsFiles:
+        conf, own = self.settings, self.paths(self.settings.certname)
+        return self._once(
+            "files",
+            lambda: self._ask(
+                WindowsAgentFiles,
+                ruby=self.ruby,
+                roots=list(conf.ssl_roots),
+                texts=[conf.localcacert, conf.hostcrl, own.certificate, own.request],
+                keys=[own.private_key],
+                agent=self._agent_arguments,
+            ),
+        )
+
+    def read_ahead(self) -> None:
+        _ = self._looked_at, self.backups
+
+    def learn_services(self, state: Service, *names: str) -> None:
+        self.forget("services")  # its manager is asked: it costs no start of anything
+
+    @property
+    def managed(self) -> dict[str, WindowsService]:
+        """What the service manager knows, by what the document calls a service."""
+        return self._once("services", lambda: self._ask(WindowsServices))
+
+    @property
+    def services(self) -> dict[str, Service]:
+        found = self.managed
+        return {n: found[n].state if n in found else Service.MISSING for n in AGENT_SERVICES}
+
+    @property
+    def backups(self) -> WindowsBackupStore:
+        return self._once(
+            "backups",
+            lambda: self._ask(
+                WindowsBackups, ruby=self.ruby, root=self.backup_root, paths=self.backup_paths
+            ),
+        )
+
+    def held_by(self, backup: str, count: int) -> dict[str, FileState]:
+        """The copies in a backup of `count` directories, by path."""
+        roots = [f"{backup}/files/{number}" for number in range(count)]
+        return self._ask(WindowsDirectories, ruby=self.ruby, roots=roots)
+
+    def refusals(self, now: Renewal, backup_due: bool) -> list[str]:
+        unreadable = self._looked_at.unreadable
+        if not unreadable:
+            return []
+        return [
+            f"{', '.join(unreadable[:5])} cannot be read by the connected account, and could not "
+            "be backed up. Give Administrators full control of it (icacls, or takeown first)."
+        ]
+
+
+def look_at_windows(host: Host) -> KnownAgent:
+    """What a Windows agent says before anything is known of its master.
+
+    :raises AgentRefusedError: it is no agent that can be worked on.
+    """
+    windows, settings = _asked(host)
+    clock = ask_agent(host, WindowsClock, ruby=windows.ruby)
+    clock_ahead = clock - time.time()
+    facts = WindowsAgentFacts(host, settings, windows_backup_root(host, windows), windows)
+    facts.read_ahead()
+    return KnownAgent(facts, clock_ahead)
+
+
+def windows_settings(host: Host) -> Settings:
+    """What Puppet says of itself on a Windows agent.
+
+    :raises AgentRefusedError: that cannot be used.
+    """
+    return _asked(host)[1]
+
+
+def windows_backup_root(host: Host, windows: Windows) -> str:
+    """:raises AgentRefusedError: the data `windows_backup_dir` is no path."""
+    with refused_alone():
+        root = host.data.get("windows_backup_dir", windows.backup_root)
+        return check_windows_path("windows_backup_dir", root)
+
+
+def known_windows(host: Host) -> Windows:
+    """What a Windows host says of itself.
+
+    :raises AgentRefusedError: it cannot be worked on.
+    """
+    # Commands are cmd.exe's own lines; pyinfra would hand them to `sh`, and sudo is not there.
+    host.data._shell_executable = None
+    host.data._sudo = False
+    send_at_once(host)
+    windows = ask_agent(host, WindowsInstallation)
+    if refusals := windows_refusals(windows):
+        raise AgentRefusedError(*refusals)
+    return windows
+
+
+def _asked(host: Host) -> tuple[Windows, Settings]:
+    windows = known_windows(host)
+    printed = ask_agent(host, WindowsPuppetSettings, puppet=windows.puppet)
+    printed = [_COLOUR.sub("", text).strip() for text in printed]
+    complaints = [text for text in printed if text.lower().startswith("err")]
+    if refusals := puppet_refusals(windows.puppet, complaints):
+        raise AgentRefusedError(*refusals)
+    values = parse_printed(printed)
+    if refusals := directory_refusals(windows, values.get("confdir", "")):
+        raise AgentRefusedError(*refusals)
+    with refused_alone():
+        return windows, check_settings(values, values, system=WINDOWS)

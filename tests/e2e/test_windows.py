@@ -1,0 +1,208 @@
+"""Windows agents beside Linux ones: the same run and the same table, out of what a real cmd.exe, a
+real service manager and a real Puppet make of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+import lab
+from recert.certificates import read_certificate
+from recert.commandline import line, native, writing
+from tests.e2e.nodes import assert_renewed, reported, statuses, why
+from tests.e2e.site import BACKUPS, KILLING, assert_regenerated
+from tests.e2e.windows import (
+    MixedSite,
+    assert_accepted,
+    assert_windows_renewed,
+)
+
+ALL = ("@winrm/win01", "agent01", "win03")
+WINDOWS = ("--exclude", "agent01")
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> MixedSite:
+    """A master, a Linux agent and two Windows agents, as seeded."""
+    lab.up(["master", "agent01", "win01", "win03"])
+    site = MixedSite.mixed(tmp_path_factory.mktemp("inventories"))
+    site.reset()
+    site.remember_windows()
+    return site
+
+
+@pytest.fixture(scope="module")
+def retired(mixed: MixedSite) -> str:
+    """The CA that has been retired on the master, and not yet on the agents."""
+    fingerprint = mixed.ca.fingerprint
+    run = mixed.regenerate(fingerprint)
+    assert run.status == 0, run.stderr
+    return fingerprint
+
+
+@pytest.fixture
+def site(mixed: MixedSite, retired: str) -> Iterator[MixedSite]:
+    mixed.set_windows_back()
+    yield mixed
+    for name in mixed.windows:
+        mixed.on(name, "rm -f /C:/pe-lab/*.hangs-*")
+
+
+def test_a_mixed_site_goes_to_its_new_ca_and_back(mixed: MixedSite) -> None:
+    retired = mixed.ca.fingerprint
+    before = {name: mixed.windows_state(name) for name in mixed.windows}
+    old = {name: mixed.certificate_on(name) for name in mixed.windows}
+    options = ("deploys/site.py", "--json", "--data", f"retire_ca={retired}")
+
+    preview = mixed.pyinfra(*options, "--dry", "--diff")
+    assert {name: mixed.windows_state(name) for name in mixed.windows} == before
+    run = mixed.whole(retired)
+
+    assert run.status == 0, run.stderr
+    assert run.changes == preview.plan
+    assert list(preview.plan.values())[-10:] == [list(ALL)] * 10
+    assert f"- fingerprint: {old['win03'].fingerprint}" in preview.text
+    assert "PRIVATE KEY" not in preview.text + run.text
+    assert statuses(run) == dict.fromkeys(ALL, "renewed")
+    assert_regenerated(mixed, retired)
+    assert_renewed(mixed)
+    for name in mixed.windows:
+        assert_windows_renewed(mixed, name)
+        root = shlex.quote(mixed.backups_on(name))
+        manifest = json.loads(mixed.on(name, f"cat {root}/*/manifest.json"))
+        assert manifest["ca_fingerprint"] == retired
+        kept = mixed.on(name, f"cat {root}/*/files/0/certs/{mixed.certname_of(name)}.pem")
+        assert read_certificate(kept) == old[name]
+    protected = mixed.on("win01", "cat /C:/pe-lab/icacls.log")
+    assert "/inheritance:r" in protected and "*S-1-5-18:(OI)(CI)F" in protected
+    again = mixed.whole(retired)
+    assert (again.status, again.changed) == (0, [])
+
+    name = sorted(mixed.sh(f"ls {BACKUPS}").split())[0]
+    back = ("deploys/restore.py", "--json", "--data", f"backup={name}")
+    planned = mixed.pyinfra(*back, "--dry")
+    restored = mixed.pyinfra(*back, "-y")
+
+    assert restored.status == 0, restored.stderr
+    assert restored.changes == planned.plan
+    assert statuses(restored) == dict.fromkeys(ALL, "restored")
+    assert mixed.ca.fingerprint == retired
+    for name in mixed.windows:
+        assert mixed.certificate_on(name) == old[name]
+        assert mixed.services_on(name) == ("pe-puppet", "pe-mcollective")
+        assert_accepted(mixed, name)
+
+
+def test_services_that_hang_and_paths_that_need_quoting(site: MixedSite, retired: str) -> None:
+    odd = "/C:/R&D 100% (ä) ^PATH! %OS%/ssl"
+    etc, moved = shlex.quote(site.etc("win01")), shlex.quote(odd)
+    site.on(
+        "win01",
+        f"mkdir -p {shlex.quote(odd.rpartition('/')[0])}; rm -rf {moved}; mv {etc}/ssl {moved};"
+        f" printf '[main]\\r\\nssldir = %s\\r\\n' {moved} >>{etc}/puppet.conf;"
+        " : >/C:/pe-lab/pe-mcollective.hangs-stopping",
+    )
+    site.on("win03", ": >/C:/pe-lab/pe-mcollective.hangs-starting")
+    hanging = site.typed("win01", "sc queryex pe-mcollective")
+    backups = "C:/Back & up 50% ^ %TEMP%/ö"
+    options = ("--config", "tests/e2e/hangs_soon.py", "--data", f"windows_backup_dir={backups}")
+
+    preview = site.preview_renewal(retired, *WINDOWS, *options)
+    run = site.renew(retired, *WINDOWS, *options)
+
+    assert statuses(run)["@winrm/win01"] == "renewed", run.stderr
+    assert run.changes == preview.plan
+    assert_windows_renewed(site, "win01", odd)
+    held = site.on("win01", f"ls {shlex.quote('/' + backups)}/*/files/0/private_keys")
+    assert held.split() == ["win01.lab.test.pem"]
+    (pid,) = re.findall(r"PID\s*:\s*(\d+)", hanging)
+    assert f"pe-mcollective hung while stopping (STOP_PENDING) for 5 s; its process {pid}" in (
+        why(run, "@winrm/win01")
+    )
+    assert "hung while stopping" in run.stderr.replace("\n", "")
+    # It hangs however often it is started.
+    assert statuses(run)["win03"] == "failed"
+    assert "hung while starting (START_PENDING)" in why(run, "win03")
+    assert why(run, "win03").startswith("6.6 Start")
+    site.on("win03", "rm /C:/pe-lab/pe-mcollective.hangs-starting")
+    rest = site.renew(retired, *WINDOWS, *options)
+    assert rest.status == 0, rest.stderr
+    assert statuses(rest) == {"@winrm/win01": "already fresh", "win03": "renewed"}
+    assert_windows_renewed(site, "win03")
+    site.on("win01", f"rm -rf {shlex.quote(odd.rpartition('/')[0])}")
+
+
+def test_who_may_not_change_a_host_changes_nothing(site: MixedSite, retired: str) -> None:
+    before = {name: site.windows_state(name) for name in site.windows}
+    wrong = site.connected_as({"winrm_password": "gl4ss-h4mmer"}, {"ssh_user": "operator"})
+
+    run = wrong.renew(retired, *WINDOWS)
+
+    assert run.status == 1
+    assert statuses(run) == {"@winrm/win01": "unreachable", "win03": "failed"}
+    assert "no Administrator rights" in why(run, "win03")
+    assert "before the first change" in why(run, "win03")
+    assert "gl4ss" not in run.text + json.dumps(reported(run))
+    assert {name: site.windows_state(name) for name in site.windows} == before
+
+    lab.switch_off("win01")
+    try:
+        rest = site.renew(retired, *WINDOWS)
+    finally:
+        lab.switch_on("win01")
+    assert rest.status == 1
+    assert statuses(rest) == {"@winrm/win01": "unreachable", "win03": "renewed"}
+
+    # A single certificate only, of a CA that stays.
+    renewed, only = site.certificate_on("win03"), ("--limit", "win03")
+    unnamed = site.pyinfra("deploys/replace.py", "-y", *only)
+    assert unnamed.status == 1
+    assert f"retire_certs={renewed.fingerprint}" in unnamed.stderr.replace("\n", "")
+    preview = site.preview_replacement(renewed.fingerprint, *only)
+    replaced = site.replace(renewed.fingerprint, *only)
+    assert replaced.status == 0, replaced.stderr
+    assert replaced.changes == preview.plan
+    assert site.certificate_on("win03").key != renewed.key
+    assert_windows_renewed(site, "win03")
+
+
+def test_windows_agents_killed_after_each_operation_and_run_again(
+    site: MixedSite, retired: str
+) -> None:
+    kills = 0
+    while kills < 30:
+        run = site.pyinfra(
+            "deploys/agents.py",
+            *("-y", "--json", "--data", f"retire_ca={retired}", *WINDOWS, *KILLING),
+            env={"KILL_AFTER": "1"},
+        )
+        if run.status == 0:
+            break
+        assert run.status == -9, run.text
+        kills += 1
+    assert run.status == 0, run.stderr
+    assert kills >= 10
+    for name in site.windows:
+        assert_windows_renewed(site, name)
+
+
+def test_what_is_typed_comes_out_of_a_real_cmd(mixed: MixedSite) -> None:
+    place = "C:/a b & c^ (x) %PATH% 100% é ä' =;,!OS!{}[]+`~@#$"
+    text = '{"x": "a&b|c<d>e^f (g) %OS% 100% !OS!",\n  "long": "' + "z" * 5000 + '"\n}'
+    text += "\n-----BEGIN CERTIFICATE-----\n" + ("MIIB+/=" * 9 + "\n") * 200
+
+    mixed.typed("win03", line(f"mkdir {native(place)}"))
+    for typed in writing(f"{place}/f.txt", text):
+        assert not mixed.typed("win03", typed)
+
+    found = mixed.on("win03", f"cat {shlex.quote('/' + place)}/f.txt")
+    assert found.replace("\r\n", "\n") == text
+    copied = f"copy /b /y {native(place + '/f.txt')} {native(place + '/%TEMP%.txt')} >nul"
+    mixed.typed("win03", line(copied, f"del /f /q /a {native(place + '/f.txt')}"))
+    assert mixed.on("win03", f"ls {shlex.quote('/' + place)}").splitlines() == ["%TEMP%.txt"]
+    mixed.typed("win03", line(f"rd /s /q {native(place)}"))
+    assert "a b & c" not in mixed.on("win03", "ls /C:/")

@@ -1,0 +1,294 @@
+"""What a Windows host says, and what is made of it."""
+
+from __future__ import annotations
+
+import base64
+import re
+import zlib
+from dataclasses import replace
+from pathlib import PureWindowsPath
+
+import pytest
+from pyinfra.api.exceptions import FactProcessError
+
+from facts.windows.agent import WindowsAgentFiles
+from facts.windows.backups import WindowsBackups
+from facts.windows.installation import (
+    WindowsInstallation,
+    WindowsPuppetSettings,
+    framed,
+)
+from facts.windows.ruby import ruby_script
+from facts.windows.services import WindowsServices
+from recert.commandline import LIMIT
+from recert.errors import RecertError
+from recert.observed import Service
+from recert.settings import check_settings
+from recert.windows import (
+    WINDOWS,
+    Windows,
+    check_windows_path,
+    directory_refusals,
+    read_service,
+    read_services,
+    read_windows,
+    windows_refusals,
+)
+from tests.unit.authority import NEW, key_digest, printed_settings, public_pem
+
+ETC = "C:/ProgramData/PuppetLabs/puppet/etc"
+RUBY = "C:/Program Files/Puppet Labs/Puppet Enterprise/sys/ruby/bin/ruby.exe"
+
+MODERN = [
+    "",
+    "Microsoft Windows [Version 6.1.7601]",
+    '"bangs=!OS!"',
+    '"administrator=yes"',
+    r'"programdata=C:\ProgramData"',
+    r'"allusers=C:\ProgramData"',
+    r'"profile=C:\Users\Administrator"',
+    r'"puppet=C:\Program Files\Puppet Labs\Puppet Enterprise\bin\puppet.bat"',
+    r'"ruby=C:\Program Files\Puppet Labs\Puppet Enterprise\sys\ruby\bin\ruby.exe"',
+    r'"puppet=C:\gems\bin\puppet.bat"',
+]
+
+
+def known(**changes: object) -> Windows:
+    return replace(read_windows(MODERN), **changes)  # type: ignore[arg-type]
+
+
+def test_modern_windows_with_the_first_puppet_that_it_names() -> None:
+    assert read_windows(MODERN) == Windows(
+        version=(6, 1),
+        administrator=True,
+        bangs=False,
+        puppet="C:/Program Files/Puppet Labs/Puppet Enterprise/bin/puppet.bat",
+        ruby=RUBY,
+        data="C:/ProgramData",
+        profile="C:/Users/Administrator",
+    )
+    assert known().confdir == ETC
+
+
+def test_windows_2003_keeps_its_data_elsewhere() -> None:
+    found = read_windows(
+        [
+            "Microsoft Windows [Version 5.2.3790]",
+            '"bangs=!OS!"',
+            '"programdata=%PROGRAMDATA%"',
+            r'"allusers=C:\Documents and Settings\All Users"',
+            r'"profile=C:\Documents and Settings\Administrator"',
+        ]
+    )
+    data = "C:/Documents and Settings/All Users/Application Data"
+    assert (found.modern, found.data, found.puppet) == (False, data, None)
+    assert found.confdir == f"{data}/PuppetLabs/puppet/etc"
+    assert not found.administrator
+
+
+@pytest.mark.parametrize("missing", [1, 4])
+def test_windows_that_does_not_say_what_it_is(missing: int) -> None:
+    with pytest.raises(RecertError):
+        read_windows(MODERN[:missing] + MODERN[missing + 1 :])
+
+
+def test_what_forbids_any_work() -> None:
+    assert windows_refusals(known()) == []
+    (no_rights,) = windows_refusals(known(administrator=False))
+    (bangs,) = windows_refusals(known(bangs=True))
+    (no_puppet,) = windows_refusals(known(puppet=None, ruby=None))
+    (no_ruby,) = windows_refusals(known(ruby=None))
+    assert "no Administrator rights" in no_rights
+    assert "DelayedExpansion" in bangs
+    assert ETC in no_puppet
+    assert "ruby.exe" in no_ruby
+
+
+@pytest.mark.parametrize(
+    "confdir", ["C:/Users/Administrator/.puppet", "c:/users/ADMINISTRATOR/.Puppet/etc"]
+)
+def test_an_accounts_own_directories_are_never_believed(confdir: str) -> None:
+    (refusal,) = directory_refusals(known(), confdir)
+    assert ETC in refusal
+    assert directory_refusals(known(), ETC) == []
+
+
+SC = """
+SERVICE_NAME: pe-mcollective
+        TYPE               : {kind}  WIN32_OWN_PROCESS
+        STATE              : {state}
+                                (STOPPABLE, NOT_PAUSABLE, ACCEPTS_SHUTDOWN)
+        WIN32_EXIT_CODE    : 0  (0x0)
+        SERVICE_EXIT_CODE  : 0  (0x0)
+        CHECKPOINT         : 0x0
+        WAIT_HINT          : 0x0
+        PID                : {pid}
+        FLAGS              :
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "pid", "expected"),
+    [
+        ("4  RUNNING", 1234, (Service.RUNNING, 1234)),
+        ("1  STOPPED", 0, (Service.STOPPED, None)),
+        ("2  START_PENDING", 77, (Service.PENDING, 77)),
+        ("3  STOP_PENDING", 78, (Service.PENDING, 78)),
+        ("7  PAUSED", 79, (Service.RUNNING, 79)),
+    ],
+)
+def test_states_of_a_service(state: str, pid: int, expected: tuple[Service, int | None]) -> None:
+    text = SC.format(kind="10", state=state, pid=pid)
+    found = read_service("pe-mcollective", text.splitlines())
+    assert found is not None
+    assert (found.state, found.pid, found.word) == (*expected, state.split()[1])
+    assert found.alone
+
+
+def test_service_in_a_shared_process_and_in_another_language() -> None:
+    german = SC.format(kind="20", state="4  RUNNING", pid=5).replace("STATE", "STATUS")
+    found = read_service("x", german.replace("TYPE", "TYP").splitlines())
+    assert found is not None and found.state is Service.RUNNING
+    assert not found.alone
+
+
+def test_enterprise_services_come_before_open_source_ones() -> None:
+    running = SC.format(kind="10", state="4  RUNNING", pid=5).splitlines()
+    missing = ["[SC] EnumQueryServicesStatus:OpenService FAILED 1060:", "", "No such service."]
+    found = read_services(
+        [
+            *("service=pe-puppet", *missing, "service=puppet", *running),
+            *("service=pe-mcollective", *running, "service=mcollective", *running),
+        ]
+    )
+    assert {name: entry.name for name, entry in found.items()} == {
+        "pe-puppet": "puppet",
+        "pe-mcollective": "pe-mcollective",
+    }
+    assert read_services(["service=pe-puppet", *missing]) == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("ssl", "/etc/ssl", "C:ssl", r"\\server\share\ssl", "C:/a/../b", 'C:/a"b', "C:/a\nb"),
+        *("C:/a*b", "C:/a:b", "C:/\ufffd", ""),
+    ],
+)
+def test_path_that_is_not_on_a_drive_is_refused(value: str) -> None:
+    with pytest.raises(RecertError, match="not a plain absolute path on a drive"):
+        check_windows_path("ssldir", value)
+
+
+def test_path_is_written_as_puppet_writes_it() -> None:
+    assert check_windows_path("x", r"C:\R&D 100% (ä)\\ssl") == "C:/R&D 100% (ä)/ssl"
+
+
+def printed(**changes: str) -> dict[str, str]:
+    """What Puppet prints on Windows."""
+    values = {
+        name: value.replace("/etc/puppetlabs/puppet", ETC).replace(
+            "/var/opt/lib/pe-puppet", "C:/ProgramData/PuppetLabs/puppet/var"
+        )
+        for name, value in printed_settings().items()
+    }
+    values = {n: f"C:{v}" if v.startswith("/") else v for n, v in values.items()}
+    return {**values, **changes}
+
+
+def test_settings_of_a_windows_agent() -> None:
+    found = check_settings(printed(), printed(), system=WINDOWS)
+    assert found.ssldir == f"{ETC}/ssl"
+    assert found.ssl_roots == (f"{ETC}/ssl",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ssldir": "C:/ssl"}, "too close to the root"),
+        ({"ssldir": ETC.upper()}, "lies inside ssldir"),
+        ({"certdir": "D:/certs"}, "certdir"),
+        ({"confdir": "/etc/puppet"}, "confdir is '/etc/puppet'"),
+    ],
+)
+def test_settings_that_would_delete_too_much_are_refused(
+    changes: dict[str, str], message: str
+) -> None:
+    values = printed(**changes)
+    with pytest.raises(RecertError, match=message):
+        check_settings(values, values, system=WINDOWS)
+
+
+def test_paths_of_windows_differ_in_more_than_case() -> None:
+    values = printed(certdir=f"{ETC}/ssl/certs".upper())
+    assert check_settings(values, values, system=WINDOWS).certdir == f"{ETC}/SSL/CERTS".upper()
+    assert PureWindowsPath("C:/A") == PureWindowsPath("c:/a")
+
+
+# Facts
+
+
+def test_every_question_fits_into_a_command_line() -> None:
+    long = "C:/" + "/".join(["Documents and Settings äöü"] * 8)
+    traces = dict.fromkeys(("summary", "catalog", "disabled", "lockfile"), f"{long}/state.yaml")
+    commands = [
+        WindowsInstallation().command(),
+        WindowsPuppetSettings().command(puppet=f"{long}/bin/puppet.bat"),
+        WindowsServices().command(),
+        WindowsAgentFiles().command(
+            RUBY, [long, f"{long}/ca"], [f"{long}/{n}.pem" for n in range(4)], [long], traces
+        ),
+        WindowsBackups().command(RUBY, f"{long}/backups", [long, f"{long}/ca"]),
+    ]
+    for command in commands:
+        assert len(command.get_raw_value()) < LIMIT
+
+
+def test_script_and_arguments_come_through_the_command_line_unharmed() -> None:
+    text = ruby_script(RUBY, 'say "x"', 'a"b%PATH%&^!', "ä\n", "").get_raw_value()
+    assert text.startswith('@"C:\\Program Files')
+    (packed,) = re.findall(r"eval unpacked\('([^']*)'\)", text)
+    script = zlib.decompress(base64.b64decode(packed)).decode()
+    assert 'say "x"' in script
+    (arguments,) = re.findall(r"ARGUMENTS = unpacked\('([^']*)'\)", script)
+    assert zlib.decompress(base64.b64decode(arguments)).decode() == 'a"b%PATH%&^!\0ä\n\0'
+    assert text.count('"') == 4, "quotes of the script would end cmd.exe's"
+    assert not re.search("[%^!]", text)
+
+
+@pytest.mark.parametrize("output", [[], ["pe-recert:", "ver"], ["pe-recert."]])
+def test_answer_that_was_cut_short_is_refused(output: list[str]) -> None:
+    with pytest.raises(FactProcessError):
+        framed(output)
+
+
+def answer(*records: tuple[object, ...]) -> list[str]:
+    raw = "".join(
+        f"{len(record)}\0" + "".join(f"{field}\0" for field in record)
+        for record in (*records, ("end",))
+    )
+    encoded = base64.encodebytes(raw.encode()).decode().splitlines()
+    return ["noise", "pe-recert:", *encoded, "pe-recert."]
+
+
+def test_files_of_an_agent_are_read() -> None:
+    found = WindowsAgentFiles().process(
+        answer(
+            ("file", f"{ETC}/ssl", "d", 0, "100.5"),
+            ("file", f"{ETC}/ssl/ä.pem", "f", 12, "101.25"),
+            ("text", f"{ETC}/ssl/certs/ca.pem", NEW.pem),
+            ("key", "good", public_pem("agent")),
+            ("key", "bad", ""),
+            ("unreadable", "secret"),
+            ("disabled", "why"),
+            ("running", 42),
+            ("catalog", 7, "99.0"),
+        )
+    )
+    entry = found.ssl.files[f"{ETC}/ssl/ä.pem"]
+    assert (entry.kind, entry.size, entry.mtime, entry.describe()) == ("f", 12, 101.25, "12 bytes")
+    assert found.ssl.texts == {f"{ETC}/ssl/certs/ca.pem": NEW.pem}
+    assert found.ssl.keys == {"good": key_digest("agent"), "bad": None}
+    assert found.unreadable == ("secret",)
+    assert (found.agent.disabled, found.agent.running) == ("why", 42)
+    assert found.agent.catalog is not None and found.agent.catalog.mtime == 99.0
