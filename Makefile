@@ -16,7 +16,7 @@ help:
 	@echo 'make benchmark-growth  step 6: what 100, 1000 and 4000 agents cost this machine'
 	@echo 'make benchmark-survey  how long a survey of 200 hosts takes'
 
-$(BIN)/run-ready: requirements.txt
+$(BIN)/run-ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@

@@ -25,12 +25,14 @@ class BackupStore:
     """`backups`: the finished ones, oldest first. `classified`: fingerprints of the CAs for
     whose regeneration the classifier had confirmed the node groups before it was stopped.
     `unsaved`: how many live files are in no valid backup with the same content. `stopped`: the
-    services that a renewal has stopped and not started again."""
+    services that a renewal has stopped and not started again. `refused`: fingerprints of revoked
+    certificates that the master has been restarted to refuse."""
 
     backups: tuple[Backup, ...]
     classified: frozenset[str]
     unsaved: int
     stopped: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
 
     def of_ca(self, fingerprint: str) -> list[Backup]:
         return [b for b in self.backups if b.manifest.ca_fingerprint == fingerprint]
@@ -68,8 +70,9 @@ class Backups(FactBase[BackupStore]):
             + LIVE_ENTRIES
             + r"""
 root=$1; shift
-[ -f "$root/classified" ] && say classified "$(cat "$root/classified")"
-[ -f "$root/stopped" ] && say stopped "$(cat "$root/stopped")"
+for note in classified stopped refused; do
+    [ -f "$root/$note" ] && say note "$note" "$(cat "$root/$note")"
+done
 live=$(live_sums "$@")
 entries=$(live_entries "$@")
 set -- # from here on: the lists of what valid backups hold
@@ -112,15 +115,11 @@ say unsaved "$({
 
     def process(self, output: list[str]) -> BackupStore:
         backups = []
-        classified: frozenset[str] = frozenset()
+        notes: dict[str, frozenset[str]] = {}
         unsaved = 0
-        stopped: frozenset[str] = frozenset()
         for record in read_records(output):
-            if record[0] == "classified":
-                classified = frozenset(record[1].split())
-                continue
-            if record[0] == "stopped":
-                stopped = frozenset(record[1].split())
+            if record[0] == "note":
+                notes[record[1]] = frozenset(record[2].split())
                 continue
             if record[0] == "unsaved":
                 unsaved = int(record[1])
@@ -137,4 +136,7 @@ say unsaved "$({
                         differs=int(differs) > 0 or int(uncovered) > 0,
                     )
                 )
-        return BackupStore(tuple(backups), classified, unsaved, stopped)
+        classified, stopped, refused = (
+            notes.get(name, frozenset()) for name in ("classified", "stopped", "refused")
+        )
+        return BackupStore(tuple(backups), classified, unsaved, stopped, refused)

@@ -1,10 +1,11 @@
 """The running lab: containers started from the seeded images, and put back to them."""
 
+import json
 import os
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from lab.hosts import HOSTS, Host
 from lab.images import (
     DIGEST_LABEL,
     build,
-    ensure_base,
+    ensure_bases,
     image_digest,
     image_tag,
     own_name_options,
@@ -23,7 +24,7 @@ from lab.images import (
     remove_outdated_images,
 )
 from lab.progress import LabError, say
-from lab.state import HostInfo
+from lab.state import HostInfo, WinRM
 
 _NETWORK = f"pe-lab-{state.LAB}"
 _ADDRESS = "127.0.0.1"
@@ -100,7 +101,7 @@ def _free_port(taken: set[int]) -> int:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((_ADDRESS, port))
             return port
-    raise LabError(f"no free port for SSH from {_FIRST_PORT} to {_FIRST_PORT + _PORTS - 1}")
+    raise LabError(f"no free port from {_FIRST_PORT} to {_FIRST_PORT + _PORTS - 1}")
 
 
 def _wait_for_ssh(host: Host, port: int) -> None:
@@ -143,10 +144,15 @@ def _wait_for_first_run(engine: Engine, host: Host) -> None:
 
 
 def _start(
-    engine: Engine, host: Host, port: int, public_key: bytes, master: Future[HostInfo] | None
+    engine: Engine,
+    host: Host,
+    ports: Mapping[str, int],
+    public_key: bytes,
+    master: Future[HostInfo] | None,
 ) -> HostInfo:
     """Start the host from its seeded image, whatever was there before, and wait for it.
 
+    :param ports: of the machine that the lab is on, for each of the host's
     :param master: the start of an agent's master, where that is under way
     """
     container = _container(host)
@@ -157,24 +163,26 @@ def _start(
         f"--hostname={host.hostname}",
         f"--network={_NETWORK}",
         f"--network-alias={host.certname}",
-        f"--publish={_ADDRESS}:{port}:22",
+        *(f"--publish={_ADDRESS}:{ports[name]}:{inside}" for name, inside in host.ports.items()),
         *own_name_options(host),
         *engine.limits(),
         *engine.create_options(host),
         image_tag(host),
     )
     engine.put(container, {"etc/ssh/lab_authorized_keys": (0o644, public_key)})
+    if host.windows:
+        engine.put(container, {"etc/pe-lab/winrm-users.json": (0o600, _winrm_users(host))})
     if master is not None:
         master.result()
     engine.run("start", container)
     _wait_for_services(engine, host)
-    _wait_for_ssh(host, port)
+    _wait_for_ssh(host, ports["ssh"])
     if host.role == "agent":
         _wait_for_first_run(engine, host)
     kind, key = engine.get(container, "/etc/ssh/ssh_host_ed25519_key.pub").decode().split()[:2]
-    return HostInfo(
+    info = HostInfo(
         ssh_hostname=_ADDRESS,
-        ssh_port=port,
+        ssh_port=ports["ssh"],
         ssh_user=host.ssh_user,
         service_manager=host.service_manager,
         role=host.role,
@@ -183,16 +191,46 @@ def _start(
         container=container,
         host_key=f"{kind} {key}",
     )
+    if host.windows:
+        certificate = engine.get(container, "/etc/pe-lab/winrm.pem")
+        info["winrm"] = WinRM(
+            hostname=_ADDRESS,
+            http_port=ports["winrm_http"],
+            https_port=ports["winrm_https"],
+            password_file=str(state.PASSWORD),
+            certificate_file=str(state.save_certificate(host.name, certificate)),
+        )
+    return info
+
+
+def _winrm_users(host: Host) -> bytes:
+    """The Windows accounts, as the WinRM endpoint reads them."""
+    users = [
+        {"name": name, "password": state.password(), "program": ["/opt/pe-lab/cmd", name]}
+        for name in (host.ssh_user, "operator")
+    ]
+    return json.dumps(users).encode()
+
+
+def _ports_of(info: HostInfo) -> dict[str, int]:
+    ports = {"ssh": info["ssh_port"]}
+    if "winrm" in info:
+        ports["winrm_http"] = info["winrm"]["http_port"]
+        ports["winrm_https"] = info["winrm"]["https_port"]
+    return ports
 
 
 def _start_all(engine: Engine, chosen: Sequence[Host]) -> None:
     if engine.run("network", "inspect", _NETWORK, check=False).returncode != 0:
         engine.run("network", "create", _NETWORK)
     known = state.hosts()
-    ports = {name: info["ssh_port"] for name, info in known.items()}
+    ports = {name: _ports_of(info) for name, info in known.items()}
     for host in chosen:
-        if host.name not in ports:
-            ports[host.name] = _free_port(set(ports.values()))
+        given = ports.setdefault(host.name, {})
+        for port in host.ports.keys() - given.keys():
+            given[port] = _free_port(
+                {number for taken in ports.values() for number in taken.values()}
+            )
         # Off the record until it is in service: a start that failed is not a host that is up.
         known.pop(host.name, None)
     state.save_hosts(known)
@@ -221,7 +259,7 @@ def _build_missing(engine: Engine, chosen: Sequence[Host]) -> list[Host]:
         return []
     say(f"building the images of {', '.join(host.name for host in missing)} with {engine.program}")
     state.BUILD_LOG.write_text("")
-    ensure_base(engine)
+    ensure_bases(engine, missing)
     builds: dict[str, Future[None]] = {}
     with ThreadPoolExecutor(len(missing)) as pool:
         for host in missing:

@@ -54,13 +54,23 @@ _AGENT_SERVICES = (_MCOLLECTIVE, _agent_daemon())
 
 
 @dataclass(frozen=True)
+class Windows:
+    """What kind of Windows an agent is; directories are below C:/."""
+
+    # As winecfg names it.
+    version: str
+    data: str
+    program: str
+
+
+@dataclass(frozen=True)
 class Host:
     """A container of the lab: a monolithic master, or an agent of one."""
 
     name: str
     hostname: str
     certname: str
-    service_manager: Literal["systemd", "init"]
+    service_manager: Literal["systemd", "init", "windows"]
     ssh_user: str = "root"
     alt_names: tuple[str, ...] = ()
     # False: only the certificate in use carries the alternative names.
@@ -72,6 +82,7 @@ class Host:
     openssl: bool = True
     # True: it carries files that years of administration leave behind.
     leftovers: bool = False
+    windows: Windows | None = None
 
     @property
     def role(self) -> Literal["master", "agent"]:
@@ -87,6 +98,13 @@ class Host:
     def services(self) -> tuple[Service, ...]:
         """What the host runs."""
         return _AGENT_SERVICES if self.master else _MASTER_SERVICES
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """What answers to the machine that the lab is on."""
+        if self.windows:
+            return {"ssh": 22, "winrm_http": 5985, "winrm_https": 5986}
+        return {"ssh": 22}
 
     @property
     def own_names(self) -> tuple[str, ...]:
@@ -160,6 +178,34 @@ HOSTS = {
             alt_names=("www.lab.test", "agent05-alias.lab.test"),
             service_manager="systemd",
             master="master",
+        ),
+        # Reached over WinRM in the inventory; 32-bit Puppet on a 64-bit Windows.
+        Host(
+            name="win01",
+            hostname="win01",
+            certname="win01.lab.test",
+            service_manager="windows",
+            ssh_user="Administrator",
+            master="master",
+            windows=Windows(
+                version="win2008r2",
+                data="ProgramData/PuppetLabs",
+                program="Program Files (x86)/Puppet Labs/Puppet Enterprise",
+            ),
+        ),
+        # Reached over SSH.
+        Host(
+            name="win03",
+            hostname="win03",
+            certname="win03.lab.test",
+            service_manager="windows",
+            ssh_user="Administrator",
+            master="master",
+            windows=Windows(
+                version="win2003",
+                data="Documents and Settings/All Users/Application Data/PuppetLabs",
+                program="Program Files/Puppet Labs/Puppet",
+            ),
         ),
         Host(
             name="auto01",

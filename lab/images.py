@@ -1,21 +1,28 @@
-"""The images: a base of Debian's packages, and for each host one seeded as if in use."""
+"""The hosts' images: each seeded as if in use."""
 
-import hashlib
 import os
-from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from string import Template
 
-from lab.engine import Engine, require_mmdebstrap
+from lab.bases import (
+    BUILD,
+    FILES,
+    LINUX,
+    WINDOWS,
+    Files,
+    base_of,
+    build_container,
+    digest,
+    ensure_base,
+)
+from lab.engine import Engine
 from lab.hosts import HOSTS, INTERNAL_CERTNAMES, Host, Service
-from lab.progress import LabError, run_logged, say
-from lab.state import BUILD_LOG, STATE
+from lab.progress import run_logged, say
+from lab.state import BUILD_LOG
 
 DIGEST_LABEL = "pe-lab.digest"
-_FILES = Path(__file__).parent / "image"
-_BUILD = "opt/pe-lab/build"
 _CREDENTIALS = "/opt/pe-lab/credentials"
 _LASTING_FILES = {
     "master": ("component", "start-puppetserver", "wait-for-services"),
@@ -25,31 +32,8 @@ _SEED_FILES = {
     "master": ("seed.sh", "make_credential", "classifier-groups.json.in"),
     "agent": ("seed-agent.sh",),
 }
-_SUITE = "bullseye"
-_REGISTRY_IMAGE = "debian:bullseye-slim"
-_PACKAGES = (
-    "ca-certificates",
-    "iproute2",
-    "openssh-server",
-    "openssl",
-    "procps",
-    "puppet",
-    "sudo",
-    "systemd",
-    "systemd-sysv",
-)
-_PULL_TIMEOUT = 120
-_BASE_TIMEOUT = 900
 _SETUP_TIMEOUT = 120
 _SEED_TIMEOUT = 600
-
-
-def _digest(*parts: str | bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        raw = part.encode() if isinstance(part, str) else part
-        digest.update(b"%d:%s" % (len(raw), raw))
-    return digest.hexdigest()[:12]
 
 
 def _render(template: str, service: Service) -> bytes:
@@ -61,21 +45,23 @@ def _render(template: str, service: Service) -> bytes:
         "pidfile": service.pidfile,
         "after": " ".join(name + suffix for name in service.after),
     }
-    return Template((_FILES / template).read_text()).substitute(values).encode()
+    return Template((FILES / template).read_text()).substitute(values).encode()
 
 
-def _host_files(host: Host) -> dict[str, tuple[int, bytes]]:
+def _host_files(host: Host) -> Files:
     """Everything that the lab puts into a host's image: path below / to mode and content."""
+    if host.windows:
+        return {f"{BUILD}/seed.sh": (0o755, (FILES / "windows/seed.sh").read_bytes())}
     files = {}
     for name in _LASTING_FILES[host.role]:
-        files[f"opt/pe-lab/{name}"] = (0o755, (_FILES / name).read_bytes())
+        files[f"opt/pe-lab/{name}"] = (0o755, (FILES / name).read_bytes())
     for name in ("setup.sh", "configure", *_SEED_FILES[host.role]):
-        files[f"{_BUILD}/{name}"] = (0o755, (_FILES / name).read_bytes())
+        files[f"{BUILD}/{name}"] = (0o755, (FILES / name).read_bytes())
     if host.role == "master":
         manifest = "etc/puppetlabs/puppet/environments/production/manifests/site.pp"
-        files[manifest] = (0o644, (_FILES / "site.pp").read_bytes())
+        files[manifest] = (0o644, (FILES / "site.pp").read_bytes())
     if host.service_manager == "init":
-        files["opt/pe-lab/init"] = (0o755, (_FILES / "init").read_bytes())
+        files["opt/pe-lab/init"] = (0o755, (FILES / "init").read_bytes())
     for service in host.services:
         if host.service_manager == "systemd":
             path = f"etc/systemd/system/{service.name}.service"
@@ -91,17 +77,13 @@ def own_name_options(host: Host) -> list[str]:
     return [f"--add-host={name}:127.0.0.1" for name in host.own_names]
 
 
-def _base_tag() -> str:
-    return f"pe-lab/base:{_digest(_SUITE, *_PACKAGES)}"
-
-
 def image_digest(host: Host) -> str:
     """Stands for all that goes into a host's image: another digest, another image."""
     files = map(str, sorted(_host_files(host).items()))
     code = Path(__file__).read_bytes()
     # An agent's credential comes from its master's image, which has one for each agent it knows.
     master = image_digest(HOSTS[host.master]) if host.master else repr(host.agents)
-    return _digest(_base_tag(), repr(host), master, *INTERNAL_CERTNAMES, code, *files)
+    return digest(base_of(host).tag, repr(host), master, *INTERNAL_CERTNAMES, code, *files)
 
 
 def image_tag(host: Host) -> str:
@@ -109,62 +91,12 @@ def image_tag(host: Host) -> str:
     return f"pe-lab/{host.name}:{image_digest(host)}"
 
 
-@contextmanager
-def _build_container(engine: Engine, name: str, image: str, *options: str) -> Iterator[str]:
-    container = f"pe-lab-build-{name}-{os.getpid()}"
-    settings = ("--name", container, *engine.limits(), *options)
-    try:
-        engine.run("run", "-d", *settings, image, "sleep", "infinity")
-        yield container
-    finally:
-        engine.remove_container(container)
-
-
-def _base_from_registry(engine: Engine, tag: str) -> bool:
-    """Make the base from the registry's image of Debian; False if no registry has it for us."""
-    try:
-        run_logged(
-            engine.argv("pull", _REGISTRY_IMAGE), log=BUILD_LOG, label="pull", timeout=_PULL_TIMEOUT
-        )
-    except LabError:
-        return False
-    say("installing Debian's packages into the base image")
-    install = (
-        "export DEBIAN_FRONTEND=noninteractive; apt-get -q update"
-        f" && apt-get -q install -y --no-install-recommends {' '.join(_PACKAGES)} && apt-get clean"
-        " && rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d"
-    )
-    with _build_container(engine, "base", _REGISTRY_IMAGE) as container:
-        run_logged(
-            engine.argv("exec", container, "sh", "-c", install),
-            log=BUILD_LOG,
-            label="base",
-            timeout=_BASE_TIMEOUT,
-        )
-        engine.run("commit", container, tag)
-    return True
-
-
-def _base_from_packages(engine: Engine, tag: str) -> None:
-    require_mmdebstrap(BUILD_LOG)
-    say("no image registry answers: making the base image with mmdebstrap")
-    archive = STATE / "base.tar"
-    try:
-        include = f"--include={','.join(_PACKAGES)}"
-        for label, argv in (
-            ("mmdebstrap", ["mmdebstrap", "--variant=minbase", include, _SUITE, str(archive)]),
-            ("import", engine.argv("import", str(archive), tag)),
-        ):
-            run_logged(argv, log=BUILD_LOG, label=label, timeout=_BASE_TIMEOUT)
-    finally:
-        archive.unlink(missing_ok=True)
-
-
-def ensure_base(engine: Engine) -> None:
-    """Make the base image if it is not there."""
-    tag = _base_tag()
-    if engine.inspect("image", tag) is None and not _base_from_registry(engine, tag):
-        _base_from_packages(engine, tag)
+def ensure_bases(engine: Engine, hosts: Sequence[Host]) -> None:
+    """Make the base images of these hosts that are not there, side by side."""
+    bases = {base.name: base for base in map(base_of, hosts)}
+    with ThreadPoolExecutor(len(bases)) as pool:
+        for made in [pool.submit(ensure_base, engine, base) for base in bases.values()]:
+            made.result()
 
 
 def _yes(value: bool) -> str:
@@ -188,12 +120,17 @@ def _credential(engine: Engine, agent: Host) -> bytes:
         engine.remove_container(container)
 
 
-def build(engine: Engine, host: Host, master: Future[None] | None = None) -> None:
-    """Make the host's image: PE's layout, then the life of a deployment in use.
-
-    :param master: the build of an agent's master, where that is under way
-    """
-    environment = {
+def _environment(host: Host) -> dict[str, str]:
+    """What the host's scripts are told."""
+    if host.windows:
+        return {
+            "CERTNAME": host.certname,
+            "SERVER": host.server,
+            "VERSION": host.windows.version,
+            "DATA": host.windows.data,
+            "PROGRAM": host.windows.program,
+        }
+    return {
         "ROLE": host.role,
         "CERTNAME": host.certname,
         "SERVER": host.server,
@@ -208,21 +145,30 @@ def build(engine: Engine, host: Host, master: Future[None] | None = None) -> Non
         "SERVICES": " ".join(service.name for service in host.services),
         "INTERNAL_CERTNAMES": " ".join(INTERNAL_CERTNAMES),
     }
+
+
+def build(engine: Engine, host: Host, master: Future[None] | None = None) -> None:
+    """Make the host's image: PE's layout, then the life of a deployment in use.
+
+    :param master: the build of an agent's master, where that is under way
+    """
+    environment = _environment(host)
     settings = [f"--env={name}={value}" for name, value in environment.items()]
     options = [f"--hostname={host.hostname}", *own_name_options(host)]
-    with _build_container(engine, host.name, _base_tag(), *options) as container:
+    with build_container(engine, host.name, base_of(host).tag, *options) as container:
         engine.put(container, _host_files(host))
 
         def carry_out(script: str, timeout: float) -> None:
             run_logged(
-                engine.argv("exec", *settings, container, f"/{_BUILD}/{script}"),
+                engine.argv("exec", *settings, container, f"/{BUILD}/{script}"),
                 log=BUILD_LOG,
                 label=f"{host.name} {script}",
                 timeout=timeout,
             )
 
-        say(f"{host.name}: making PE's layout")
-        carry_out("setup.sh", _SETUP_TIMEOUT)
+        if not host.windows:
+            say(f"{host.name}: making PE's layout")
+            carry_out("setup.sh", _SETUP_TIMEOUT)
         if host.role == "master":
             say(f"{host.name}: seeding the CA and all credentials")
             carry_out("seed.sh", _SEED_TIMEOUT)
@@ -230,9 +176,9 @@ def build(engine: Engine, host: Host, master: Future[None] | None = None) -> Non
             if master is not None:
                 master.result()
             credential = _credential(engine, host)
-            engine.put(container, {f"{_BUILD}/credential.tar": (0o600, credential)})
-            carry_out("seed-agent.sh", _SETUP_TIMEOUT)
-        engine.run("exec", container, "rm", "-r", f"/{_BUILD}")
+            engine.put(container, {f"{BUILD}/credential.tar": (0o600, credential)})
+            carry_out("seed.sh" if host.windows else "seed-agent.sh", _SETUP_TIMEOUT)
+        engine.run("exec", container, "rm", "-r", f"/{BUILD}")
         command = "/sbin/init" if host.service_manager == "systemd" else "/opt/pe-lab/init"
         engine.run(
             "commit",
@@ -255,10 +201,13 @@ def _remove_images(engine: Engine, repository: str, *, keep: str = "") -> None:
 def remove_outdated_images(engine: Engine, host: Host) -> None:
     """Remove what the host's image and its base replace."""
     _remove_images(engine, f"pe-lab/{host.name}", keep=image_tag(host))
-    _remove_images(engine, "pe-lab/base", keep=_base_tag())
+    base = base_of(host)
+    for tag in (base.tag, base.debian_tag):
+        _remove_images(engine, tag.partition(":")[0], keep=tag)
 
 
 def remove_images(engine: Engine, hosts: list[Host]) -> None:
     """Remove every image of the lab that no other checkout uses."""
-    for repository in (*(f"pe-lab/{host.name}" for host in hosts), "pe-lab/base"):
+    bases = (*WINDOWS.repositories, *LINUX.repositories)
+    for repository in (*(f"pe-lab/{host.name}" for host in hosts), *bases):
         _remove_images(engine, repository)

@@ -4,11 +4,12 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from lab.progress import LabError
 
@@ -18,12 +19,26 @@ NAME = os.environ.get("PE_LAB", "")
 _ALL_LABS = ROOT / ".lab"
 STATE = _ALL_LABS / NAME
 KEY = STATE / "id_ed25519"
+PASSWORD = STATE / "winrm_password"
 KNOWN_HOSTS = STATE / "known_hosts"
 BUILD_LOG = STATE / "build.log"
 _HOSTS = STATE / "hosts.json"
 
 # Two labs on one machine have containers of their own; they share the images, which are alike.
 LAB = hashlib.sha256(str(STATE).encode()).hexdigest()[:6]
+
+
+class WinRM(TypedDict):
+    """How to reach a Windows host other than over SSH: as `ssh_user`, or as `operator`, who has no
+    Administrator rights."""
+
+    hostname: str
+    http_port: int
+    https_port: int
+    # The file with the password of both.
+    password_file: str
+    # The file with the self-signed certificate of HTTPS, for 127.0.0.1 and the certname.
+    certificate_file: str
 
 
 class HostInfo(TypedDict):
@@ -38,6 +53,7 @@ class HostInfo(TypedDict):
     server: str
     container: str
     host_key: str
+    winrm: NotRequired[WinRM]
 
 
 @contextmanager
@@ -92,3 +108,18 @@ def public_key() -> bytes:
         except FileNotFoundError as error:
             raise LabError("ssh-keygen is missing: install openssh-client") from error
     return KEY.with_suffix(".pub").read_bytes()
+
+
+def password() -> str:
+    """The password of the Windows accounts, which is made when it is first asked for."""
+    if not PASSWORD.exists():
+        PASSWORD.touch(mode=0o600)
+        PASSWORD.write_text(secrets.token_urlsafe(16))
+    return PASSWORD.read_text()
+
+
+def save_certificate(name: str, certificate: bytes) -> Path:
+    """Keep the certificate of a host's WinRM endpoint, and say where."""
+    path = STATE / f"{name}-winrm.pem"
+    path.write_bytes(certificate)
+    return path

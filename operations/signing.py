@@ -12,7 +12,7 @@ from pyinfra.connectors.util import CommandOutput
 from facts.puppet import UTF8_LOCALE
 from facts.ssl import PemFiles
 from operations.services import ANSWER_LIMIT, SERVICE_CHANGES
-from operations.step import changing, wait_until
+from operations.step import REMEMBER, changing, wait_until
 from procedures.host import ask
 from procedures.renewal import AgentRenewal, renewals
 from procedures.site import Site
@@ -159,12 +159,7 @@ def clean_all(site: Site) -> str | None:
 
 def revocation_due(renewal: AgentRenewal) -> bool:
     """Whether the master still accepts a certificate of this agent that is to be retired."""
-    site = renewal.site
-    revoked = site.authority().revoked
-    return bool(renewal.named) and (
-        site.revocations_pending
-        or any(cert.serial not in revoked for cert in renewal.named.values())
-    )
+    return not all(map(renewal.site.refuses, renewal.named.values()))
 
 
 def all_to_be_revoked(site: Site) -> frozenset[str]:
@@ -198,28 +193,31 @@ def _clean_round(site: Site) -> str | None:
             )
             if not ok:
                 return "\n".join(output.stderr_lines[-6:])
-    # The CRL is put in place while the master is down: as long as it is not there, all of this
-    # is known not to be over.
     ok, output = run_on(
         site.master,
         changing(
             conf.confdir,
             SERVICE_CHANGES
+            + REMEMBER
             + r"""
 stop "$4"
 cp "$1" "$2" && chown "$3" "$2" || fail "The CRL could not be copied to $2."
 start "$4"
+root=$5; shift 5
+for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
 """,
             conf.cacrl,
             conf.hostcrl,
             f"{conf.user}:{conf.group}",
             MASTER_SERVICE,
+            facts.backup_root,
+            *sorted(cert.fingerprint for _, cert in certs),
             limit=900,
         ),
     )
     if not ok:
         return "\n".join(output.stderr_lines[-6:])
-    facts.forget("ssl")
+    facts.forget("ssl", "backups")
 
     def answers() -> bool:
         facts.forget("presented")

@@ -160,7 +160,7 @@ def outcomes_of(site: Site) -> Outcomes:
     """Where the run over a site takes down what becomes of its agents."""
     if site not in _outcomes:
         _outcomes[site] = outcomes = Outcomes(site)
-        site.state.add_callback_handler(outcomes)  # type: ignore[no-untyped-call]
+        site.state.add_callback_handler(outcomes)
     return _outcomes[site]
 
 

@@ -348,12 +348,11 @@ class Site:
             kept = self._kept.get("authority")
         return kept[0] if kept else None
 
-    @property
-    def revocations_pending(self) -> bool:
-        """Whether the master has revoked certificates that it does not yet refuse."""
-        facts = self.view().facts
-        texts, conf = facts.ssl.texts, facts.settings
-        return texts.get(conf.cacrl) != texts.get(conf.hostcrl)
+    def refuses(self, cert: Certificate) -> bool:
+        """Whether the master refuses a certificate: it is revoked, and the master has been
+        restarted since, without which it goes by the CRL that it knows."""
+        refused = self.view().facts.backups.refused
+        return cert.serial in self.authority().revoked and cert.fingerprint in refused
 
     # One for all
 

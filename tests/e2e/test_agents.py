@@ -512,7 +512,8 @@ def test_revocations_that_somebody_has_begun(site: Site, retired: str) -> None:
 
     assert run.status == 0, run.stderr
     assert run.changes == preview.plan
-    assert run.changes["0 Revoke and clean the certificate on the master"] == list(AGENTS[:2])
+    (revoked,) = [hosts for name, hosts in run.changes.items() if "Revoke" in name]
+    assert revoked == list(AGENTS[:2])
     assert_renewed(site, *AGENTS[:2])
     stolen = site.on_all(
         f"{PUPPET} agent --test --ssldir /root/stolen --vardir /tmp/stolen 2>&1 | tail -n 20",

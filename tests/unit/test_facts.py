@@ -731,6 +731,9 @@ def test_cas_whose_groups_were_confirmed_are_remembered(store: Store) -> None:
     assert store.read().stopped == set()
     (store.root / "stopped").write_text("pe-puppet\npe-mcollective\n")
     assert store.read().stopped == {"pe-puppet", "pe-mcollective"}
+    assert store.read().refused == set()
+    (store.root / "refused").write_text("12:34\n")
+    assert store.read().refused == {"12:34"}
 
 
 # Services
