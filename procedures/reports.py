@@ -170,7 +170,7 @@ def reporting_of(site: Site) -> Reporting:
     """Have a run end with a report."""
     if site not in _reportings:
         _reportings[site] = reporting = Reporting(site)
-        site.state.add_callback_handler(reporting)  # type: ignore[no-untyped-call]
+        site.state.add_callback_handler(reporting)
     return _reportings[site]
 
 
