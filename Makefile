@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test unit lint lab-up lab-down benchmark benchmark-agents benchmark-growth
+.PHONY: help demo test unit lint lab-up lab-down benchmark benchmark-agents benchmark-growth benchmark-survey
 
 help:
 	@echo 'make demo       bring up the lab and regenerate its whole site, step by step'
@@ -14,6 +14,7 @@ help:
 	@echo 'make benchmark  the typed commands against the deploy, five rounds'
 	@echo 'make benchmark-agents  step 6: the deploy against Ansible and a loop over ssh'
 	@echo 'make benchmark-growth  step 6: what 100, 1000 and 4000 agents cost this machine'
+	@echo 'make benchmark-survey  how long a survey of 200 hosts takes'
 
 $(BIN)/run-ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -56,3 +57,6 @@ benchmark-agents: $(BIN)/ansible-ready
 
 benchmark-growth: $(BIN)/run-ready
 	$(BIN)/python -m benchmarks.growth
+
+benchmark-survey: $(BIN)/run-ready
+	$(BIN)/python -m benchmarks.survey

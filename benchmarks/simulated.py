@@ -39,11 +39,12 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from facts.agent import AgentFiles
 from facts.backups import Backups
+from facts.credential_files import CredentialFiles
 from facts.host import Basics, WhoAndWhen
-from facts.puppet import PuppetSettings
+from facts.puppet import PuppetAgent, PuppetSettings
 from facts.services import ServiceStates
-from facts.signing import AutosignSetting
-from facts.ssl import PemFiles, SslDirectories
+from facts.signing import AutosignSetting, CaInventory
+from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
 from recert.backups import ARCHIVE_DIGEST
 from recert.certificates import read_certificate
@@ -238,6 +239,7 @@ class _Simulated:
             PuppetSettings: self._settings,
             SslDirectories: self._ssl,
             Backups: self._backups,
+            CredentialFiles: self._credentials,
         }
 
     def answer(self, fact: type, arguments: list[str]) -> Answer:
@@ -273,6 +275,19 @@ class _Simulated:
         for path in keys:
             if path in self.files:
                 yield "key", path, self.public_key_of(path)
+
+    def _credentials(self, arguments: list[str]) -> Iterator[Record]:
+        certificates = {}
+        for path, (kind, mode, size, mtime) in self.files.items():
+            if kind == "f" and path.endswith(".pem"):
+                user = "pe-puppet"
+                yield "file", kind, f"{mode:o}", user, user, size, f"{mtime:.10f}", path, ""
+                yield "pem", path
+                if "/private_keys/" in path or path.endswith("/ca_key.pem"):
+                    yield "key", path, self.public_key_of(path)
+                elif "BEGIN CERTIFICATE" in (text := self.texts[path]()):
+                    certificates[path] = text
+        yield "archive", base64.b64encode(_archive(certificates)).decode("ascii")
 
     def _backups(self, arguments: list[str]) -> Iterator[Record]:
         for number, manifest in enumerate(self.backups):
@@ -386,7 +401,11 @@ class _SimulatedMaster(_Simulated):
     def facts(self) -> dict[type, Callable[[list[str]], Iterator[Record]]]:
         return super().facts() | {
             AutosignSetting: lambda _: iter(()),
+            CaInventory: lambda _: iter(()),
+            ComponentDirectory: lambda _: iter(()),
             PresentedCertificate: self._presented,
+            PuppetAgent: lambda _: iter([("summary", _SUMMARY.format(int(_NOW)))]),
+            ServiceStates: lambda services: (("service", s, "running") for s in services),
         }
 
     def answer(self, fact: type, arguments: list[str]) -> Answer:
@@ -451,8 +470,12 @@ _FACTS: dict[str, type] = {
         AutosignSetting: AutosignSetting().command(""),
         Backups: Backups().command("", []),
         Basics: Basics().command("", [], [], []),
+        CaInventory: CaInventory().command(""),
+        ComponentDirectory: ComponentDirectory().command("", "", []),
+        CredentialFiles: CredentialFiles().command([], ""),
         PemFiles: PemFiles().command(""),
         PresentedCertificate: PresentedCertificate().command([], 0),
+        PuppetAgent: PuppetAgent().command("", "", "", ""),
         AgentFiles: AgentFiles().command(_NO_SSL, _NO_TRACES),
         PuppetSettings: PuppetSettings().command(),
         ServiceStates: ServiceStates().command([]),
@@ -488,14 +511,14 @@ def _framed(content: bytes) -> Answer:
 
 
 def _archive(texts: dict[str, str]) -> bytes:
-    """As `tar -cz` would, of so many PEM files."""
+    """As `tar -cz` would, of PEM files by their names, or by their whole paths."""
     packed = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=6) as unpacked,
         tarfile.open(fileobj=unpacked, mode="w") as archive,
     ):
         for name, text in texts.items():
-            entry = tarfile.TarInfo(f"./{name}.pem")
+            entry = tarfile.TarInfo(name if name.startswith("/") else f"./{name}.pem")
             entry.size = len(text)
             archive.addfile(entry, io.BytesIO(text.encode()))
     return packed.getvalue()

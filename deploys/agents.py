@@ -12,11 +12,13 @@ from pyinfra import host
 from operations import agents
 from procedures.outcomes import outcomes_of
 from procedures.renewal import prepare_renewal
+from procedures.reports import reporting_of
 from procedures.site import site_of
 
 site = site_of(host.state)
 outcomes_of(site)
 site.ask_beside(host)
+reporting_of(site)
 
 if host == site.master or site.has_agent(host):
     agents.master_verified(name="6 Verify that the master serves under a fresh CA")

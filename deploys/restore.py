@@ -14,6 +14,7 @@ from procedures.agent_restoration import prepare_agent_restoration
 from procedures.outcomes import outcomes_of
 from procedures.preflight import the_master
 from procedures.procedure import begin
+from procedures.reports import reporting_of
 from procedures.restoration import prepare_restoration
 from procedures.site import site_of
 
@@ -21,6 +22,7 @@ site = site_of(host.state)
 site.restores = True
 if site.agents:
     outcomes_of(site)
+    reporting_of(site)
 
 if host == the_master(host):
     begin(host, prepare_restoration(host))

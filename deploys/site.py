@@ -1,4 +1,4 @@
-"""Steps 1 to 6: the whole site, the master first and then every agent.
+"""Steps 1 to 6: the whole site, the master first and then every agent, and the proof.
 
 pyinfra inventory.py deploys/site.py --data retire_ca=<SHA-256 fingerprint>
 """
@@ -11,3 +11,4 @@ site_of(host.state).renews = True
 
 local.include("deploys/master.py")
 local.include("deploys/agents.py")
+local.include("deploys/verify.py")

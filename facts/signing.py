@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pyinfra.api import FactBase, StringCommand
 
 from facts.script import read_records, record_script
@@ -43,3 +45,25 @@ esac
                 return Autosign(Autosigning.POLICY)
             patterns.append(record[1])
         return Autosign(Autosigning.LISTED if patterns else Autosigning.OFF, tuple(patterns))
+
+
+class CaInventory(FactBase[frozenset[tuple[int, str]]]):
+    """
+    The CA's own list of what it has ever signed, `inventory.txt`: serial numbers and names.
+
+    .. code:: python
+
+        frozenset({(2, "puppet.example.com")})
+    """
+
+    @staticmethod
+    def default() -> frozenset[tuple[int, str]]:
+        return frozenset()
+
+    def command(self, path: str) -> StringCommand:
+        return record_script('[ ! -r "$1" ] || contents "$1"', path)
+
+    def process(self, output: list[str]) -> frozenset[tuple[int, str]]:
+        text = "".join(record[2] for record in read_records(output))
+        lines = re.findall(r"^0x([0-9a-fA-F]+) .*/CN=([^/\n]+)$", text, re.MULTILINE)
+        return frozenset((int(serial, 16), name) for serial, name in lines)

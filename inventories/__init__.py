@@ -5,7 +5,10 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-Hosts = list[tuple[str, dict[str, Any]]]
+HostData = tuple[str, dict[str, Any]]
+"""A host's name and pyinfra's data of it."""
+
+Hosts = list[HostData]
 
 
 def with_data(hosts: Hosts, group_data: ModuleType) -> tuple[Hosts, dict[str, Any]]:

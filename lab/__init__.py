@@ -2,6 +2,19 @@
 
 A host is PE's layout around a real Puppet 5.5.22: `lab/image/` is what goes into one, and
 `lab/hosts.py` says which there are.
+
+A Windows agent is Wine with its own service manager, in a container (`lab/image/windows/`). What is
+typed is real: cmd.exe runs it, over an SSH server and a WinRM endpoint from which no POSIX shell is
+reached. What stands behind it, so far as Wine lacks it:
+
+- Puppet and `ruby.exe` are the container's Ruby, on the same files: `C:` there is the directory
+  `/C:`, and what Puppet prints of it is given back as Windows writes it.
+- `sc`, `icacls` and `certutil` are small programs of ours that do what is used here of Windows' own,
+  through Windows' interfaces.
+- An exit status above 255 arrives as 255 (Linux has eight bits), and text in code page 1252.
+- Access control lists become Unix modes, and are not inherited. `Administrator` and `operator` are
+  told apart by what their token may read in the registry, not by the file system.
+- A run of Puppet is no process of Windows: taskkill and tasklist do not know it.
 """
 
 from lab.containers import (

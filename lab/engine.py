@@ -160,6 +160,19 @@ def _can_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
+def require(programs: Sequence[str], packages: Sequence[str], log: Path) -> None:
+    """Have programs on this machine; root of a Debian-like one gets them from its packages.
+
+    :raises LabError: they are not there and cannot be installed.
+    """
+    missing = [program for program in programs if not shutil.which(program)]
+    if not missing:
+        return
+    if not _can_install():
+        raise LabError(f"{', '.join(missing)} is missing: install {' and '.join(packages)}")
+    _install(packages, log)
+
+
 def _install(packages: Sequence[str], log: Path) -> None:
     say(f"installing {' '.join(packages)} with apt-get")
     environment = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]

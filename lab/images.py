@@ -208,6 +208,6 @@ def remove_outdated_images(engine: Engine, host: Host) -> None:
 
 def remove_images(engine: Engine, hosts: list[Host]) -> None:
     """Remove every image of the lab that no other checkout uses."""
-    bases = (*WINDOWS.repositories, *LINUX.repositories)
+    bases = (*WINDOWS.repositories, *LINUX.repositories, "pe-lab/puppetdb")
     for repository in (*(f"pe-lab/{host.name}" for host in hosts), *bases):
         _remove_images(engine, repository)

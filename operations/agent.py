@@ -20,13 +20,13 @@ RUN = (
     UTF8_LOCALE
     + PUPPET_PROCESS
     + r"""
-lockfile=$1 limit=$2
+lockfile=$1 limit=$2; shift 2
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 in_progress() { puppet_process "$(cat "$lockfile" 2>/dev/null)"; }
 for attempt in 1 2 3; do
     in_progress || rm -f "$lockfile" # a lock of nobody's keeps Puppet from running
-    puppet agent --test --waitforcert 0 --color=false >"$log" 2>&1 </dev/null
+    puppet agent --test --waitforcert 0 --color=false "$@" >"$log" 2>&1 </dev/null
     status=$?
     case $status in
         0|2) exit 0 ;;
@@ -36,7 +36,7 @@ for attempt in 1 2 3; do
     while in_progress && [ "$waited" -lt "$limit" ]; do sleep 1; waited=$((waited + 1)); done
 done
 # A run's diffs can show what managed files keep secret.
-grep -iE '^(err|warn|exiting|notice: run of)' "$log" | tail -n 20 >&2
+grep -iE '^(err|warn|exiting|notice: (run of|skipping run))' "$log" | tail -n 20 >&2
 fail "The Puppet run failed with status $status; its messages are above."
 """
 )

@@ -10,7 +10,9 @@ from pyinfra.api.command import PyinfraCommand
 
 from facts.services import SERVICE_FUNCTIONS
 from operations.step import REMEMBER, changing, show_diff, step_failed, wait_until
+from procedures.outage import note_down, note_up
 from procedures.procedure import Procedure, procedure_of
+from recert.certificates import utc_now
 from recert.layout import AGENT_SERVICE, START_ORDER, STOP_ORDER
 from recert.observed import Service
 
@@ -79,6 +81,8 @@ def stopped() -> Generator[PyinfraCommand, None, None]:
         host.noop("nothing has to be replaced, or no service is running")
         return
     _show_states(procedure, running, Service.RUNNING, Service.STOPPED)
+    if host.state.is_executing:
+        note_down(host.state)
     yield changing(
         facts.settings.confdir,
         # The classifier is about to be stopped; an interrupted run could not ask it again.
@@ -130,6 +134,7 @@ def running() -> Generator[PyinfraCommand, None, None]:
     if not down and not procedure.work_due and facts.presented is not None:
         host.noop("all services run, and the master answers")
         return
+    began = utc_now()
     _show_states(
         procedure,
         installed if procedure.work_due else down,
@@ -159,6 +164,8 @@ def running() -> Generator[PyinfraCommand, None, None]:
                 "which is not the master's certificate in ssldir",
             ]
         )
+    if host.state.is_executing:
+        note_up(host.state, began)
 
 
 def _show_states(

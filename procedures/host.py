@@ -121,6 +121,13 @@ class HostFacts:
             "cacert": cacert,
         }
 
+    def seen(self, fact: type[FactBase[T]], **arguments: Any) -> T:
+        """Any other fact of this host, asked anew each time.
+
+        :raises Exception: it did not answer.
+        """
+        return self._ask(fact, **arguments)
+
     def _ask(self, fact: type[FactBase[T]], **arguments: Any) -> T:
         return ask(self.host, fact, **arguments)
 

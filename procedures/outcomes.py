@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from procedures.site import Site
-from procedures.telling import LONG, command_line, reason_of
-from recert.certificates import utc_now
-from recert.outcomes import ForeignRequest, Outcome, RunReport, Status, in_order, summary
+from recert.outcomes import ForeignRequest, Outcome, Status, in_order
 from recert.signing import Authority
 
 EVERY = 5
 """Seconds between two messages on how far the run is."""
-
-REPORTS = Path("reports")
-
-_STYLES = {
-    Status.FAILED: "red",
-    Status.UNREACHABLE: "red",
-    Status.WAITING: "yellow",
-    Status.INTERRUPTED: "red",
-    Status.UNTOUCHED: "yellow",
-    Status.DUE: "cyan",
-    Status.TO_RESTORE: "cyan",
-    Status.RENEWED: "green",
-    Status.FRESH: "green",
-    Status.RESTORED: "green",
-    Status.AS_BEFORE: "green",
-}
-
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 
 
 class Outcomes(BaseStateCallback):
@@ -61,7 +34,6 @@ class Outcomes(BaseStateCallback):
         self.looked_at = 0
         """Agents, before the run."""
         self._told = time.monotonic()
-        self._over = False
 
     # Before the run
 
@@ -141,44 +113,21 @@ class Outcomes(BaseStateCallback):
         self._told = time.monotonic()
         total, failed = len(self.site.agents), len(self._failed_at)
         failures = f", {failed} failed so far" if failed else ""
-        step = _step_name(state, op_hash)
+        step = step_name(state, op_hash)
         logger.info(f"    {step}: {self._reached[op_hash]} of {total} agents{failures}")
 
     # In the end
 
-    def host_disconnect(self, state: State, host: Host) -> None:  # type: ignore[override]
-        """pyinfra is done, one way or another: the first host to be left brings the table."""
-        if self._over:
-            return
-        self._over = True
-        try:
-            report = self.report()
-            if report.preview and not self.looked_at:
-                return  # it was refused as a whole, and its message says why
-            show(report)
-            if not report.preview:
-                logger.info(f"    The same as JSON: {write(report)}")
-        except Exception as error:
-            # It would take the place of the message with which the run has ended.
-            logger.error(f"    What became of the agents cannot be told: {reason_of(error)}")
-
-    def report(self) -> RunReport:
+    def outcomes(self) -> tuple[Outcome, ...]:
         """What became of every agent up to now."""
-        site = self.site
-        executed = site.state.is_executing
-        authority = site.known_authority()
-        ca = authority.ca if authority is not None else None
-        foreign = () if authority is None else self._foreign_requests(authority)
-        return RunReport(
-            finished=utc_now().isoformat(timespec="seconds"),
-            command=command_line(),
-            preview=not executed,
-            master=site.master.name,
-            retired=site.retired_fingerprints(),
-            ca=ca.fingerprint if ca is not None else None,
-            agents=tuple(in_order(self._remarked(agent, executed) for agent in site.agents)),
-            foreign_requests=foreign,
-        )
+        executed = self.site.state.is_executing
+        return tuple(in_order(self.outcome(agent, executed) for agent in self.site.agents))
+
+    @property
+    def foreign_requests(self) -> tuple[ForeignRequest, ...]:
+        """What waits on the master and is of no agent of this run."""
+        authority = self.site.known_authority()
+        return () if authority is None else self._foreign_requests(authority)
 
     def _foreign_requests(self, authority: Authority) -> tuple[ForeignRequest, ...]:
         names = [name for name in authority.requesting if not self.site.has_certname(name)]
@@ -188,10 +137,11 @@ class Outcomes(BaseStateCallback):
             for name, request in zip(names, requests, strict=True)
         )
 
-    def _remarked(self, host: Host, executed: bool) -> Outcome:
-        outcome = self._outcome(host, executed)
-        why = [outcome.why, *self._remarks.get(host.name, [])]
-        return replace(outcome, why="\n".join(filter(None, why)))
+    def outcome(self, host: Host, executed: bool) -> Outcome:
+        """What became of one of them, with what a person should know beside that."""
+        found = self._outcome(host, executed)
+        why = [found.why, *self._remarks.get(host.name, [])]
+        return replace(found, why="\n".join(filter(None, why)))
 
     def _outcome(self, host: Host, executed: bool) -> Outcome:
         state, name = self.site.state, host.name
@@ -207,7 +157,7 @@ class Outcomes(BaseStateCallback):
             output = meta.stderr_lines if meta.is_complete() else []
             why = "\n".join(self._reasons.get(name) or output)
             why = why or "No answer in time, or the connection was lost."
-            return Outcome(name, certname, Status.FAILED, _step_name(state, op_hash), why)
+            return Outcome(name, certname, Status.FAILED, step_name(state, op_hash), why)
         if name in self._touched:
             return Outcome(name, certname, Status.INTERRUPTED, why="the run ended before")
         if executed or name not in self._certnames:
@@ -231,53 +181,20 @@ def outcomes_of(site: Site) -> Outcomes:
     return _outcomes[site]
 
 
-def show(report: RunReport) -> None:
-    """The table, on standard error like everything else that is meant for a person."""
-    terminal = sys.stderr.isatty()
-    console = Console(stderr=True, width=None if terminal else 160)
-    what = "Step 6 would find" if report.preview else "Step 6"
-    table = Table(title=f"{what}: {summary(report.agents)}", title_justify="left")
-    for column in ("agent", "certname", "status", "step", "why"):
-        table.add_column(column, overflow="fold")
-    shown = [agent for agent in report.agents if not agent.status.good or agent.why]
-    good = [agent for agent in report.agents if agent not in shown]
-    shown += good[: max(LONG - len(shown), 0)]
-    for agent in shown:
-        table.add_row(
-            _plain(agent.host),
-            _plain(agent.certname or ""),
-            Text(agent.status.value, style=_STYLES[agent.status]),
-            _plain(agent.step),
-            _plain(agent.why),
-        )
-    console.print(table)
-    if len(shown) < len(report.agents):
-        console.print(f"and {len(report.agents) - len(shown)} more that are well")
-    if report.foreign_requests:
-        console.print("These requests wait on the master and are no agent's of this run:")
-        for request in report.foreign_requests:
-            console.print(_plain(f"  {request.certname} {request.digest or 'no request'}"))
+def why_left_out(site: Site, host: Host) -> str:
+    """Why a run has gone on without an agent; empty if it has not, or that is not known."""
+    if site not in _outcomes or not site.has_agent(host):
+        return ""
+    outcome = _outcomes[site].outcome(host, site.state.is_executing)
+    return f"{outcome.step}: {outcome.why}".removeprefix(": ") if outcome.why else ""
 
 
-def _plain(found: str) -> Text:
-    """What others have written, without what a terminal would obey."""
-    return Text(_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", found))
+def known_outcomes(site: Site) -> Outcomes | None:
+    """What became of the agents, where this run is about renewing them."""
+    return _outcomes.get(site)
 
 
-def write(report: RunReport) -> Path:
-    """The report as a file of its own below `reports/`."""
-    REPORTS.mkdir(exist_ok=True)
-    stamp = report.finished.replace("-", "").replace(":", "").removesuffix("+0000")
-    path = REPORTS / f"step6-{stamp}Z.json"
-    number = 1
-    while path.exists():
-        number += 1
-        path = REPORTS / f"step6-{stamp}Z-{number}.json"
-    path.touch(mode=0o600)
-    path.write_text(report.to_json(), encoding="utf-8")
-    return path
-
-
-def _step_name(state: State, op_hash: str) -> str:
+def step_name(state: State, op_hash: str) -> str:
+    """What a step is called, without the deploy that it is of."""
     (name, *_) = sorted(state.get_op_meta(op_hash).names)
     return name.rpartition(" | ")[2]

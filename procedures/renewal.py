@@ -112,6 +112,11 @@ def renewal_of(host: Host) -> AgentRenewal:
     return _renewals[site_of(host.state)][host.name]
 
 
+def known_renewal(site: Site, host: Host) -> AgentRenewal | None:
+    """The same, None if this run has prepared none for that host."""
+    return _renewals.get(site, {}).get(host.name)
+
+
 def prepare_renewal(host: Host) -> bool:
     """Everything that step 6 needs to know of an agent, after everything that forbids it.
 

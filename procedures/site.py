@@ -92,7 +92,7 @@ class Site:
         return [
             host
             for group in ("agents", WINDOWS_GROUP)
-            for host in _group(self.state, group)
+            for host in group_of(self.state, group)
             if self.state.is_host_in_limit(host)
         ]
 
@@ -102,7 +102,7 @@ class Site:
 
     @cached_property
     def _windows_names(self) -> frozenset[str]:
-        return frozenset(host.name for host in _group(self.state, WINDOWS_GROUP))
+        return frozenset(host.name for host in group_of(self.state, WINDOWS_GROUP))
 
     @cached_property
     def connected_agents(self) -> int:
@@ -398,6 +398,10 @@ class Site:
         """
         return self._once(name, act, lasting)
 
+    def once_lasting(self, name: str, read: Callable[[], T]) -> T:
+        """What is read once, and holds for the preview and the run."""
+        return self._once(name, read, lasting=True)
+
     def _once(self, name: str, read: Callable[[], T], lasting: bool = False) -> T:
         """
         :param lasting: what was read for the preview holds for the run.
@@ -436,7 +440,8 @@ def site_of(state: State) -> Site:
     return _sites[state]
 
 
-def _group(state: State, name: str) -> list[Host]:
+def group_of(state: State, name: str) -> list[Host]:
+    """The hosts of a group; none if the inventory has no such group."""
     try:
         return list(state.inventory.get_group(name))
     except NoGroupError:

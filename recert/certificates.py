@@ -58,6 +58,21 @@ class Certificate:
         return self.x509.public_bytes(Encoding.PEM).decode("ascii")
 
     @property
+    def key_bits(self) -> int | None:
+        """The length of the public key; None for a kind whose keys all have one length."""
+        size: int | None = getattr(self.x509.public_key(), "key_size", None)
+        return size
+
+    @property
+    def signature_hash(self) -> str | None:
+        """The hash algorithm under the issuer's signature: `sha256`."""
+        try:
+            algorithm = self.x509.signature_hash_algorithm
+        except UnsupportedAlgorithm:
+            return None
+        return algorithm.name if algorithm is not None else None
+
+    @property
     def is_self_signed(self) -> bool:
         return self.subject == self.issuer and _verifies(self.x509, self.x509.public_key())
 
@@ -80,6 +95,11 @@ class RevocationList:
 
     x509: x509.CertificateRevocationList
     revoked: frozenset[int]
+
+    @property
+    def expires(self) -> datetime | None:
+        """When its issuer has to have made another."""
+        return self.x509.next_update_utc
 
     def signed_by(self, ca: Certificate) -> bool:
         return _verifies(self.x509, ca.x509.public_key())
@@ -120,6 +140,14 @@ def read_certificate(pem: str) -> Certificate | None:
         )
     except _UNREADABLE:
         return None
+
+
+def read_certificates(pem: str) -> list[Certificate]:
+    """All that can be read in `pem`, in their order."""
+    end = "-----END CERTIFICATE-----"
+    parts = (part.rpartition("-----BEGIN CERTIFICATE-----") for part in pem.split(end)[:-1])
+    found = (read_certificate(f"{begin}{body}{end}\n") for _, begin, body in parts)
+    return [cert for cert in found if cert is not None]
 
 
 def read_request(pem: str) -> CertificateRequest | None:

@@ -9,8 +9,9 @@ preview, a run, a second run and a resumed run need no other memory.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from functools import cached_property
@@ -54,10 +55,11 @@ class CaStatus(Enum):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something stale: the path, and why, for a person."""
+    """Something stale: the path, and why, for a person; `remedy` where one command mends it."""
 
     path: str
     why: str
+    remedy: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.why}"
@@ -265,9 +267,10 @@ class Freshness:
             if entry.kind == "l":
                 continue  # a link has no owner and mode that count
             if entry.ownership != wanted:
-                found.append(Problem(path, f"belongs to {entry.ownership}, not to {wanted}"))
+                found.append(_not_owned_by(wanted, path, entry))
             if path in self.ssl.keys and entry.mode & OTHERS:
-                found.append(Problem(path, f"is open to others ({entry.mode:04o})"))
+                why = f"is open to others ({entry.mode:04o})"
+                found.append(Problem(path, why, f"chmod o-rwx {shlex.quote(path)}"))
         return tuple(found)
 
     # Steps 3 and 4
@@ -313,7 +316,7 @@ class Freshness:
         for path, entry in entries.items():
             given = component.owns_directory or not _hidden(path, component.directory)
             if given and entry.ownership != wanted:
-                found.append(Problem(path, f"belongs to {entry.ownership}, not to {wanted}"))
+                found.append(_not_owned_by(wanted, path, entry))
         return found
 
     def copies(self, component: Component) -> list[tuple[str, str, Part]]:
@@ -388,7 +391,9 @@ class Freshness:
         if path not in state.files:
             return Problem(path, "is missing")
         if path not in state.same:
-            return Problem(path, f"differs from {self.paths(name).of_part(part)}")
+            source = self.paths(name).of_part(part)
+            copying = f"cat {shlex.quote(source)} > {shlex.quote(path)}"
+            return Problem(path, f"differs from {source}", f"{copying}, then restart its service")
         return None
 
     def _mode_problem(self, component: Component, path: str, part: Part) -> Problem | None:
@@ -396,7 +401,8 @@ class Freshness:
         wanted = component.file_mode(part)
         if entry.mode == wanted:
             return None
-        return Problem(path, f"has mode {entry.mode:04o}, not {wanted:04o}")
+        remedy = f"chmod {wanted:04o} {shlex.quote(path)}"
+        return Problem(path, f"has mode {entry.mode:04o}, not {wanted:04o}", remedy)
 
     def _certificate(self, path: str) -> Certificate | None:
         return read_certificate(self.ssl.texts.get(path, ""))
@@ -414,6 +420,11 @@ class Freshness:
         if path not in self.ssl.files:
             return "is missing"
         return "is empty" if self.ssl.files[path].size == 0 else f"is not a {what}"
+
+
+def _not_owned_by(wanted: str, path: str, entry: FileState) -> Problem:
+    why = f"belongs to {entry.ownership}, not to {wanted}"
+    return Problem(path, why, f"chown {wanted} {shlex.quote(path)}")
 
 
 def _hidden(path: str, root: str) -> bool:

@@ -57,6 +57,7 @@ NEEDED_SERVICES = frozenset({MASTER_SERVICE})
 """Without these the procedure cannot end well: the Puppet run of step 5 needs a master."""
 
 CLASSIFIER_PORT = 4433
+POSTGRESQL_SERVICE = "pe-postgresql"
 
 SERVICE_PORTS = {
     "pe-puppetserver": 8140,
@@ -134,6 +135,26 @@ DASHBOARD = Component(
 
 COMPONENTS = (PUPPETDB, POSTGRESQL, CONSOLE, DASHBOARD)
 """Steps 3 and 4, in their order."""
+
+CREDENTIAL_USERS = {
+    PUPPETDB.directory: "pe-puppetdb",
+    POSTGRESQL.directory: POSTGRESQL_SERVICE,
+    CONSOLE.directory: "pe-console-services",
+    DASHBOARD.directory: "pe-httpd",
+    "/etc/puppetlabs/activemq": "pe-activemq",
+    "/etc/puppetlabs/mcollective": "pe-mcollective",
+}
+"""Which service uses the credentials below a directory."""
+
+CONFIGURATION = "/etc/puppetlabs"
+
+SEARCHED = (
+    CONFIGURATION,
+    "/opt/puppet/share",
+    "/opt/puppet/var/lib",
+    "/var/opt/lib",
+)
+"""Where PE keeps its configuration and data, and where credentials may have been put by hand."""
 
 GROUP_CLASSES = {
     "PE Infrastructure": "puppet_enterprise",

@@ -79,3 +79,73 @@ class LastRun:
 
     time: float
     succeeded: bool
+
+
+@dataclass(frozen=True)
+class FoundCredentials:
+    """What is called like a certificate or a key below some directories.
+
+    `files`: all of them, by path. `certificates`: the texts of those that hold certificates.
+    `keys`: for each that holds a private key, the digest of its public half, None if it cannot
+    be used. `pems`: those that hold anything in PEM. `saved`: the private keys that are, byte
+    for byte, in one of the backups that were named.
+    """
+
+    files: Mapping[str, FileState] = field(default_factory=dict)
+    certificates: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str | None] = field(default_factory=dict)
+    pems: frozenset[str] = frozenset()
+    saved: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Keystores:
+    """Java keystores. `readable`: the host has the program that lists them. `certificates`: by
+    path, as PEM; none for one that cannot be read."""
+
+    readable: bool = False
+    certificates: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+class Offered(Enum):
+    """What a client offers where it is asked for its certificate."""
+
+    NOTHING = "no certificate"
+    RETIRED = "the master's certificate of the retired CA"
+    CURRENT = "the master's certificate of the CA in place"
+
+
+@dataclass(frozen=True)
+class ClientCredential:
+    """One that could be offered, as the host has read it: its certificate, or why it could not."""
+
+    offered: Offered
+    certificate: str | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """One TLS handshake with a service.
+
+    `answered`: whether anything spoke TLS there. `accepted`: the handshake came to its end.
+    `asked`: the service asked for a client certificate. `presented`: the service's, as PEM.
+    `said`: the error.
+    """
+
+    service: str
+    port: int
+    offered: Offered
+    answered: bool
+    accepted: bool
+    asked: bool
+    presented: str | None
+    said: str
+
+
+@dataclass(frozen=True)
+class Handshakes:
+    """Every handshake that was tried, and the credentials that there were to offer."""
+
+    made: tuple[Handshake, ...] = ()
+    credentials: tuple[ClientCredential, ...] = ()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
-
-VERSION = 1
 
 
 class Status(Enum):
@@ -50,27 +47,6 @@ class ForeignRequest:
 
     certname: str
     digest: str | None
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """One run over agents. `finished`: ISO 8601, UTC. `ca`: the fingerprint of the master's CA,
-    None as long as it has none that agents are to trust."""
-
-    finished: str
-    command: str
-    preview: bool
-    master: str
-    retired: tuple[str, ...]
-    ca: str | None
-    agents: tuple[Outcome, ...]
-    foreign_requests: tuple[ForeignRequest, ...] = ()
-
-    def to_json(self) -> str:
-        document = asdict(self)
-        for agent, outcome in zip(document["agents"], self.agents, strict=True):
-            agent["status"] = outcome.status.value
-        return json.dumps({"version": VERSION, **document}, indent=2) + "\n"
 
 
 def in_order(outcomes: Iterable[Outcome]) -> list[Outcome]:

@@ -34,6 +34,7 @@ echo "$CERTNAME" >/etc/pe-lab/certname
 
 if [ "$ROLE" = master ]; then
     install -d -o pe-puppetdb -g pe-puppetdb /etc/puppetlabs/puppetdb/ssl
+    install -d -o pe-activemq -g pe-activemq -m 0750 /etc/puppetlabs/activemq
     install -d -o pe-postgres -g pe-postgres /opt/puppet/var/lib/pgsql/9.2/data/certs
     install -d -o pe-console-services -g pe-console-services /opt/puppet/share/console-services/certs
     install -d -o puppet-dashboard -g puppet-dashboard /opt/puppet/share/puppet-dashboard/certs

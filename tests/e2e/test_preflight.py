@@ -38,7 +38,7 @@ def test_without_a_ca_to_retire(untouched: Master, mode: str) -> None:
         ca.fingerprint,
         ca.subject,
         f"{ca.not_after:%Y-%m-%d}",
-        "13 certificates, 1 of them revoked",
+        "15 certificates, 1 of them revoked",
         "compile01.lab.test",
         f"--data retire_ca={ca.fingerprint}",
         mode=mode,

@@ -33,7 +33,11 @@ def test_a_site_is_back_under_its_new_ca_with_one_command(site: Site) -> None:
     assert run.status == 0, run.stderr
     assert run.changes == rest.plan
     assert len(preview.planned) == 32
-    assert all(hosts == list(AGENTS) for hosts in list(preview.plan.values())[-10:])
+    changing = [hosts for hosts in preview.plan.values() if hosts]
+    assert all(hosts == list(AGENTS) for hosts in changing[-10:])
+    proof = [check["result"] for check in reported(run)["checks"]]
+    assert proof and set(proof) == {"passed"}
+    assert reported(run)["summary"]["back"] == 1 + len(AGENTS)
     assert set(statuses(run).values()) == {"renewed"}
     assert reported(run)["retired"] == [retired]
     assert reported(run)["ca"] == site.ca.fingerprint

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
 
-from procedures.outcomes import show, write
+from procedures.tables import show_agents
 from procedures.telling import LONG
-from recert.outcomes import ForeignRequest, Outcome, RunReport, Status, in_order, summary
+from recert.outcomes import ForeignRequest, Outcome, Status, in_order, summary
+from recert.report import Kind, Report, Summary
 
 FAILED = Outcome("web01", "web01.example.com", Status.FAILED, "6.4 Delete", "No space left")
 FRESH = Outcome("db01", "db01.example.com", Status.FRESH)
+AT = datetime(2015, 11, 23, 10, 15, tzinfo=UTC)
 UNREACHABLE = Outcome("app01", None, Status.UNREACHABLE, why="it could not be connected to")
 
 
 def report(
     *agents: Outcome, preview: bool = False, foreign: tuple[ForeignRequest, ...] = ()
-) -> RunReport:
-    return RunReport(
-        finished="2015-11-23T10:15:00+00:00",
+) -> Report:
+    return Report(
+        kind=Kind.AGENTS,
+        began=AT,
+        finished=AT,
+        summary=Summary.of(agents),
         command="pyinfra inventory.py deploys/agents.py",
         preview=preview,
         master="master",
@@ -75,88 +79,15 @@ def test_summary_of_no_agents_is_empty() -> None:
     assert summary([]) == ""
 
 
-# JSON
-
-
-def test_json_holds_everything() -> None:
-    foreign = (ForeignRequest("stranger", "12:34"), ForeignRequest("garbage", None))
-    assert json.loads(report(FAILED, UNREACHABLE, foreign=foreign).to_json()) == {
-        "version": 1,
-        "finished": "2015-11-23T10:15:00+00:00",
-        "command": "pyinfra inventory.py deploys/agents.py",
-        "preview": False,
-        "master": "master",
-        "retired": ["AB:CD"],
-        "ca": "EF:01",
-        "agents": [
-            {
-                "host": "web01",
-                "certname": "web01.example.com",
-                "status": "failed",
-                "step": "6.4 Delete",
-                "why": "No space left",
-            },
-            {
-                "host": "app01",
-                "certname": None,
-                "status": "unreachable",
-                "step": "",
-                "why": "it could not be connected to",
-            },
-        ],
-        "foreign_requests": [
-            {"certname": "stranger", "digest": "12:34"},
-            {"certname": "garbage", "digest": None},
-        ],
-    }
-
-
-@pytest.mark.parametrize("status", Status)
-def test_json_names_each_status_as_people_read_it(status: Status) -> None:
-    document = json.loads(report(Outcome("a", None, status)).to_json())
-    assert document["agents"][0]["status"] == status.value
-
-
-def test_json_is_text_that_ends_in_a_line() -> None:
-    text = report(Outcome("a", None, Status.FAILED, why="not UTF-8: \udcff, ü")).to_json()
-    assert text.endswith("}\n")
-    assert text.isascii()
-
-
-# The file
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def test_report_is_written_under_the_time_of_its_run(here: Path) -> None:
-    path = write(report(FAILED))
-    assert str(path) == "reports/step6-20151123T101500Z.json"
-    assert (here / path).read_text() == report(FAILED).to_json()
-
-
-def test_report_never_takes_the_place_of_another(here: Path) -> None:
-    paths = [write(report(agent)) for agent in (FAILED, FRESH, UNREACHABLE)]
-    assert [path.name for path in paths] == [
-        "step6-20151123T101500Z.json",
-        "step6-20151123T101500Z-2.json",
-        "step6-20151123T101500Z-3.json",
-    ]
-    assert json.loads((here / paths[0]).read_text())["agents"][0]["host"] == "web01"
-
-
 # The table
 
 
 Shown = list[list[str]]
 
 
-def shown(capsys: pytest.CaptureFixture[str], found: RunReport) -> tuple[str, Shown]:
+def shown(capsys: pytest.CaptureFixture[str], found: Report) -> tuple[str, Shown]:
     """What is printed, and the cells of the table."""
-    show(found)
+    show_agents(found)
     printed = capsys.readouterr()
     assert printed.out == ""
     lines = [line for line in printed.err.splitlines() if line.startswith("│")]

@@ -1,0 +1,13 @@
+"""What there is: every certificate, host and service, and what is wrong. Changes nothing.
+
+    pyinfra inventory.py deploys/survey.py --dry
+
+Any set of hosts (--limit), at any time, also in the middle of a regeneration that was cut off.
+"""
+
+from pyinfra import host
+
+from procedures.site import site_of
+from procedures.surveying import survey
+
+survey(site_of(host.state), host)

@@ -1,0 +1,185 @@
+"""The certificates and private keys below some directories. No key leaves its host."""
+
+from __future__ import annotations
+
+import base64
+import tarfile
+import zlib
+from io import BytesIO
+
+from pyinfra.api import FactBase, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+
+from facts.script import read_records, record_script
+from facts.ssl import FILE_RECORD, read_file_record
+from recert.certificates import read_public_key
+from recert.observed import FileState, FoundCredentials, Keystores
+
+# Public halves of the private keys whose paths come in, a line each. Ruby does all in one process.
+_PUBLIC_HALVES = r"""
+public_halves() { # with the password in file $1, if one is needed
+    if command -v openssl >/dev/null 2>&1; then
+        if [ -s "$1" ]; then password=file:$1; else password=pass:; fi
+        while IFS= read -r path; do
+            say key "$path" "$(openssl rsa -in "$path" -passin "$password" -pubout 2>/dev/null </dev/null)"
+        done
+    else
+        ruby -ropenssl -e '
+            password = File.size?(ARGV[0]) ? File.read(ARGV[0]) : ""
+            STDIN.each_line do |line|
+                path = line.chomp
+                half = begin
+                    OpenSSL::PKey::RSA.new(File.read(path), password).public_key.to_pem
+                rescue StandardError
+                    ""
+                end
+                print ["3", "key", path, half].join("\0"), "\0"
+            end
+        ' "$1" 2>/dev/null
+    fi
+}
+"""  # noqa: E501
+
+
+class CredentialFiles(FactBase[FoundCredentials]):
+    """
+    The files below some directories that are called like certificates or keys: their entries,
+    the certificates in them, and the public halves of private keys, which the host computes.
+
+    + roots: directories to search
+    + capass: the file with the password of the CA's key
+    + backups: directories of backups; private keys are looked up among what they hold
+    """
+
+    def command(
+        self, roots: list[str], capass: str, backups: list[str] | None = None
+    ) -> StringCommand:
+        saved = backups or []
+        return record_script(
+            _PUBLIC_HALVES
+            + rf"""
+capass=$1 saved=$2; shift 2
+sums=
+while [ "$saved" -gt 0 ]; do
+    sums="$sums $(cut -c 1-64 "$1/SHA256SUMS" 2>/dev/null)"
+    shift; saved=$((saved - 1))
+done
+found() {{ # $1: what find prints of each
+    form=$1; shift
+    for root in "$@"; do
+        [ ! -d "$root" ] || find "$root/" -type f -size -2048 \( -name '*.pem' -o -name '*.crt' \
+            -o -name '*.cert' -o -name '*.cer' -o -name '*.key' \) -printf "$form"
+    done
+}}
+paths() {{ found '%p\0' "$@" | sort -zu; }} # directories may lie in each other
+found '{FILE_RECORD}' "$@"
+paths "$@" | xargs -0 -r grep -le '-----BEGIN ' -- | while IFS= read -r path; do
+    say pem "$path"
+done
+# One archive instead of a process for each of thousands; what holds a private key stays out of it.
+say archive "$(paths "$@" | xargs -0 -r grep -lZe '-----BEGIN CERTIFICATE-----' -- |
+    xargs -0 -r grep -LZe 'PRIVATE KEY-----' -- |
+    tar --null -T - -Pcf - 2>/dev/null | gzip -c | encode)"
+keys=$(paths "$@" | xargs -0 -r grep -le 'PRIVATE KEY-----' --)
+[ -n "$keys" ] || {{ say end; exit 0; }}
+printf '%s\n' "$keys" | public_halves "$capass"
+printf '%s\n' "$keys" | while IFS= read -r path; do
+    certs=$(sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p' "$path" | tr -d '\000')
+    [ -z "$certs" ] || say text "$path" "$certs"
+    [ -z "$sums" ] || {{
+        sum=$(sha256sum <"$path" | cut -c 1-64)
+        case $sums in *"$sum"*) say saved "$path" ;; esac
+    }}
+done
+""",
+            capass,
+            str(len(saved)),
+            *saved,
+            *roots,
+        )
+
+    def process(self, output: list[str]) -> FoundCredentials:
+        files: dict[str, FileState] = {}
+        certificates: dict[str, str] = {}
+        keys: dict[str, str | None] = {}
+        pems: set[str] = set()
+        saved: set[str] = set()
+        for record in read_records(output):
+            if record[0] == "file":
+                path, entry = read_file_record(record)
+                files[path] = entry
+            elif record[0] == "archive":
+                certificates |= _unpacked(record[1])
+            else:
+                path = record[1].replace("//", "/")
+                if record[0] == "pem":
+                    pems.add(path)
+                elif record[0] == "key":
+                    keys[path] = read_public_key(record[2])
+                elif record[0] == "text":
+                    certificates[path] = record[2]
+                elif record[0] == "saved":
+                    saved.add(path)
+        return FoundCredentials(files, certificates, keys, frozenset(pems), frozenset(saved))
+
+
+def _unpacked(archive: str) -> dict[str, str]:
+    texts = {}
+    try:
+        with tarfile.open(fileobj=BytesIO(base64.b64decode(archive))) as members:
+            for member in members:
+                has_content = member.isreg() or member.islnk()
+                content = members.extractfile(member) if has_content else None
+                if content is not None:
+                    path = member.name.replace("//", "/")
+                    texts[path] = content.read().decode("utf-8", "replace")
+    except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error) as error:
+        raise FactProcessError(f"the certificates could not be read: {error}") from error
+    return texts
+
+
+class KeystoreCertificates(FactBase[Keystores]):
+    """
+    The certificates in Java keystores, where Java's `keytool` is there. It lists them without a
+    password; the keys stay where they are.
+
+    + roots: directories to search
+
+    .. code:: python
+
+        Keystores(readable=True, certificates={"/etc/puppetlabs/activemq/broker.ks": ["-----BEGIN …"]})
+    """  # noqa: E501
+
+    def command(self, roots: list[str]) -> StringCommand:
+        return record_script(
+            r"""
+PATH=$PATH:/opt/puppet/jre/bin:/opt/puppet/share/java/bin
+readable=no
+command -v keytool >/dev/null 2>&1 && readable=yes
+say readable "$readable"
+for root in "$@"; do
+    [ ! -d "$root" ] || find "$root/" -type f \( -name '*.ks' -o -name '*.ts' -o -name '*.jks' \
+        -o -name '*.keystore' -o -name '*.truststore' \)
+done | while IFS= read -r path; do
+    pems=
+    if [ "$readable" = yes ]; then
+        pems=$(echo | keytool -list -rfc -keystore "$path" 2>/dev/null |
+            sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p')
+    fi
+    say keystore "$path" "$pems"
+done
+""",
+            *roots,
+        )
+
+    def process(self, output: list[str]) -> Keystores:
+        readable = False
+        certificates: dict[str, list[str]] = {}
+        for record in read_records(output):
+            if record[0] == "readable":
+                readable = record[1] == "yes"
+            else:
+                end = "-----END CERTIFICATE-----"
+                pems = [f"{pem}{end}\n".lstrip() for pem in record[2].split(end) if pem.strip()]
+                certificates[record[1].replace("//", "/")] = pems
+        return Keystores(readable, certificates)

@@ -1,0 +1,131 @@
+"""The proof: Puppet runs, everything is looked at, and who fails a check fails.
+
+None of these is a change, so that a preview lists none and a run reports none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+from pyinfra import host
+from pyinfra.api import operation
+from pyinfra.api.command import PyinfraCommand
+
+from operations.agent import RUN
+from operations.on_agent import all_at_once
+from operations.services import RUN_LIMIT
+from operations.signing import connection
+from operations.step import changing, printable, step_failed
+from procedures.host import HostFacts
+from procedures.site import site_of
+from procedures.telling import reason_of
+from procedures.verification import RunMode, Verification, verification_of
+from recert.verification import RunSeen
+
+Commands = Generator[PyinfraCommand, None, None]
+
+
+@all_at_once
+@operation()
+def puppet_succeeds() -> Commands:
+    """
+    Run Puppet, or with `puppet_run=noop` without letting it change anything. With
+    `puppet_run=last`, and at the end of a whole run, its last run is looked at.
+    """
+    if not host.state.is_executing:
+        return
+    verification = _verification()
+    try:
+        run = _last_run(verification) if verification.mode is RunMode.LAST else _run(verification)
+    except Exception as error:
+        run = RunSeen("ran Puppet", False, reason_of(error))
+    verification.ran(host, run)
+    host.noop("Puppet is no change of ours")
+    yield from ()
+
+
+@all_at_once
+@operation()
+def looked_at() -> Commands:
+    """
+    Look at every certificate, key and service of the host, and on the master try the services.
+    """
+    if not host.state.is_executing:
+        return
+    try:
+        _verification().look(host)
+    except Exception as error:
+        yield step_failed(reason_of(error).splitlines())
+    host.noop("looking changes nothing")
+
+
+@all_at_once
+@operation()
+def passed() -> Commands:
+    """
+    Fail where a check has failed, naming what was found and what to do.
+    """
+    if not host.state.is_executing:
+        return
+    found = []
+    for check in _verification().failed_on(host):
+        found += [f"{check.about}: no.", f"  {check.saw}", f"  -> {check.remedy}"]
+    if found:
+        yield step_failed(found)
+    else:
+        host.noop("every check of this host is passed")
+
+
+def _verification() -> Verification:
+    verification = verification_of(site_of(host.state))
+    assert verification is not None
+    return verification
+
+
+def _run(verification: Verification) -> RunSeen:
+    facts = verification.facts(host)
+    conf = facts.settings
+    options = ["--noop"] if verification.mode is RunMode.NOOP else []
+    did = " ".join(["puppet agent --test", *options])
+    command = changing(
+        conf.confdir,
+        RUN,
+        conf.agent_catalog_run_lockfile,
+        str(RUN_LIMIT),
+        *options,
+        limit=2 * RUN_LIMIT,
+    )
+    began = time.monotonic()
+    ok, output = command.execute(host.state, host, connection(host))
+    took = time.monotonic() - began
+    if not ok:
+        lines = [printable(line.line) for line in output]
+        said = [line for line in lines if not line.startswith("The step failed")]
+        return RunSeen(did, False, " ".join(said[-3:]) or "it failed")
+    if verification.mode is RunMode.REAL and not _succeeded(facts):
+        return RunSeen(did, False, f"no success is noted in {conf.lastrunfile}")
+    return RunSeen(did, True, f"it succeeded in {took:.0f} s")
+
+
+def _succeeded(facts: HostFacts) -> bool:
+    facts.forget("agent")
+    last = facts.agent.last_run
+    return last is not None and last.succeeded
+
+
+def _last_run(verification: Verification) -> RunSeen:
+    facts = verification.facts(host)
+    facts.forget("agent", "ssl")
+    did = f"read {facts.settings.lastrunfile}"
+    cert = facts.ssl.files.get(facts.paths(facts.settings.certname).certificate)
+    last = facts.agent.last_run
+    if last is None:
+        return RunSeen(did, False, "it tells of no run")
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(last.time))
+    if not last.succeeded:
+        return RunSeen(did, False, f"the run of {when} did not succeed")
+    # Puppet notes whole seconds.
+    if cert is None or last.time + 1 <= cert.mtime:
+        return RunSeen(did, False, f"the run of {when} was before the certificate was made")
+    return RunSeen(did, True, f"a run succeeded at {when}")

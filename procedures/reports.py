@@ -1,0 +1,217 @@
+"""The report of a run: what is told at its end, and the files that it leaves below `reports/` on
+the control machine."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from pyinfra import logger
+from pyinfra.api import Host, State
+from pyinfra.api.state import BaseStateCallback
+
+from procedures.outage import outage_of
+from procedures.outcomes import known_outcomes, step_name
+from procedures.site import Site
+from procedures.survey import Survey, known_survey
+from procedures.tables import show_agents, show_checks, show_snapshot
+from procedures.telling import command_line, reason_of
+from procedures.verification import BEFORE, NOW, verification_of
+from recert.certificates import utc_now
+from recert.page import page
+from recert.report import CaRecord, Kind, OperationRecord, Report, Snapshot, Summary
+from recert.standing import ca_record
+
+REPORTS = Path("reports")
+
+
+class Reporting(BaseStateCallback):
+    """Takes down when which step was done where, and tells everything in the end."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.began = utc_now()
+        self._begun: dict[tuple[str, str], datetime] = {}
+        self._ended: dict[tuple[str, str], datetime] = {}
+        self._told = False
+
+    def operation_host_start(self, state: State, host: Host, op_hash: str) -> None:  # type: ignore[override]
+        self._begun[host.name, op_hash] = utc_now()
+
+    def operation_host_success(  # type: ignore[override]
+        self, state: State, host: Host, op_hash: str, retry_count: int = 0
+    ) -> None:
+        self._ended[host.name, op_hash] = utc_now()
+
+    def operation_host_error(  # type: ignore[override]
+        self,
+        state: State,
+        host: Host,
+        op_hash: str,
+        retry_count: int = 0,
+        max_retries: int = 0,
+    ) -> None:
+        self._ended[host.name, op_hash] = utc_now()
+
+    def host_disconnect(self, state: State, host: Host) -> None:  # type: ignore[override]
+        """pyinfra is done, one way or another: the first host to be left brings the report."""
+        self.tell()
+
+    def tell(self) -> None:
+        """Show the report and write it, once in a run."""
+        if self._told:
+            return
+        self._told = True
+        try:
+            report = self.report()
+            if not self._is_worth_telling(report):
+                if report.kind is Kind.VERIFY:
+                    logger.warning("    Nothing was verified: checks are made in a run, with -y")
+                return
+            _show(report)
+            if not report.preview or report.kind is Kind.SURVEY:
+                for path in write(report):
+                    what = "The same as JSON" if path.suffix == ".json" else "The same as a page"
+                    logger.info(f"    {what}: {path}")
+        except Exception as error:
+            # It would take the place of the message with which the run has ended.
+            logger.error(f"    What was found cannot be told: {reason_of(error)}")
+
+    def report(self) -> Report:
+        """Everything that is known by now."""
+        site, outcomes = self.site, known_outcomes(self.site)
+        verification = verification_of(site)
+        authority = site.known_authority()
+        now = _snapshot(known_survey(site, NOW))
+        outage = outage_of(site.state)
+        agents = outcomes.outcomes() if outcomes is not None else ()
+        checks = verification.checks() if verification is not None and now is not None else ()
+        ca = now.ca.fingerprint if now is not None and now.ca is not None else None
+        if ca is None and authority is not None and authority.ca is not None:
+            ca = authority.ca.fingerprint
+        return Report(
+            kind=self._kind,
+            began=self.began,
+            finished=utc_now(),
+            command=command_line(),
+            preview=not site.state.is_executing,
+            master=site.master.name,
+            retired=self._retired,
+            ca=ca,
+            summary=Summary.of(agents, now, checks, outage),
+            retired_ca=self._retired_ca,
+            outage=outage,
+            before=_snapshot(known_survey(site, BEFORE)),
+            now=now,
+            checks=checks,
+            agents=agents,
+            foreign_requests=outcomes.foreign_requests if outcomes is not None else (),
+            operations=tuple(self._operations()),
+        )
+
+    @property
+    def _kind(self) -> Kind:
+        if self.site.renews:
+            return Kind.SITE
+        if self.site.replaces:
+            return Kind.REPLACE
+        if known_outcomes(self.site) is not None:
+            return Kind.AGENTS
+        return Kind.VERIFY if verification_of(self.site) is not None else Kind.SURVEY
+
+    def _is_worth_telling(self, report: Report) -> bool:
+        outcomes = known_outcomes(self.site)
+        if report.now is not None or not report.preview:
+            return True
+        return outcomes is not None and outcomes.looked_at > 0
+
+    @property
+    def _retired(self) -> tuple[str, ...]:
+        verification = verification_of(self.site)
+        if verification is not None and verification.survey.retired is not None:
+            return (verification.survey.retired.fingerprint,)
+        return self.site.retired_fingerprints()
+
+    @property
+    def _retired_ca(self) -> CaRecord | None:
+        verification = verification_of(self.site)
+        retired = verification.survey.retired if verification is not None else None
+        if retired is None or retired.certificate is None:
+            return None
+        return ca_record(retired.certificate)
+
+    def _operations(self) -> list[OperationRecord]:
+        """Those that changed something or failed, in the order in which they began."""
+        state, found = self.site.state, []
+        for (name, op_hash), began in self._begun.items():
+            host = state.inventory.get_host(name)
+            ended = self._ended.get((name, op_hash))
+            if ended is None or op_hash not in state.ops[host]:
+                continue
+            meta = state.ops[host][op_hash].operation_meta
+            if not meta.is_complete() or (meta.did_succeed() and not meta.did_change()):
+                continue
+            found.append(
+                OperationRecord(
+                    name=step_name(state, op_hash),
+                    host=name,
+                    began=began,
+                    seconds=round((ended - began).total_seconds(), 3),
+                    result="changed" if meta.did_succeed() else "failed",
+                )
+            )
+        return found
+
+
+_reportings: WeakKeyDictionary[Site, Reporting] = WeakKeyDictionary()
+
+
+def reporting_of(site: Site) -> Reporting:
+    """Have a run end with a report."""
+    if site not in _reportings:
+        _reportings[site] = reporting = Reporting(site)
+        site.state.add_callback_handler(reporting)
+    return _reportings[site]
+
+
+def write(report: Report) -> list[Path]:
+    """The report as files of its own, which only their owner reads: what is in them is public,
+    and still a map of the site."""
+    REPORTS.mkdir(exist_ok=True)
+    name = f"{report.kind.value}-{report.finished:%Y%m%dT%H%M%SZ}"
+    stem, number = name, 1
+    while (REPORTS / f"{stem}.json").exists():
+        number += 1
+        stem = f"{name}-{number}"
+    return [
+        _written(REPORTS / f"{stem}.json", report.to_json()),
+        _written(REPORTS / f"{stem}.html", page(report)),
+    ]
+
+
+def _written(path: Path, text: str) -> Path:
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _snapshot(survey: Survey | None) -> Snapshot | None:
+    if survey is None or survey.empty:
+        return None
+    return survey.snapshot()
+
+
+def _show(report: Report) -> None:
+    if report.kind is Kind.SURVEY and report.now is not None:
+        show_snapshot(report.now)
+        if report.ca is not None:
+            deploy = report.command.replace("deploys/survey.py", "deploys/site.py")
+            logger.info("    To see what retiring this CA means, run")
+            logger.info(f"      {deploy} --dry --diff --data retire_ca={report.ca}")
+    if report.agents:
+        show_agents(report)
+    if report.checks:
+        show_checks(report.checks)
+    if report.outage is not None and report.outage.seconds is not None:
+        logger.info(f"    PE's services were down for {report.outage.seconds:.0f} s")

@@ -1,0 +1,254 @@
+"""Looking at hosts without changing them: what a survey, a verification and a whole run share.
+
+What a run has asked already is not asked again. A host that cannot be looked at is a finding, not
+the end of a survey.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+from pyinfra.api import Host
+from pyinfra.api.exceptions import DeployError
+
+from facts.credential_files import CredentialFiles
+from facts.host import WhoAndWhen
+from facts.signing import CaInventory
+from procedures.agent import AgentFacts, look_at
+from procedures.host import HostFacts
+from procedures.master import MasterFacts
+from procedures.outcomes import why_left_out
+from procedures.preflight import read_master
+from procedures.regeneration import inventory_certnames
+from procedures.renewal import known_renewal
+from procedures.site import Site
+from procedures.telling import reason_of
+from recert.certificates import read_certificate, utc_now
+from recert.errors import RecertError
+from recert.freshness import Retired
+from recert.interlock import parse_fingerprint
+from recert.layout import COMPONENTS, SEARCHED
+from recert.looks import HostLook, MasterSide
+from recert.report import Role, Snapshot
+from recert.survey import SiteState
+
+UNREACHABLE = "it could not be connected to"
+
+
+class Survey:
+    """The looks at a site's hosts, at one moment."""
+
+    def __init__(self, site: Site, retired: Retired | None = None, retiring: bool = False) -> None:
+        self.site = site
+        self.retired = retired
+        self.retiring = retiring
+        self._looks: dict[str, HostLook] = {}
+        self._judged: SiteState | None = None
+
+    def look(self, host: Host) -> HostLook:
+        """Look at a host now, and keep what was seen."""
+        host = host.inventory.get_host(host.name)
+        look = _look(self.site, host, self.retired)
+        self._looks[host.name] = look
+        self._judged = None
+        return look
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """The names of the hosts that have been looked at."""
+        return frozenset(self._looks)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has been looked at."""
+        return not self._looks
+
+    def snapshot(self) -> Snapshot:
+        """The same for a report."""
+        return self.state().snapshot()
+
+    def state(self) -> SiteState:
+        """The judgement over everything that was looked at, and every host that was not."""
+        if self._judged is None:
+            site = self.site
+            looks = [
+                self._looks.get(host.name) or HostLook(host.name, role, _unseen(site, host))
+                for role in Role
+                for host in hosts_of(site, role)
+            ]
+            self._judged = SiteState(
+                looks=tuple(looks),
+                at=utc_now(),
+                retired=self.retired,
+                retiring=self.retiring,
+                inventory_names=frozenset(inventory_certnames(site.master)),
+            )
+        return self._judged
+
+
+def hosts_of(site: Site, role: Role) -> list[Host]:
+    """The hosts of a role that a run is about, and always the master."""
+    match role:
+        case Role.MASTER:
+            return [site.master]
+        case Role.AGENT:
+            return [host for host in site.agents if not site.is_windows(host)]
+        case Role.WINDOWS_AGENT:
+            return [host for host in site.agents if site.is_windows(host)]
+
+
+def role_of(site: Site, host: Host) -> Role:
+    """What a host is in the inventory."""
+    if host.name == site.master.name:
+        return Role.MASTER
+    return Role.WINDOWS_AGENT if site.is_windows(host) else Role.AGENT
+
+
+def retired_of(site: Site, facts: MasterFacts | None) -> Retired | None:
+    """The CA that the data `retire_ca` names, with what the master's backups know of it.
+
+    :raises DeployError: it is no fingerprint.
+    """
+    value = site.master.data.get("retire_ca")
+    if value in (None, ""):
+        return None
+    try:
+        fingerprint = parse_fingerprint(value)
+    except RecertError as error:
+        raise DeployError(str(error)) from error
+    if facts is None:
+        return Retired(fingerprint, None)
+    in_place = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
+    if in_place is not None and in_place.fingerprint == fingerprint:
+        return Retired(fingerprint, in_place.key, in_place)
+    of_it = facts.backups.of_ca(fingerprint)
+    if not of_it:
+        return Retired(fingerprint, None)
+    manifest = of_it[-1].manifest
+    certificate = read_certificate(manifest.ca_certificate or "")
+    return Retired(fingerprint, manifest.ca_key, certificate)
+
+
+def master_facts(site: Site) -> MasterFacts:
+    """The master's facts, asked once for the whole run.
+
+    :raises DeployError: it is no master that can be worked on.
+    """
+    if site.master_comes_first:
+        return site.regeneration().facts
+    return site.once_lasting("surveyed master", lambda: read_master(site.master))
+
+
+def agent_facts(site: Site, host: Host) -> AgentFacts:
+    """An agent's facts: those of the renewal that this run prepared, or its own.
+
+    :raises Exception: the agent does not answer, or nothing can be done on it.
+    """
+    renewal = known_renewal(site, host)
+    if renewal is not None:
+        return renewal.facts
+    # Not under the site's lock: each agent is asked by itself.
+    known = _agents.setdefault(site, {})
+    if host.name not in known:
+        known[host.name] = look_at(host).facts
+    return known[host.name]
+
+
+def _unseen(site: Site, host: Host) -> str:
+    if role_of(site, host) is Role.WINDOWS_AGENT:
+        return "it runs Windows, which is not looked at"
+    if host not in host.state.activated_hosts:
+        return UNREACHABLE
+    return why_left_out(site, host) or "it was not looked at"
+
+
+def _look(site: Site, host: Host, retired: Retired | None) -> HostLook:
+    role = role_of(site, host)
+    try:
+        if role is Role.MASTER:
+            return _look_at_master(master_facts(site), retired)
+        return _look_at_agent(agent_facts(site, host), retired)
+    except Exception as error:
+        # A host in whatever state is what a survey is for.
+        return HostLook(host.name, role, reason_of(error))
+
+
+def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
+    _forget(facts)
+    conf = facts.settings
+    inventory = facts.seen(CaInventory, path=f"{conf.cadir}/inventory.txt")
+    side = MasterSide(
+        components=facts.components,
+        inventory=inventory,
+        manifests=tuple(backup.manifest for backup in facts.backups.backups),
+    )
+    return _host_look(facts, Role.MASTER, [c.directory for c in COMPONENTS], retired, side)
+
+
+def _look_at_agent(facts: AgentFacts, retired: Retired | None) -> HostLook:
+    _forget(facts)
+    return _host_look(facts, Role.AGENT, [], retired, None)
+
+
+def _forget(facts: HostFacts) -> None:
+    """What was read for a preview holds until the run."""
+    if facts.host.state.is_executing:
+        facts.forget("ssl", "services", "agent", "components")
+
+
+def _host_look(
+    facts: HostFacts,
+    role: Role,
+    directories: list[str],
+    retired: Retired | None,
+    master: MasterSide | None,
+) -> HostLook:
+    conf = facts.settings
+    backups = facts.backups.of_ca(retired.fingerprint) if retired is not None else []
+    asked = time.time()
+    clock = facts.seen(WhoAndWhen).clock
+    found = facts.seen(
+        CredentialFiles,
+        roots=[*conf.ssl_roots, *directories, conf.confdir, *SEARCHED],
+        capass=conf.capass,
+        backups=[f"{facts.backup_root}/{backup.name}" for backup in backups],
+    )
+    return HostLook(
+        host=facts.host.name,
+        role=role,
+        settings=conf,
+        clock_ahead=clock - (asked + time.time()) / 2,
+        ssl=facts.ssl,
+        found=found,
+        services=facts.services,
+        last_run=facts.agent.last_run,
+        disabled=facts.agent.disabled,
+        master=master,
+    )
+
+
+_agents: WeakKeyDictionary[Site, dict[str, AgentFacts]] = WeakKeyDictionary()
+_surveys: WeakKeyDictionary[Site, dict[str, Survey]] = WeakKeyDictionary()
+
+
+def survey_of(site: Site, moment: str, make: Callable[[], Survey]) -> Survey:
+    """The survey of a site at a moment of the run; the first who asks has it made."""
+    with site.exclusively():
+        of_site = _surveys.setdefault(site, {})
+        if moment not in of_site:
+            of_site[moment] = make()
+        return of_site[moment]
+
+
+def known_survey(site: Site, moment: str) -> Survey | None:
+    """The same, None if there is none."""
+    return _surveys.get(site, {}).get(moment)
+
+
+def takes_part(site: Site, host: Host) -> bool:
+    """Whether a host is one that can be looked at."""
+    if host not in site.state.active_hosts or site.is_windows(host):
+        return False
+    return host == site.master or site.has_agent(host)

@@ -1,0 +1,207 @@
+"""A verification in one run: how it is prepared, what it tries on the hosts, what came of it."""
+
+from __future__ import annotations
+
+from enum import Enum
+from weakref import WeakKeyDictionary
+
+from pyinfra.api import Host
+from pyinfra.api.exceptions import DeployError
+
+from facts.credential_files import KeystoreCertificates
+from facts.handshakes import TlsHandshakes
+from procedures.host import HostFacts
+from procedures.master import MasterFacts
+from procedures.site import Site, site_of
+from procedures.survey import (
+    Survey,
+    agent_facts,
+    known_survey,
+    master_facts,
+    retired_of,
+    role_of,
+    survey_of,
+)
+from procedures.telling import command_line
+from recert.layout import POSTGRESQL_SERVICE, SEARCHED, SERVICE_PORTS
+from recert.observed import Handshakes, Keystores, Service
+from recert.report import Check, Result, Role
+from recert.verification import Evidence, RunSeen, verify
+
+
+class RunMode(Enum):
+    """How a verification proves that Puppet runs: by running it, by running it without letting it
+    change anything, or by the run that it has made since the host has its certificate."""
+
+    REAL = "real"
+    NOOP = "noop"
+    LAST = "last"
+
+
+BEFORE, NOW = "before", "now"
+
+
+class Verification:
+    """What the verification of a site has tried and seen."""
+
+    def __init__(self, site: Site, mode: RunMode, survey: Survey) -> None:
+        self.site = site
+        self.mode = mode
+        self.survey = survey
+        self._handshakes = Handshakes()
+        self._keystores: dict[str, Keystores] = {}
+        self._runs: dict[str, RunSeen] = {}
+        self._checks: tuple[Check, ...] | None = None
+        self._failed: dict[str, list[Check]] | None = None
+
+    def facts(self, host: Host) -> HostFacts:
+        """
+        :raises Exception: the host does not answer, or nothing can be done on it.
+        """
+        if role_of(self.site, host) is Role.MASTER:
+            return master_facts(self.site)
+        return agent_facts(self.site, host)
+
+    def ran(self, host: Host, run: RunSeen) -> None:
+        """What came of a Puppet run."""
+        self._runs[host.name] = run
+
+    def look(self, host: Host) -> None:
+        """Look at everything on a host, and try its services."""
+        look = self.survey.look(host)
+        site = self.site
+        if site.master not in site.state.active_hosts:
+            # Nobody's certificate can be judged without the CA.
+            site.once("master looked at", lambda: self.survey.look(site.master))
+        if look.settings is None:
+            return
+        facts = self.facts(host)
+        self._keystores[host.name] = facts.seen(
+            KeystoreCertificates, roots=[look.settings.confdir, *SEARCHED]
+        )
+        if isinstance(facts, MasterFacts):
+            self._handshakes = self._shake_hands(facts)
+        self._checks = self._failed = None
+
+    def _shake_hands(self, facts: MasterFacts) -> Handshakes:
+        conf = facts.settings
+        own = facts.paths(conf.certname)
+        ports = {**SERVICE_PORTS, "pe-puppetserver": conf.masterport}
+        retired = self.survey.retired
+        backups = facts.backups.of_ca(retired.fingerprint) if retired is not None else []
+        of_ca = [b for b in backups if b.manifest.certificate] or backups
+        return facts.seen(
+            TlsHandshakes,
+            addresses=["127.0.0.1", conf.certname],
+            services=[
+                (name, port, "postgresql" if name == POSTGRESQL_SERVICE else "tls")
+                for name, port in ports.items()
+                if facts.services.get(name) is not Service.MISSING
+            ],
+            current=(own.certificate, own.private_key),
+            retired=(
+                f"{facts.backup_root}/{of_ca[0].name}/archive.tar",
+                own.certificate.removeprefix("/"),
+                own.private_key.removeprefix("/"),
+            )
+            if of_ca
+            else None,
+        )
+
+    def checks(self) -> tuple[Check, ...]:
+        """Every check, once all hosts have been looked at."""
+        with self.site.exclusively():
+            if self._checks is None:
+                evidence = Evidence(
+                    self._handshakes, self._keystores, self._runs, self._stopped_before()
+                )
+                checks = verify(self.survey.state(), evidence)
+                in_limit = self.site.state.is_host_in_limit(self.site.master)
+                others = tuple(c for c in checks if c.host != self.site.master.name)
+                self._checks = checks if in_limit else others
+            return self._checks
+
+    def failed_on(self, host: Host) -> list[Check]:
+        """The checks that a host has failed."""
+        checks = self.checks()
+        with self.site.exclusively():
+            if self._failed is None:
+                self._failed = {}
+                for check in checks:
+                    if check.result is Result.FAILED:
+                        self._failed.setdefault(check.host, []).append(check)
+            return self._failed.get(host.name, [])
+
+    def _stopped_before(self) -> dict[str, frozenset[str]]:
+        before = known_survey(self.site, BEFORE)
+        looks = before.state().looks if before is not None else ()
+        return {
+            look.host: frozenset(n for n, s in look.services.items() if s is Service.STOPPED)
+            for look in looks
+            if look.role is Role.AGENT
+        }
+
+
+_verifications: WeakKeyDictionary[Site, Verification] = WeakKeyDictionary()
+
+
+def verification_of(site: Site) -> Verification | None:
+    """The verification that is part of this run, if one is."""
+    return _verifications.get(site)
+
+
+def prepare_verification(host: Host) -> Verification:
+    """
+    :raises DeployError: no CA is named that is to be gone.
+    """
+    site = site_of(host.state)
+    with site.exclusively():
+        if site not in _verifications:
+            facts = _master_facts_or_none(site)
+            retired = retired_of(site, facts)
+            if retired is None:
+                raise DeployError(_unnamed(facts))
+            survey = survey_of(site, NOW, lambda: Survey(site, retired))
+            _verifications[site] = Verification(site, _mode(site), survey)
+    if site.renews:
+        survey_before(host)
+    return _verifications[site]
+
+
+def survey_before(host: Host) -> None:
+    """Look at a host before the run that replaces its credentials."""
+    site = site_of(host.state)
+    retired = _verifications[site].survey.retired
+    survey_of(site, BEFORE, lambda: Survey(site, retired, retiring=True)).look(host)
+
+
+def _master_facts_or_none(site: Site) -> MasterFacts | None:
+    try:
+        return master_facts(site)
+    except Exception:
+        if site.renews:
+            raise
+        return None  # its look says why
+
+
+def _unnamed(facts: MasterFacts | None) -> str:
+    lines = ["Nothing was verified: the CA that is to be gone is not named."]
+    manifests = [b.manifest for b in facts.backups.backups] if facts is not None else []
+    named = [m.ca_fingerprint for m in manifests if m.ca_fingerprint]
+    if named:
+        lines.append(f"  The last one of which a backup was made: retire_ca={named[-1]}")
+    lines.append(f"    {command_line()} --data retire_ca=<SHA-256 fingerprint>")
+    return "\n".join(lines)
+
+
+def _mode(site: Site) -> RunMode:
+    if site.renews:
+        return RunMode.LAST
+    value = site.master.data.get("puppet_run", RunMode.REAL.value)
+    try:
+        return RunMode(value)
+    except ValueError:
+        known = ", ".join(mode.value for mode in RunMode)
+        raise DeployError(
+            f"Nothing was verified: puppet_run={value} is not understood. It is one of {known}."
+        ) from None

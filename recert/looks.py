@@ -1,0 +1,48 @@
+"""What was seen of a site's hosts at one moment, as plain data for a survey's judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from recert.backups import Manifest
+from recert.observed import (
+    ComponentState,
+    FoundCredentials,
+    LastRun,
+    Service,
+    SslState,
+)
+from recert.report import Role
+from recert.settings import Settings
+
+NOTHING_SEEN = SslState({}, {}, {})
+
+
+@dataclass(frozen=True)
+class MasterSide:
+    """What only a master has. `inventory`: serial number and name of every certificate that the
+    CA's own list has. `manifests`: of the backups there, oldest first."""
+
+    components: Mapping[str, ComponentState]
+    inventory: frozenset[tuple[int, str]]
+    manifests: tuple[Manifest, ...] = ()
+
+
+@dataclass(frozen=True)
+class HostLook:
+    """One host. `why`: why nothing, or not all, could be seen. `clock_ahead`: seconds by which its
+    clock is ahead of the control machine's. `disabled`: the reason that somebody gave for
+    disabling its Puppet agent."""
+
+    host: str
+    role: Role
+    why: str = ""
+    settings: Settings | None = None
+    clock_ahead: float | None = None
+    ssl: SslState = NOTHING_SEEN
+    found: FoundCredentials = field(default_factory=FoundCredentials)
+    services: Mapping[str, Service] = field(default_factory=dict)
+    last_run: LastRun | None = None
+    disabled: str | None = None
+    master: MasterSide | None = None

@@ -1,0 +1,222 @@
+"""What one certificate file is worth at a site: whose it is, and what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recert.certificates import Certificate, read_certificates
+from recert.freshness import Retired
+from recert.layout import AGENT_SERVICE, CONFIGURATION, CREDENTIAL_USERS, MASTER_SERVICE
+from recert.looks import HostLook
+from recert.observed import FileState
+from recert.report import CaRecord, CertificateRecord, Role, Standing
+from recert.settings import Settings
+
+SOON = timedelta(days=90)
+"""Before its end a certificate has to be renewed."""
+
+SHORTEST_KEY = 2048
+WEAK_HASHES = frozenset({"md5", "sha1"})
+
+
+@dataclass(frozen=True)
+class Authorities:
+    """The CAs that a certificate can be of. `ca`: the one in place; `known`: every other one whose
+    certificate is known, such as those that were retired. `revoked`: serial numbers."""
+
+    ca: Certificate | None
+    known: tuple[Certificate, ...]
+    revoked: frozenset[int]
+    retired: Retired | None
+    now: datetime
+
+    def issuer_of(self, cert: Certificate) -> Certificate | None:
+        """The CA whose key made the signature."""
+        candidates = [ca for ca in (self.ca, *self.known) if ca is not None]
+        return next((ca for ca in candidates if cert.issued_by(ca)), None)
+
+    def is_retired(self, cert: Certificate) -> bool:
+        """Whether a certificate is that of the CA to retire, or of that CA."""
+        if self.retired is None:
+            return False
+        of = self.retired.certificate
+        return (
+            cert.fingerprint == self.retired.fingerprint
+            or cert.key == self.retired.key
+            or (of is not None and cert.issued_by(of))
+        )
+
+    def is_of_the_ca(self, cert: Certificate) -> bool:
+        """Whether a certificate is that of the CA in place, or of that CA."""
+        return self.ca is not None and cert.issued_by(self.ca)
+
+    def standing(self, cert: Certificate) -> Standing:
+        """What the certificate is worth whatever lies beside it."""
+        if self.is_retired(cert):
+            return Standing.RETIRED
+        if not self.is_of_the_ca(cert):
+            return Standing.FOREIGN
+        if cert.serial in self.revoked:
+            return Standing.REVOKED
+        if cert.not_after <= self.now:
+            return Standing.EXPIRED
+        return Standing.EXPIRING if cert.not_after <= self.now + SOON else Standing.GOOD
+
+
+def ca_record(
+    ca: Certificate,
+    counts: tuple[int, int] | None = None,
+    requests: Iterable[str] = (),
+    crl_expires: datetime | None = None,
+) -> CaRecord:
+    """
+    :param counts: certificates that it has signed, and how many of them are revoked.
+    """
+    return CaRecord(
+        fingerprint=ca.fingerprint,
+        subject=ca.subject,
+        not_before=ca.not_before,
+        not_after=ca.not_after,
+        key_bits=ca.key_bits,
+        signature=ca.signature_hash,
+        signed=counts[0] if counts else None,
+        revoked=counts[1] if counts else None,
+        requests=tuple(requests),
+        crl_expires=crl_expires,
+    )
+
+
+def certificate_records(look: HostLook, authorities: Authorities) -> list[CertificateRecord]:
+    """All certificate files of a host, and those that should be some and are not."""
+    paths = sorted({*look.found.certificates, *_broken(look)})
+    return [_record(look, path, authorities) for path in paths]
+
+
+def is_pes_own(look: HostLook, path: str) -> bool:
+    """Whether a file lies where PE keeps credentials. Elsewhere below its directories there are
+    others' too: bundles of public CAs, examples and tests of libraries."""
+    conf = look.settings
+    own = [conf.confdir, *conf.ssl_roots] if conf is not None else []
+    return path.startswith(tuple(f"{place}/" for place in (*own, CONFIGURATION, *CREDENTIAL_USERS)))
+
+
+def weaknesses(cert: Certificate) -> list[str]:
+    """What makes a certificate easier to forge than it should be."""
+    found = []
+    bits = cert.key_bits
+    if bits is not None and bits < SHORTEST_KEY and not hasattr(cert.x509.public_key(), "curve"):
+        found.append(f"has a {bits}-bit key")
+    if cert.signature_hash in WEAK_HASHES:
+        found.append(f"is signed over {cert.signature_hash.upper()}")
+    return found
+
+
+def _broken(look: HostLook) -> list[str]:
+    """Files in the place of certificates that hold nothing in PEM."""
+    conf = look.settings
+    if conf is None:
+        return []
+    places = (f"{conf.certdir}/", f"{conf.signeddir}/", conf.cacert)
+    return [
+        path
+        for path in look.found.files
+        if path not in look.found.pems and (path.startswith(places) or path.endswith(".cert.pem"))
+    ]
+
+
+def _record(look: HostLook, path: str, authorities: Authorities) -> CertificateRecord:
+    entry = look.found.files.get(path, FileState("f", 0, "?", "?", 0, 0.0))
+    certs = read_certificates(look.found.certificates.get(path, ""))
+    first = certs[0] if certs else None
+    cert = next((one for one in certs if authorities.is_retired(one)), first)
+    used_by = _used_by(look, path)
+    if cert is None:
+        problem = "is empty" if entry.size == 0 else "cannot be read as a certificate"
+        mode = f"{entry.mode:04o}"
+        standing = Standing.UNUSABLE
+        return CertificateRecord(
+            look.host, path, entry.ownership, mode, standing, used_by, (problem,)
+        )
+    standing = authorities.standing(cert)
+    issuer = authorities.issuer_of(cert)
+    problems = _problems(cert, standing, authorities)
+    belongs = None
+    key_path = look.settings and _key_path(look.settings, path, cert)
+    if key_path:
+        belongs, problem = _pairing(look, key_path, cert)
+        if belongs is False and standing is not Standing.RETIRED:
+            standing = Standing.UNUSABLE
+        problems += [problem] if problem else []
+        belongs = belongs and authorities.is_of_the_ca(cert)
+    return CertificateRecord(
+        host=look.host,
+        path=path,
+        owner=entry.ownership,
+        mode=f"{entry.mode:04o}",
+        standing=standing,
+        used_by=used_by,
+        problems=tuple(problems),
+        subject=cert.subject,
+        alt_names=tuple(sorted(cert.alt_names)) + cert.other_alt_names,
+        serial=f"0x{cert.serial:04x}",
+        issuer=cert.issuer,
+        issuer_fingerprint=issuer.fingerprint if issuer is not None else None,
+        not_before=cert.not_before,
+        not_after=cert.not_after,
+        fingerprint=cert.fingerprint,
+        key_bits=cert.key_bits,
+        signature=cert.signature_hash,
+        is_ca=cert.is_self_signed or cert.fingerprint == (issuer and issuer.fingerprint),
+        belongs=belongs,
+    )
+
+
+def _problems(cert: Certificate, standing: Standing, authorities: Authorities) -> list[str]:
+    found = {
+        Standing.RETIRED: ["is of the CA to retire"],
+        Standing.FOREIGN: ["is not of the CA in place"],
+        Standing.REVOKED: ["is revoked"],
+        Standing.EXPIRED: [f"expired on {cert.not_after:%Y-%m-%d}"],
+        Standing.EXPIRING: [f"expires on {cert.not_after:%Y-%m-%d}"],
+    }.get(standing, [])
+    if cert.not_before > authorities.now:
+        found = [*found, f"is not valid before {cert.not_before:%Y-%m-%d %H:%M} UTC"]
+    return found + weaknesses(cert)
+
+
+def _pairing(look: HostLook, key_path: str, cert: Certificate) -> tuple[bool | None, str]:
+    """Whether the key at `key_path` is the certificate's, and what is wrong if it is not."""
+    if key_path not in look.found.keys:
+        return False, f"its private key {key_path} is missing"
+    if look.found.keys[key_path] != cert.key:
+        return False, f"{key_path} is not its private key"
+    return True, ""
+
+
+def _key_path(conf: Settings, path: str, cert: Certificate) -> str | None:
+    """Where the private key of a certificate has to be; None where none belongs."""
+    if path == conf.cacert:
+        return conf.cakey
+    if path == conf.localcacert or path.startswith(f"{conf.signeddir}/"):
+        return None
+    if path.startswith(f"{conf.certdir}/"):
+        return f"{conf.privatekeydir}/{path.removeprefix(f'{conf.certdir}/')}"
+    if path.endswith(".cert.pem"):
+        return re.sub(r"\.cert\.pem$", ".private_key.pem", path)
+    return None
+
+
+def _used_by(look: HostLook, path: str) -> tuple[str, ...]:
+    conf = look.settings
+    for directory, service in CREDENTIAL_USERS.items():
+        if path.startswith(f"{directory}/"):
+            return (service,)
+    if conf is None:
+        return ()
+    own = f"{conf.certdir}/{conf.certname}.pem"
+    if path in (own, conf.localcacert):
+        return (MASTER_SERVICE, AGENT_SERVICE) if look.role is Role.MASTER else (AGENT_SERVICE,)
+    return (MASTER_SERVICE,) if path == conf.cacert else ()

@@ -1,0 +1,307 @@
+"""The proof that a site works under its new CA: every check, from what was seen of the hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from recert.causes import faults, leftovers
+from recert.certificates import Certificate, read_certificate
+from recert.freshness import OTHERS, Problem
+from recert.layout import COMPONENTS, POSTGRESQL_SERVICE, SERVICE_PORTS
+from recert.looks import HostLook
+from recert.observed import Handshake, Handshakes, Keystores, Offered, Service
+from recert.report import CertificateRecord, Check, Result, Role, Standing
+from recert.standing import is_pes_own
+from recert.survey import RENEW, SiteState
+
+AGAIN = "Mend that, then run the same command again."
+STRAY = "Find out what uses it, give that a certificate of the CA in place, then remove it."
+
+
+class About(Enum):
+    """What the checks prove, in their order."""
+
+    ASKED = "Every host can be asked"
+    RETIRED = "Nothing belongs to the retired CA"
+    PLACED = "Keys, certificates and copies are as they have to be"
+    RUNNING = "Services run"
+    PRESENTED = "Services present certificates of the CA in place"
+    REFUSED = "Services refuse certificates of the retired CA"
+    RUN = "A Puppet run succeeds"
+    KNOWN = "The CA knows its nodes, and has revoked none of them"
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """A Puppet run: what was done, whether it succeeded, and what it said."""
+
+    did: str
+    succeeded: bool
+    said: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was tried, beside what was looked at; the mappings are by host. `stopped_before`:
+    services that did not run before the run that is verified."""
+
+    handshakes: Handshakes = field(default_factory=Handshakes)
+    keystores: Mapping[str, Keystores] = field(default_factory=dict)
+    runs: Mapping[str, RunSeen] = field(default_factory=dict)
+    stopped_before: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+def verify(state: SiteState, evidence: Evidence) -> tuple[Check, ...]:
+    """Every check, in the order of `About`."""
+    found: list[Check] = []
+    for look in state.looks:
+        if look.role is Role.WINDOWS_AGENT and look.settings is None:
+            did = "looked at the host"
+            found.append(_check(About.ASKED, look, did, look.why, Result.NOT_MADE, ""))
+        elif look.why:
+            did = "looked at the host"
+            found.append(_check(About.ASKED, look, did, look.why, Result.FAILED, AGAIN))
+        else:
+            found += _HostChecks(state, evidence, look).all()
+    order = [about.value for about in About]
+    return tuple(sorted(found, key=lambda check: order.index(check.about)))
+
+
+def _check(
+    about: About, look: HostLook, did: str, saw: str, result: Result, remedy: str = ""
+) -> Check:
+    return Check(about.value, look.host, did, saw, result, remedy)
+
+
+@dataclass(frozen=True)
+class _HostChecks:
+    state: SiteState
+    evidence: Evidence
+    look: HostLook
+
+    def all(self) -> Iterator[Check]:
+        yield from self._retired()
+        yield from self._placed()
+        yield from self._running()
+        if self.look.role is Role.MASTER:
+            yield from self._services()
+        yield from self._run()
+        yield from self._known()
+
+    def _check(self, about: About, did: str, saw: str, ok: bool, remedy: str = AGAIN) -> Check:
+        result = Result.PASSED if ok else Result.FAILED
+        return _check(about, self.look, did, saw, result, "" if ok else remedy)
+
+    def _not_made(self, about: About, did: str, why: str) -> Check:
+        return _check(about, self.look, did, why, Result.NOT_MADE)
+
+    # Nothing belongs to the retired CA
+
+    def _retired(self) -> Iterator[Check]:
+        about, records = About.RETIRED, self._records()
+        known = [r for r in records if self._is_known(r.path)]
+        elsewhere = [r for r in records if not self._is_known(r.path)]
+        for did, group in (
+            ("read the certificates where the procedure puts them", known),
+            ("searched for certificates elsewhere in PE's directories", elsewhere),
+        ):
+            stale = [r for r in group if self._may_be_retired(r)]
+            for record in stale:
+                of = "the retired CA" if record.standing is Standing.RETIRED else "another CA"
+                saw = f"{record.path} holds {record.subject} ({record.serial}) of {of}"
+                yield self._check(about, did, saw, False, STRAY)
+            if not stale:
+                yield self._check(about, did, f"{len(group)} files, none of the retired CA", True)
+        yield from self._private_keys()
+        yield from self._keystores()
+
+    def _may_be_retired(self, record: CertificateRecord) -> bool:
+        retired = self.state.retired
+        if record.standing is not Standing.FOREIGN:
+            return record.standing is Standing.RETIRED
+        # Without the retired CA's certificate no signature can be compared with it.
+        unknown = retired is None or retired.certificate is None
+        return unknown and is_pes_own(self.look, record.path)
+
+    def _records(self) -> list[CertificateRecord]:
+        return self.state.certificates_by_host.get(self.look.host, [])
+
+    def _is_known(self, path: str) -> bool:
+        assert self.look.settings is not None
+        roots = list(self.look.settings.ssl_roots)
+        if self.look.role is Role.MASTER:
+            roots += [component.directory for component in COMPONENTS]
+        return any(path.startswith(f"{root}/") for root in roots)
+
+    def _private_keys(self) -> Iterator[Check]:
+        about, found = About.RETIRED, self.look.found
+        did = "compared private keys with those in the backups of the retired CA"
+        ca_key = self.state.retired.key if self.state.retired is not None else None
+        stale = set(found.saved)
+        stale |= {path for path, key in found.keys.items() if ca_key and key == ca_key}
+        for path in sorted(stale):
+            saw = f"{path} is a private key from before the CA was retired"
+            yield self._check(about, did, saw, False, STRAY)
+        if not stale:
+            yield self._check(about, did, f"{len(found.keys)} private keys, all new", True)
+
+    def _keystores(self) -> Iterator[Check]:
+        did = "listed Java keystores with keytool"
+        stores = self.evidence.keystores.get(self.look.host, Keystores())
+        if not stores.certificates:
+            return
+        if not stores.readable:
+            why = f"there is no keytool to read {', '.join(stores.certificates)}"
+            yield self._not_made(About.RETIRED, did, why)
+            return
+        for path, pems in stores.certificates.items():
+            certs = [cert for pem in pems if (cert := read_certificate(pem)) is not None]
+            stale = [c for c in certs if self.state.authorities.is_retired(c)]
+            if not certs:
+                yield self._not_made(About.RETIRED, did, f"{path} cannot be read")
+            elif stale:
+                saw = f"{path} holds {stale[0].subject} (0x{stale[0].serial:04x}) of the retired CA"
+                yield self._check(About.RETIRED, did, saw, False, STRAY)
+            else:
+                saw = f"{path}: {len(certs)} certificates, none of the retired CA"
+                yield self._check(About.RETIRED, did, saw, True)
+
+    # Everything is as it has to be
+
+    def _placed(self) -> Iterator[Check]:
+        about = About.PLACED
+        if self.look.role is Role.MASTER:
+            did = "compared keys, certificates, copies, owners and modes"
+            wrong = [(p.path, p.why, p.remedy) for p in self._stale_on_master()]
+        else:
+            did = "compared the key, the certificate and the CA that is trusted"
+            wrong = list(self._stale_on_agent())
+        for path, why, remedy in wrong:
+            yield self._check(about, did, f"{path} {why}", False, remedy)
+        if not wrong:
+            yield self._check(about, did, "all as it has to be", True)
+
+    def _stale_on_master(self) -> list[Problem]:
+        fresh = self.state.freshness
+        return [*faults(fresh), *leftovers(fresh)] if fresh is not None else []
+
+    def _stale_on_agent(self) -> Iterator[tuple[str, str, str]]:
+        renewal = self.state.renewal(self.look)
+        if renewal is None:
+            return
+        if self.state.authority.ca is None:
+            yield "the master", "has no CA to compare with", AGAIN
+            return
+        if stale := renewal.certificate_problem:
+            yield stale.path, stale.why, RENEW
+        if not renewal.trusts_authority:
+            yield renewal.settings.localcacert, "is not the certificate of the master's CA", RENEW
+        for path in self.look.found.keys:
+            entry = self.look.found.files.get(path)
+            if entry is not None and entry.mode & OTHERS and is_pes_own(self.look, path):
+                yield path, f"is open to others ({entry.mode:04o})", f"chmod o-rwx {path}"
+
+    def _running(self) -> Iterator[Check]:
+        about, did = About.RUNNING, "asked the service manager"
+        before = self.evidence.stopped_before.get(self.look.host, frozenset())
+        services = self.look.services
+        down = [name for name, state in services.items() if state is Service.STOPPED]
+        for name in down:
+            if name in before:
+                saw = f"{name} does not run; it did not before, either"
+                yield self._check(about, did, saw, True)
+            else:
+                remedy = f"service {name} start; if it stops again, look into its log"
+                yield self._check(about, did, f"{name} does not run", False, remedy)
+        if not down:
+            running = [name for name, state in services.items() if state is Service.RUNNING]
+            yield self._check(about, did, f"{', '.join(running)} run", True)
+
+    # What the services do
+
+    def _services(self) -> Iterator[Check]:
+        made = self.evidence.handshakes.made
+        for service, port in SERVICE_PORTS.items():
+            if self.look.services.get(service) is Service.MISSING:
+                continue
+            with_it = {shake.offered: shake for shake in made if shake.service == service}
+            how = f"TLS handshake with {service} on port {port}"
+            if service == POSTGRESQL_SERVICE:
+                how += ", after its SSLRequest"
+            if not any(shake.answered for shake in with_it.values()):
+                said = next((s.said for s in with_it.values()), "it was not tried")
+                yield self._check(About.PRESENTED, how, f"no TLS: {said}", False)
+                continue
+            yield self._presented(how, with_it)
+            yield self._refused(how, with_it)
+
+    def _presented(self, how: str, with_it: Mapping[Offered, Handshake]) -> Check:
+        pem = next((s.presented for s in with_it.values() if s.presented), "")
+        cert = read_certificate(pem or "")
+        if cert is None:
+            return self._check(About.PRESENTED, how, "a certificate that cannot be read", False)
+        shown = f"{cert.subject} (0x{cert.serial:04x})"
+        standing = self.state.authorities.standing(cert)
+        if standing in (Standing.GOOD, Standing.EXPIRING):
+            return self._check(About.PRESENTED, how, f"{shown}, of the CA in place", True)
+        remedy = "Restart the service; if it presents the same, regenerate its credentials."
+        of = "of the retired CA" if standing is Standing.RETIRED else standing.value
+        return self._check(About.PRESENTED, how, f"{shown}, {of}", False, remedy)
+
+    def _refused(self, how: str, with_it: Mapping[Offered, Handshake]) -> Check:
+        about, did = About.REFUSED, f"{how}, offering {Offered.RETIRED.value}"
+        if not any(shake.asked for shake in with_it.values()):
+            return self._check(about, did, "it asks clients for no certificate", True)
+        current, retired = with_it.get(Offered.CURRENT), with_it.get(Offered.RETIRED)
+        why = self._no_retired_credential()
+        if why:
+            return self._not_made(about, did, why)
+        if current is None or not current.accepted:
+            said = f": {current.said}" if current is not None else ""
+            saw = f"it does not take a certificate of the CA in place, either{said}"
+            return self._check(about, did, saw, False)
+        if retired is None or retired.accepted:
+            remedy = "Restart the service: it still trusts the retired CA."
+            return self._check(about, did, "it was accepted", False, remedy)
+        saw = f"refused ({retired.said}); one of the CA in place is taken"
+        return self._check(about, did, saw, True)
+
+    def _no_retired_credential(self) -> str:
+        """Why nothing of the retired CA could be offered; empty if something was."""
+        offered = {c.offered: c for c in self.evidence.handshakes.credentials}
+        retired = offered.get(Offered.RETIRED)
+        if retired is None:
+            return "no backup here holds a certificate of the retired CA to offer"
+        cert: Certificate | None = read_certificate(retired.certificate or "")
+        if cert is None:
+            return f"the backup's certificate cannot be offered: {retired.why}"
+        if not self.state.authorities.is_retired(cert):
+            return "the backup's certificate is not of the retired CA"
+        return ""
+
+    # Puppet and the CA
+
+    def _run(self) -> Iterator[Check]:
+        run = self.evidence.runs.get(self.look.host)
+        if run is None:
+            yield self._not_made(About.RUN, "run Puppet", "it was not run")
+        else:
+            yield self._check(About.RUN, run.did, run.said, run.succeeded)
+
+    def _known(self) -> Iterator[Check]:
+        did = "looked for its certificate in the CA's inventory and revocation list"
+        cert = self.state.certificate_of(self.look)
+        known = self.state.is_in_inventory(self.look)
+        if known is None:
+            yield self._not_made(About.KNOWN, did, "the CA could not be asked")
+        elif cert is None:
+            yield self._check(About.KNOWN, did, "it has no certificate", False, RENEW)
+        else:
+            revoked = cert.serial in self.state.authority.revoked
+            shown = f"{cert.subject} (0x{cert.serial:04x})"
+            saw = f"{shown} is there" if known else f"{shown} is not what the CA has signed"
+            if revoked:
+                saw += ", and revoked"
+            yield self._check(About.KNOWN, did, saw, known and not revoked, RENEW)

@@ -1,0 +1,123 @@
+"""What a survey says of a site as it is, of one whose regeneration was cut off, and of damage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.nodes import Site, reported
+from tests.e2e.site import KILLING, SSLDIR, Run
+
+AGENTS = ("agent01", "agent02")
+DB_CERT = "/etc/puppetlabs/puppetdb/ssl/master.lab.test.cert.pem"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    found = Site.of(tmp_path_factory.mktemp("survey"), "master", AGENTS)
+    found.reset()
+    return found
+
+
+def surveyed(site: Site, *arguments: str) -> tuple[Run, dict[str, Any]]:
+    run = site.pyinfra("deploys/survey.py", "--dry", *arguments)
+    assert run.status == 0, run.stderr
+    return run, reported(run)
+
+
+def problems(document: dict[str, Any], severity: str) -> dict[str, str]:
+    """What is wrong, by what it is about."""
+    found = document["now"]["problems"]
+    return {p["subject"]: p["what"] for p in found if p["severity"] == severity}
+
+
+def test_a_survey_of_a_site_that_works(site: Site) -> None:
+    paths = ("/etc", "/opt/puppet", "/root")
+    before, agent = site.snapshot(paths), site.state_of("agent02")
+
+    run, document = surveyed(site)
+
+    assert site.snapshot(paths) == before
+    assert site.state_of("agent02") == agent
+    assert (document["kind"], document["checks"], document["operations"]) == ("survey", [], [])
+    now, ca = document["now"], site.ca
+    assert now["ca"]["fingerprint"] == ca.fingerprint
+    assert (now["ca"]["signed"], now["ca"]["revoked"]) == (13, 1)
+    assert now["ca"]["requests"] == ["waiting01.lab.test"]
+    assert f"--data retire_ca={ca.fingerprint}" in run.stderr
+    assert problems(document, "bad") == {}
+    assert {name.split()[0] for name in problems(document, "warning")} == {
+        *(f"agent0{number}.lab.test" for number in (3, 4, 5)),
+        "compile01.lab.test",
+    }
+    hosts = {host["host"]: host for host in now["hosts"]}
+    assert {name: host["well"] for name, host in hosts.items()} == dict.fromkeys(hosts, True)
+    assert hosts["agent01"]["trusts"] == ca.fingerprint
+    assert hosts["agent01"]["in_inventory"] is True
+    assert hosts["agent01"]["last_run_succeeded"] is True
+    assert abs(hosts["agent02"]["clock_skew"]) < 10
+    assert {s["name"]: s["state"] for s in hosts["agent02"]["services"]} == {
+        "pe-puppet": "running",
+        "pe-mcollective": "running",
+    }
+    copy = next(c for c in now["certificates"] if c["path"] == DB_CERT)
+    cert = site.certificate(DB_CERT)
+    assert copy["fingerprint"] == cert.fingerprint
+    assert (copy["subject"], copy["serial"]) == ("master.lab.test", "0x0002")
+    assert copy["alt_names"] == sorted(cert.alt_names)
+    assert (copy["issuer_fingerprint"], copy["belongs"]) == (ca.fingerprint, True)
+    assert (copy["owner"], copy["used_by"]) == ("pe-puppetdb:pe-puppetdb", ["pe-puppetdb"])
+
+
+def test_a_survey_of_some_hosts(site: Site) -> None:
+    _, document = surveyed(site, "--limit", "agent01")
+    hosts = {host["host"]: host for host in document["now"]["hosts"]}
+    assert set(hosts) == {"master", "agent01"}
+    assert hosts["agent01"]["in_inventory"] is True
+
+
+def test_a_regeneration_that_was_cut_off(site: Site) -> None:
+    retired = site.ca.fingerprint
+    options = ("--data", f"retire_ca={retired}")
+    killed = site.pyinfra("deploys/site.py", "-y", *options, *KILLING, env={"KILL_AFTER": "7"})
+    assert killed.status == -9
+    # What is left in the end of a disk that was full.
+    site.sh(f": >{SSLDIR}/certs/pe-internal-dashboard.pem; head -c 300 /dev/urandom >{DB_CERT}")
+    site.on("agent02", f"printf 'garbage' >{SSLDIR}/certs/agent02.lab.test.pem")
+
+    _, document = surveyed(site)
+    verified = site.pyinfra("deploys/verify.py", "-y", *options, "--data", "puppet_run=last")
+
+    bad = problems(document, "bad")
+    assert bad["pe-puppetserver"] == bad["pe-puppetdb"] == "does not run"
+    assert DB_CERT in bad
+    assert bad[f"{SSLDIR}/certs/agent02.lab.test.pem"] == "is not a certificate"
+    empty = f"{SSLDIR}/certs/pe-internal-dashboard.pem"
+    assert {**problems(document, "warning"), **bad}[empty] == "is empty"
+    assert not any(host["well"] for host in document["now"]["hosts"])
+    assert all(p["remedy"] for p in document["now"]["problems"])
+    assert verified.status == 1
+    proof = reported(verified)
+    failed = [f"{c['about']}: {c['saw']}" for c in proof["checks"] if c["result"] == "failed"]
+    assert "Services run: pe-puppetserver does not run" in failed
+    assert any("8140" in c["did"] and "no TLS" in c["saw"] for c in proof["checks"])
+    assert any("of the retired CA" in line for line in failed)
+    assert {entry["host"] for entry in proof["summary"]["not_back"]} == {"master", *AGENTS}
+
+
+def test_hosts_of_which_little_can_be_seen(site: Site) -> None:
+    site.sh("mv /etc/puppetlabs/puppet/puppet.conf /root/")
+    site.sh("echo '[main' >/etc/puppetlabs/puppet/puppet.conf")
+    site.on("agent01", "mv /opt/puppet/bin/puppet /root/")
+
+    _, document = surveyed(site)
+
+    site.sh("mv /root/puppet.conf /etc/puppetlabs/puppet/")
+    site.on("agent01", "mv /root/puppet /opt/puppet/bin/")
+    hosts = {host["host"]: host for host in document["now"]["hosts"]}
+    assert {name for name, host in hosts.items() if not host["answered"]} == {"master", "agent01"}
+    assert "Puppet cannot read its puppet.conf" in hosts["master"]["why"]
+    assert "There is no `puppet` on the PATH" in hosts["agent01"]["why"]
+    assert hosts["agent02"]["certname"] == "agent02.lab.test"
+    assert hosts["agent02"]["in_inventory"] is None

@@ -1,0 +1,270 @@
+"""Taking a snapshot from the command line, and what pyinfra makes of it.
+
+PuppetDB 2.x, which PE 3.7 has, is in no package any more: a small server answers here as its
+documentation says. The real PuppetDB of today is in tests/e2e/test_inventories.py.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from inventories import __main__ as command
+from inventories.puppetdb import Credential, nodes_at
+from recert.errors import RecertError
+from recert.nodes import Node, System
+from tests.unit import authority
+
+ROOT = Path(__file__).resolve().parents[2]
+SOON = datetime.now(UTC) + timedelta(days=100)
+OTHER_CA = authority.Authority("live-other", expires=SOON)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory into which snapshots go."""
+    monkeypatch.setattr(command, "HERE", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def credential(tmp_path: Path) -> Credential:
+    """A client's, of the CA that the server has."""
+    files = {
+        "cert": authority.LIVE.issue("admin", 7, key="live-client", expires=SOON),
+        "key": authority.key_pem("live-client"),
+        "cacert": authority.LIVE.pem,
+    }
+    for name, pem in files.items():
+        (tmp_path / f"{name}.pem").write_text(pem)
+    return Credential(*(str(tmp_path / f"{name}.pem") for name in files))
+
+
+class Puppetdb2(BaseHTTPRequestHandler):
+    """The two endpoints, and what else a server may say."""
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        status, body = 404, b"Not Found"
+        if url.path == "/v4/nodes":
+            status, body = (
+                200,
+                (
+                    b'[{"certname": "web01.example.com", "deactivated": null,'
+                    b' "facts_environment": "production", "report_environment": "production",'
+                    b' "catalog_environment": "production",'
+                    b' "facts_timestamp": "2015-11-23T10:00:00.000Z",'
+                    b' "report_timestamp": null, "catalog_timestamp": null}]'
+                ),
+            )
+        elif url.path == "/v4/facts":
+            (query,) = parse_qs(url.query)["query"]
+            names = [name for _, _, name in json.loads(query)[1:]]
+            status, body = (
+                200,
+                json.dumps(
+                    [
+                        {"certname": "web01.example.com", "name": name, "value": "windows"}
+                        for name in names
+                        if name == "kernel"
+                    ]
+                ).encode(),
+            )
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class Refusing(Puppetdb2):
+    def do_GET(self) -> None:
+        self.send_error(403)
+
+
+class Web(Puppetdb2):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<html>Puppet Enterprise console</html>")
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[object]:
+    """Servers of TLS that want a client certificate, as PuppetDB does."""
+    started: list[ThreadingHTTPServer] = []
+
+    def start(handler: type[BaseHTTPRequestHandler], ca: authority.Authority) -> str:
+        server_pem = tmp_path / "server.pem"
+        cert = ca.issue("puppetdb", 9, ["localhost"], key="live-server", expires=SOON)
+        server_pem.write_text(cert + authority.key_pem("live-server"))
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=authority.LIVE.pem)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_cert_chain(server_pem)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        started.append(server)
+        return f"https://localhost:{server.server_port}"
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_puppetdb_2_is_asked_where_it_answers(serve, credential: Credential) -> None:  # type: ignore[no-untyped-def]
+    found = nodes_at(serve(Puppetdb2, authority.LIVE), credential)
+    assert found.nodes == (Node("web01.example.com", System.WINDOWS),)
+
+
+@pytest.mark.parametrize(
+    ("handler", "ca", "message"),
+    [
+        (Refusing, authority.LIVE, "refuses this client .403.*whitelist"),
+        (Web, authority.LIVE, "sends no JSON; is it PuppetDB"),
+        (Puppetdb2, OTHER_CA, "is not whom --cacert vouches for"),
+    ],
+)
+def test_what_is_wrong_with_a_server_is_said(  # type: ignore[no-untyped-def]
+    serve, credential: Credential, handler, ca: authority.Authority, message: str
+) -> None:
+    with pytest.raises(RecertError, match=message):
+        nodes_at(serve(handler, ca), credential)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("puppet.example.com", "is not like https"),
+        ("https://puppet.example.com:8081/v4/nodes", "is not like https"),
+        ("http://puppet.example.com:8080", "without TLS anybody"),
+        ("https://localhost:1", "wants a client certificate"),
+        ("http://localhost:1", "cannot be asked .*refused.*inventory.txt"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_refused(url: str, message: str) -> None:
+    with pytest.raises(RecertError, match=message):
+        nodes_at(url)
+
+
+def test_another_ones_key_is_refused(credential: Credential, tmp_path: Path) -> None:
+    Path(credential.key).write_text(authority.key_pem("live-server"))
+    with pytest.raises(RecertError, match="are not a certificate and its key"):
+        nodes_at("https://localhost:1", credential)
+    with pytest.raises(RecertError, match="holds no CA certificate"):
+        nodes_at("https://localhost:1", Credential(credential.cert, credential.key, __file__))
+
+
+def take(*arguments: str) -> None:
+    command.main(["mysite", "--master", "puppet.example.com", *arguments])
+
+
+def test_a_list_becomes_an_inventory_that_pyinfra_reads(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = tmp_path / "hosts.txt"
+    listed.write_text("web01\nweb02\nwin01\n")
+    take("--list", str(listed), "--windows", "win*")
+    said = capsys.readouterr().out
+    assert "2 agents, 1 Windows agents, master puppet.example.com" in said
+    assert "taken for Linux (2): web01, web02" in said
+
+    inventory = here / "mysite.py"
+    inventory.write_text(
+        inventory.read_text().replace(
+            "groups_beside(__file__)",
+            'groups_beside(__file__, {"web02": {"ssh_hostname": "10.0.0.17"}})',
+        )
+    )
+    listed.write_text("web02\nweb03\nwin01\n")
+    take("--list", str(listed), "--windows", "win*")
+    said = capsys.readouterr().out
+    assert "new since" in said and ": web03\n" in said
+    assert "gone since" in said and ": web01\n" in said
+    assert "10.0.0.17" in inventory.read_text(), "a person's file was written over"
+
+    shown = subprocess.run(
+        [Path(sys.executable).with_name("pyinfra"), inventory, "debug-inventory"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stderr
+    assert '"ssh_hostname": "10.0.0.17"' in shown
+    assert '"certname": "web03"' in shown and "web01" not in shown
+    assert all(group in shown for group in ("master", "agents", "windows_agents"))
+
+
+def test_the_cas_inventory_and_its_list_of_the_revoked(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory, crl = tmp_path / "inventory.txt", tmp_path / "ca_crl.pem"
+    lines = ("puppet.example.com", "pe-internal-dashboard", "web01", "gone01")
+    inventory.write_text(
+        "".join(
+            f"0x000{n} 2015-11-22T13:00:00UTC 2020-11-22T13:00:00UTC /CN={name}\n"
+            for n, name in enumerate(lines, 1)
+        )
+    )
+    crl.write_text(authority.NEW.crl([4]))
+    take("--ca-inventory", str(inventory), "--crl", str(crl))
+    said = capsys.readouterr().out
+    assert json.loads((here / "mysite.json").read_text())["agents"] == ["web01"]
+    assert "gone01" in said and "pe-internal-dashboard" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--list", "/nowhere"), "/nowhere"),
+        (("--ca-inventory", "/etc/passwd"), "/etc/passwd: no certificate is listed"),
+        (("--list", "/etc/hostname", "--crl", "/etc/hostname"), "--crl belongs to"),
+        (("--list", "/etc/hostname", "--cert", "x"), "belong together"),
+        (("--puppetdb", "https://localhost:1", "--cert", "x"), "belong together"),
+    ],
+)
+def test_what_cannot_be_done_writes_nothing(
+    here: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(SystemExit, match=f"No snapshot was taken: .*{message}"):
+        take(*arguments)
+    assert not list(here.glob("mysite*"))
+
+
+def test_an_inventory_of_another_kind_is_not_touched(here: Path, tmp_path: Path) -> None:
+    (here / "mysite.py").write_text("master = ['mine']\n")
+    with pytest.raises(SystemExit, match="is there already and is no snapshot's"):
+        take("--list", "/etc/hostname")
+    assert (here / "mysite.py").read_text() == "master = ['mine']\n"
+    with pytest.raises(SystemExit, match="no name for a file"):
+        command.main(["../mysite", "--master", "puppet", "--list", "/etc/hostname"])
+
+
+def test_an_inventory_without_its_snapshot_says_what_to_do(here: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "hosts.txt"
+    listed.write_text("web01\n")
+    take("--list", str(listed))
+    (here / "mysite.json").unlink()
+    shown = subprocess.run(
+        [Path(sys.executable).with_name("pyinfra"), here / "mysite.py", "debug-inventory"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert shown.returncode != 0
+    assert "python3 -m inventories mysite" in " ".join(shown.stderr.split())

@@ -1,0 +1,261 @@
+"""What a survey makes of what was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from recert import standing
+from recert.backups import Manifest
+from recert.looks import HostLook
+from recert.observed import LastRun, Service
+from recert.report import CertificateRecord, Problem, Role, Severity, Standing
+from recert.survey import SiteState
+from tests.unit.agent import AGENT, agent
+from tests.unit.authority import (
+    CERTNAME,
+    MADE,
+    NEW,
+    NOW,
+    OLD,
+    SSLDIR,
+    Authority,
+    master,
+)
+from tests.unit.looks import look_at_agent, look_at_master, site, with_file
+
+THIRD = Authority("third-ca")
+ELSEWHERE = "/etc/puppetlabs/elsewhere.pem"
+DASHBOARD_KEY = f"{SSLDIR}/private_keys/pe-internal-dashboard.pem"
+
+
+@pytest.fixture(autouse=True)
+def _short_keys_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the tests are short, to be made quickly."""
+    monkeypatch.setattr(standing, "SHORTEST_KEY", 1024)
+
+
+@pytest.fixture
+def well() -> SiteState:
+    web = agent()
+    return site(look_at_master(master(), [web]), look_at_agent(web), named=False)
+
+
+def record(state: SiteState, path: str, host: str = "master") -> CertificateRecord:
+    (found,) = [r for r in state.certificates if (r.host, r.path) == (host, path)]
+    return found
+
+
+def said(state: SiteState, severity: Severity | None = None) -> set[tuple[str, str, str]]:
+    return {
+        (p.host, p.subject, p.what)
+        for p in state.problems
+        if severity is None or p.severity is severity
+    }
+
+
+def changed(state: SiteState, host: str, **changes: object) -> SiteState:
+    looks = [replace(x, **changes) if x.host == host else x for x in state.looks]  # type: ignore[arg-type]
+    return replace(state, looks=tuple(looks))
+
+
+def only(problems: Iterable[Problem]) -> Problem:
+    (problem,) = problems
+    return problem
+
+
+def test_a_site_that_works_has_no_problems(well: SiteState) -> None:
+    snapshot = well.snapshot()
+    assert snapshot.problems == ()
+    assert [(host.host, host.well, host.in_inventory) for host in snapshot.hosts] == [
+        ("master", True, True),
+        ("web01", True, True),
+    ]
+    assert snapshot.ca is not None
+    assert snapshot.ca.fingerprint == NEW.certificate.fingerprint
+    assert (snapshot.ca.signed, snapshot.ca.revoked) == (7, 0)
+    assert {r.standing for r in snapshot.certificates} == {Standing.GOOD}
+    assert {r.belongs for r in snapshot.certificates} == {True, None}
+
+
+def test_a_certificate_tells_all_that_is_known_of_it(well: SiteState) -> None:
+    found = record(well, f"/etc/puppetlabs/puppetdb/ssl/{CERTNAME}.cert.pem")
+    assert found.subject == CERTNAME
+    assert found.alt_names == (CERTNAME, "puppet", "puppet.example.com")
+    assert (found.serial, found.key_bits, found.signature) == ("0x0002", 1024, "sha256")
+    assert found.issuer_fingerprint == NEW.certificate.fingerprint
+    assert (found.belongs, found.used_by) == (True, ("pe-puppetdb",))
+    assert (found.owner, found.mode) == ("pe-puppetdb:pe-puppetdb", "0644")
+    assert record(well, f"{SSLDIR}/ca/ca_crt.pem").is_ca
+
+
+@pytest.mark.parametrize(
+    ("ca", "named", "worth"),
+    [
+        (NEW, True, Standing.GOOD),
+        (OLD, True, Standing.RETIRED),
+        (OLD, False, Standing.FOREIGN),
+        (THIRD, True, Standing.FOREIGN),
+    ],
+)
+def test_a_certificate_is_judged_by_who_made_it(
+    well: SiteState, ca: Authority, named: bool, worth: Standing
+) -> None:
+    look = with_file(well.looks[0], ELSEWHERE, ca.issue("old", 9))
+    assert record(site(look, named=named), ELSEWHERE).standing is worth
+    # A CA's own certificate is of that CA, also where its key was certified anew.
+    assert (
+        record(site(with_file(look, ELSEWHERE, ca.pem), named=named), ELSEWHERE).standing is worth
+    )
+
+
+def test_the_retired_key_certified_anew_is_still_retired(well: SiteState) -> None:
+    again = Authority("old-ca", serial=7, expires=NOW + timedelta(days=9999))
+    look = with_file(well.looks[0], ELSEWHERE, again.pem)
+    assert record(site(look), ELSEWHERE).standing is Standing.RETIRED
+
+
+def test_an_older_ca_is_known_from_the_backups(well: SiteState) -> None:
+    look = with_file(well.looks[0], ELSEWHERE, THIRD.issue("old", 9))
+    manifest = Manifest("", "", "", None, None, None, None, (), {}, ca_certificate=THIRD.pem)
+    assert look.master is not None
+    look = replace(look, master=replace(look.master, manifests=(manifest,)))
+    found = record(site(look), ELSEWHERE)
+    assert (found.standing, found.issuer_fingerprint) == (
+        Standing.FOREIGN,
+        THIRD.certificate.fingerprint,
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "worth"),
+    [(91, Standing.GOOD), (90, Standing.EXPIRING), (1, Standing.EXPIRING), (0, Standing.EXPIRED)],
+)
+def test_a_certificate_has_to_be_renewed_within_ninety_days(
+    well: SiteState, days: int, worth: Standing
+) -> None:
+    pem = NEW.issue("soon", 9, expires=NOW + timedelta(days=days))
+    state = site(with_file(well.looks[0], ELSEWHERE, pem), named=False)
+    assert record(state, ELSEWHERE).standing is worth
+    assert bool(said(state)) is (worth is not Standing.GOOD)
+
+
+def test_a_short_key_is_a_warning(well: SiteState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "SHORTEST_KEY", 2048)
+    own = f"{SSLDIR}/certs/{AGENT}.pem"
+    assert ("web01", own, "has a 1024-bit key") in said(well, Severity.WARNING)
+    assert record(well, own, "web01").standing is Standing.GOOD
+
+
+def test_a_swapped_key_is_named_without_all_that_depends_on_it() -> None:
+    broken = master()
+    broken.write_key(DASHBOARD_KEY, "another")
+    found = said(site(look_at_master(broken), named=False), Severity.BAD)
+    assert ("master", DASHBOARD_KEY, "does not belong to the certificate") in found
+    assert {subject for _, subject, _ in found if subject.startswith(SSLDIR)} == {DASHBOARD_KEY}
+    assert not any("goes" in what or "will be copied" in what for *_, what in found)
+
+
+def test_a_key_that_others_can_read(well: SiteState) -> None:
+    look = with_file(well.looks[1], f"{SSLDIR}/private_keys/{AGENT}.pem", mode=0o644)
+    problem = only(site(well.looks[0], look, named=False).problems)
+    assert (problem.severity, problem.what) == (Severity.BAD, "is open to others (0644)")
+    assert problem.remedy == f"chmod o-rwx {SSLDIR}/private_keys/{AGENT}.pem"
+
+
+def test_what_others_have_below_pes_directories_is_their_affair(well: SiteState) -> None:
+    bundle = "/opt/puppet/share/puppet-dashboard/vendor/gem/ca-bundle.crt"
+    key = "/opt/puppet/share/puppet-dashboard/vendor/gem/test/server.key"
+    look = with_file(well.looks[0], bundle, THIRD.pem + THIRD.issue("other", 7))
+    look = with_file(look, key, mode=0o644, key="12:34")
+    assert site(look, well.looks[1], named=False).problems == ()
+    # But not what is of the retired CA, wherever in a bundle it stands.
+    look = with_file(look, bundle, THIRD.pem + OLD.issue("old", 9) + NEW.pem)
+    problem = only(site(look, well.looks[1]).problems)
+    assert (problem.subject, problem.what) == (bundle, "is of the CA to retire")
+
+
+def test_an_agent_of_the_old_ca() -> None:
+    old = agent(OLD)
+    state = site(look_at_master(master()), look_at_agent(old), named=False)
+    host = state.snapshot().hosts[1]
+    assert not host.well
+    assert "was not issued by the master's CA" in host.why
+    assert ("web01", f"{SSLDIR}/certs/ca.pem", "is not the master's CA") in said(state)
+    assert (host.in_inventory, host.trusts) == (False, OLD.certificate.fingerprint)
+
+
+def test_what_is_going_to_be_retired_is_no_problem_yet() -> None:
+    old = agent(OLD)
+    old.ca = OLD
+    looks = look_at_master(master(OLD), [old]), look_at_agent(old)
+    assert not any("CA to retire" in p.what for p in site(*looks, retiring=True).problems)
+    assert {r.standing for r in site(*looks, retiring=True).certificates} == {Standing.RETIRED}
+    assert any("CA to retire" in p.what for p in site(*looks).problems)
+
+
+def test_a_stopped_service_a_wrong_clock_and_a_disabled_agent(well: SiteState) -> None:
+    state = changed(
+        well,
+        "web01",
+        services={"pe-puppet": Service.STOPPED, "pe-mcollective": Service.MISSING},
+        clock_ahead=-400.0,
+        disabled="on holiday",
+        last_run=LastRun(MADE, succeeded=False),
+    )
+    assert said(state) == {
+        ("web01", "pe-puppet", "does not run"),
+        ("web01", "clock", "is 400 s behind the master's"),
+        ("web01", "Puppet agent", "is disabled"),
+        ("web01", "last Puppet run", "has not succeeded"),
+    }
+
+
+def test_certificates_for_names_that_nobody_has(well: SiteState) -> None:
+    state = replace(well, inventory_names=frozenset())
+    problem = only(state.problems)
+    assert (problem.severity, problem.subject) == (Severity.WARNING, AGENT)
+    assert "no host of the inventory has that name" in problem.what
+
+
+def test_a_damaged_ca_is_named_alone() -> None:
+    broken = master()
+    broken.write(broken.settings.cacert, "garbage")
+    found = said(site(look_at_master(broken), named=False), Severity.BAD)
+    assert ("master", f"{SSLDIR}/ca/ca_crt.pem", "is not a certificate") in found
+    assert len({subject for _, subject, _ in found if subject.startswith(f"{SSLDIR}/certs")}) == 0
+
+
+def test_a_host_that_cannot_be_seen_ends_nothing(well: SiteState) -> None:
+    gone = HostLook("app01", Role.AGENT, "it could not be connected to")
+    windows = HostLook("win01", Role.WINDOWS_AGENT, "it runs Windows")
+    snapshot = site(*well.looks, gone, windows, named=False).snapshot()
+    assert [(p.severity, p.host) for p in snapshot.problems] == [
+        (Severity.BAD, "app01"),
+        (Severity.NOTE, "win01"),
+    ]
+    assert [host.well for host in snapshot.hosts] == [True, True, False, False]
+
+
+def test_agents_alone_are_looked_at_without_their_master(well: SiteState) -> None:
+    state = site(well.looks[1], named=False)
+    snapshot = state.snapshot()
+    assert snapshot.ca is None
+    assert snapshot.hosts[0].in_inventory is None
+    assert snapshot.hosts[0].fingerprint is not None
+
+
+def test_an_empty_and_a_garbled_certificate(well: SiteState) -> None:
+    look = with_file(well.looks[1], f"{SSLDIR}/certs/{AGENT}.pem", "garbage")
+    certs = {k: v for k, v in look.found.certificates.items() if v != "garbage"}
+    pems = look.found.pems - {f"{SSLDIR}/certs/{AGENT}.pem"}
+    look = replace(look, found=replace(look.found, certificates=certs, pems=pems))
+    found = record(site(look, named=False), f"{SSLDIR}/certs/{AGENT}.pem", "web01")
+    assert (found.standing, found.problems) == (
+        Standing.UNUSABLE,
+        ("cannot be read as a certificate",),
+    )
+    assert found.subject is None

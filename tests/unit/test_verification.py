@@ -1,0 +1,299 @@
+"""The proof: what has to be so for a check to be passed, and what fails it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from recert import standing
+from recert.freshness import Retired
+from recert.layout import SERVICE_PORTS
+from recert.looks import HostLook
+from recert.observed import (
+    ClientCredential,
+    Handshake,
+    Handshakes,
+    Keystores,
+    Offered,
+    Service,
+)
+from recert.report import Check, Result, Role
+from recert.survey import SiteState
+from recert.verification import About, Evidence, RunSeen, verify
+from tests.unit.agent import AGENT, SERIAL, agent
+from tests.unit.authority import CERTNAME, NEW, OLD, SSLDIR, Authority, master
+from tests.unit.looks import look_at_agent, look_at_master, site, with_file
+
+THIRD = Authority("third-ca")
+ASKING = {"pe-puppetserver", "pe-puppetdb", "pe-console-services", "pe-activemq"}
+STORE = "/etc/puppetlabs/activemq/broker.ks"
+RAN = RunSeen("puppet agent --test", True, "it succeeded in 3 s")
+
+
+@pytest.fixture(autouse=True)
+def _short_keys_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "SHORTEST_KEY", 1024)
+
+
+@pytest.fixture
+def state() -> SiteState:
+    web = agent()
+    return site(look_at_master(master(), [web]), look_at_agent(web))
+
+
+def shake(service: str, offered: Offered, **changes: object) -> Handshake:
+    """As with a service that has been regenerated and restarted."""
+    asked = service in ASKING
+    accepted = not asked or offered is not Offered.RETIRED
+    pem = NEW.issue(CERTNAME, 2, key=CERTNAME)
+    said = "" if accepted else "alert unknown ca"
+    port = SERVICE_PORTS[service]
+    made = Handshake(service, port, offered, True, accepted, asked, pem, said)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def handshakes(service: str = "", offered: Offered | None = None, **changes: object) -> Handshakes:
+    """All that there are to make; `changes` in those with one service, offering one thing."""
+    made = [
+        shake(
+            name,
+            offer,
+            **(changes if name == service and offered in (None, offer) else {}),
+        )
+        for name in SERVICE_PORTS
+        for offer in Offered
+    ]
+    return Handshakes(
+        tuple(made),
+        (
+            ClientCredential(Offered.CURRENT, NEW.issue(CERTNAME, 2, key=CERTNAME)),
+            ClientCredential(Offered.RETIRED, OLD.issue(CERTNAME, 2, key=CERTNAME)),
+        ),
+    )
+
+
+def evidence(**changes: object) -> Evidence:
+    runs = {"master": RAN, "web01": RAN}
+    return replace(Evidence(handshakes(), runs=runs), **changes)  # type: ignore[arg-type]
+
+
+def failed(state: SiteState, seen: Evidence) -> list[tuple[str, str, str]]:
+    checks = verify(state, seen)
+    assert all(check.remedy for check in checks if check.result is Result.FAILED)
+    return [(c.about, c.host, c.saw) for c in checks if c.result is Result.FAILED]
+
+
+def of(checks: tuple[Check, ...], about: About) -> list[Check]:
+    return [check for check in checks if check.about == about.value]
+
+
+def test_a_regenerated_site_passes_every_check(state: SiteState) -> None:
+    checks = verify(state, evidence())
+    assert {check.result for check in checks} == {Result.PASSED}
+    assert [about for about in About if of(checks, about)] == list(About)[1:]
+    assert len(of(checks, About.PRESENTED)) == len(of(checks, About.REFUSED)) == 6
+    postgresql = next(c for c in checks if "pe-postgresql" in c.did)
+    assert "after its SSLRequest" in postgresql.did
+
+
+# What belongs to the retired CA
+
+
+@pytest.mark.parametrize("path", ["/etc/puppetlabs/elsewhere.pem", f"{SSLDIR}/certs/other.pem"])
+def test_a_certificate_of_the_retired_ca_wherever_it_lies(state: SiteState, path: str) -> None:
+    look = with_file(state.looks[1], path, OLD.issue("old", 9))
+    found = failed(replace(state, looks=(state.looks[0], look)), evidence())
+    assert found == [(About.RETIRED.value, "web01", f"{path} holds old (0x0009) of the retired CA")]
+
+
+def test_a_certificate_of_a_third_ca_is_somebody_elses(state: SiteState) -> None:
+    look = with_file(state.looks[1], "/etc/puppetlabs/else.pem", THIRD.issue("other", 9))
+    state = replace(state, looks=(state.looks[0], look))
+    assert failed(state, evidence()) == []
+    # Unless nobody can tell whether that CA is the retired one.
+    unknown = replace(state, retired=Retired(OLD.certificate.fingerprint, None))
+    assert [
+        saw for about, _, saw in failed(unknown, evidence()) if about == About.RETIRED.value
+    ] == ["/etc/puppetlabs/else.pem holds other (0x0009) of another CA"]
+
+
+def test_a_private_key_of_before(state: SiteState) -> None:
+    look = with_file(state.looks[1], "/root.key", mode=0o600, key="12")
+    look = replace(look, found=replace(look.found, saved=frozenset({"/root.key"})))
+    other = with_file(state.looks[0], "/spare.pem", key=OLD.certificate.key)
+    found = failed(replace(state, looks=(other, look)), evidence())
+    assert found == [
+        (
+            About.RETIRED.value,
+            "master",
+            "/spare.pem is a private key from before the CA was retired",
+        ),
+        (About.RETIRED.value, "web01", "/root.key is a private key from before the CA was retired"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("store", "result", "saw"),
+    [
+        (Keystores(True, {STORE: [NEW.pem]}), Result.PASSED, "1 certificates, none of the retired"),
+        (Keystores(True, {STORE: [NEW.pem, OLD.pem]}), Result.FAILED, "of the retired CA"),
+        (Keystores(True, {STORE: []}), Result.NOT_MADE, f"{STORE} cannot be read"),
+        (Keystores(False, {STORE: []}), Result.NOT_MADE, "there is no keytool"),
+    ],
+)
+def test_keystores(state: SiteState, store: Keystores, result: Result, saw: str) -> None:
+    checks = verify(state, evidence(keystores={"master": store}))
+    (check,) = [c for c in checks if "keytool" in c.did]
+    assert check.result is result
+    assert saw in check.saw
+
+
+# Services
+
+
+def test_a_service_that_does_not_run(state: SiteState) -> None:
+    services = {"pe-puppet": Service.STOPPED, "pe-mcollective": Service.RUNNING}
+    stopped = replace(state, looks=(state.looks[0], replace(state.looks[1], services=services)))
+    seen = evidence()
+    assert failed(stopped, seen) == [(About.RUNNING.value, "web01", "pe-puppet does not run")]
+    before = replace(seen, stopped_before={"web01": frozenset({"pe-puppet"})})
+    assert failed(stopped, before) == []
+
+
+def test_a_service_that_is_not_installed_is_not_asked(state: SiteState) -> None:
+    look = state.looks[0]
+    missing = replace(look, services={**look.services, "pe-activemq": Service.MISSING})
+    checks = verify(replace(state, looks=(missing, state.looks[1])), evidence())
+    assert not any("pe-activemq" in check.did for check in checks)
+    assert {check.result for check in checks} == {Result.PASSED}
+
+
+@pytest.mark.parametrize(
+    ("changes", "about", "saw"),
+    [
+        (
+            {"presented": OLD.issue(CERTNAME, 2, key=CERTNAME)},
+            About.PRESENTED,
+            f"{CERTNAME} (0x0002), of the retired CA",
+        ),
+        (
+            {"presented": THIRD.issue("console", 7)},
+            About.PRESENTED,
+            "console (0x0007), of another CA",
+        ),
+        (
+            {"answered": False, "said": "nothing listens"},
+            About.PRESENTED,
+            "no TLS: nothing listens",
+        ),
+        (
+            {"presented": "garbage"},
+            About.PRESENTED,
+            "a certificate that cannot be read",
+        ),
+    ],
+)
+def test_a_service_that_presents_something_else(
+    state: SiteState, changes: dict[str, object], about: About, saw: str
+) -> None:
+    found = failed(state, evidence(handshakes=handshakes("pe-puppetdb", None, **changes)))
+    assert found == [(about.value, "master", saw)]
+
+
+def test_a_service_that_takes_a_certificate_of_the_retired_ca(state: SiteState) -> None:
+    seen = handshakes("pe-puppetdb", Offered.RETIRED, accepted=True)
+    assert failed(state, evidence(handshakes=seen)) == [
+        (About.REFUSED.value, "master", "it was accepted")
+    ]
+
+
+def test_a_service_that_takes_nobody_proves_nothing(state: SiteState) -> None:
+    seen = handshakes("pe-puppetdb", Offered.CURRENT, accepted=False, said="bad certificate")
+    ((about, _, saw),) = failed(state, evidence(handshakes=seen))
+    assert about == About.REFUSED.value
+    assert saw == "it does not take a certificate of the CA in place, either: bad certificate"
+
+
+@pytest.mark.parametrize(
+    ("credential", "why"),
+    [
+        (None, "no backup here holds"),
+        (
+            ClientCredential(Offered.RETIRED, None, "No such file"),
+            "cannot be offered: No such file",
+        ),
+        (ClientCredential(Offered.RETIRED, NEW.issue("new", 9)), "is not of the retired CA"),
+    ],
+)
+def test_without_a_certificate_of_the_retired_ca_its_refusal_is_not_proven(
+    state: SiteState, credential: ClientCredential | None, why: str
+) -> None:
+    seen = replace(handshakes(), credentials=(credential,) if credential else ())
+    checks = of(verify(state, evidence(handshakes=seen)), About.REFUSED)
+    not_made = [check for check in checks if check.result is Result.NOT_MADE]
+    assert len(not_made) == len(ASKING)
+    assert all(why in check.saw for check in not_made)
+
+
+# Puppet and the CA
+
+
+def test_a_run_that_failed_and_one_that_was_not_made(state: SiteState) -> None:
+    bad = RunSeen("puppet agent --test", False, "Error: no route to host")
+    checks = of(verify(state, evidence(runs={"web01": bad})), About.RUN)
+    assert [(c.host, c.result, c.saw) for c in checks] == [
+        ("master", Result.NOT_MADE, "it was not run"),
+        ("web01", Result.FAILED, "Error: no route to host"),
+    ]
+
+
+def test_a_certificate_that_the_ca_does_not_list(state: SiteState) -> None:
+    look = state.looks[0]
+    assert look.master is not None
+    kept = frozenset(entry for entry in look.master.inventory if entry[1] != AGENT)
+    forgetful = replace(look, master=replace(look.master, inventory=kept))
+    found = failed(replace(state, looks=(forgetful, state.looks[1])), evidence())
+    saw = f"{AGENT} (0x{SERIAL:04x}) is not what the CA has signed"
+    assert found == [(About.KNOWN.value, "web01", saw)]
+
+
+def test_a_certificate_that_is_revoked() -> None:
+    web, puppet = agent(), master()
+    for path in (puppet.settings.cacrl, puppet.settings.hostcrl):
+        puppet.write(path, NEW.crl([SERIAL]))
+    found = failed(site(look_at_master(puppet, [web]), look_at_agent(web)), evidence())
+    assert (About.PLACED.value, "web01", f"{SSLDIR}/certs/{AGENT}.pem is revoked") in found
+    assert any(saw.endswith("is there, and revoked") for *_, saw in found)
+
+
+# Hosts
+
+
+def test_an_agent_that_trusts_the_retired_ca() -> None:
+    web = agent()
+    web.trust(OLD)
+    found = failed(site(look_at_master(master(), [web]), look_at_agent(web)), evidence())
+    path = f"{SSLDIR}/certs/ca.pem"
+    assert {saw for *_, saw in found} == {
+        f"{path} is not the certificate of the master's CA",
+        f"{path} holds {OLD.certificate.subject} (0x0001) of the retired CA",
+    }
+
+
+def test_a_master_that_still_has_the_ca_to_retire() -> None:
+    old = master(OLD)
+    found = failed(site(look_at_master(old)), evidence(runs={"master": RAN}))
+    assert (About.PLACED.value, "master", f"{SSLDIR}/ca/ca_crt.pem is to be retired") in found
+
+
+def test_hosts_that_cannot_be_asked(state: SiteState) -> None:
+    gone = HostLook("app01", Role.AGENT, "it could not be connected to")
+    windows = HostLook("win01", Role.WINDOWS_AGENT, "it runs Windows")
+    checks = of(
+        verify(replace(state, looks=(*state.looks, gone, windows)), evidence()), About.ASKED
+    )
+    assert [(c.host, c.result, c.saw) for c in checks] == [
+        ("app01", Result.FAILED, "it could not be connected to"),
+        ("win01", Result.NOT_MADE, "it runs Windows"),
+    ]
