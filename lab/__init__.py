@@ -9,8 +9,8 @@ reached. What stands behind it, so far as Wine lacks it:
 
 - Puppet and `ruby.exe` are the container's Ruby, on the same files: `C:` there is the directory
   `/C:`, and what Puppet prints of it is given back as Windows writes it.
-- `sc`, `icacls` and `certutil` are small programs of ours that do what is used here of Windows' own,
-  through Windows' interfaces.
+- `sc`, `icacls` and `certutil` are small programs of ours that do what is used here of their
+  likes on Windows, through Windows' interfaces.
 - An exit status above 255 arrives as 255 (Linux has eight bits), and text in code page 1252.
 - Access control lists become Unix modes, and are not inherited. `Administrator` and `operator` are
   told apart by what their token may read in the registry, not by the file system.

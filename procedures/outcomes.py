@@ -121,7 +121,7 @@ class Outcomes(BaseStateCallback):
     def outcomes(self) -> tuple[Outcome, ...]:
         """What became of every agent up to now."""
         executed = self.site.state.is_executing
-        return tuple(in_order(self.outcome(agent, executed) for agent in self.site.agents))
+        return tuple(in_order(self._remarked(agent, executed) for agent in self.site.agents))
 
     @property
     def foreign_requests(self) -> tuple[ForeignRequest, ...]:
@@ -137,13 +137,13 @@ class Outcomes(BaseStateCallback):
             for name, request in zip(names, requests, strict=True)
         )
 
-    def outcome(self, host: Host, executed: bool) -> Outcome:
-        """What became of one of them, with what a person should know beside that."""
-        found = self._outcome(host, executed)
-        why = [found.why, *self._remarks.get(host.name, [])]
-        return replace(found, why="\n".join(filter(None, why)))
+    def _remarked(self, host: Host, executed: bool) -> Outcome:
+        outcome = self.outcome(host, executed)
+        why = [outcome.why, *self._remarks.get(host.name, [])]
+        return replace(outcome, why="\n".join(filter(None, why)))
 
-    def _outcome(self, host: Host, executed: bool) -> Outcome:
+    def outcome(self, host: Host, executed: bool) -> Outcome:
+        """What became of one of them."""
         state, name = self.site.state, host.name
         certname = self._certnames.get(name)
         if host not in state.activated_hosts:

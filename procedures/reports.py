@@ -4,6 +4,7 @@ the control machine."""
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -116,6 +117,8 @@ class Reporting(BaseStateCallback):
             return Kind.SITE
         if self.site.replaces:
             return Kind.REPLACE
+        if self.site.restores:
+            return Kind.RESTORE
         if known_outcomes(self.site) is not None:
             return Kind.AGENTS
         return Kind.VERIFY if verification_of(self.site) is not None else Kind.SURVEY
@@ -180,14 +183,14 @@ def write(report: Report) -> list[Path]:
     and still a map of the site."""
     REPORTS.mkdir(exist_ok=True)
     name = f"{report.kind.value}-{report.finished:%Y%m%dT%H%M%SZ}"
-    stem, number = name, 1
-    while (REPORTS / f"{stem}.json").exists():
-        number += 1
-        stem = f"{name}-{number}"
-    return [
-        _written(REPORTS / f"{stem}.json", report.to_json()),
-        _written(REPORTS / f"{stem}.html", page(report)),
-    ]
+    for number in count(1):
+        path = REPORTS / (f"{name}.json" if number == 1 else f"{name}-{number}.json")
+        try:
+            path.touch(mode=0o600, exist_ok=False)  # two runs can end in the same second
+        except FileExistsError:
+            continue
+        break
+    return [_written(path, report.to_json()), _written(path.with_suffix(".html"), page(report))]
 
 
 def _written(path: Path, text: str) -> Path:

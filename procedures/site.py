@@ -394,13 +394,10 @@ class Site:
     def once(self, name: str, act: Callable[[], T], lasting: bool = False) -> T:
         """`act` for the whole run: the first caller does it, the others get its result.
 
-        :param lasting: who asks after a refusal is refused at once.
+        :param lasting: what was read for the preview holds for the run, and who asks after a
+            refusal is refused at once.
         """
         return self._once(name, act, lasting)
-
-    def once_lasting(self, name: str, read: Callable[[], T]) -> T:
-        """What is read once, and holds for the preview and the run."""
-        return self._once(name, read, lasting=True)
 
     def _once(self, name: str, read: Callable[[], T], lasting: bool = False) -> T:
         """

@@ -138,7 +138,7 @@ def master_facts(site: Site) -> MasterFacts:
     """
     if site.master_comes_first:
         return site.regeneration().facts
-    return site.once_lasting("surveyed master", lambda: read_master(site.master))
+    return site.once("surveyed master", lambda: read_master(site.master), lasting=True)
 
 
 def agent_facts(site: Site, host: Host) -> AgentFacts:

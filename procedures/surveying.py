@@ -21,7 +21,7 @@ def survey(site: Site, host: Host) -> None:
     found = survey_of(site, NOW, lambda: _begun(site))
     found.look(host)
     if site.master.name not in expected:
-        site.once_lasting("master surveyed", lambda: found.look(site.master))
+        site.once("master surveyed", lambda: found.look(site.master), lasting=True)
     if expected <= found.seen:
         reporting.tell()
 

@@ -20,6 +20,7 @@ from recert.report import (
     CertificateRecord,
     Check,
     HostRecord,
+    Kind,
     Problem,
     Report,
     Result,
@@ -84,8 +85,9 @@ def plain(found: str) -> Text:
 
 
 def show_agents(report: Report) -> None:
-    """What became of each agent in step 6."""
-    what = "Step 6 would find" if report.preview else "Step 6"
+    """What became of each agent."""
+    done = "The restoration" if report.kind is Kind.RESTORE else "Step 6"
+    what = f"{done} would find" if report.preview else done
     shown = [agent for agent in report.agents if not agent.status.good or agent.why]
     good = [agent for agent in report.agents if agent not in shown]
     shown += good[: max(LONG - len(shown), 0)]

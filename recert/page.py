@@ -44,6 +44,7 @@ _TITLES = {
     Kind.SITE: "Regeneration of the site",
     Kind.AGENTS: "Renewal of the agents",
     Kind.REPLACE: "Replacement of certificates",
+    Kind.RESTORE: "Return to a backup",
 }
 
 

@@ -31,6 +31,7 @@ class Kind(Enum):
     SITE = "site"
     AGENTS = "agents"
     REPLACE = "replace"
+    RESTORE = "restore"
 
 
 class Severity(Enum):
