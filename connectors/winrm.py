@@ -87,7 +87,8 @@ class WinRMConnector(BaseConnector):
         """
         try:
             self._shell = self._make_shell()
-            self._codepage = self.data["winrm_codepage"] or self._host_codepage()
+            known = self._host_codepage()  # also where the data has another: it logs in
+            self._codepage = self.data["winrm_codepage"] or known
         except OSError as error:
             self._shell = None
             raise ConnectError(str(error)) from None

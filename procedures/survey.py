@@ -23,7 +23,7 @@ from procedures.outcomes import why_left_out
 from procedures.preflight import read_master
 from procedures.regeneration import inventory_certnames
 from procedures.renewal import known_renewal
-from procedures.site import Site, group_of
+from procedures.site import Site
 from procedures.telling import reason_of
 from recert.certificates import read_certificate, utc_now
 from recert.errors import RecertError
@@ -94,17 +94,16 @@ def hosts_of(site: Site, role: Role) -> list[Host]:
         case Role.MASTER:
             return [site.master]
         case Role.AGENT:
-            return site.agents
+            return [host for host in site.agents if not site.is_windows(host)]
         case Role.WINDOWS_AGENT:
-            in_limit = site.state.is_host_in_limit
-            return [h for h in group_of(site.state, "windows_agents") if in_limit(h)]
+            return [host for host in site.agents if site.is_windows(host)]
 
 
 def role_of(site: Site, host: Host) -> Role:
     """What a host is in the inventory."""
     if host.name == site.master.name:
         return Role.MASTER
-    return Role.AGENT if site.has_agent(host) else Role.WINDOWS_AGENT
+    return Role.WINDOWS_AGENT if site.is_windows(host) else Role.AGENT
 
 
 def retired_of(site: Site, facts: MasterFacts | None) -> Retired | None:
@@ -250,4 +249,6 @@ def known_survey(site: Site, moment: str) -> Survey | None:
 
 def takes_part(site: Site, host: Host) -> bool:
     """Whether a host is one that can be looked at."""
-    return host in site.state.active_hosts and (host == site.master or site.has_agent(host))
+    if host not in site.state.active_hosts or site.is_windows(host):
+        return False
+    return host == site.master or site.has_agent(host)

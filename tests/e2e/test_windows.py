@@ -115,7 +115,11 @@ def test_services_that_hang_and_paths_that_need_quoting(site: MixedSite, retired
     run = site.renew(retired, *WINDOWS, *options)
 
     assert statuses(run)["@winrm/win01"] == "renewed", run.stderr
-    assert run.changes == preview.plan
+    done, planned = (
+        [step for step, hosts in steps.items() if "@winrm/win01" in hosts]
+        for steps in (run.changes, preview.plan)
+    )
+    assert done == planned
     assert_windows_renewed(site, "win01", odd)
     held = site.on("win01", f"ls {shlex.quote('/' + backups)}/*/files/0/private_keys")
     assert held.split() == ["win01.lab.test.pem"]
