@@ -134,6 +134,12 @@ def reported(run: Run) -> dict[str, Any]:
     return document
 
 
+def last_begun(run: Run) -> str:
+    """The operation in which a run ended."""
+    begun = run.stderr.rpartition("Starting operation: ")[2]
+    return begun.partition("\n")[0].strip()
+
+
 def statuses(run: Run) -> dict[str, str]:
     """What became of each agent, by host."""
     return {agent["host"]: agent["status"] for agent in reported(run)["agents"]}
