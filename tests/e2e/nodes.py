@@ -12,7 +12,7 @@ from typing import Any
 
 import lab
 from recert.certificates import Certificate, read_certificate, read_public_key
-from tests.e2e.site import BACKUPS, ROOT, SSLDIR, Master, Run
+from tests.e2e.site import BACKUPS, KILLING, ROOT, SSLDIR, Master, Run
 
 VARDIR = "/var/opt/lib/pe-puppet"
 SUMMARY = f"{VARDIR}/state/last_run_summary.yaml"
@@ -134,10 +134,22 @@ def reported(run: Run) -> dict[str, Any]:
     return document
 
 
-def last_begun(run: Run) -> str:
-    """The operation in which a run ended."""
-    begun = run.stderr.rpartition("Starting operation: ")[2]
-    return begun.partition("\n")[0].strip()
+def assert_killed_in_each_step(site: Site, retired: str, *arguments: str) -> None:
+    """Renew agents by runs that each end after their first change, until there is none left."""
+    *steps, proof = site.preview_renewal(retired, *arguments).planned
+    assert proof.startswith("6.7 Prove")
+    killed_in = set()
+    for _ in range(30):
+        options = ("-y", "--json", "--data", f"retire_ca={retired}", *arguments, *KILLING)
+        run = site.pyinfra("deploys/agents.py", *options, env={"KILL_AFTER": "1"})
+        if run.status == 0:
+            break
+        assert run.status == -9, run.text
+        begun = run.stderr.rpartition("Starting operation: ")[2]
+        killed_in.add(begun.partition("\n")[0].strip())
+    assert run.status == 0, run.stderr
+    # The proof may be left with nothing to do: a killed run's services have had their first run.
+    assert killed_in >= set(steps)
 
 
 def statuses(run: Run) -> dict[str, str]:

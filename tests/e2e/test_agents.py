@@ -13,8 +13,8 @@ from tests.e2e.nodes import (
     SUMMARY,
     VARDIR,
     Site,
+    assert_killed_in_each_step,
     assert_renewed,
-    last_begun,
     reported,
     statuses,
     why,
@@ -305,22 +305,7 @@ def test_an_agent_that_cannot_reach_its_master_and_one_that_is_off(
 
 def test_killed_after_each_operation_and_run_again(site: Site, retired: str) -> None:
     agents = ("--limit", "agent01", "--limit", "agent04")
-    *steps, proof = site.preview_renewal(retired, *agents).planned
-    assert proof.startswith("6.7 Prove")
-    killed_in = set()
-    for _ in range(30):
-        run = site.pyinfra(
-            "deploys/agents.py",
-            *("-y", "--json", "--data", f"retire_ca={retired}", *agents, *KILLING),
-            env={"KILL_AFTER": "1"},
-        )
-        if run.status == 0:
-            break
-        assert run.status == -9, run.text
-        killed_in.add(last_begun(run))
-    assert run.status == 0, run.stderr
-    # The proof may be left with nothing to do: a killed run's services have had their first run.
-    assert killed_in >= set(steps)
+    assert_killed_in_each_step(site, retired, *agents)
     assert_renewed(site, "agent01", "agent04")
 
 
