@@ -64,7 +64,8 @@ def test_a_mixed_site_goes_to_its_new_ca_and_back(mixed: MixedSite) -> None:
 
     assert run.status == 0, run.stderr
     assert run.changes == preview.plan
-    assert list(preview.plan.values())[-10:] == [list(ALL)] * 10
+    sixth = [hosts for step, hosts in preview.plan.items() if re.search(r"\b6\.\d ", step)]
+    assert sixth == [list(ALL)] * 10
     assert f"- fingerprint: {old['win03'].fingerprint}" in preview.text
     assert "PRIVATE KEY" not in preview.text + run.text
     assert statuses(run) == dict.fromkeys(ALL, "renewed")
