@@ -134,6 +134,11 @@ def reported(run: Run) -> dict[str, Any]:
     return document
 
 
+def last_begun(run: Run) -> str:
+    """The operation in which a run ended."""
+    return re.findall("Starting operation: (.+)", run.stderr)[-1].strip()
+
+
 def statuses(run: Run) -> dict[str, str]:
     """What became of each agent, by host."""
     return {agent["host"]: agent["status"] for agent in reported(run)["agents"]}

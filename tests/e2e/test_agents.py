@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.e2e.nodes import (
     VARDIR,
     Site,
     assert_renewed,
+    last_begun,
     reported,
     statuses,
     why,
@@ -317,7 +317,7 @@ def test_killed_after_each_operation_and_run_again(site: Site, retired: str) -> 
         if run.status == 0:
             break
         assert run.status == -9, run.text
-        killed_in.add(re.findall("Starting operation: (.+)", run.stderr)[-1].strip())
+        killed_in.add(last_begun(run))
     assert run.status == 0, run.stderr
     # The proof may be left with nothing to do: a killed run's services have had their first run.
     assert killed_in >= set(steps)
