@@ -22,6 +22,7 @@ from procedures.survey import (
     survey_of,
 )
 from procedures.telling import command_line
+from procedures.windows import speak_cmd
 from recert.layout import POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.observed import Handshakes, Keystores, Service
 from recert.report import Check, Result, Role
@@ -160,6 +161,8 @@ def prepare_verification(host: Host) -> Verification:
                 raise DeployError(_unnamed(facts))
             survey = survey_of(site, NOW, lambda: Survey(site, retired))
             _verifications[site] = Verification(site, _mode(site), survey)
+    if site.is_windows(host):
+        speak_cmd(host)
     if site.renews:
         survey_before(host)
     return _verifications[site]

@@ -158,14 +158,19 @@ def windows_backup_root(host: Host, windows: Windows) -> str:
         return check_windows_path("windows_backup_dir", root)
 
 
+def speak_cmd(host: Host) -> None:
+    """Have commands reach a host as cmd.exe's own lines: pyinfra would hand them to `sh`, and sudo
+    is not there. For an operation this has to be said before it is prepared."""
+    host.data._shell_executable = None
+    host.data._sudo = False
+
+
 def known_windows(host: Host) -> Windows:
     """What a Windows host says of itself.
 
     :raises AgentRefusedError: it cannot be worked on.
     """
-    # Commands are cmd.exe's own lines; pyinfra would hand them to `sh`, and sudo is not there.
-    host.data._shell_executable = None
-    host.data._sudo = False
+    speak_cmd(host)
     send_at_once(host)
     windows = ask_agent(host, WindowsInstallation)
     if refusals := windows_refusals(windows):
