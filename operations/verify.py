@@ -15,12 +15,14 @@ from pyinfra.api.command import PyinfraCommand
 from operations.agent import RUN
 from operations.on_agent import all_at_once
 from operations.services import RUN_LIMIT
-from operations.signing import connection
+from operations.signing import run_on
 from operations.step import changing, printable, step_failed
+from operations.windows import WindowsHands
 from procedures.host import HostFacts
 from procedures.site import site_of
 from procedures.telling import reason_of
 from procedures.verification import RunMode, Verification, verification_of
+from procedures.windows import WindowsAgentFacts
 from recert.verification import RunSeen
 
 Commands = Generator[PyinfraCommand, None, None]
@@ -88,6 +90,21 @@ def _run(verification: Verification) -> RunSeen:
     conf = facts.settings
     options = ["--noop"] if verification.mode is RunMode.NOOP else []
     did = " ".join(["puppet agent --test", *options])
+    began = time.monotonic()
+    failure = _failure_of_run(facts, options)
+    took = time.monotonic() - began
+    if failure:
+        return RunSeen(did, False, " ".join(failure[-3:]))
+    if verification.mode is RunMode.REAL and not _succeeded(facts):
+        return RunSeen(did, False, f"no success is noted in {conf.lastrunfile}")
+    return RunSeen(did, True, f"it succeeded in {took:.0f} s")
+
+
+def _failure_of_run(facts: HostFacts, options: list[str]) -> list[str]:
+    """What a Puppet run of now says if it fails."""
+    if isinstance(facts, WindowsAgentFacts):
+        return WindowsHands(facts).failure_of_run(host, RUN_LIMIT, options)
+    conf = facts.settings
     command = changing(
         conf.confdir,
         RUN,
@@ -96,16 +113,10 @@ def _run(verification: Verification) -> RunSeen:
         *options,
         limit=2 * RUN_LIMIT,
     )
-    began = time.monotonic()
-    ok, output = command.execute(host.state, host, connection(host))
-    took = time.monotonic() - began
-    if not ok:
-        lines = [printable(line.line) for line in output]
-        said = [line for line in lines if not line.startswith("The step failed")]
-        return RunSeen(did, False, " ".join(said[-3:]) or "it failed")
-    if verification.mode is RunMode.REAL and not _succeeded(facts):
-        return RunSeen(did, False, f"no success is noted in {conf.lastrunfile}")
-    return RunSeen(did, True, f"it succeeded in {took:.0f} s")
+    ok, output = run_on(host, command)
+    said = [printable(line.line) for line in output]
+    said = [line for line in said if not line.startswith("The step failed")]
+    return [] if ok else said or ["it failed"]
 
 
 def _succeeded(facts: HostFacts) -> bool:

@@ -31,6 +31,9 @@ HANG_LIMIT = 60
 _END_LIMIT = 20
 """Seconds in which a service is stopped once its process was ended."""
 
+_TOLD = ("err", "warn", "exiting", "notice: run of", "notice: skipping run")
+"""How the lines of a Puppet run begin that say why it has failed."""
+
 _SYSTEM, _ADMINISTRATORS = "S-1-5-18", "S-1-5-32-544"
 
 
@@ -261,15 +264,27 @@ class WindowsHands:
         yield wait_until(over, "the agent service's own run to end", limit, poll=2)
 
     def run_puppet(self, limit: int) -> Commands:
-        yield self._acting(partial(self._run_puppet, limit))
+        yield self._acting(partial(self._run_puppet, limit, []))
 
-    def _run_puppet(self, limit: int, host: Host) -> None:
+    def failure_of_run(self, host: Host, limit: int, options: list[str]) -> list[str]:
+        """Run Puppet at once and give back what it says if that fails.
+
+        :param options: more ones for `puppet agent --test`.
+        """
+        try:
+            self._run_puppet(limit, options, host)
+        except _StepError as error:
+            return error.lines
+        return []
+
+    def _run_puppet(self, limit: int, options: list[str], host: Host) -> None:
         facts, lockfile = self._facts, native(self._conf.agent_catalog_run_lockfile)
         log = native(f"{self._root}/run.log")
         # A run's diffs can show what managed files keep secret: the log stays there.
-        errors = " ".join(f'/c:"{word}"' for word in ("err", "warn", "exiting", "notice: run of"))
+        errors = " ".join(f'/c:"{word}"' for word in _TOLD)
         told = f"(findstr /i /b {errors} {log} & del /f /q {log} & exit 1)"
         puppet = f"call {native(facts.puppet)} agent --test --waitforcert 0 --color=false"
+        puppet = " ".join([puppet, *options])
         ok, output = _type(host, *self._private_root())
         if not ok:
             raise _StepError(f"{self._root} cannot be made.", output)

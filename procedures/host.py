@@ -9,11 +9,14 @@ from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
 
 from facts.backups import Backups, BackupStore
+from facts.credential_files import CredentialFiles, KeystoreCertificates
+from facts.host import WhoAndWhen
 from facts.puppet import AgentState, PuppetAgent
 from facts.services import ServiceStates
 from recert.certificates import Certificate, read_certificate
 from recert.freshness import CredentialPaths
-from recert.observed import Service, SslState
+from recert.layout import CREDENTIAL_PLACES, SEARCHED
+from recert.observed import FoundCredentials, Keystores, Service, SslState
 from recert.settings import Settings
 
 T = TypeVar("T")
@@ -120,6 +123,33 @@ class HostFacts:
             "certificate_dirs": certificate_dirs,
             "cacert": cacert,
         }
+
+    # What only a survey looks at, anew each time. Whatever is raised: the host did not answer.
+
+    credential_places: tuple[str, ...] = CREDENTIAL_PLACES
+    """Where PE keeps credentials on this host, besides confdir and ssldir."""
+
+    def clock(self) -> float:
+        """The host's clock, seconds, UTC."""
+        return self._ask(WhoAndWhen).clock
+
+    def credentials(self, directories: list[str], backups: list[str]) -> FoundCredentials:
+        """The certificates and keys of PE, wherever they lie.
+
+        :param directories: to search beside those that are searched on every such host.
+        :param backups: names of those among whose files private keys are looked up.
+        """
+        conf = self.settings
+        return self._ask(
+            CredentialFiles,
+            roots=[*conf.ssl_roots, *directories, conf.confdir, *SEARCHED],
+            capass=conf.capass,
+            backups=[f"{self.backup_root}/{name}" for name in backups],
+        )
+
+    def keystores(self) -> Keystores:
+        """The Java keystores in the same places."""
+        return self._ask(KeystoreCertificates, roots=[self.settings.confdir, *SEARCHED])
 
     def seen(self, fact: type[FactBase[T]], **arguments: Any) -> T:
         """Any other fact of this host, asked anew each time.

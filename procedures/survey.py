@@ -13,10 +13,9 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
-from facts.credential_files import CredentialFiles
-from facts.host import WhoAndWhen
 from facts.signing import CaInventory
-from procedures.agent import AgentFacts, look_at
+from procedures.agent import AgentFacts
+from procedures.agents import agent_looked_at
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
 from procedures.outcomes import why_left_out
@@ -29,7 +28,7 @@ from recert.certificates import read_certificate, utc_now
 from recert.errors import RecertError
 from recert.freshness import Retired
 from recert.interlock import parse_fingerprint
-from recert.layout import COMPONENTS, SEARCHED
+from recert.layout import COMPONENTS
 from recert.looks import HostLook, MasterSide
 from recert.report import Role, Snapshot
 from recert.survey import SiteState
@@ -152,13 +151,11 @@ def agent_facts(site: Site, host: Host) -> AgentFacts:
     # Not under the site's lock: each agent is asked by itself.
     known = _agents.setdefault(site, {})
     if host.name not in known:
-        known[host.name] = look_at(host).facts
+        known[host.name] = agent_looked_at(host, site).facts
     return known[host.name]
 
 
 def _unseen(site: Site, host: Host) -> str:
-    if role_of(site, host) is Role.WINDOWS_AGENT:
-        return "it runs Windows, which is not looked at"
     if host not in host.state.activated_hosts:
         return UNREACHABLE
     return why_left_out(site, host) or "it was not looked at"
@@ -169,7 +166,7 @@ def _look(site: Site, host: Host, retired: Retired | None) -> HostLook:
     try:
         if role is Role.MASTER:
             return _look_at_master(master_facts(site), retired)
-        return _look_at_agent(agent_facts(site, host), retired)
+        return _look_at_agent(agent_facts(site, host), role, retired)
     except Exception as error:
         # A host in whatever state is what a survey is for.
         return HostLook(host.name, role, reason_of(error))
@@ -187,9 +184,9 @@ def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
     return _host_look(facts, Role.MASTER, [c.directory for c in COMPONENTS], retired, side)
 
 
-def _look_at_agent(facts: AgentFacts, retired: Retired | None) -> HostLook:
+def _look_at_agent(facts: AgentFacts, role: Role, retired: Retired | None) -> HostLook:
     _forget(facts)
-    return _host_look(facts, Role.AGENT, [], retired, None)
+    return _host_look(facts, role, [], retired, None)
 
 
 def _forget(facts: HostFacts) -> None:
@@ -205,27 +202,22 @@ def _host_look(
     retired: Retired | None,
     master: MasterSide | None,
 ) -> HostLook:
-    conf = facts.settings
     backups = facts.backups.of_ca(retired.fingerprint) if retired is not None else []
     asked = time.time()
-    clock = facts.seen(WhoAndWhen).clock
-    found = facts.seen(
-        CredentialFiles,
-        roots=[*conf.ssl_roots, *directories, conf.confdir, *SEARCHED],
-        capass=conf.capass,
-        backups=[f"{facts.backup_root}/{backup.name}" for backup in backups],
-    )
+    clock_ahead = facts.clock() - (asked + time.time()) / 2
+    found = facts.credentials(directories, [backup.name for backup in backups])
     return HostLook(
         host=facts.host.name,
         role=role,
-        settings=conf,
-        clock_ahead=clock - (asked + time.time()) / 2,
+        settings=facts.settings,
+        clock_ahead=clock_ahead,
         ssl=facts.ssl,
         found=found,
         services=facts.services,
         last_run=facts.agent.last_run,
         disabled=facts.agent.disabled,
         master=master,
+        credential_places=facts.credential_places,
     )
 
 
@@ -249,6 +241,4 @@ def known_survey(site: Site, moment: str) -> Survey | None:
 
 def takes_part(site: Site, host: Host) -> bool:
     """Whether a host is one that can be looked at."""
-    if host not in site.state.active_hosts or site.is_windows(host):
-        return False
-    return host == site.master or site.has_agent(host)
+    return host in site.state.active_hosts and (host == site.master or site.has_agent(host))

@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
-from facts.credential_files import KeystoreCertificates
 from facts.handshakes import TlsHandshakes
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
@@ -23,7 +22,8 @@ from procedures.survey import (
     survey_of,
 )
 from procedures.telling import command_line
-from recert.layout import POSTGRESQL_SERVICE, SEARCHED, SERVICE_PORTS
+from procedures.windows import speak_cmd
+from recert.layout import POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.observed import Handshakes, Keystores, Service
 from recert.report import Check, Result, Role
 from recert.verification import Evidence, RunSeen, verify
@@ -76,9 +76,7 @@ class Verification:
         if look.settings is None:
             return
         facts = self.facts(host)
-        self._keystores[host.name] = facts.seen(
-            KeystoreCertificates, roots=[look.settings.confdir, *SEARCHED]
-        )
+        self._keystores[host.name] = facts.keystores()
         if isinstance(facts, MasterFacts):
             self._handshakes = self._shake_hands(facts)
         self._checks = self._failed = None
@@ -138,7 +136,7 @@ class Verification:
         return {
             look.host: frozenset(n for n, s in look.services.items() if s is Service.STOPPED)
             for look in looks
-            if look.role is Role.AGENT
+            if look.role is not Role.MASTER
         }
 
 
@@ -163,6 +161,8 @@ def prepare_verification(host: Host) -> Verification:
                 raise DeployError(_unnamed(facts))
             survey = survey_of(site, NOW, lambda: Survey(site, retired))
             _verifications[site] = Verification(site, _mode(site), survey)
+    if site.is_windows(host):
+        speak_cmd(host)
     if site.renews:
         survey_before(host)
     return _verifications[site]

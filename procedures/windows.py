@@ -10,6 +10,7 @@ from pyinfra.api import Host
 from facts.puppet import AgentState
 from facts.windows.agent import WindowsAgentFiles, WindowsDirectories, WindowsFiles
 from facts.windows.backups import WindowsBackups, WindowsBackupStore
+from facts.windows.credential_files import WindowsCredentialFiles, WindowsKeystores
 from facts.windows.installation import (
     WindowsClock,
     WindowsInstallation,
@@ -19,7 +20,7 @@ from facts.windows.services import WindowsServices
 from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, ask_agent, refused_alone
 from procedures.preflight import send_at_once
 from recert.layout import AGENT_SERVICES
-from recert.observed import FileState, Service, SslState
+from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
 from recert.preflight import puppet_refusals
 from recert.renewal import Renewal
 from recert.settings import Settings, check_settings, parse_printed
@@ -43,6 +44,7 @@ class WindowsAgentFacts(AgentFacts):
         self.windows = windows
         # `windows_refusals` has let it pass: both are there.
         self.puppet, self.ruby = windows.puppet or "", windows.ruby or ""
+        self.credential_places = (f"{windows.puppetlabs}/mcollective",)
 
     @property
     def ssl(self) -> SslState:
@@ -92,6 +94,27 @@ class WindowsAgentFacts(AgentFacts):
             ),
         )
 
+    def clock(self) -> float:
+        return self._ask(WindowsClock, ruby=self.ruby)
+
+    def credentials(self, directories: list[str], backups: list[str]) -> FoundCredentials:
+        return self._ask(
+            WindowsCredentialFiles,
+            ruby=self.ruby,
+            roots=[*self.settings.ssl_roots, *directories, *self._searched],
+            outside=[self.backup_root],
+            backups=[f"{self.backup_root}/{name}" for name in backups],
+        )
+
+    def keystores(self) -> Keystores:
+        return self._ask(
+            WindowsKeystores, ruby=self.ruby, roots=self._searched, outside=[self.backup_root]
+        )
+
+    @property
+    def _searched(self) -> list[str]:
+        return [self.settings.confdir, self.settings.vardir, self.windows.puppetlabs]
+
     def held_by(self, backup: str, count: int) -> dict[str, FileState]:
         """The copies in a backup of `count` directories, by path."""
         roots = [f"{backup}/files/{number}" for number in range(count)]
@@ -135,14 +158,19 @@ def windows_backup_root(host: Host, windows: Windows) -> str:
         return check_windows_path("windows_backup_dir", root)
 
 
+def speak_cmd(host: Host) -> None:
+    """Have commands reach a host as cmd.exe's own lines: pyinfra would hand them to `sh`, and sudo
+    is not there. For an operation this has to be said before it is prepared."""
+    host.data._shell_executable = None
+    host.data._sudo = False
+
+
 def known_windows(host: Host) -> Windows:
     """What a Windows host says of itself.
 
     :raises AgentRefusedError: it cannot be worked on.
     """
-    # Commands are cmd.exe's own lines; pyinfra would hand them to `sh`, and sudo is not there.
-    host.data._shell_executable = None
-    host.data._sudo = False
+    speak_cmd(host)
     send_at_once(host)
     windows = ask_agent(host, WindowsInstallation)
     if refusals := windows_refusals(windows):

@@ -148,6 +148,10 @@ CREDENTIAL_USERS = {
 
 CONFIGURATION = "/etc/puppetlabs"
 
+CREDENTIAL_PLACES = (CONFIGURATION, *CREDENTIAL_USERS)
+"""Where PE keeps credentials. Elsewhere below its directories there are others' too: bundles of
+public CAs, examples and tests of libraries."""
+
 SEARCHED = (
     CONFIGURATION,
     "/opt/puppet/share",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recert.backups import Manifest
+from recert.layout import CREDENTIAL_PLACES
 from recert.observed import (
     ComponentState,
     FoundCredentials,
@@ -33,7 +34,8 @@ class MasterSide:
 class HostLook:
     """One host. `why`: why nothing, or not all, could be seen. `clock_ahead`: seconds by which its
     clock is ahead of the control machine's. `disabled`: the reason that somebody gave for
-    disabling its Puppet agent."""
+    disabling its Puppet agent. `credential_places`: where PE keeps credentials there,
+    besides confdir and ssldir."""
 
     host: str
     role: Role
@@ -46,3 +48,4 @@ class HostLook:
     last_run: LastRun | None = None
     disabled: str | None = None
     master: MasterSide | None = None
+    credential_places: tuple[str, ...] = CREDENTIAL_PLACES

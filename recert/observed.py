@@ -88,7 +88,8 @@ class FoundCredentials:
     `files`: all of them, by path. `certificates`: the texts of those that hold certificates.
     `keys`: for each that holds a private key, the digest of its public half, None if it cannot
     be used. `pems`: those that hold anything in PEM. `saved`: the private keys that are, byte
-    for byte, in one of the backups that were named.
+    for byte, in one of the backups that were named. `unreadable`: what the connected account may
+    not read.
     """
 
     files: Mapping[str, FileState] = field(default_factory=dict)
@@ -96,6 +97,7 @@ class FoundCredentials:
     keys: Mapping[str, str | None] = field(default_factory=dict)
     pems: frozenset[str] = frozenset()
     saved: frozenset[str] = frozenset()
+    unreadable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from recert.certificates import Certificate, read_certificates
 from recert.freshness import Retired
-from recert.layout import AGENT_SERVICE, CONFIGURATION, CREDENTIAL_USERS, MASTER_SERVICE
+from recert.layout import AGENT_SERVICE, CREDENTIAL_USERS, MASTER_SERVICE
 from recert.looks import HostLook
 from recert.observed import FileState
 from recert.report import CaRecord, CertificateRecord, Role, Standing
@@ -96,11 +96,10 @@ def certificate_records(look: HostLook, authorities: Authorities) -> list[Certif
 
 
 def is_pes_own(look: HostLook, path: str) -> bool:
-    """Whether a file lies where PE keeps credentials. Elsewhere below its directories there are
-    others' too: bundles of public CAs, examples and tests of libraries."""
+    """Whether a file lies where PE keeps credentials."""
     conf = look.settings
     own = [conf.confdir, *conf.ssl_roots] if conf is not None else []
-    return path.startswith(tuple(f"{place}/" for place in (*own, CONFIGURATION, *CREDENTIAL_USERS)))
+    return path.startswith(tuple(f"{place}/" for place in (*own, *look.credential_places)))
 
 
 def weaknesses(cert: Certificate) -> list[str]:
@@ -133,13 +132,12 @@ def _record(look: HostLook, path: str, authorities: Authorities) -> CertificateR
     first = certs[0] if certs else None
     cert = next((one for one in certs if authorities.is_retired(one)), first)
     used_by = _used_by(look, path)
+    # Windows has neither.
+    owner, mode = (entry.ownership, f"{entry.mode:04o}") if entry.owner else ("", "")
     if cert is None:
         problem = "is empty" if entry.size == 0 else "cannot be read as a certificate"
-        mode = f"{entry.mode:04o}"
         standing = Standing.UNUSABLE
-        return CertificateRecord(
-            look.host, path, entry.ownership, mode, standing, used_by, (problem,)
-        )
+        return CertificateRecord(look.host, path, owner, mode, standing, used_by, (problem,))
     standing = authorities.standing(cert)
     issuer = authorities.issuer_of(cert)
     problems = _problems(cert, standing, authorities)
@@ -154,8 +152,8 @@ def _record(look: HostLook, path: str, authorities: Authorities) -> CertificateR
     return CertificateRecord(
         host=look.host,
         path=path,
-        owner=entry.ownership,
-        mode=f"{entry.mode:04o}",
+        owner=owner,
+        mode=mode,
         standing=standing,
         used_by=used_by,
         problems=tuple(problems),

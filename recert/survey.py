@@ -240,17 +240,12 @@ class SiteState:
             return Problem(severity, look.host, subject, what, remedy)
 
         if look.why:
-            windows = look.role is Role.WINDOWS_AGENT
-            severity = Severity.NOTE if windows else Severity.BAD
-            yield problem(severity, "", look.why, "Mend that, then run the same command again.")
+            remedy = "Mend that, then run the same command again."
+            yield problem(Severity.BAD, "", look.why, remedy)
         for service, state in look.services.items():
             if state is Service.STOPPED:
-                yield problem(
-                    Severity.BAD,
-                    service,
-                    "does not run",
-                    f"service {service} start; if it stops again, look into its log",
-                )
+                remedy = start_remedy(look, service)
+                yield problem(Severity.BAD, service, "does not run", remedy)
         skew = self.clock_skew(look)
         if skew is not None and abs(skew) > MAX_CLOCK_SKEW:
             ahead = "ahead of" if skew > 0 else "behind"
@@ -354,6 +349,13 @@ class SiteState:
                     continue
                 if severity is not None:
                     yield Problem(severity, record.host, record.path, what, remedy)
+
+
+def start_remedy(look: HostLook, service: str) -> str:
+    """What to do about a service that does not run."""
+    if look.role is Role.WINDOWS_AGENT:
+        return f"net start {service}; if it stops again, look into the event log"
+    return f"service {service} start; if it stops again, look into its log"
 
 
 def _weight(record: CertificateRecord, what: str) -> tuple[Severity | None, str]:

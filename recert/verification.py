@@ -14,7 +14,7 @@ from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Keystores, Offered, Service
 from recert.report import CertificateRecord, Check, Result, Role, Standing
 from recert.standing import is_pes_own
-from recert.survey import RENEW, SiteState
+from recert.survey import RENEW, SiteState, start_remedy
 
 AGAIN = "Mend that, then run the same command again."
 STRAY = "Find out what uses it, give that a certificate of the CA in place, then remove it."
@@ -57,10 +57,7 @@ def verify(state: SiteState, evidence: Evidence) -> tuple[Check, ...]:
     """Every check, in the order of `About`."""
     found: list[Check] = []
     for look in state.looks:
-        if look.role is Role.WINDOWS_AGENT and look.settings is None:
-            did = "looked at the host"
-            found.append(_check(About.ASKED, look, did, look.why, Result.NOT_MADE, ""))
-        elif look.why:
+        if look.why:
             did = "looked at the host"
             found.append(_check(About.ASKED, look, did, look.why, Result.FAILED, AGAIN))
         else:
@@ -114,6 +111,9 @@ class _HostChecks:
                 yield self._check(about, did, saw, False, STRAY)
             if not stale:
                 yield self._check(about, did, f"{len(group)} files, none of the retired CA", True)
+        for path in sorted(self.look.found.unreadable):
+            did, why = "searched for certificates", f"the connected account may not read {path}"
+            yield self._not_made(about, did, why)
         yield from self._private_keys()
         yield from self._keystores()
 
@@ -213,7 +213,7 @@ class _HostChecks:
                 saw = f"{name} does not run; it did not before, either"
                 yield self._check(about, did, saw, True)
             else:
-                remedy = f"service {name} start; if it stops again, look into its log"
+                remedy = start_remedy(self.look, name)
                 yield self._check(about, did, f"{name} does not run", False, remedy)
         if not down:
             running = [name for name, state in services.items() if state is Service.RUNNING]

@@ -69,9 +69,14 @@ class Windows:
         return self.version >= VISTA
 
     @property
+    def puppetlabs(self) -> str:
+        """Where Puppet's and PE's other programs keep their configuration and data."""
+        return f"{self.data}/PuppetLabs"
+
+    @property
     def confdir(self) -> str:
         """The Administrator's, as far as it follows from Windows' version."""
-        return f"{self.data}/PuppetLabs/puppet/etc"
+        return f"{self.puppetlabs}/puppet/etc"
 
     @property
     def backup_root(self) -> str:

@@ -52,7 +52,7 @@ class WindowsDirectories(FactBase[dict[str, FileState]]):
         return ruby_script(ruby, _LISTING + script, *roots)
 
     def process(self, output: list[str]) -> dict[str, FileState]:
-        return _read_entries(list(read_records(output)))
+        return read_entries(list(read_records(output)))
 
 
 class WindowsAgentFiles(FactBase[WindowsFiles]):
@@ -143,13 +143,14 @@ end
             elif kind == "running":
                 running = int(fields[0])
         return WindowsFiles(
-            SslState(_read_entries(records), texts, keys),
+            SslState(read_entries(records), texts, keys),
             AgentState(last_run, catalog, disabled, running),
             tuple(unreadable),
         )
 
 
-def _read_entries(records: list[list[str]]) -> dict[str, FileState]:
+def read_entries(records: list[list[str]]) -> dict[str, FileState]:
+    """What the records `file` tell, by path."""
     files = {}
     for record in records:
         if record[0] == "file":

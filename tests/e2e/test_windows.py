@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,14 +15,22 @@ import lab
 from recert.certificates import read_certificate
 from recert.commandline import line, native, writing
 from tests.e2e.nodes import assert_killed_in_each_step, assert_renewed, reported, statuses, why
-from tests.e2e.site import BACKUPS, assert_regenerated
+from tests.e2e.site import BACKUPS, Run, assert_regenerated
 from tests.e2e.windows import (
+    DATA,
     MixedSite,
     assert_accepted,
     assert_windows_renewed,
 )
 
 ALL = ("@winrm/win01", "agent01", "win03")
+PROVED_ON_AGENTS = {
+    "Nothing belongs to the retired CA",
+    "Keys, certificates and copies are as they have to be",
+    "Services run",
+    "A Puppet run succeeds",
+    "The CA knows its nodes, and has revoked none of them",
+}
 WINDOWS = ("--exclude", "agent01")
 
 
@@ -69,6 +78,17 @@ def test_a_mixed_site_goes_to_its_new_ca_and_back(mixed: MixedSite) -> None:
     assert f"- fingerprint: {old['win03'].fingerprint}" in preview.text
     assert "PRIVATE KEY" not in preview.text + run.text
     assert statuses(run) == dict.fromkeys(ALL, "renewed")
+    proof = reported(run)
+    assert proof["summary"]["well"] is True
+    assert {c["about"] for c in on_windows(proof["checks"])} == PROVED_ON_AGENTS
+    assert {c["result"] for c in on_windows(proof["checks"])} == {"passed"}
+    for moment, fingerprint in (("before", retired), ("now", mixed.ca.fingerprint)):
+        hosts = on_windows(proof[moment]["hosts"])
+        assert {host["trusts"] for host in hosts} == {fingerprint}
+        assert {host["fingerprint"] for host in hosts} == {
+            (old[n] if moment == "before" else mixed.certificate_on(n)).fingerprint
+            for n in mixed.windows
+        }
     assert_regenerated(mixed, retired)
     assert_renewed(mixed)
     for name in mixed.windows:
@@ -96,6 +116,94 @@ def test_a_mixed_site_goes_to_its_new_ca_and_back(mixed: MixedSite) -> None:
         assert mixed.certificate_on(name) == old[name]
         assert mixed.services_on(name) == ("pe-puppet", "pe-mcollective")
         assert_accepted(mixed, name)
+
+
+def on_windows(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of a report's entries that are about a Windows host; there is one of each at least."""
+    found = [entry for entry in entries if entry["host"] in ("@winrm/win01", "win03")]
+    assert {entry["host"] for entry in found} == {"@winrm/win01", "win03"}
+    return found
+
+
+def failures(run: Run) -> list[str]:
+    """What a verification has found, by host."""
+    checks = reported(run)["checks"]
+    return [f"{c['host']}: {c['saw']} -> {c['remedy']}" for c in checks if c["result"] == "failed"]
+
+
+def test_what_is_broken_on_windows_is_found_and_named(site: MixedSite, retired: str) -> None:
+    # Below what is searched: the old certificates in the backups are no finding.
+    backups = "C:/ProgramData/PuppetLabs/backups"
+    options = (*WINDOWS, "--json", "--data", f"windows_backup_dir={backups}")
+    named = (*options, "--data", f"retire_ca={retired}")
+
+    def verify(how: str) -> Run:
+        return site.pyinfra("deploys/verify.py", "-y", *named, "--data", f"puppet_run={how}")
+
+    before = {name: site.windows_state(name) for name in site.windows}
+    surveyed = reported(site.pyinfra("deploys/survey.py", "--dry", *options))
+    assert {name: site.windows_state(name) for name in site.windows} == before
+    for host in on_windows(surveyed["now"]["hosts"]):
+        name = host["host"].removeprefix("@winrm/")
+        assert host["certname"] == site.certname_of(name)
+        assert host["fingerprint"] == site.certificate_on(name).fingerprint
+        assert (host["trusts"], host["in_inventory"], host["well"]) == (retired, False, False)
+        assert abs(host["clock_skew"]) < 10
+        assert host["last_run_succeeded"] is True
+        assert [s["state"] for s in host["services"]] == ["running", "running"]
+
+    assert site.renew(retired, *named).status == 0
+    well = verify("real")
+    assert well.status == 0, well.stderr
+    assert well.changed == []
+    assert {c["result"] for c in on_windows(reported(well)["checks"])} == {"passed"}
+    for name in site.windows:
+        summary = shlex.quote(f"{DATA[name]}/PuppetLabs/puppet/var/state/last_run_summary.yaml")
+        ran, now = site.on(name, f"stat -c %Y {summary}; date +%s").split()
+        assert int(now) - int(ran) < 60, "Puppet has not run"
+
+    labs, old = f"{DATA['win01']}/PuppetLabs", f"/{backups}/*/files/0"
+    certname = site.certname_of("win01")
+    state = "puppet/var/state"
+    site.on(
+        "win01",
+        f"cd {labs} && mkdir -p 'mcollective/etc/R & D' &&"
+        f" sed 's/$/\\r/' {old}/certs/{certname}.pem >'mcollective/etc/R & D/SPARE.CER' &&"
+        f" cp {old}/private_keys/{certname}.pem puppet/var/spare.key && : >puppet/etc/broker.jks"
+        f""" && printf '{{"disabled_message":"on purpose"}}' >{state}/agent_disabled.lock""",
+    )
+    trusted = shlex.quote(f"{site.etc('win03')}/ssl/certs/ca.pem")
+    site.on("win03", f"cp {trusted} /root/ca.pem; cat /{backups}/*/files/0/certs/ca.pem >{trusted}")
+    site.typed("win03", "net stop pe-mcollective")
+
+    run = verify("noop")
+
+    site.on("win01", f"rm -rf {labs}/mcollective/etc/R* {labs}/{state}/agent_disabled.lock")
+    assert run.status == 1
+    found, shown = failures(run), " ".join(run.stderr.split())
+    ca = "puppet/etc/ssl/certs/ca.pem"
+    data = DATA["win03"].removeprefix("/")
+    for named, *words in (
+        ("@winrm/win01", f"R & D/SPARE.CER holds {certname} (0x000", "of the retired CA"),
+        ("@winrm/win01", "var/spare.key is a private key from before the CA was retired"),
+        ("@winrm/win01", "disabled"),
+        ("win03", "pe-mcollective does not run", "net start pe-mcollective"),
+        ("win03", f"{data}/PuppetLabs/{ca} is not the certificate of the master's CA"),
+        ("win03", f"{ca} holds Puppet CA: master.lab.test (0x0001) of the retired CA"),
+        ("win03", "certificate verify failed"),
+    ):
+        matching = [text for text in found if text.startswith(f"{named}: ")]
+        matching = [text for text in matching if all(word in text for word in words)]
+        assert len(matching) == 1, (words, found)
+        found.remove(matching[0])
+        assert words[0] in shown
+    assert found == []
+    checks = on_windows(reported(run)["checks"])
+    (not_made,) = [c["saw"] for c in checks if c["result"] == "not made"]
+    assert not_made.endswith("keytool to read C:/ProgramData/PuppetLabs/puppet/etc/broker.jks")
+    assert "PRIVATE KEY" not in run.text + json.dumps(reported(run))
+    site.on("win01", f"rm -rf /{backups}")
+    site.on("win03", f"rm -rf /{backups}")
 
 
 def test_services_that_hang_and_paths_that_need_quoting(site: MixedSite, retired: str) -> None:

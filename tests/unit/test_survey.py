@@ -11,7 +11,7 @@ import pytest
 from recert import standing
 from recert.backups import Manifest
 from recert.looks import HostLook
-from recert.observed import LastRun, Service
+from recert.observed import FileState, LastRun, Service
 from recert.report import CertificateRecord, Problem, Role, Severity, Standing
 from recert.survey import SiteState
 from tests.unit.agent import AGENT, agent
@@ -231,13 +231,38 @@ def test_a_damaged_ca_is_named_alone() -> None:
 
 def test_a_host_that_cannot_be_seen_ends_nothing(well: SiteState) -> None:
     gone = HostLook("app01", Role.AGENT, "it could not be connected to")
-    windows = HostLook("win01", Role.WINDOWS_AGENT, "it runs Windows")
+    windows = HostLook("win01", Role.WINDOWS_AGENT, "it has no Puppet")
     snapshot = site(*well.looks, gone, windows, named=False).snapshot()
     assert [(p.severity, p.host) for p in snapshot.problems] == [
         (Severity.BAD, "app01"),
-        (Severity.NOTE, "win01"),
+        (Severity.BAD, "win01"),
     ]
     assert [host.well for host in snapshot.hosts] == [True, True, False, False]
+
+
+def test_a_windows_agent_is_judged_by_its_own_places() -> None:
+    web = agent()
+    place = "C:/ProgramData/PuppetLabs/mcollective"
+    seen = replace(
+        look_at_agent(web, "win01"),
+        role=Role.WINDOWS_AGENT,
+        services={"pe-puppet": Service.STOPPED},
+        credential_places=(place,),
+    )
+    foreign = {f"{place}/etc/a.pem": THIRD.pem, "C:/ProgramData/PuppetLabs/puppet/a.pem": THIRD.pem}
+    for path, pem in foreign.items():
+        entry = FileState("f", 0, "", "", len(pem), MADE)
+        seen = with_file(seen, path, pem)
+        seen = replace(seen, found=replace(seen.found, files={**seen.found.files, path: entry}))
+    state = site(look_at_master(master(), [web]), seen, named=False)
+    assert said(state) == {
+        ("win01", f"{place}/etc/a.pem", "is not of the CA in place"),
+        ("win01", "pe-puppet", "does not run"),
+    }
+    remedies = {p.subject: p.remedy for p in state.problems}
+    assert remedies["pe-puppet"].startswith("net start pe-puppet;")
+    placed = record(state, f"{place}/etc/a.pem", "win01")
+    assert (placed.owner, placed.mode) == ("", "")
 
 
 def test_agents_alone_are_looked_at_without_their_master(well: SiteState) -> None:

@@ -118,6 +118,16 @@ def test_a_certificate_of_a_third_ca_is_somebody_elses(state: SiteState) -> None
     ] == ["/etc/puppetlabs/else.pem holds other (0x0009) of another CA"]
 
 
+def test_a_file_that_may_not_be_read_proves_nothing(state: SiteState) -> None:
+    master_look, web = state.looks
+    path = "C:/ProgramData/PuppetLabs/puppet/etc/ssl/private_keys/web.pem"
+    unread = replace(web, found=replace(web.found, unreadable=frozenset({path})))
+    checks = of(verify(replace(state, looks=(master_look, unread)), evidence()), About.RETIRED)
+    (unproven,) = [check for check in checks if check.result is not Result.PASSED]
+    assert (unproven.host, unproven.result) == (web.host, Result.NOT_MADE)
+    assert path in unproven.saw
+
+
 def test_a_private_key_of_before(state: SiteState) -> None:
     look = with_file(state.looks[1], "/root.key", mode=0o600, key="12")
     look = replace(look, found=replace(look.found, saved=frozenset({"/root.key"})))
@@ -289,11 +299,11 @@ def test_a_master_that_still_has_the_ca_to_retire() -> None:
 
 def test_hosts_that_cannot_be_asked(state: SiteState) -> None:
     gone = HostLook("app01", Role.AGENT, "it could not be connected to")
-    windows = HostLook("win01", Role.WINDOWS_AGENT, "it runs Windows")
+    windows = HostLook("win01", Role.WINDOWS_AGENT, "it has no Puppet")
     checks = of(
         verify(replace(state, looks=(*state.looks, gone, windows)), evidence()), About.ASKED
     )
     assert [(c.host, c.result, c.saw) for c in checks] == [
         ("app01", Result.FAILED, "it could not be connected to"),
-        ("win01", Result.NOT_MADE, "it runs Windows"),
+        ("win01", Result.FAILED, "it has no Puppet"),
     ]

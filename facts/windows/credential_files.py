@@ -1,0 +1,135 @@
+"""The certificates and private keys below some directories of a Windows host. No key leaves it."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, StringCommand
+
+from facts.script import read_records
+from facts.windows.agent import read_entries
+from facts.windows.ruby import TREE, ruby_script
+from recert.certificates import read_public_key
+from recert.observed import FoundCredentials, Keystores
+
+# Names are compared as Windows does, so that what lies in two directories is met once. Puppet's
+# regular expressions fail on names that are not UTF-8, unless they are taken for bytes.
+_SEARCH = r"""
+$met = {}
+def first_time?(path)
+  name = path.dup.force_encoding('BINARY').downcase
+  !$met[name] && $met[name] = true
+end
+def search(directory, kinds, &found)
+  return unless first_time?(directory)
+  entries(directory).each { |name| visit("#{directory}/#{name}", kinds, &found) }
+rescue Errno::ENOENT
+rescue SystemCallError
+  say 'unreadable', directory
+end
+def visit(path, kinds, &found)
+  stat = File.lstat(path)
+  if stat.directory?
+    search(path, kinds, &found)
+  elsif stat.file? && path.dup.force_encoding('BINARY') =~ kinds && first_time?(path)
+    found.call(path, stat)
+  end
+rescue Errno::ENOENT
+rescue SystemCallError
+  say 'unreadable', path
+end
+except, roots = ARGUMENTS[0, 2].map { |group| group.split("\n") }
+except.each { |path| first_time?(path) }
+roots = roots.select { |path| File.directory?(path) }
+"""
+
+
+class WindowsCredentialFiles(FactBase[FoundCredentials]):
+    """
+    What `facts.credential_files.CredentialFiles` tells, and which files could not be read.
+
+    + ruby: Puppet's
+    + roots: directories to search; of a file below several of them, the first names it
+    + outside: directories that are not searched, though they lie below one
+    + backups: directories of backups; private keys are looked up among what they hold
+    """
+
+    def command(
+        self, ruby: str, roots: list[str], outside: list[str], backups: list[str]
+    ) -> StringCommand:
+        return ruby_script(
+            ruby,
+            TREE
+            + _SEARCH
+            + r"""
+require 'openssl'
+sums = {}
+ARGUMENTS[2].split("\n").each do |backup|
+  files(tree("#{backup}/files", '')).each { |_, sum| sums[sum] = true }
+end
+roots.each do |root|
+  search(root, /\.(pem|crt|cert|cer|key)\z/i) do |path, stat|
+    next if stat.size >= 1048576
+    say 'file', path, 'f', stat.size, '%.6f' % stat.mtime.to_f
+    content = contents(path)
+    say 'pem', path if content.include?('-----BEGIN ')
+    if content.include?('-----BEGIN CERTIFICATE-----')
+      certs = content.scan(/^-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/m)
+      say 'text', path, certs.map { |pem| pem.delete("\0") + "\n" }.join
+    end
+    if content.include?('PRIVATE KEY-----')
+      half = begin
+        OpenSSL::PKey::RSA.new(content, '').public_key.to_pem
+      rescue StandardError
+        ''
+      end
+      say 'key', path, half
+      say 'saved', path if sums[Digest::SHA256.hexdigest(content)]
+    end
+  end
+end
+""",
+            "\n".join(outside),
+            "\n".join(roots),
+            "\n".join(backups),
+        )
+
+    def process(self, output: list[str]) -> FoundCredentials:
+        records = list(read_records(output))
+        certificates: dict[str, str] = {}
+        keys: dict[str, str | None] = {}
+        named: dict[str, set[str]] = {"pem": set(), "saved": set(), "unreadable": set()}
+        for kind, path, *rest in records:
+            if kind == "text":
+                certificates[path] = rest[0]
+            elif kind == "key":
+                keys[path] = read_public_key(rest[0])
+            elif kind in named:
+                named[kind].add(path)
+        return FoundCredentials(
+            files=read_entries(records),
+            certificates=certificates,
+            keys=keys,
+            pems=frozenset(named["pem"]),
+            saved=frozenset(named["saved"]),
+            unreadable=frozenset(named["unreadable"]),
+        )
+
+
+class WindowsKeystores(FactBase[Keystores]):
+    """
+    The Java keystores below some directories. Puppet brings no Java to Windows, so that none is
+    ever read.
+
+    + ruby: Puppet's
+    + roots: and `outside`, as for `WindowsCredentialFiles`
+    """
+
+    def command(self, ruby: str, roots: list[str], outside: list[str]) -> StringCommand:
+        script = r"""
+kinds = /\.(ks|ts|jks|keystore|truststore)\z/i
+roots.each { |root| search(root, kinds) { |path, _| say 'keystore', path } }
+"""
+        return ruby_script(ruby, _SEARCH + script, "\n".join(outside), "\n".join(roots))
+
+    def process(self, output: list[str]) -> Keystores:
+        found = [path for kind, path in read_records(output) if kind == "keystore"]
+        return Keystores(readable=False, certificates={path: [] for path in found})
