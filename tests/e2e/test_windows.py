@@ -182,7 +182,7 @@ def test_what_is_broken_on_windows_is_found_and_named(site: MixedSite, retired: 
     found, shown = failures(run), " ".join(run.stderr.split())
     ca = "puppet/etc/ssl/certs/ca.pem"
     data = DATA["win03"].removeprefix("/")
-    for host, *words in (
+    for blamed, *words in (
         ("@winrm/win01", f"R & D/SPARE.CER holds {certname} (0x000", "of the retired CA"),
         ("@winrm/win01", "var/spare.key is a private key from before the CA was retired"),
         ("@winrm/win01", "disabled"),
@@ -191,7 +191,7 @@ def test_what_is_broken_on_windows_is_found_and_named(site: MixedSite, retired: 
         ("win03", f"{ca} holds Puppet CA: master.lab.test (0x0001) of the retired CA"),
         ("win03", "certificate verify failed"),
     ):
-        matching = [text for text in found if text.startswith(f"{host}: ")]
+        matching = [text for text in found if text.startswith(f"{blamed}: ")]
         matching = [text for text in matching if all(word in text for word in words)]
         assert len(matching) == 1, (words, found)
         found.remove(matching[0])

@@ -324,7 +324,8 @@ def test_credentials_that_lie_anywhere_are_read() -> None:
     assert set(found.files) == found.pems == {own, both, other}
     assert found.certificates == {own: NEW.pem, both: NEW.pem}
     assert found.keys == {both: key_digest("agent"), other: None}
-    assert (found.saved, found.unreadable) == ({both}, {f"{ETC}/secret"})
+    assert found.saved == {both}
+    assert found.unreadable == {f"{ETC}/secret"}
 
 
 def test_keystores_are_only_listed() -> None:
