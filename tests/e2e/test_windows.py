@@ -73,7 +73,8 @@ def test_a_mixed_site_goes_to_its_new_ca_and_back(mixed: MixedSite) -> None:
 
     assert run.status == 0, run.stderr
     assert run.changes == preview.plan
-    assert list(preview.plan.values())[-10:] == [list(ALL)] * 10
+    # The proof, at the end, is no change.
+    assert [hosts for hosts in preview.plan.values() if hosts][-10:] == [list(ALL)] * 10
     assert f"- fingerprint: {old['win03'].fingerprint}" in preview.text
     assert "PRIVATE KEY" not in preview.text + run.text
     assert statuses(run) == dict.fromkeys(ALL, "renewed")
