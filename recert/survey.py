@@ -266,6 +266,9 @@ class SiteState:
             if mode & OTHERS and is_pes_own(look, path):
                 what, remedy = f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}"
                 yield problem(Severity.BAD, path, what, remedy)
+        for path in sorted(look.found.unreadable):
+            what, remedy = "may not be read by the connected account", "Give it the right to."
+            yield problem(Severity.WARNING, path, what, remedy)
         renewal = self.renewal(look)
         if renewal is not None and self.authority.ca is not None:
             yield from self._of_agent(look, renewal)

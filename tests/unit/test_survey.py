@@ -254,8 +254,10 @@ def test_a_windows_agent_is_judged_by_its_own_places() -> None:
         entry = FileState("f", 0, "", "", len(pem), MADE)
         seen = with_file(seen, path, pem)
         seen = replace(seen, found=replace(seen.found, files={**seen.found.files, path: entry}))
+    seen = replace(seen, found=replace(seen.found, unreadable=frozenset({f"{place}/b.pem"})))
     state = site(look_at_master(master(), [web]), seen, named=False)
     assert said(state) == {
+        ("win01", f"{place}/b.pem", "may not be read by the connected account"),
         ("win01", f"{place}/etc/a.pem", "is not of the CA in place"),
         ("win01", "pe-puppet", "does not run"),
     }
