@@ -138,30 +138,30 @@ def test_a_client_of_another_ca_is_told_what_is_wrong(
 
 
 def test_the_cas_own_list_becomes_an_inventory_that_works(
-    _systemd_master: Master, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    master: Master, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cat = ssh_argv(_systemd_master.name, ["cat", f"{SSLDIR}/ca/inventory.txt"])
+    cat = ssh_argv(master.name, ["cat", f"{SSLDIR}/ca/inventory.txt"])
     listed = subprocess.run(cat, capture_output=True, text=True, timeout=30, check=True).stdout
-    (tmp_path / "ca_crl.pem").write_text(_systemd_master.sh(f"cat {SSLDIR}/ca/ca_crl.pem"))
+    (tmp_path / "ca_crl.pem").write_text(master.sh(f"cat {SSLDIR}/ca/ca_crl.pem"))
     monkeypatch.setattr(command, "HERE", tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO(listed))
     source = ["--ca-inventory", "-", "--crl", str(tmp_path / "ca_crl.pem")]
-    command.main(["mysite", "--master", _systemd_master.certname, *source])
+    command.main(["mysite", "--master", master.certname, *source])
 
     snapshot = json.loads((tmp_path / "mysite.json").read_text())
     agents = {host.certname for host in HOSTS["master"].agents}
     assert agents <= set(snapshot["agents"])
-    assert _systemd_master.certname not in snapshot["agents"]
+    assert master.certname not in snapshot["agents"]
     left_out = " ".join(f"{left['name']}: {left['why']}" for left in snapshot["left_out"])
     assert "pe-internal-classifier" in left_out and "is revoked" in left_out
 
     inventory = tmp_path / "mysite.py"
-    reached = f"{{{_systemd_master.certname!r}: lab_host('master')[1]}}"
+    reached = f"{{{master.certname!r}: lab_host('master')[1]}}"
     inventory.write_text(
         "from inventories.lab import lab_host\n"
         + inventory.read_text().replace("(__file__)", f"(__file__, {reached})")
     )
     run = Master("master", inventory).pyinfra(
-        "deploys/site.py", "--limit", _systemd_master.certname, "--dry"
+        "deploys/site.py", "--limit", master.certname, "--dry"
     )
-    assert _systemd_master.ca.fingerprint in run.text, "pyinfra reached it and looked"
+    assert master.ca.fingerprint in run.text, "pyinfra reached it and looked"

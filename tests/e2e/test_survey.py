@@ -43,12 +43,12 @@ def test_a_survey_of_a_site_that_works(site: Site) -> None:
     assert (document["kind"], document["checks"], document["operations"]) == ("survey", [], [])
     now, ca = document["now"], site.ca
     assert now["ca"]["fingerprint"] == ca.fingerprint
-    assert (now["ca"]["signed"], now["ca"]["revoked"]) == (13, 1)
+    assert (now["ca"]["signed"], now["ca"]["revoked"]) == (15, 1)
     assert now["ca"]["requests"] == ["waiting01.lab.test"]
     assert f"--data retire_ca={ca.fingerprint}" in run.stderr
     assert problems(document, "bad") == {}
     assert {name.split()[0] for name in problems(document, "warning")} == {
-        *(f"agent0{number}.lab.test" for number in (3, 4, 5)),
+        *(f"{name}.lab.test" for name in ("agent03", "agent04", "agent05", "win01", "win03")),
         "compile01.lab.test",
     }
     hosts = {host["host"]: host for host in now["hosts"]}
