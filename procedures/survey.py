@@ -44,6 +44,7 @@ class Survey:
         self.retired = retired
         self.retiring = retiring
         self._looks: dict[str, HostLook] = {}
+        self._last_look = utc_now()
         self._judged: SiteState | None = None
 
     def look(self, host: Host) -> HostLook:
@@ -51,6 +52,7 @@ class Survey:
         host = host.inventory.get_host(host.name)
         look = _look(self.site, host, self.retired)
         self._looks[host.name] = look
+        self._last_look = utc_now()
         self._judged = None
         return look
 
@@ -79,7 +81,7 @@ class Survey:
             ]
             self._judged = SiteState(
                 looks=tuple(looks),
-                at=utc_now(),
+                at=self._last_look,
                 retired=self.retired,
                 retiring=self.retiring,
                 inventory_names=frozenset(inventory_certnames(site.master)),
