@@ -17,19 +17,9 @@ reached. What stands behind it, so far as Wine lacks it:
 - A run of Puppet is no process of Windows: taskkill and tasklist do not know it.
 """
 
-from lab.containers import (
-    HostStatus,
-    cut,
-    down,
-    mend,
-    reset,
-    run,
-    status,
-    switch_off,
-    switch_on,
-    up,
-)
+from lab.containers import HostStatus, down, reset, status, up
 from lab.progress import LabError
+from lab.reaching import cut, mend, run, switch_off, switch_on
 from lab.state import HostInfo, hosts
 
 __all__ = [

@@ -4,27 +4,19 @@ import argparse
 import os
 import sys
 
-from lab.containers import (
-    cut,
-    down,
-    exec_argv,
-    mend,
-    reset,
-    ssh_argv,
-    status,
-    switch_off,
-    switch_on,
-    up,
-)
+from lab.containers import down, reset, status, up
 from lab.hosts import HOSTS
 from lab.progress import LabError, say
+from lab.reaching import cut, exec_argv, mend, ssh_argv, switch_off, switch_on
+from lab.services import KINDS
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m lab",
         description="The lab's hosts on this machine.",
-        epilog="PE_LAB=NAME in the environment is a second lab, with all its own.",
+        epilog="PE_LAB=NAME in the environment is a second lab, with all its own;"
+        " PE_LAB_SERVICES=KIND stands for --services KIND.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
 
@@ -33,11 +25,14 @@ def _parser() -> argparse.ArgumentParser:
         "hosts", nargs="*", metavar="HOST", help=f"of {', '.join(HOSTS)}; all if none"
     )
 
+    _add_services(command)
+
     command = commands.add_parser("down", help="remove the containers and their network")
     command.add_argument("--images", action="store_true", help="remove the images too")
 
     command = commands.add_parser("reset", help="put hosts back to their seeded state")
     command.add_argument("hosts", nargs="+", metavar="HOST")
+    _add_services(command)
 
     commands.add_parser("status", help="what is up, and which services are not")
 
@@ -60,12 +55,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_services(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--services",
+        choices=KINDS,
+        help="what masters and with them their agents run: the real programs, or stand-ins that"
+        " start at once (without it: what they run already, else the real ones)",
+    )
+
+
 def _show_status() -> None:
     for name, host in status().items():
         services = (
             "" if host.state in ("down", "off") else f"not running: {host.services_down or 'none'}"
         )
-        print(f"{name:<14} {host.state:<9} {host.ssh:<24} {services}".rstrip())
+        print(f"{name:<14} {host.state:<9} {host.services:<10} {host.ssh:<24} {services}".rstrip())
 
 
 def main() -> None:
@@ -74,12 +78,12 @@ def main() -> None:
     try:
         match arguments.command:
             case "up":
-                up(arguments.hosts)
+                up(arguments.hosts, arguments.services)
                 say("the lab is up")
             case "down":
                 down(images=arguments.images)
             case "reset":
-                reset(*arguments.hosts)
+                reset(*arguments.hosts, services=arguments.services)
             case "off":
                 switch_off(arguments.host)
             case "on":

@@ -1,7 +1,11 @@
-"""The hosts of the lab and the services that each of them runs: the one place to add a host."""
+"""The hosts of the lab: the one place to add one."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from lab.progress import LabError
+from lab.services import STAND_INS, Kind, Service, services_of
 
 INTERNAL_CERTNAMES = (
     "pe-internal-classifier",
@@ -10,47 +14,6 @@ INTERNAL_CERTNAMES = (
     "pe-internal-peadmin-mcollective-client",
     "pe-internal-puppet-console-mcollective-client",
 )
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service of PE; `start` writes `pidfile` and ends with 0 once the service is up."""
-
-    name: str
-    description: str
-    start: str
-    pidfile: str
-    after: tuple[str, ...] = ()
-
-
-def _component(name: str, description: str) -> Service:
-    return Service(name, description, f"/opt/pe-lab/component {name}", f"/run/{name}.pid")
-
-
-def _agent_daemon(after: tuple[str, ...] = ()) -> Service:
-    start = "/opt/puppet/bin/puppet agent"
-    return Service("pe-puppet", "Puppet agent", start, "/run/pe-puppet/agent.pid", after)
-
-
-_MCOLLECTIVE = _component("pe-mcollective", "MCollective server")
-
-# In the order in which they start where nothing but the order says what needs what.
-_MASTER_SERVICES = (
-    Service(
-        "pe-puppetserver",
-        "Puppet master",
-        "/opt/pe-lab/start-puppetserver",
-        "/run/pe-puppet/master.pid",
-    ),
-    _component("pe-postgresql", "PostgreSQL"),
-    _component("pe-puppetdb", "PuppetDB"),
-    _component("pe-console-services", "PE console services"),
-    _component("pe-httpd", "PE console web server"),
-    _component("pe-activemq", "ActiveMQ"),
-    _MCOLLECTIVE,
-    _agent_daemon(after=("pe-puppetserver",)),
-)
-_AGENT_SERVICES = (_MCOLLECTIVE, _agent_daemon())
 
 
 @dataclass(frozen=True)
@@ -83,6 +46,10 @@ class Host:
     # True: it carries files that years of administration leave behind.
     leftovers: bool = False
     windows: Windows | None = None
+    # What it runs; an agent runs what its master runs.
+    kind: Kind = STAND_INS
+    # A master, with its agents, of which there is no variant with the real services.
+    only_stand_ins: bool = False
 
     @property
     def role(self) -> Literal["master", "agent"]:
@@ -94,10 +61,20 @@ class Host:
         """The certname of the master that the host's own agent talks to."""
         return HOSTS[self.master].certname if self.master else self.certname
 
+    def running(self, kind: Kind) -> "Host":
+        """The same host with services of this kind, if it has them."""
+        master = HOSTS[self.master or self.name]
+        return replace(self, kind=STAND_INS if master.only_stand_ins else kind)
+
+    @property
+    def its_master(self) -> "Host":
+        """An agent's master, with services of the same kind."""
+        return HOSTS[self.master].running(self.kind)
+
     @property
     def services(self) -> tuple[Service, ...]:
         """What the host runs."""
-        return _AGENT_SERVICES if self.master else _MASTER_SERVICES
+        return services_of(self.role, self.kind)
 
     @property
     def ports(self) -> dict[str, int]:
@@ -139,6 +116,7 @@ HOSTS = {
             autosigns=True,
             openssl=False,
             leftovers=True,
+            only_stand_ins=True,
         ),
         Host(
             name="agent01",
@@ -216,3 +194,14 @@ HOSTS = {
         ),
     )
 }
+
+
+def named_hosts(names: Sequence[str]) -> list[Host]:
+    """The hosts of these names, masters first; all if none is named.
+
+    :raises LabError: there is no such host.
+    """
+    unknown = [name for name in names if name not in HOSTS]
+    if unknown:
+        raise LabError(f"no such host: {', '.join(unknown)}; there are {', '.join(HOSTS)}")
+    return [host for host in HOSTS.values() if not names or host.name in names]

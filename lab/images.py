@@ -18,8 +18,9 @@ from lab.bases import (
     ensure_base,
 )
 from lab.engine import Engine
-from lab.hosts import HOSTS, INTERNAL_CERTNAMES, Host, Service
+from lab.hosts import HOSTS, INTERNAL_CERTNAMES, Host
 from lab.progress import run_logged, say
+from lab.services import KINDS, Service
 from lab.state import BUILD_LOG
 
 DIGEST_LABEL = "pe-lab.digest"
@@ -82,13 +83,17 @@ def image_digest(host: Host) -> str:
     files = map(str, sorted(_host_files(host).items()))
     code = Path(__file__).read_bytes()
     # An agent's credential comes from its master's image, which has one for each agent it knows.
-    master = image_digest(HOSTS[host.master]) if host.master else repr(host.agents)
+    master = image_digest(host.its_master) if host.master else repr(host.agents)
     return digest(base_of(host).tag, repr(host), master, *INTERNAL_CERTNAMES, code, *files)
 
 
 def image_tag(host: Host) -> str:
     """The name of the host's seeded image."""
-    return f"pe-lab/{host.name}:{image_digest(host)}"
+    return f"{_repository(host)}:{image_digest(host)}"
+
+
+def _repository(host: Host) -> str:
+    return f"pe-lab/{host.name}-{host.kind}"
 
 
 def ensure_bases(engine: Engine, hosts: Sequence[Host]) -> None:
@@ -114,7 +119,7 @@ def _credential(engine: Engine, agent: Host) -> bytes:
     """The agent's credential, which its master's image keeps."""
     container = f"pe-lab-build-credential-{agent.name}-{os.getpid()}"
     try:
-        engine.run("create", "--name", container, image_tag(HOSTS[agent.master]))
+        engine.run("create", "--name", container, image_tag(agent.its_master))
         return engine.get(container, f"{_CREDENTIALS}/{agent.certname}.tar")
     finally:
         engine.remove_container(container)
@@ -200,14 +205,15 @@ def _remove_images(engine: Engine, repository: str, *, keep: str = "") -> None:
 
 def remove_outdated_images(engine: Engine, host: Host) -> None:
     """Remove what the host's image and its base replace."""
-    _remove_images(engine, f"pe-lab/{host.name}", keep=image_tag(host))
+    _remove_images(engine, _repository(host), keep=image_tag(host))
     base = base_of(host)
     for tag in (base.tag, base.debian_tag):
         _remove_images(engine, tag.partition(":")[0], keep=tag)
 
 
-def remove_images(engine: Engine, hosts: list[Host]) -> None:
+def remove_images(engine: Engine) -> None:
     """Remove every image of the lab that no other checkout uses."""
+    hosts = (host.running(kind) for host in HOSTS.values() for kind in KINDS)
     bases = (*WINDOWS.repositories, *LINUX.repositories, "pe-lab/puppetdb")
-    for repository in (*(f"pe-lab/{host.name}" for host in hosts), *bases):
+    for repository in dict.fromkeys((*map(_repository, hosts), *bases)):
         _remove_images(engine, repository)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from lab.progress import LabError
+from lab.services import Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 # More than one lab of a checkout at a time: each has a name in the environment, and all its own.
@@ -48,6 +49,7 @@ class HostInfo(TypedDict):
     ssh_port: int
     ssh_user: str
     service_manager: str
+    services: Kind
     role: str
     certname: str
     server: str

@@ -20,8 +20,8 @@ import pytest
 
 from inventories import __main__ as command
 from lab import puppetdb
-from lab.containers import ssh_argv
 from lab.hosts import HOSTS
+from lab.reaching import ssh_argv
 from tests.e2e.site import SSLDIR, Master
 from tests.unit import authority
 

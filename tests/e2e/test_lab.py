@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import lab
-from lab.containers import ssh_argv
+from lab.reaching import ssh_argv
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05", "auto01")
 MASTERS = ("master", "master-init")

@@ -14,7 +14,7 @@ import winrm
 from winrm.exceptions import InvalidCredentialsError
 
 import lab
-from lab.containers import ssh_argv
+from lab.reaching import ssh_argv
 from recert.certificates import Certificate, read_certificate
 from tests.e2e.site import SSLDIR
 
