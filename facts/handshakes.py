@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.ruby import RUBY_CLIENT
 from facts.script import read_records, record_script
 from recert.observed import ClientCredential, Handshake, Handshakes, Offered
 
-# For Ruby 1.9 as well. TLS 1.3 is left out: there a client learns only after the handshake whether
-# its certificate was refused. Keys are read into this process and nowhere else.
-_CLIENT = r"""
-require "openssl"
-require "socket"
-require "timeout"
-
-def say(*fields)
-  print [fields.size, *fields].join("\0"), "\0"
-end
-
+# Keys are read into this process and nowhere else.
+_CLIENT = (
+    RUBY_CLIENT
+    + r"""
 def from_archive(archive, member)
   IO.popen(["tar", "-xOf", archive, member, {:err => "/dev/null"}]) { |tar| tar.read }
 end
@@ -34,32 +28,13 @@ rescue StandardError => error
   nil
 end
 
-def open_socket(addresses, port)
-  addresses.each do |address|
-    begin
-      return TCPSocket.new(address, port)
-    rescue StandardError
-      next
-    end
-  end
-  raise "nothing listens on port #{port}"
-end
-
-# PostgreSQL wants to be asked in clear text first.
-def ask_for_tls(socket)
-  socket.write([8, 80877103].pack("NN"))
-  raise "it speaks no TLS" unless socket.read(1) == "S"
-end
-
 def shake(addresses, service, port, protocol, label, pair)
   asked, answered, accepted, presented, said = false, false, false, "", ""
   begin
     Timeout.timeout(10) do
       socket = open_socket(addresses, port.to_i)
-      ask_for_tls(socket) if protocol == "postgresql"
-      context = OpenSSL::SSL::SSLContext.new
-      context.options = OpenSSL::SSL::OP_ALL
-      context.options |= OpenSSL::SSL::OP_NO_TLSv1_3 if OpenSSL::SSL.const_defined?(:OP_NO_TLSv1_3)
+      raise "it speaks no TLS" if protocol == "postgresql" && !takes_tls?(socket)
+      context = tls_context
       context.verify_mode = OpenSSL::SSL::VERIFY_PEER
       context.verify_callback = proc do |ok, store|
         presented = store.current_cert.to_pem if store.error_depth == 0
@@ -91,6 +66,7 @@ words.each_slice(3) do |service, port, protocol|
   credentials.each { |label, pair| shake(addresses, service, port, protocol, label, pair) }
 end
 """
+)
 
 
 class TlsHandshakes(FactBase[Handshakes]):

@@ -9,9 +9,11 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.puppet import PUPPET_PROCESS, UTF8_LOCALE
+from operations.readiness import until_answering
 from operations.services import RUN_LIMIT
 from operations.step import changing, show_diff, step_failed, wait_until
 from procedures.regeneration import regeneration_of, warn_left_behind
+from recert.layout import BROKER_SERVICE
 from recert.observed import Service
 
 # The agent service may begin a run of its own in the moment in which this one starts; Puppet
@@ -61,6 +63,8 @@ def run() -> Generator[PyinfraCommand, None, None]:
             return facts.agent.running is None
 
         yield wait_until(no_run, "the agent service's own run to end", RUN_LIMIT)
+        running = [n for n, state in facts.services.items() if state is Service.RUNNING]
+        yield from until_answering(facts, [name for name in running if name != BROKER_SERVICE])
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield changing(conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
         facts.forget("agent", "ssl")
@@ -76,6 +80,7 @@ def run() -> Generator[PyinfraCommand, None, None]:
         dead = [name for name, state in facts.services.items() if state is Service.STOPPED]
         if dead:
             yield step_failed([f"These services have stopped since: {', '.join(dead)}"])
+        yield from until_answering(facts, running)
     else:
         host.noop("a Puppet run has succeeded since the certificate was made")
     if host.state.is_executing:

@@ -9,16 +9,15 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.services import SERVICE_FUNCTIONS
+from operations.readiness import until_answering
 from operations.step import REMEMBER, changing, show_diff, step_failed, wait_until
 from procedures.outage import note_down, note_up
 from procedures.procedure import Procedure, procedure_of
 from recert.certificates import utc_now
-from recert.layout import AGENT_SERVICE, START_ORDER, STOP_ORDER
+from recert.layout import AGENT_SERVICE, BROKER_SERVICE, NEEDS, START_ORDER, STOP_ORDER
 from recert.observed import Service
 
-ANSWER_LIMIT = 300
-"""Seconds that the Puppet master may take until it answers; a Java server takes one or two
-minutes on a small machine."""
+Commands = Generator[PyinfraCommand, None, None]
 
 RUN_LIMIT = 1800
 """Seconds that a Puppet run in progress may take to its end."""
@@ -68,7 +67,7 @@ start() {
 
 
 @operation()
-def stopped() -> Generator[PyinfraCommand, None, None]:
+def stopped() -> Commands:
     """
     Stop PE's services while anything has to be replaced, in the document's order (step 1).
 
@@ -122,10 +121,11 @@ for service in "$@"; do stop "$service"; done
 
 
 @operation()
-def running() -> Generator[PyinfraCommand, None, None]:
+def running() -> Commands:
     """
-    Start PE's services in the document's order and wait until the Puppet master presents the
-    certificate that is in ssldir (step 5).
+    Start PE's services in the document's order, each once those answer that it cannot do without,
+    and wait until all of them do and the Puppet master presents the certificate that is in ssldir
+    (step 5).
     """
     procedure = procedure_of(host)
     facts = procedure.facts
@@ -141,22 +141,12 @@ def running() -> Generator[PyinfraCommand, None, None]:
         Service.STOPPED,
         Service.RUNNING,
     )
-    yield changing(
-        facts.settings.confdir,
-        SERVICE_CHANGES + 'for service in "$@"; do start "$service"; done',
-        *installed,
-    )
+    yield from _start_in_order(procedure, installed)
     facts.forget("services", "presented")
-
-    def answers() -> bool:
-        facts.forget("presented")
-        return facts.presented is not None
-
     port = facts.settings.masterport
-    yield wait_until(answers, f"port {port} to answer", ANSWER_LIMIT)
     presented, in_use = facts.presented, facts.certificate_in_use
     if presented is None:
-        yield step_failed([f"pe-puppetserver does not answer on {port} after {ANSWER_LIMIT} s"])
+        yield step_failed([f"port {port} answers, and shows no certificate"])
     elif in_use is None or presented.fingerprint != in_use.fingerprint:
         yield step_failed(
             [
@@ -166,6 +156,34 @@ def running() -> Generator[PyinfraCommand, None, None]:
         )
     if host.state.is_executing:
         note_up(host.state, began)
+
+
+def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
+    facts = procedure.facts
+    answering: set[str] = set()
+    begun: list[str] = []
+
+    def start() -> Commands:
+        if begun:
+            yield changing(
+                facts.settings.confdir,
+                SERVICE_CHANGES + 'for service in "$@"; do start "$service"; done',
+                *begun,
+            )
+            begun.clear()
+
+    for service in services:
+        needs = [n for n in NEEDS.get(service, ()) if n in services and n not in answering]
+        if needs:
+            yield from start()
+            yield from until_answering(facts, needs)
+            answering |= set(needs)
+        begun.append(service)
+    yield from start()
+    # What the broker works with is made by the Puppet run that follows.
+    yield from until_answering(
+        facts, [s for s in services if s not in answering and s != BROKER_SERVICE]
+    )
 
 
 def _show_states(

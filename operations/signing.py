@@ -11,8 +11,9 @@ from pyinfra.connectors.util import CommandOutput
 
 from facts.puppet import UTF8_LOCALE
 from facts.ssl import PemFiles
-from operations.services import ANSWER_LIMIT, SERVICE_CHANGES
-from operations.step import REMEMBER, changing, wait_until
+from operations.readiness import silent_after_waiting
+from operations.services import SERVICE_CHANGES
+from operations.step import REMEMBER, changing
 from procedures.host import ask
 from procedures.renewal import AgentRenewal, renewals
 from procedures.site import Site
@@ -218,15 +219,9 @@ for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
     if not ok:
         return "\n".join(output.stderr_lines[-6:])
     facts.forget("ssl", "backups")
-
-    def answers() -> bool:
-        facts.forget("presented")
-        return facts.presented is not None
-
-    port = conf.masterport
-    wait_until(answers, f"port {port} to answer", ANSWER_LIMIT).execute(
-        site.state, site.master, connection(site.master)
-    )
+    for name, why in silent_after_waiting(facts, [MASTER_SERVICE]).items():
+        return f"{name} {why}"
+    facts.forget("presented")
     site.forget_authority()
     if problem := site.ca_problem(site.view()):
         return problem

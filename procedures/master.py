@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from facts.answers import AskedService, ServiceAnswers
 from facts.ssl import ComponentDirectory, SslDirectories
 from facts.tls import PresentedCertificate
 from procedures.host import HostFacts
@@ -10,12 +13,16 @@ from recert.certificates import Certificate, read_certificate, utc_now
 from recert.freshness import Freshness, Retired
 from recert.layout import (
     COMPONENTS,
+    ENDPOINTS,
+    MASTER_SERVICE,
+    POSTGRESQL_SERVICE,
+    SERVICE_PORTS,
     STOP_ORDER,
     Component,
     Part,
     credential_names,
 )
-from recert.observed import ComponentState, SslState
+from recert.observed import Answer, ComponentState, SslState
 
 
 class MasterFacts(HostFacts):
@@ -81,6 +88,34 @@ class MasterFacts(HostFacts):
             ),
         )
         return read_certificate(pem or "")
+
+    def ask_services(self, names: Iterable[str], patience: float) -> dict[str, Answer]:
+        """Whether services answer; those that do not get as many seconds to begin with it."""
+
+        def asked(name: str) -> AskedService:
+            endpoint = ENDPOINTS[name]
+            own = self.paths(self.settings.real_name(endpoint.client))
+            protocol = "postgresql" if name == POSTGRESQL_SERVICE else "tls"
+            return AskedService(
+                name,
+                self.port_of(name),
+                "http" if endpoint.path else protocol,
+                endpoint.path,
+                own.certificate,
+                own.private_key,
+            )
+
+        return self.seen(
+            ServiceAnswers,
+            addresses=["127.0.0.1", self.settings.certname],
+            called=self.settings.certname,
+            services=[asked(name) for name in names],
+            patience=patience,
+        )
+
+    def port_of(self, service: str) -> int:
+        """Where a service listens."""
+        return self.settings.masterport if service == MASTER_SERVICE else SERVICE_PORTS[service]
 
     @property
     def backup_paths(self) -> list[str]:

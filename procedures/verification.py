@@ -23,7 +23,7 @@ from procedures.survey import (
 )
 from procedures.telling import command_line
 from procedures.windows import speak_cmd
-from recert.layout import POSTGRESQL_SERVICE, SERVICE_PORTS
+from recert.layout import ENDPOINTS, POSTGRESQL_SERVICE
 from recert.observed import Handshakes, Keystores, Service
 from recert.report import Check, Result, Role
 from recert.verification import Evidence, RunSeen, verify
@@ -84,7 +84,6 @@ class Verification:
     def _shake_hands(self, facts: MasterFacts) -> Handshakes:
         conf = facts.settings
         own = facts.paths(conf.certname)
-        ports = {**SERVICE_PORTS, "pe-puppetserver": conf.masterport}
         retired = self.survey.retired
         backups = facts.backups.of_ca(retired.fingerprint) if retired is not None else []
         of_ca = [b for b in backups if b.manifest.certificate] or backups
@@ -92,8 +91,8 @@ class Verification:
             TlsHandshakes,
             addresses=["127.0.0.1", conf.certname],
             services=[
-                (name, port, "postgresql" if name == POSTGRESQL_SERVICE else "tls")
-                for name, port in ports.items()
+                (name, facts.port_of(name), "postgresql" if name == POSTGRESQL_SERVICE else "tls")
+                for name in ENDPOINTS
                 if facts.services.get(name) is not Service.MISSING
             ],
             current=(own.certificate, own.private_key),

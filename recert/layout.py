@@ -58,16 +58,54 @@ NEEDED_SERVICES = frozenset({MASTER_SERVICE})
 
 CLASSIFIER_PORT = 4433
 POSTGRESQL_SERVICE = "pe-postgresql"
+BROKER_SERVICE = "pe-activemq"
 
-SERVICE_PORTS = {
-    "pe-puppetserver": 8140,
-    "pe-puppetdb": 8081,
-    "pe-postgresql": 5432,
-    "pe-console-services": CLASSIFIER_PORT,
-    "pe-httpd": 443,
-    "pe-activemq": 61613,
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a service listens, and how it shows that it is ready.
+
+    `path`: what it is asked for over HTTP, empty where a TLS handshake has to do. `client`: the
+    name whose credential it is offered. `log`: where it says why it is not ready.
+    """
+
+    port: int
+    log: str
+    path: str = ""
+    client: str = CERTNAME
+
+
+ENDPOINTS = {
+    MASTER_SERVICE: Endpoint(8140, "/var/log/pe-puppetserver/puppetserver.log", path="/"),
+    # 2.x listens once it is ready, and does not know that path; later ones answer it with 503.
+    "pe-puppetdb": Endpoint(
+        8081, "/var/log/pe-puppetdb/pe-puppetdb.log", path="/pdb/meta/v1/version"
+    ),
+    POSTGRESQL_SERVICE: Endpoint(5432, "/var/log/pe-postgresql/pgstartup.log"),
+    "pe-console-services": Endpoint(
+        CLASSIFIER_PORT,
+        "/var/log/pe-console-services/console-services.log",
+        path="/classifier-api/v1/groups",
+        client="pe-internal-classifier",
+    ),
+    "pe-httpd": Endpoint(443, "/var/log/pe-httpd/error.log", path="/"),
+    BROKER_SERVICE: Endpoint(
+        61613, "/var/log/pe-activemq/activemq.log", client="pe-internal-mcollective-servers"
+    ),
 }
+"""Source of the logs: "What Gets Installed and Where", PE 3.7."""
+
+SERVICE_PORTS = {name: endpoint.port for name, endpoint in ENDPOINTS.items()}
 """Where the services listen, for one whose init script does not know its own status."""
+
+NEEDS = {
+    "pe-puppetdb": (POSTGRESQL_SERVICE,),
+    "pe-console-services": (POSTGRESQL_SERVICE,),
+    AGENT_SERVICE: (MASTER_SERVICE, "pe-puppetdb", "pe-console-services"),
+}
+"""Which services have to answer before another is started: without its database it gives up, and
+the agent's first run fails without one of those that make its catalog. The console needs PuppetDB
+as well, but waits for it by itself, and answers 503 meanwhile."""
 
 
 class Part(Enum):

@@ -74,6 +74,14 @@ class Service(Enum):
 
 
 @dataclass(frozen=True)
+class Answer:
+    """Whether a service answered; if it did not, `said` is what was seen last."""
+
+    answered: bool
+    said: str = ""
+
+
+@dataclass(frozen=True)
 class LastRun:
     """Puppet's `last_run_summary.yaml`: when the last run ended (seconds, UTC) and how."""
 
