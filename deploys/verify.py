@@ -23,4 +23,5 @@ if takes_part(site, host):
 
     verify.puppet_succeeds(name="7 Prove that Puppet runs")
     verify.looked_at(name="7 Look at everything")
+    verify.orchestrated(name="7 Ask orchestration which nodes answer")
     verify.passed(name="7 Verify that all is well under the new CA")

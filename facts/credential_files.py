@@ -43,8 +43,9 @@ public_halves() { # with the password in file $1, if one is needed
 
 class CredentialFiles(FactBase[FoundCredentials]):
     """
-    The files below some directories that are called like certificates or keys: their entries,
-    the certificates in them, and the public halves of private keys, which the host computes.
+    The files below some directories that are called like certificates, keys or Java keystores:
+    their entries, the certificates and public keys in them, and the public halves of private
+    keys, which the host computes.
 
     + roots: directories to search
     + capass: the file with the password of the CA's key
@@ -68,7 +69,8 @@ found() {{ # $1: what find prints of each
     form=$1; shift
     for root in "$@"; do
         [ ! -d "$root" ] || find "$root/" -type f -size -2048 \( -name '*.pem' -o -name '*.crt' \
-            -o -name '*.cert' -o -name '*.cer' -o -name '*.key' \) -printf "$form"
+            -o -name '*.cert' -o -name '*.cer' -o -name '*.key' -o -name '*.ks' -o -name '*.ts' \
+            -o -name '*.jks' -o -name '*.keystore' -o -name '*.truststore' \) -printf "$form"
     done
 }}
 paths() {{ found '%p\0' "$@" | sort -zu; }} # directories may lie in each other
@@ -77,7 +79,8 @@ paths "$@" | xargs -0 -r grep -le '-----BEGIN ' -- | while IFS= read -r path; do
     say pem "$path"
 done
 # One archive instead of a process for each of thousands; what holds a private key stays out of it.
-say archive "$(paths "$@" | xargs -0 -r grep -lZe '-----BEGIN CERTIFICATE-----' -- |
+say archive "$(paths "$@" |
+    xargs -0 -r grep -lZe '-----BEGIN CERTIFICATE-----' -e 'PUBLIC KEY-----' -- |
     xargs -0 -r grep -LZe 'PRIVATE KEY-----' -- |
     tar --null -T - -Pcf - 2>/dev/null | gzip -c | encode)"
 keys=$(paths "$@" | xargs -0 -r grep -le 'PRIVATE KEY-----' --)
@@ -102,6 +105,7 @@ done
         files: dict[str, FileState] = {}
         certificates: dict[str, str] = {}
         keys: dict[str, str | None] = {}
+        public_keys: dict[str, str | None] = {}
         pems: set[str] = set()
         saved: set[str] = set()
         for record in read_records(output):
@@ -109,7 +113,11 @@ done
                 path, entry = read_file_record(record)
                 files[path] = entry
             elif record[0] == "archive":
-                certificates |= _unpacked(record[1])
+                texts = _unpacked(record[1])
+                certificates |= {p: t for p, t in texts.items() if "BEGIN CERTIFICATE-" in t}
+                public_keys |= {
+                    p: read_public_key(t) for p, t in texts.items() if "PUBLIC KEY-----" in t
+                }
             else:
                 path = record[1].replace("//", "/")
                 if record[0] == "pem":
@@ -120,7 +128,9 @@ done
                     certificates[path] = record[2]
                 elif record[0] == "saved":
                     saved.add(path)
-        return FoundCredentials(files, certificates, keys, frozenset(pems), frozenset(saved))
+        return FoundCredentials(
+            files, certificates, keys, public_keys, frozenset(pems), frozenset(saved)
+        )
 
 
 def _unpacked(archive: str) -> dict[str, str]:
@@ -138,38 +148,55 @@ def _unpacked(archive: str) -> dict[str, str]:
     return texts
 
 
+def keystores_among(found: FoundCredentials) -> list[str]:
+    """The files that are called like Java keystores."""
+    return [path for path in found.files if path.lower().endswith(_KEYSTORES)]
+
+
+_KEYSTORES = (".ks", ".ts", ".jks", ".keystore", ".truststore")
+
+
 class KeystoreCertificates(FactBase[Keystores]):
     """
-    The certificates in Java keystores, where Java's `keytool` is there. It lists them without a
-    password; the keys stay where they are.
+    The certificates in Java keystores, where Java's `keytool` is there. Those of Java 7 it lists
+    without a password, newer ones with that of ActiveMQ's configuration beside them, which stays on
+    the host as the keys do.
 
-    + roots: directories to search
+    + paths: the keystores
 
     .. code:: python
 
         Keystores(readable=True, certificates={"/etc/puppetlabs/activemq/broker.ks": ["-----BEGIN …"]})
     """  # noqa: E501
 
-    def command(self, roots: list[str]) -> StringCommand:
+    def command(self, paths: list[str]) -> StringCommand:
         return record_script(
             r"""
 PATH=$PATH:/opt/puppet/jre/bin:/opt/puppet/share/java/bin
+certificates() { sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p'; }
+password_of() { # of the keystore called $1 in the configuration $2
+    case $1 in *.ts|*.truststore) kind=trust ;; *) kind=key ;; esac
+    tr -s '\n\r\t ' ' ' <"$2" | sed -n "s/.*${kind}StorePassword=[\"']\([^\"']*\)[\"'].*/\1/p"
+}
 readable=no
 command -v keytool >/dev/null 2>&1 && readable=yes
 say readable "$readable"
-for root in "$@"; do
-    [ ! -d "$root" ] || find "$root/" -type f \( -name '*.ks' -o -name '*.ts' -o -name '*.jks' \
-        -o -name '*.keystore' -o -name '*.truststore' \)
-done | while IFS= read -r path; do
+for path in "$@"; do
     pems=
     if [ "$readable" = yes ]; then
-        pems=$(echo | keytool -list -rfc -keystore "$path" 2>/dev/null |
-            sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p')
+        pems=$(echo | keytool -list -rfc -keystore "$path" 2>/dev/null | certificates)
+        [ -n "$pems" ] || [ ! -f "${path%/*}/activemq.xml" ] || pems=$(
+            # A word of the command line could be read by everybody on the host.
+            KEYSTORE_PASSWORD=$(password_of "${path##*/}" "${path%/*}/activemq.xml")
+            export KEYSTORE_PASSWORD
+            keytool -list -rfc -keystore "$path" -storepass:env KEYSTORE_PASSWORD 2>/dev/null \
+                </dev/null | certificates
+        )
     fi
     say keystore "$path" "$pems"
 done
 """,
-            *roots,
+            *paths,
         )
 
     def process(self, output: list[str]) -> Keystores:
@@ -181,5 +208,5 @@ done
             else:
                 end = "-----END CERTIFICATE-----"
                 pems = [f"{pem}{end}\n".lstrip() for pem in record[2].split(end) if pem.strip()]
-                certificates[record[1].replace("//", "/")] = pems
+                certificates[record[1]] = pems
         return Keystores(readable, certificates)

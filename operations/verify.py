@@ -64,6 +64,19 @@ def looked_at() -> Commands:
 
 @all_at_once
 @operation()
+def orchestrated() -> Commands:
+    """
+    Ask on the master who answers in orchestration, and wait a while for those that have to.
+    """
+    if not host.state.is_executing:
+        return
+    _verification().ask_orchestration()
+    host.noop("asking changes nothing")
+    yield from ()
+
+
+@all_at_once
+@operation()
 def passed() -> Commands:
     """
     Fail where a check has failed, naming what was found and what to do.

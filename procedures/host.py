@@ -9,7 +9,7 @@ from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
 
 from facts.backups import Backups, BackupStore
-from facts.credential_files import CredentialFiles, KeystoreCertificates
+from facts.credential_files import CredentialFiles, KeystoreCertificates, keystores_among
 from facts.host import WhoAndWhen
 from facts.puppet import AgentState, PuppetAgent
 from facts.services import ServiceStates
@@ -147,9 +147,10 @@ class HostFacts:
             backups=[f"{self.backup_root}/{name}" for name in backups],
         )
 
-    def keystores(self) -> Keystores:
-        """The Java keystores in the same places."""
-        return self._ask(KeystoreCertificates, roots=[self.settings.confdir, *SEARCHED])
+    def keystores(self, found: FoundCredentials) -> Keystores:
+        """The Java keystores among what was found."""
+        paths = keystores_among(found)
+        return self._ask(KeystoreCertificates, paths=paths) if paths else Keystores()
 
     def seen(self, fact: type[FactBase[T]], **arguments: Any) -> T:
         """Any other fact of this host, asked anew each time.

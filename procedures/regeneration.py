@@ -162,14 +162,14 @@ def warn_left_behind(regeneration: Regeneration) -> None:
 
 def inventory_certnames(host: Host) -> set[str]:
     """The names by which the inventory's hosts may be known to the CA."""
-    names = set()
-    for other in host.inventory:
-        names.add(other.name.rpartition("/")[2].lower())
-        for key in ("certname", "ssh_hostname"):
-            value = other.data.get(key)
-            if isinstance(value, str):
-                names.add(value.lower())
-    return names
+    return {name for other in host.inventory for name in names_of(other)}
+
+
+def names_of(host: Host) -> frozenset[str]:
+    """The names by which one host may be known to the CA, before it has said its certname."""
+    given = (host.data.get("certname"), host.data.get("ssh_hostname"))
+    names = [host.name.rpartition("/")[2], *(name for name in given if isinstance(name, str))]
+    return frozenset(name.lower() for name in names)
 
 
 def nameable_ca(facts: MasterFacts) -> Certificate | None:

@@ -20,7 +20,7 @@ from procedures.host import HostFacts
 from procedures.master import MasterFacts
 from procedures.outcomes import why_left_out
 from procedures.preflight import read_master
-from procedures.regeneration import inventory_certnames
+from procedures.regeneration import inventory_certnames, names_of
 from procedures.renewal import known_renewal
 from procedures.site import Site
 from procedures.telling import reason_of
@@ -75,7 +75,8 @@ class Survey:
         if self._judged is None:
             site = self.site
             looks = [
-                self._looks.get(host.name) or HostLook(host.name, role, _unseen(site, host))
+                self._looks.get(host.name)
+                or HostLook(host.name, role, _unseen(site, host), names=names_of(host))
                 for role in Role
                 for host in hosts_of(site, role)
             ]
@@ -220,6 +221,7 @@ def _host_look(
         disabled=facts.agent.disabled,
         master=master,
         credential_places=facts.credential_places,
+        keystores=facts.keystores(found),
     )
 
 

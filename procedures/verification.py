@@ -11,7 +11,9 @@ from pyinfra.api.exceptions import DeployError
 from facts.handshakes import TlsHandshakes
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
-from procedures.site import Site, site_of
+from procedures.orchestration import ask_orchestration
+from procedures.regeneration import names_of
+from procedures.site import WINDOWS_GROUP, Site, group_of, site_of
 from procedures.survey import (
     Survey,
     agent_facts,
@@ -21,10 +23,11 @@ from procedures.survey import (
     role_of,
     survey_of,
 )
-from procedures.telling import command_line
+from procedures.telling import command_line, reason_of
 from procedures.windows import speak_cmd
 from recert.layout import ENDPOINTS, POSTGRESQL_SERVICE
-from recert.observed import Handshakes, Keystores, Service
+from recert.observed import Handshakes, Orchestration, Service
+from recert.orchestration import awaited
 from recert.report import Check, Result, Role
 from recert.verification import Evidence, RunSeen, verify
 
@@ -49,8 +52,8 @@ class Verification:
         self.mode = mode
         self.survey = survey
         self._handshakes = Handshakes()
-        self._keystores: dict[str, Keystores] = {}
         self._runs: dict[str, RunSeen] = {}
+        self._orchestration: Orchestration | None = None
         self._checks: tuple[Check, ...] | None = None
         self._failed: dict[str, list[Check]] | None = None
 
@@ -76,7 +79,6 @@ class Verification:
         if look.settings is None:
             return
         facts = self.facts(host)
-        self._keystores[host.name] = facts.keystores()
         if isinstance(facts, MasterFacts):
             self._handshakes = self._shake_hands(facts)
         self._checks = self._failed = None
@@ -110,7 +112,11 @@ class Verification:
         with self.site.exclusively():
             if self._checks is None:
                 evidence = Evidence(
-                    self._handshakes, self._keystores, self._runs, self._stopped_before()
+                    self._handshakes,
+                    self._runs,
+                    self.stopped_before,
+                    self._orchestration,
+                    self._left_out(),
                 )
                 checks = verify(self.survey.state(), evidence)
                 in_limit = self.site.state.is_host_in_limit(self.site.master)
@@ -129,7 +135,26 @@ class Verification:
                         self._failed.setdefault(check.host, []).append(check)
             return self._failed.get(host.name, [])
 
-    def _stopped_before(self) -> dict[str, frozenset[str]]:
+    def ask_orchestration(self) -> None:
+        """Ask who answers in orchestration, once for the whole run and after every look."""
+        self.site.once("orchestration asked", self._ask_orchestration)
+
+    def _ask_orchestration(self) -> None:
+        try:
+            facts = master_facts(self.site)
+            hosts = awaited(self.survey.state(), self.stopped_before)
+            self._orchestration = ask_orchestration(facts, hosts)
+        except Exception as error:
+            self._orchestration = Orchestration(why=reason_of(error))
+        self._checks = self._failed = None
+
+    def _left_out(self) -> dict[str, frozenset[str]]:
+        names = ("agents", WINDOWS_GROUP)
+        hosts = [host for name in names for host in group_of(self.site.state, name)]
+        return {host.name: names_of(host) for host in hosts if not self.site.has_agent(host)}
+
+    @property
+    def stopped_before(self) -> dict[str, frozenset[str]]:
         before = known_survey(self.site, BEFORE)
         looks = before.state().looks if before is not None else ()
         return {

@@ -7,10 +7,11 @@ import time
 
 from pyinfra.api import Host
 
+from facts.credential_files import keystores_among
 from facts.puppet import AgentState
 from facts.windows.agent import WindowsAgentFiles, WindowsDirectories, WindowsFiles
 from facts.windows.backups import WindowsBackups, WindowsBackupStore
-from facts.windows.credential_files import WindowsCredentialFiles, WindowsKeystores
+from facts.windows.credential_files import WindowsCredentialFiles
 from facts.windows.installation import (
     WindowsClock,
     WindowsInstallation,
@@ -106,10 +107,9 @@ class WindowsAgentFacts(AgentFacts):
             backups=[f"{self.backup_root}/{name}" for name in backups],
         )
 
-    def keystores(self) -> Keystores:
-        return self._ask(
-            WindowsKeystores, ruby=self.ruby, roots=self._searched, outside=[self.backup_root]
-        )
+    def keystores(self, found: FoundCredentials) -> Keystores:
+        # Puppet brings no Java to Windows: there is nothing that could list them.
+        return Keystores(readable=False, certificates={p: [] for p in keystores_among(found)})
 
     @property
     def _searched(self) -> list[str]:

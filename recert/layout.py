@@ -49,7 +49,8 @@ START_ORDER = (
 """Step 5."""
 
 AGENT_SERVICE = "pe-puppet"
-AGENT_SERVICES = (AGENT_SERVICE, "pe-mcollective")
+ORCHESTRATION_SERVICE = "pe-mcollective"
+AGENT_SERVICES = (AGENT_SERVICE, ORCHESTRATION_SERVICE)
 """Steps 6.2 and 6.3: what runs on every agent."""
 MASTER_SERVICE = "pe-puppetserver"
 
@@ -174,15 +175,37 @@ DASHBOARD = Component(
 COMPONENTS = (PUPPETDB, POSTGRESQL, CONSOLE, DASHBOARD)
 """Steps 3 and 4, in their order."""
 
+MCOLLECTIVE = "/etc/puppetlabs/mcollective"
+BROKER = "/etc/puppetlabs/activemq"
+PEADMIN_HOME = "/var/lib/peadmin"
+PEADMIN_CLIENT = f"{PEADMIN_HOME}/.mcollective.d"
+CONSOLE_CLIENT = "/opt/puppet/share/puppet-dashboard/.mcollective.d"
+
+DELIVERED_PLACES = (MCOLLECTIVE, BROKER, PEADMIN_CLIENT, CONSOLE_CLIENT)
+"""Where Puppet runs put copies of the credentials in the master's ssldir: the document leaves them
+to the run of step 5, and to the agents' own."""
+
+DELIVERED_NAMES = {
+    "mcollective": "pe-internal-mcollective-servers",
+    "peadmin": "pe-internal-peadmin-mcollective-client",
+    "puppet-dashboard": "pe-internal-puppet-console-mcollective-client",
+}
+"""Whose credential such a copy is, by the beginning of its file name: mcollective-public.pem,
+clients/peadmin-public.pem, … Source: the vendor's pages on orchestration, and catalogs of PE 3."""
+
+KEYSTORE, TRUSTSTORE = f"{BROKER}/broker.ks", f"{BROKER}/broker.ts"
+
 CREDENTIAL_USERS = {
     PUPPETDB.directory: "pe-puppetdb",
     POSTGRESQL.directory: POSTGRESQL_SERVICE,
     CONSOLE.directory: "pe-console-services",
     DASHBOARD.directory: "pe-httpd",
-    "/etc/puppetlabs/activemq": "pe-activemq",
-    "/etc/puppetlabs/mcollective": "pe-mcollective",
+    BROKER: BROKER_SERVICE,
+    MCOLLECTIVE: ORCHESTRATION_SERVICE,
+    PEADMIN_CLIENT: "mco",
+    CONSOLE_CLIENT: "pe-httpd",
 }
-"""Which service uses the credentials below a directory."""
+"""Which service uses the credentials below a directory; those of peadmin are used by `mco`."""
 
 CONFIGURATION = "/etc/puppetlabs"
 
@@ -195,6 +218,7 @@ SEARCHED = (
     "/opt/puppet/share",
     "/opt/puppet/var/lib",
     "/var/opt/lib",
+    PEADMIN_HOME,
 )
 """Where PE keeps its configuration and data, and where credentials may have been put by hand."""
 

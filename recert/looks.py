@@ -10,6 +10,7 @@ from recert.layout import CREDENTIAL_PLACES
 from recert.observed import (
     ComponentState,
     FoundCredentials,
+    Keystores,
     LastRun,
     Service,
     SslState,
@@ -35,7 +36,8 @@ class HostLook:
     """One host. `why`: why nothing, or not all, could be seen. `clock_ahead`: seconds by which its
     clock is ahead of the control machine's. `disabled`: the reason that somebody gave for
     disabling its Puppet agent. `credential_places`: where PE keeps credentials there,
-    besides confdir and ssldir."""
+    besides confdir and ssldir. `names`: by which the CA and orchestration may know it, where its
+    settings are not known."""
 
     host: str
     role: Role
@@ -49,3 +51,10 @@ class HostLook:
     disabled: str | None = None
     master: MasterSide | None = None
     credential_places: tuple[str, ...] = CREDENTIAL_PLACES
+    keystores: Keystores = field(default_factory=Keystores)
+    names: frozenset[str] = frozenset()
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """By which the host may answer in orchestration: PE makes it the certname."""
+        return frozenset({self.settings.certname}) if self.settings is not None else self.names

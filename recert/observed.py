@@ -95,14 +95,15 @@ class FoundCredentials:
 
     `files`: all of them, by path. `certificates`: the texts of those that hold certificates.
     `keys`: for each that holds a private key, the digest of its public half, None if it cannot
-    be used. `pems`: those that hold anything in PEM. `saved`: the private keys that are, byte
-    for byte, in one of the backups that were named. `unreadable`: what the connected account may
-    not read.
+    be used. `public_keys`: for each that holds a public key by itself, its digest, None as well.
+    `pems`: those that hold anything in PEM. `saved`: the private keys that are, byte for byte, in
+    one of the backups that were named. `unreadable`: what the connected account may not read.
     """
 
     files: Mapping[str, FileState] = field(default_factory=dict)
     certificates: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str | None] = field(default_factory=dict)
+    public_keys: Mapping[str, str | None] = field(default_factory=dict)
     pems: frozenset[str] = frozenset()
     saved: frozenset[str] = frozenset()
     unreadable: frozenset[str] = frozenset()
@@ -115,6 +116,16 @@ class Keystores:
 
     readable: bool = False
     certificates: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Orchestration:
+    """Which nodes answer in orchestration, by identity. `why`: why nobody could be asked, empty if
+    somebody was. `said`: the last words of what asked them."""
+
+    answering: frozenset[str] = frozenset()
+    why: str = ""
+    said: str = ""
 
 
 class Offered(Enum):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recert.certificates import Certificate, read_certificates
-from recert.freshness import Retired
+from recert.freshness import OTHERS, Retired
 from recert.layout import AGENT_SERVICE, CREDENTIAL_USERS, MASTER_SERVICE
 from recert.looks import HostLook
 from recert.observed import FileState
@@ -17,6 +17,8 @@ from recert.settings import Settings
 
 SOON = timedelta(days=90)
 """Before its end a certificate has to be renewed."""
+
+_TRUSTSTORES = (".ts", ".truststore")
 
 SHORTEST_KEY = 2048
 WEAK_HASHES = frozenset({"md5", "sha1"})
@@ -90,9 +92,13 @@ def ca_record(
 
 
 def certificate_records(look: HostLook, authorities: Authorities) -> list[CertificateRecord]:
-    """All certificate files of a host, and those that should be some and are not."""
+    """All certificate files of a host, those that should be some and are not, and what keystores
+    hold."""
     paths = sorted({*look.found.certificates, *_broken(look)})
-    return [_record(look, path, authorities) for path in paths]
+    texts = [(path, look.found.certificates.get(path, "")) for path in paths]
+    stores = sorted(look.keystores.certificates.items())
+    texts += [(path, pem) for path, pems in stores for pem in pems]
+    return [_record(look, path, text, authorities) for path, text in texts]
 
 
 def is_pes_own(look: HostLook, path: str) -> bool:
@@ -100,6 +106,16 @@ def is_pes_own(look: HostLook, path: str) -> bool:
     conf = look.settings
     own = [conf.confdir, *conf.ssl_roots] if conf is not None else []
     return path.startswith(tuple(f"{place}/" for place in (*own, *look.credential_places)))
+
+
+def open_keys(look: HostLook) -> Iterator[tuple[str, int]]:
+    """PE's private keys, and keystores that may hold some, that others can get at, and their
+    modes."""
+    stores = [path for path in look.keystores.certificates if not path.endswith(_TRUSTSTORES)]
+    for path in (*look.found.keys, *stores):
+        entry = look.found.files.get(path)
+        if entry is not None and entry.mode & OTHERS and is_pes_own(look, path):
+            yield path, entry.mode
 
 
 def weaknesses(cert: Certificate) -> list[str]:
@@ -126,9 +142,9 @@ def _broken(look: HostLook) -> list[str]:
     ]
 
 
-def _record(look: HostLook, path: str, authorities: Authorities) -> CertificateRecord:
+def _record(look: HostLook, path: str, text: str, authorities: Authorities) -> CertificateRecord:
     entry = look.found.files.get(path, FileState("f", 0, "?", "?", 0, 0.0))
-    certs = read_certificates(look.found.certificates.get(path, ""))
+    certs = read_certificates(text)
     first = certs[0] if certs else None
     cert = next((one for one in certs if authorities.is_retired(one)), first)
     used_by = _used_by(look, path)

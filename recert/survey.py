@@ -12,7 +12,9 @@ from recert import interlock
 from recert.altnames import AltNames
 from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import Certificate, read_certificate, read_revocation_list
-from recert.freshness import OTHERS, Freshness, Retired
+from recert.delivered import RUN_PUPPET, Sources, delivered_problems, is_delivered
+from recert.freshness import Freshness, Retired
+from recert.freshness import Problem as Stale
 from recert.looks import HostLook, MasterSide
 from recert.observed import Service
 from recert.preflight import MAX_CLOCK_SKEW
@@ -29,7 +31,7 @@ from recert.report import (
 )
 from recert.settings import Settings
 from recert.signing import Authority
-from recert.standing import SOON, Authorities, ca_record, certificate_records, is_pes_own
+from recert.standing import SOON, Authorities, ca_record, certificate_records, is_pes_own, open_keys
 
 RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
 
@@ -103,6 +105,22 @@ class SiteState:
                 for name in self._names_below(conf.signeddir)
             },
         )
+
+    @cached_property
+    def sources(self) -> Sources | None:
+        """What Puppet runs deliver copies of; None where the master has no sound CA."""
+        if self.master is None or self.freshness is None or self.freshness.ca_due:
+            return None
+        assert self.freshness.ca is not None
+        return Sources.of(self.master, self.freshness.ca)
+
+    @cached_property
+    def delivered(self) -> dict[str, list[Stale]]:
+        """What is wrong with the copies that Puppet runs deliver, for hosts that have such."""
+        if self.sources is None:
+            return {}
+        found = {look.host: delivered_problems(look, self.sources) for look in self.looks}
+        return {host: problems for host, problems in found.items() if problems}
 
     @property
     def _side(self) -> MasterSide | None:
@@ -261,14 +279,14 @@ class SiteState:
             what = "has not succeeded" if look.last_run else "has left no trace"
             remedy = "puppet agent --test, and mend what it says"
             yield problem(Severity.WARNING, "last Puppet run", what, remedy)
-        for path in look.found.keys:
-            mode = look.found.files[path].mode if path in look.found.files else 0
-            if mode & OTHERS and is_pes_own(look, path):
-                what, remedy = f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}"
-                yield problem(Severity.BAD, path, what, remedy)
+        for path, mode in open_keys(look):
+            what, remedy = f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}"
+            yield problem(Severity.BAD, path, what, remedy)
         for path in sorted(look.found.unreadable):
             what, remedy = "may not be read by the connected account", "Give it the right to."
             yield problem(Severity.WARNING, path, what, remedy)
+        for one in self.delivered.get(look.host, ()):
+            yield problem(Severity.BAD, one.path, one.why, one.remedy)
         renewal = self.renewal(look)
         if renewal is not None and self.authority.ca is not None:
             yield from self._of_agent(look, renewal)
@@ -330,6 +348,7 @@ class SiteState:
     def _of_certificates(self) -> Iterable[Problem]:
         """What the files alone show, where nothing above has judged them already."""
         judged = {(p.host, p.subject) for p in self._of_master()}
+        judged |= {(host, one.path) for host, found in self.delivered.items() for one in found}
         own = set()
         for look in self.looks:
             conf = look.settings
@@ -345,6 +364,8 @@ class SiteState:
                 continue
             for what in record.problems:
                 severity, remedy = _weight(record, what)
+                if retired and is_delivered(looks[record.host], record.path):
+                    remedy = RUN_PUPPET
                 weak = what.startswith(("has a ", "is signed over", "expire"))
                 if (record.host, record.path) in own and not weak:
                     continue

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from recert.causes import faults, leftovers
 from recert.certificates import Certificate, read_certificate
-from recert.freshness import OTHERS, Problem
+from recert.delivered import RUN_PUPPET, is_delivered
+from recert.freshness import Problem
 from recert.layout import COMPONENTS, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
-from recert.observed import Handshake, Handshakes, Keystores, Offered, Service
+from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
+from recert.orchestration import findings
 from recert.report import CertificateRecord, Check, Result, Role, Standing
-from recert.standing import is_pes_own
+from recert.standing import is_pes_own, open_keys
 from recert.survey import RENEW, SiteState, start_remedy
 
 AGAIN = "Mend that, then run the same command again."
@@ -30,6 +33,7 @@ class About(Enum):
     PRESENTED = "Services present certificates of the CA in place"
     REFUSED = "Services refuse certificates of the retired CA"
     RUN = "A Puppet run succeeds"
+    ORCHESTRATED = "Nodes answer in orchestration, and only those that are renewed"
     KNOWN = "The CA knows its nodes, and has revoked none of them"
 
 
@@ -45,12 +49,14 @@ class RunSeen:
 @dataclass(frozen=True)
 class Evidence:
     """What was tried, beside what was looked at; the mappings are by host. `stopped_before`:
-    services that did not run before the run that is verified."""
+    services that did not run before the run that is verified. `left_out`: identities of agents that
+    are in the inventory and not part of the run."""
 
     handshakes: Handshakes = field(default_factory=Handshakes)
-    keystores: Mapping[str, Keystores] = field(default_factory=dict)
     runs: Mapping[str, RunSeen] = field(default_factory=dict)
     stopped_before: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    orchestration: Orchestration | None = None
+    left_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def verify(state: SiteState, evidence: Evidence) -> tuple[Check, ...]:
@@ -62,8 +68,21 @@ def verify(state: SiteState, evidence: Evidence) -> tuple[Check, ...]:
             found.append(_check(About.ASKED, look, did, look.why, Result.FAILED, AGAIN))
         else:
             found += _HostChecks(state, evidence, look).all()
+    found += _orchestrated(state, evidence)
     order = [about.value for about in About]
     return tuple(sorted(found, key=lambda check: order.index(check.about)))
+
+
+def _orchestrated(state: SiteState, evidence: Evidence) -> Iterator[Check]:
+    about, did = About.ORCHESTRATED.value, "asked as peadmin, with mco find, who is there"
+    seen = evidence.orchestration
+    if seen is None or seen.why:
+        master = next((look.host for look in state.looks if look.role is Role.MASTER), "")
+        why = seen.why if seen is not None else "nobody was asked"
+        yield Check(about, master, did, why, Result.NOT_MADE)
+        return
+    for one in findings(state, seen, evidence.stopped_before, evidence.left_out):
+        yield Check(about, one.host, did, one.saw, one.result, one.remedy)
 
 
 def _check(
@@ -108,7 +127,7 @@ class _HostChecks:
             for record in stale:
                 of = "the retired CA" if record.standing is Standing.RETIRED else "another CA"
                 saw = f"{record.path} holds {record.subject} ({record.serial}) of {of}"
-                yield self._check(about, did, saw, False, STRAY)
+                yield self._check(about, did, saw, False, self._remedy(record.path))
             if not stale:
                 yield self._check(about, did, f"{len(group)} files, none of the retired CA", True)
         for path in sorted(self.look.found.unreadable):
@@ -126,7 +145,11 @@ class _HostChecks:
         return unknown and is_pes_own(self.look, record.path)
 
     def _records(self) -> list[CertificateRecord]:
-        return self.state.certificates_by_host.get(self.look.host, [])
+        found = self.state.certificates_by_host.get(self.look.host, [])
+        return [r for r in found if r.path not in self.look.keystores.certificates]
+
+    def _remedy(self, path: str) -> str:
+        return RUN_PUPPET if is_delivered(self.look, path) else STRAY
 
     def _is_known(self, path: str) -> bool:
         assert self.look.settings is not None
@@ -143,13 +166,13 @@ class _HostChecks:
         stale |= {path for path, key in found.keys.items() if ca_key and key == ca_key}
         for path in sorted(stale):
             saw = f"{path} is a private key from before the CA was retired"
-            yield self._check(about, did, saw, False, STRAY)
+            yield self._check(about, did, saw, False, self._remedy(path))
         if not stale:
             yield self._check(about, did, f"{len(found.keys)} private keys, all new", True)
 
     def _keystores(self) -> Iterator[Check]:
         did = "listed Java keystores with keytool"
-        stores = self.evidence.keystores.get(self.look.host, Keystores())
+        stores = self.look.keystores
         if not stores.certificates:
             return
         if not stores.readable:
@@ -163,7 +186,7 @@ class _HostChecks:
                 yield self._not_made(About.RETIRED, did, f"{path} cannot be read")
             elif stale:
                 saw = f"{path} holds {stale[0].subject} (0x{stale[0].serial:04x}) of the retired CA"
-                yield self._check(About.RETIRED, did, saw, False, STRAY)
+                yield self._check(About.RETIRED, did, saw, False, self._remedy(path))
             else:
                 saw = f"{path}: {len(certs)} certificates, none of the retired CA"
                 yield self._check(About.RETIRED, did, saw, True)
@@ -178,10 +201,26 @@ class _HostChecks:
         else:
             did = "compared the key, the certificate and the CA that is trusted"
             wrong = list(self._stale_on_agent())
+        judged = {path for path, *_ in wrong}
+        wrong += [
+            (path, f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}")
+            for path, mode in open_keys(self.look)
+            if path not in judged
+        ]
         for path, why, remedy in wrong:
             yield self._check(about, did, f"{path} {why}", False, remedy)
         if not wrong:
             yield self._check(about, did, "all as it has to be", True)
+        yield from self._delivered()
+
+    def _delivered(self) -> Iterator[Check]:
+        copies = sum(is_delivered(self.look, path) for path in self.look.found.files)
+        did = "compared what Puppet runs deliver to ActiveMQ and MCollective with its sources"
+        if wrong := self.state.delivered.get(self.look.host, []):
+            saw = "; ".join(f"{one.path} {one.why}" for one in wrong)
+            yield self._check(About.PLACED, did, saw, False, wrong[0].remedy)
+        elif copies and self.state.sources is not None:
+            yield self._check(About.PLACED, did, f"{copies} files, as their sources", True)
 
     def _stale_on_master(self) -> list[Problem]:
         fresh = self.state.freshness
@@ -198,10 +237,6 @@ class _HostChecks:
             yield stale.path, stale.why, RENEW
         if not renewal.trusts_authority:
             yield renewal.settings.localcacert, "is not the certificate of the master's CA", RENEW
-        for path in self.look.found.keys:
-            entry = self.look.found.files.get(path)
-            if entry is not None and entry.mode & OTHERS and is_pes_own(self.look, path):
-                yield path, f"is open to others ({entry.mode:04o})", f"chmod o-rwx {path}"
 
     def _running(self) -> Iterator[Check]:
         about, did = About.RUNNING, "asked the service manager"

@@ -8,7 +8,7 @@ from facts.script import read_records
 from facts.windows.agent import read_entries
 from facts.windows.ruby import TREE, ruby_script
 from recert.certificates import read_public_key
-from recert.observed import FoundCredentials, Keystores
+from recert.observed import FoundCredentials
 
 # Names are compared as Windows does, so that what lies in two directories is met once. Puppet's
 # regular expressions fail on names that are not UTF-8, unless they are taken for bytes.
@@ -66,7 +66,7 @@ ARGUMENTS[2].split("\n").each do |backup|
   files(tree("#{backup}/files", '')).each { |_, sum| sums[sum] = true }
 end
 roots.each do |root|
-  search(root, /\.(pem|crt|cert|cer|key)\z/i) do |path, stat|
+  search(root, /\.(pem|crt|cert|cer|key|ks|ts|jks|keystore|truststore)\z/i) do |path, stat|
     next if stat.size >= 1048576
     say 'file', path, 'f', stat.size, '%.6f' % stat.mtime.to_f
     content = contents(path)
@@ -75,6 +75,8 @@ roots.each do |root|
       certs = content.scan(/^-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/m)
       say 'text', path, certs.map { |pem| pem.delete("\0") + "\n" }.join
     end
+    public = content[/^-----BEGIN (RSA )?PUBLIC KEY-----.*?-----END \1?PUBLIC KEY-----/m]
+    say 'public', path, public.delete("\0") + "\n" if public
     if content.include?('PRIVATE KEY-----')
       half = begin
         OpenSSL::PKey::RSA.new(content, '').public_key.to_pem
@@ -96,40 +98,23 @@ end
         records = list(read_records(output))
         certificates: dict[str, str] = {}
         keys: dict[str, str | None] = {}
+        public_keys: dict[str, str | None] = {}
         named: dict[str, set[str]] = {"pem": set(), "saved": set(), "unreadable": set()}
         for kind, path, *rest in records:
             if kind == "text":
                 certificates[path] = rest[0]
             elif kind == "key":
                 keys[path] = read_public_key(rest[0])
+            elif kind == "public":
+                public_keys[path] = read_public_key(rest[0])
             elif kind in named:
                 named[kind].add(path)
         return FoundCredentials(
             files=read_entries(records),
             certificates=certificates,
             keys=keys,
+            public_keys=public_keys,
             pems=frozenset(named["pem"]),
             saved=frozenset(named["saved"]),
             unreadable=frozenset(named["unreadable"]),
         )
-
-
-class WindowsKeystores(FactBase[Keystores]):
-    """
-    The Java keystores below some directories. Puppet brings no Java to Windows, so that none is
-    ever read.
-
-    + ruby: Puppet's
-    + roots: and `outside`, as for `WindowsCredentialFiles`
-    """
-
-    def command(self, ruby: str, roots: list[str], outside: list[str]) -> StringCommand:
-        script = r"""
-kinds = /\.(ks|ts|jks|keystore|truststore)\z/i
-roots.each { |root| search(root, kinds) { |path, _| say 'keystore', path } }
-"""
-        return ruby_script(ruby, _SEARCH + script, "\n".join(outside), "\n".join(roots))
-
-    def process(self, output: list[str]) -> Keystores:
-        found = [path for kind, path in read_records(output) if kind == "keystore"]
-        return Keystores(readable=False, certificates={path: [] for path in found})

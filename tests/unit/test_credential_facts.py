@@ -159,7 +159,7 @@ def test_a_keystore_is_listed_without_its_password(sh: Sh, directory: Directory)
             capture_output=True,
         )
     garbage = directory.write("garbage.ks", "no keystore")
-    found = sh.ask(KeystoreCertificates, roots=[str(directory.path)])
+    found = sh.ask(KeystoreCertificates, paths=[str(store), garbage])
     certs = {cert for pem in found.certificates[str(store)] if (cert := read_certificate(pem))}
     assert found.readable
     assert {cert.fingerprint for cert in certs} == {
@@ -173,7 +173,7 @@ def test_without_keytool_keystores_are_only_named(sh: Sh, directory: Directory) 
     sh.provide("keytool", "exit 1")
     (sh.directory / "keytool").chmod(0o644)
     path = directory.write("broker.ks", "whatever")
-    found = sh.ask(KeystoreCertificates, roots=[str(directory.path)])
+    found = sh.ask(KeystoreCertificates, paths=[path])
     assert found.certificates == {path: []}
     assert found.readable is (shutil.which("keytool") is not None)
 

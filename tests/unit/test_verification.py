@@ -16,6 +16,7 @@ from recert.observed import (
     Handshakes,
     Keystores,
     Offered,
+    Orchestration,
     Service,
 )
 from recert.report import Check, Result, Role
@@ -27,7 +28,7 @@ from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 
 THIRD = Authority("third-ca")
 ASKING = {"pe-puppetserver", "pe-puppetdb", "pe-console-services", "pe-activemq"}
-STORE = "/etc/puppetlabs/activemq/broker.ks"
+STORE = "/etc/puppetlabs/elsewhere.ks"
 RAN = RunSeen("puppet agent --test", True, "it succeeded in 3 s")
 
 
@@ -75,7 +76,9 @@ def handshakes(service: str = "", offered: Offered | None = None, **changes: obj
 
 def evidence(**changes: object) -> Evidence:
     runs = {"master": RAN, "web01": RAN}
-    return replace(Evidence(handshakes(), runs=runs), **changes)  # type: ignore[arg-type]
+    there = Orchestration(frozenset({CERTNAME, AGENT}))
+    seen = Evidence(handshakes(), runs=runs, orchestration=there)
+    return replace(seen, **changes)  # type: ignore[arg-type]
 
 
 def failed(state: SiteState, seen: Evidence) -> list[tuple[str, str, str]]:
@@ -153,7 +156,8 @@ def test_a_private_key_of_before(state: SiteState) -> None:
     ],
 )
 def test_keystores(state: SiteState, store: Keystores, result: Result, saw: str) -> None:
-    checks = verify(state, evidence(keystores={"master": store}))
+    look = replace(state.looks[0], keystores=store)
+    checks = verify(replace(state, looks=(look, state.looks[1])), evidence())
     (check,) = [c for c in checks if "keytool" in c.did]
     assert check.result is result
     assert saw in check.saw

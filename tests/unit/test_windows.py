@@ -13,7 +13,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from facts.windows.agent import WindowsAgentFiles
 from facts.windows.backups import WindowsBackups
-from facts.windows.credential_files import WindowsCredentialFiles, WindowsKeystores
+from facts.windows.credential_files import WindowsCredentialFiles
 from facts.windows.installation import (
     WindowsInstallation,
     WindowsPuppetSettings,
@@ -23,7 +23,7 @@ from facts.windows.ruby import ruby_script
 from facts.windows.services import WindowsServices
 from recert.commandline import LIMIT
 from recert.errors import RecertError
-from recert.observed import FileState, Keystores, Service
+from recert.observed import FileState, Service
 from recert.settings import check_settings
 from recert.windows import (
     WINDOWS,
@@ -246,7 +246,6 @@ def test_every_question_fits_into_a_command_line() -> None:
             [f"{long}/backups"],
             [f"{long}/backups/20260102T0304{second}Z-0123456789abcdef" for second in range(10, 60)],
         ),
-        WindowsKeystores().command(RUBY, [long, f"{long}/var"], [f"{long}/backups"]),
     ]
     for command in commands:
         assert len(command.get_raw_value()) < LIMIT
@@ -304,6 +303,7 @@ def test_files_of_an_agent_are_read() -> None:
 
 def test_credentials_that_lie_anywhere_are_read() -> None:
     own, both, other = f"{ETC}/ssl/certs/web.pem", f"{ETC}/both.KEY", f"{ETC}/other.cer"
+    public = f"{ETC}/clients/peadmin-public.pem"
     found = WindowsCredentialFiles().process(
         answer(
             ("unreadable", f"{ETC}/secret"),
@@ -318,21 +318,16 @@ def test_credentials_that_lie_anywhere_are_read() -> None:
             ("file", other, "f", 7, "103"),
             ("pem", other),
             ("key", other, ""),
+            ("public", public, public_pem("agent")),
         )
     )
     assert found.files[own] == FileState("f", 0, "", "", 1000, 101.25)
     assert set(found.files) == found.pems == {own, both, other}
     assert found.certificates == {own: NEW.pem, both: NEW.pem}
     assert found.keys == {both: key_digest("agent"), other: None}
+    assert found.public_keys == {public: key_digest("agent")}
     assert found.saved == {both}
     assert found.unreadable == {f"{ETC}/secret"}
-
-
-def test_keystores_are_only_listed() -> None:
-    found = WindowsKeystores().process(
-        answer(("unreadable", f"{ETC}/secret"), ("keystore", f"{ETC}/a.jks"))
-    )
-    assert found == Keystores(readable=False, certificates={f"{ETC}/a.jks": []})
 
 
 def test_credentials_are_searched_where_puppetlabs_keeps_its_data() -> None:

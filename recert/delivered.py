@@ -1,0 +1,107 @@
+"""What Puppet runs deliver and the document does not name: copies of the master's credentials that
+ActiveMQ, MCollective, peadmin and the console work with, on the master and on every node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from recert.certificates import Certificate, read_certificate
+from recert.freshness import Problem
+from recert.layout import (
+    DELIVERED_NAMES,
+    DELIVERED_PLACES,
+    INTERNAL_NAMES,
+    KEYSTORE,
+    TRUSTSTORE,
+)
+from recert.looks import HostLook
+from recert.report import Role
+
+RUN_PUPPET = "A Puppet run of the node makes it anew: puppet agent --test"
+
+_FILE = re.compile(
+    r"(?:(?P<stem>.+?)[-.])?"
+    r"(?P<part>public|private|cert|cacert|public_key|private_key|ca|ca\.cert)\.pem"
+)
+_CA_PARTS = frozenset({"cacert", "ca", "ca.cert"})
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What is copied: the certificate of the CA in place, and the master's of each name."""
+
+    ca: Certificate
+    certificates: Mapping[str, Certificate]
+
+    @classmethod
+    def of(cls, master: HostLook, ca: Certificate) -> Sources:
+        """Those on a master."""
+        conf = master.settings
+        assert conf is not None
+        read = {n: master.ssl.texts.get(f"{conf.certdir}/{n}.pem", "") for n in INTERNAL_NAMES}
+        certs = {name: read_certificate(pem) for name, pem in read.items()}
+        return cls(ca, {name: cert for name, cert in certs.items() if cert is not None})
+
+
+def is_delivered(look: HostLook, path: str) -> bool:
+    """Whether a file lies where Puppet runs put credentials."""
+    windows = look.role is Role.WINDOWS_AGENT
+    places = look.credential_places if windows else DELIVERED_PLACES
+    return path.startswith(tuple(f"{place}/" for place in places))
+
+
+def delivered_problems(look: HostLook, sources: Sources) -> list[Problem]:
+    """Which copies differ from their sources; whose copy a file is, its name says."""
+    problems = [
+        problem
+        for path in sorted(look.found.files)
+        if is_delivered(look, path) and (problem := _problem(look, path, sources))
+    ]
+    return [*problems, *_of_keystores(look, sources)]
+
+
+def _problem(look: HostLook, path: str, sources: Sources) -> Problem | None:
+    match = _FILE.fullmatch(PurePosixPath(path).name)
+    if match is None:
+        return None
+    found, source = look.found, None
+    if match["part"] in _CA_PARTS:
+        source, what = sources.ca, "the certificate of the CA in place"
+    else:
+        name = DELIVERED_NAMES.get(match["stem"] or "", match["stem"])
+        own = look.settings is not None and name == look.settings.certname
+        source = _own(look) if own else sources.certificates.get(name)
+        what = f"the {'certificate' if match['part'] == 'cert' else 'key'} of {name}"
+    if source is None:
+        return None
+    if found.files[path].size == 0:
+        return Problem(path, "is empty", RUN_PUPPET)
+    if path in found.certificates:
+        cert = read_certificate(found.certificates[path])
+        same = cert is not None and cert.fingerprint == source.fingerprint
+    else:
+        same = source.key == (found.keys.get(path) or found.public_keys.get(path))
+    return None if same else Problem(path, f"is not {what}", RUN_PUPPET)
+
+
+def _own(look: HostLook) -> Certificate | None:
+    assert look.settings is not None
+    path = f"{look.settings.certdir}/{look.settings.certname}.pem"
+    return read_certificate(look.found.certificates.get(path, ""))
+
+
+def _of_keystores(look: HostLook, sources: Sources) -> Iterator[Problem]:
+    broker = "pe-internal-mcollective-servers"
+    for path, source, what in (
+        (KEYSTORE, sources.certificates.get(broker), f"the certificate of {broker}"),
+        (TRUSTSTORE, sources.ca, "the certificate of the CA in place"),
+    ):
+        pems = look.keystores.certificates.get(path)
+        if not pems or source is None:
+            continue  # one that cannot be read is a finding of its own
+        certs = [cert for pem in pems if (cert := read_certificate(pem)) is not None]
+        if all(cert.fingerprint != source.fingerprint for cert in certs):
+            yield Problem(path, f"does not hold {what}", RUN_PUPPET)

@@ -1,0 +1,193 @@
+"""Which nodes have to answer in orchestration, which do, and why the others may not.
+
+A node that was renewed answers once a Puppet run of its own has delivered the shared credentials
+and restarted its pe-mcollective; one that was not has none that the broker takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from recert.delivered import RUN_PUPPET, is_delivered
+from recert.layout import ORCHESTRATION_SERVICE
+from recert.looks import HostLook
+from recert.observed import Orchestration, Service
+from recert.report import Result, Role, Standing
+from recert.survey import RENEW, SiteState, start_remedy
+
+MESSAGE_LIFE = 60
+"""Seconds after which MCollective takes a message for a replayed one, by the receiver's clock.
+Source: MCollective's setting `ttl`."""
+
+LOG = "/var/log/pe-mcollective/mcollective.log"
+NTP = "Bring NTP in order on both."
+ACCEPTED = (
+    "Something takes credentials of the retired CA: look at the master's broker.ts, restart "
+    "pe-activemq there, then run the same command again."
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What orchestration shows of one host."""
+
+    host: str
+    saw: str
+    result: Result
+    remedy: str = ""
+
+
+def awaited(
+    state: SiteState, stopped_before: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
+    """The hosts that are to answer and that nothing keeps from it as far as is known, each with
+    the identities by which it may."""
+    return {
+        look.host: look.identities
+        for look in state.looks
+        if _has_to(state, look, stopped_before) and not any(_obstacles(state, look))
+    }
+
+
+def findings(
+    state: SiteState,
+    seen: Orchestration,
+    stopped_before: Mapping[str, frozenset[str]],
+    left_out: Mapping[str, frozenset[str]],
+) -> Iterator[Finding]:
+    """One for each host, and one for each stranger that answers.
+
+    :param left_out: identities of the inventory's agents that the run is not about, by host.
+    """
+    known: set[str] = set()
+    for look in state.looks:
+        known |= look.identities
+        yield _finding(state, seen, look, stopped_before)
+    for host, identities in left_out.items():
+        if not identities & seen.answering:
+            saw = "it is not part of this run, and does not answer"
+            yield Finding(host, saw, Result.NOT_MADE)
+    master = state.master.host if state.master is not None else ""
+    for identity in sorted(seen.answering - known):
+        signed = state.authority.ever_signed(identity)
+        if master and (signed is None or signed.serial in state.authority.revoked):
+            saw = f"{identity} answers, and has no certificate of the CA in place"
+            yield Finding(master, saw, Result.FAILED, ACCEPTED)
+
+
+def _finding(
+    state: SiteState,
+    seen: Orchestration,
+    look: HostLook,
+    stopped_before: Mapping[str, frozenset[str]],
+) -> Finding:
+    answers = sorted(look.identities & seen.answering)
+    if not is_renewed(state, look) and not (look.why and _is_signed(state, look)):
+        if answers:
+            saw = f"{answers[0]} answers, though it has not been renewed"
+            return Finding(look.host, saw, Result.FAILED, ACCEPTED)
+        if not look.why:
+            return Finding(look.host, "it does not answer: it is not renewed", Result.PASSED)
+    if answers:
+        return Finding(look.host, f"{answers[0]} answers", Result.PASSED)
+    if look.why:
+        return Finding(look.host, f"it does not answer: {look.why}", Result.FAILED, RENEW)
+    if not _has_to(state, look, stopped_before):
+        installed = look.services.get(ORCHESTRATION_SERVICE, Service.MISSING)
+        what = "is not installed" if installed is Service.MISSING else "did not run before, either"
+        return Finding(look.host, f"{ORCHESTRATION_SERVICE} {what}", Result.NOT_MADE)
+    reasons = list(_obstacles(state, look))
+    if not reasons:
+        said = f"; mco says: {seen.said}" if seen.said else ""
+        why = f"nothing that is known of it explains that{said}"
+        reasons = [(why, f"Look into {_log(look)} there, then restart {ORCHESTRATION_SERVICE}.")]
+    saw = "; ".join(why for why, _ in reasons)
+    remedy = " ".join(dict.fromkeys(remedy for _, remedy in reasons))
+    return Finding(look.host, f"it does not answer: {saw}", Result.FAILED, remedy)
+
+
+def is_renewed(state: SiteState, look: HostLook) -> bool:
+    """Whether a host has a certificate of the CA in place that works there."""
+    cert = state.certificate_of(look)
+    good = (Standing.GOOD, Standing.EXPIRING)
+    if cert is None or state.authorities.standing(cert) not in good:
+        return False
+    renewal = state.renewal(look)
+    return renewal is None or not renewal.certificate_problem
+
+
+def _is_signed(state: SiteState, look: HostLook) -> bool:
+    """Whether the CA in place knows a host that could not be looked at."""
+    signed = [state.authority.ever_signed(identity) for identity in look.identities]
+    return any(c is not None and c.serial not in state.authority.revoked for c in signed)
+
+
+def _has_to(state: SiteState, look: HostLook, stopped_before: Mapping[str, frozenset[str]]) -> bool:
+    service = look.services.get(ORCHESTRATION_SERVICE, Service.MISSING)
+    stays_down = service is Service.STOPPED and ORCHESTRATION_SERVICE in stopped_before.get(
+        look.host, frozenset()
+    )
+    return service is not Service.MISSING and not stays_down and is_renewed(state, look)
+
+
+def _obstacles(state: SiteState, look: HostLook) -> Iterator[tuple[str, str]]:
+    """What may keep a renewed host from answering, each with its remedy."""
+    service = look.services.get(ORCHESTRATION_SERVICE)
+    if service is Service.STOPPED:
+        yield f"{ORCHESTRATION_SERVICE} does not run", start_remedy(look, ORCHESTRATION_SERVICE)
+    elif service is Service.PENDING:
+        yield f"{ORCHESTRATION_SERVICE} hangs while it starts or stops", _end_remedy(look)
+    skew = state.clock_skew(look)
+    if skew is not None and abs(skew) > MESSAGE_LIFE:
+        assert state.master is not None
+        here, there = (_clock(state.at, one.clock_ahead) for one in (look, state.master))
+        yield (
+            f"its clock says {here} where the master's says {there}, and messages that are older "
+            f"than {MESSAGE_LIFE} s are dropped",
+            NTP,
+        )
+    renewal = state.renewal(look)
+    if renewal is not None and not renewal.trusts_authority:
+        yield "it trusts another CA than the one in place", RENEW
+    if old := [one.path for one in state.delivered.get(look.host, ())]:
+        yield f"its credentials there are old: {', '.join(old)}", RUN_PUPPET
+    cert_at = _made(look)
+    if look.disabled is not None:
+        yield (
+            "its Puppet agent is disabled, so that nothing delivers its credentials",
+            (f"puppet agent --enable, then: {RUN_PUPPET}"),
+        )
+    elif cert_at is not None and (
+        look.last_run is None or not look.last_run.succeeded or look.last_run.time + 1 <= cert_at
+    ):
+        yield "no Puppet run has succeeded since its certificate was made", RUN_PUPPET
+    if not any(is_delivered(look, path) for path in look.found.files):
+        yield "no credential of MCollective's is there", RUN_PUPPET
+
+
+def _made(look: HostLook) -> float | None:
+    if look.settings is None:
+        return None
+    entry = look.found.files.get(f"{look.settings.certdir}/{look.settings.certname}.pem")
+    return entry.mtime if entry is not None else None
+
+
+def _clock(at: datetime, ahead: float | None) -> str:
+    return f"{at + timedelta(seconds=ahead or 0):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _end_remedy(look: HostLook) -> str:
+    if look.role is Role.WINDOWS_AGENT:
+        return (
+            f"sc queryex {ORCHESTRATION_SERVICE} names its process: taskkill /F /PID …, then net "
+            f"start {ORCHESTRATION_SERVICE}"
+        )
+    return start_remedy(look, ORCHESTRATION_SERVICE)
+
+
+def _log(look: HostLook) -> str:
+    if look.role is Role.WINDOWS_AGENT:
+        return f"{look.credential_places[0]}/var/log/mcollective.log"
+    return LOG
