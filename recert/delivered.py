@@ -94,14 +94,17 @@ def _own(look: HostLook) -> Certificate | None:
 
 
 def _of_keystores(look: HostLook, sources: Sources) -> Iterator[Problem]:
-    broker = "pe-internal-mcollective-servers"
-    for path, source, what in (
-        (KEYSTORE, sources.certificates.get(broker), f"the certificate of {broker}"),
-        (TRUSTSTORE, sources.ca, "the certificate of the CA in place"),
+    # Releases differ in whether the broker has the shared credential or the master's own.
+    own = _own(look) if look.settings is not None else None
+    broker = [sources.certificates.get("pe-internal-mcollective-servers"), own]
+    for path, allowed, what in (
+        (KEYSTORE, broker, "a certificate of the master's that it has now"),
+        (TRUSTSTORE, [sources.ca], "the certificate of the CA in place"),
     ):
         pems = look.keystores.certificates.get(path)
-        if not pems or source is None:
+        if not pems:
             continue  # one that cannot be read is a finding of its own
         certs = [cert for pem in pems if (cert := read_certificate(pem)) is not None]
-        if all(cert.fingerprint != source.fingerprint for cert in certs):
+        wanted = {cert.fingerprint for cert in allowed if cert is not None}
+        if wanted and wanted.isdisjoint(cert.fingerprint for cert in certs):
             yield Problem(path, f"does not hold {what}", RUN_PUPPET)

@@ -14,7 +14,7 @@ from recert.report import Result, Role, Severity
 from recert.survey import SiteState
 from recert.verification import About, Evidence, verify
 from tests.unit.agent import AGENT, agent
-from tests.unit.authority import NEW, OLD, SSLDIR, key_digest, master
+from tests.unit.authority import CERTNAME, NEW, OLD, SSLDIR, key_digest, master
 from tests.unit.delivered import (
     MCOLLECTIVE,
     SERVERS,
@@ -146,13 +146,19 @@ def test_keystores_of_the_retired_site(puppet: HostLook) -> None:
     old = {KEYSTORE: [OLD.issue(SERVERS, 5)], TRUSTSTORE: [OLD.pem]}
     state = site(replace(puppet, keystores=Keystores(True, old)))
     assert problems(state) == {
-        ("master", KEYSTORE): f"does not hold the certificate of {SERVERS}",
+        ("master", KEYSTORE): "does not hold a certificate of the master's that it has now",
         ("master", TRUSTSTORE): "does not hold the certificate of the CA in place",
     }
     assert {saw.partition(" ")[0] for _, saw, _ in checks(state, About.RETIRED)} == {
         KEYSTORE,
         TRUSTSTORE,
     }
+
+
+def test_a_broker_with_the_masters_own_certificate(puppet: HostLook) -> None:
+    own = puppet.ssl.texts[f"{SSLDIR}/certs/{CERTNAME}.pem"]
+    stores = {**puppet.keystores.certificates, KEYSTORE: [own]}
+    assert problems(site(replace(puppet, keystores=Keystores(True, stores)))) == {}
 
 
 def test_a_truststore_with_both_cas_still_lets_the_old_one_in(puppet: HostLook) -> None:
