@@ -11,6 +11,7 @@ from pathlib import Path
 from lab.engine import Engine, require_mmdebstrap
 from lab.hosts import Host
 from lab.progress import LabError, run_logged, say
+from lab.services import STAND_INS
 from lab.state import BUILD_LOG, STATE
 
 FILES = Path(__file__).parent / "image"
@@ -78,6 +79,18 @@ LINUX = Base(
         "systemd-sysv",
     ),
 )
+REAL_AGENT = Base(name="real-agent", suite="bullseye", packages=(*LINUX.packages, "mcollective"))
+REAL_MASTER = Base(
+    name="real-master",
+    suite="bullseye",
+    packages=(
+        *REAL_AGENT.packages,
+        "activemq",
+        "mcollective-client",
+        "openjdk-17-jre-headless",
+    ),
+    settings="debian-settings.sh",
+)
 # Wine of the newest Debian, whose cmd.exe is the most faithful.
 WINDOWS = Base(
     name="windows",
@@ -121,9 +134,16 @@ WINDOWS = Base(
 )
 
 
+BASES = (LINUX, REAL_AGENT, REAL_MASTER, WINDOWS)
+
+
 def base_of(host: Host) -> Base:
     """What the host's image is built on."""
-    return WINDOWS if host.windows else LINUX
+    if host.windows:
+        return WINDOWS
+    if host.kind == STAND_INS:
+        return LINUX
+    return REAL_MASTER if host.role == "master" else REAL_AGENT
 
 
 def digest(*parts: str | bytes) -> str:

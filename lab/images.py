@@ -7,10 +7,9 @@ from pathlib import Path
 from string import Template
 
 from lab.bases import (
+    BASES,
     BUILD,
     FILES,
-    LINUX,
-    WINDOWS,
     Files,
     base_of,
     build_container,
@@ -20,15 +19,26 @@ from lab.bases import (
 from lab.engine import Engine
 from lab.hosts import HOSTS, INTERNAL_CERTNAMES, Host
 from lab.progress import run_logged, say
-from lab.services import KINDS, Service
+from lab.services import KINDS, REAL, STAND_INS, Kind, Service
 from lab.state import BUILD_LOG
 
 DIGEST_LABEL = "pe-lab.digest"
 _CREDENTIALS = "/opt/pe-lab/credentials"
+_PRODUCTION = "etc/puppetlabs/puppet/environments/production"
 _LASTING_FILES = {
-    "master": ("component", "start-puppetserver", "wait-for-services"),
-    "agent": ("component", "wait-for-services", "wait-for-run"),
+    ("master", STAND_INS): ("component", "start-puppetserver", "wait-for-services"),
+    ("master", REAL): (
+        "component",
+        "keystore",
+        "start-activemq",
+        "start-mcollective",
+        "start-puppetserver",
+        "wait-for-services",
+    ),
+    ("agent", STAND_INS): ("component", "wait-for-services", "wait-for-run"),
+    ("agent", REAL): ("start-mcollective", "wait-for-services", "wait-for-run"),
 }
+_SETUP_SCRIPTS = {STAND_INS: ("setup.sh",), REAL: ("setup.sh", "setup-orchestration.sh")}
 _SEED_FILES = {
     "master": ("seed.sh", "make_credential", "classifier-groups.json.in"),
     "agent": ("seed-agent.sh",),
@@ -54,13 +64,12 @@ def _host_files(host: Host) -> Files:
     if host.windows:
         return {f"{BUILD}/seed.sh": (0o755, (FILES / "windows/seed.sh").read_bytes())}
     files = {}
-    for name in _LASTING_FILES[host.role]:
+    for name in _LASTING_FILES[host.role, host.kind]:
         files[f"opt/pe-lab/{name}"] = (0o755, (FILES / name).read_bytes())
-    for name in ("setup.sh", "configure", *_SEED_FILES[host.role]):
+    for name in ("configure", *_SETUP_SCRIPTS[host.kind], *_SEED_FILES[host.role]):
         files[f"{BUILD}/{name}"] = (0o755, (FILES / name).read_bytes())
     if host.role == "master":
-        manifest = "etc/puppetlabs/puppet/environments/production/manifests/site.pp"
-        files[manifest] = (0o644, (FILES / "site.pp").read_bytes())
+        files |= _puppet_code(host.kind)
     if host.service_manager == "init":
         files["opt/pe-lab/init"] = (0o755, (FILES / "init").read_bytes())
     for service in host.services:
@@ -71,6 +80,18 @@ def _host_files(host: Host) -> Files:
             path = f"etc/init.d/{service.name}"
             files[path] = (0o755, _render("init-script.in", service))
     return files
+
+
+def _puppet_code(kind: Kind) -> Files:
+    """The manifests, and for real services the module: path below / to mode and content."""
+    files = {
+        f"{_PRODUCTION}/manifests/{name}.pp": f"manifests/{name}.pp" for name in ("site", kind)
+    }
+    if kind == REAL:
+        module = (path for path in (FILES / "puppet_enterprise").rglob("*.*pp"))
+        names = sorted(str(path.relative_to(FILES)) for path in module)
+        files |= {f"{_PRODUCTION}/modules/{name}": name for name in names}
+    return {path: (0o644, (FILES / name).read_bytes()) for path, name in files.items()}
 
 
 def own_name_options(host: Host) -> list[str]:
@@ -173,7 +194,8 @@ def build(engine: Engine, host: Host, master: Future[None] | None = None) -> Non
 
         if not host.windows:
             say(f"{host.name}: making PE's layout")
-            carry_out("setup.sh", _SETUP_TIMEOUT)
+            for script in _SETUP_SCRIPTS[host.kind]:
+                carry_out(script, _SETUP_TIMEOUT)
         if host.role == "master":
             say(f"{host.name}: seeding the CA and all credentials")
             carry_out("seed.sh", _SEED_TIMEOUT)
@@ -214,6 +236,6 @@ def remove_outdated_images(engine: Engine, host: Host) -> None:
 def remove_images(engine: Engine) -> None:
     """Remove every image of the lab that no other checkout uses."""
     hosts = (host.running(kind) for host in HOSTS.values() for kind in KINDS)
-    bases = (*WINDOWS.repositories, *LINUX.repositories, "pe-lab/puppetdb")
-    for repository in dict.fromkeys((*map(_repository, hosts), *bases)):
+    bases = [repository for base in BASES for repository in base.repositories]
+    for repository in dict.fromkeys((*map(_repository, hosts), *bases, "pe-lab/puppetdb")):
         _remove_images(engine, repository)

@@ -64,6 +64,16 @@ _HTTPD = _stand_in("pe-httpd", "PE console web server")
 _ACTIVEMQ = _stand_in("pe-activemq", "ActiveMQ")
 _MCOLLECTIVE = _stand_in("pe-mcollective", "MCollective server")
 
+_REAL_ACTIVEMQ = Service(
+    "pe-activemq", "ActiveMQ", "/opt/pe-lab/start-activemq", "/run/pe-activemq.pid"
+)
+_REAL_MCOLLECTIVE = Service(
+    "pe-mcollective",
+    "MCollective server",
+    "/opt/pe-lab/start-mcollective",
+    "/run/pe-mcollective.pid",
+)
+
 # Each in the order in which they start where nothing but the order says what needs what.
 _SERVICES: dict[tuple[str, Kind], tuple[Service, ...]] = {
     ("master", STAND_INS): (
@@ -82,12 +92,12 @@ _SERVICES: dict[tuple[str, Kind], tuple[Service, ...]] = {
         _PUPPETDB,
         _CONSOLE_SERVICES,
         _HTTPD,
-        _ACTIVEMQ,
-        _MCOLLECTIVE,
+        _REAL_ACTIVEMQ,
+        _REAL_MCOLLECTIVE,
         _agent_daemon(after=("pe-puppetserver",)),
     ),
     ("agent", STAND_INS): (_MCOLLECTIVE, _agent_daemon()),
-    ("agent", REAL): (_MCOLLECTIVE, _agent_daemon()),
+    ("agent", REAL): (_REAL_MCOLLECTIVE, _agent_daemon()),
 }
 
 

@@ -1,8 +1,3 @@
-file { '/etc/pe-lab/managed-by-puppet':
-  ensure  => file,
-  content => "Made by a run of Puppet.\n",
-}
-
 # As PE does for its broker, only in PEM: the credentials in the ssldir become those of ActiveMQ.
 if $::clientcert == $settings::certname {
   $ssl = '/etc/puppetlabs/puppet/ssl'
