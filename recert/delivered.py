@@ -22,11 +22,10 @@ from recert.report import Role
 
 RUN_PUPPET = "A Puppet run of the node makes it anew: puppet agent --test"
 
-_FILE = re.compile(
-    r"(?:(?P<stem>.+?)[-.])?"
-    r"(?P<part>public|private|cert|cacert|public_key|private_key|ca|ca\.cert)\.pem"
+_OF_A_CA = re.compile(r"(.+-cacert|cacert|ca|ca\.cert)\.pem")
+_OF_A_NAME = re.compile(
+    r"(?P<stem>.+)(-(public|private|cert)|\.(public_key|private_key|cert))\.pem"
 )
-_CA_PARTS = frozenset({"cacert", "ca", "ca.cert"})
 
 
 @dataclass(frozen=True)
@@ -64,17 +63,16 @@ def delivered_problems(look: HostLook, sources: Sources) -> list[Problem]:
 
 
 def _problem(look: HostLook, path: str, sources: Sources) -> Problem | None:
-    match = _FILE.fullmatch(PurePosixPath(path).name)
-    if match is None:
-        return None
-    found, source = look.found, None
-    if match["part"] in _CA_PARTS:
+    found, file = look.found, PurePosixPath(path).name
+    if _OF_A_CA.fullmatch(file):
         source, what = sources.ca, "the certificate of the CA in place"
-    else:
-        name = DELIVERED_NAMES.get(match["stem"] or "", match["stem"])
+    elif match := _OF_A_NAME.fullmatch(file):
+        name = DELIVERED_NAMES.get(match["stem"], match["stem"])
         own = look.settings is not None and name == look.settings.certname
         source = _own(look) if own else sources.certificates.get(name)
-        what = f"the {'certificate' if match['part'] == 'cert' else 'key'} of {name}"
+        what = f"the {'certificate' if file.endswith('cert.pem') else 'key'} of {name}"
+    else:
+        return None
     if source is None:
         return None
     if found.files[path].size == 0:

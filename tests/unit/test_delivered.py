@@ -14,7 +14,7 @@ from recert.report import Result, Role, Severity
 from recert.survey import SiteState
 from recert.verification import About, Evidence, verify
 from tests.unit.agent import AGENT, agent
-from tests.unit.authority import CERTNAME, NEW, OLD, SSLDIR, key_digest, master
+from tests.unit.authority import CERTNAME, NEW, OLD, SSLDIR, Authority, key_digest, master
 from tests.unit.delivered import (
     MCOLLECTIVE,
     SERVERS,
@@ -99,6 +99,16 @@ def test_a_file_that_is_empty(puppet: HostLook, web: HostLook) -> None:
     files = {**seen.files, path: replace(seen.files[path], size=0)}
     look = replace(web, found=replace(seen, certificates=certs, files=files))
     assert problems(site(puppet, look)) == {("web01", path): "is empty"}
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "ca.cert.pem", "cacert.pem", "peadmin-cacert.pem"])
+def test_a_ca_by_whatever_name(puppet: HostLook, web: HostLook, name: str) -> None:
+    path = f"{MCOLLECTIVE}/{name}"
+    assert problems(site(puppet, with_file(web, path, NEW.pem))) == {}
+    third = Authority("third-ca").pem
+    assert problems(site(puppet, with_file(web, path, third))) == {
+        ("web01", path): "is not the certificate of the CA in place"
+    }
 
 
 def test_a_nodes_own_credential_that_was_copied_before_it_was_renewed(
