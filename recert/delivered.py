@@ -64,6 +64,7 @@ def delivered_problems(look: HostLook, sources: Sources) -> list[Problem]:
 
 def _problem(look: HostLook, path: str, sources: Sources) -> Problem | None:
     found, file = look.found, PurePosixPath(path).name
+    source: Certificate | None
     if _OF_A_CA.fullmatch(file):
         source, what = sources.ca, "the certificate of the CA in place"
     elif match := _OF_A_NAME.fullmatch(file):

@@ -216,6 +216,8 @@ def _key_path(conf: Settings, path: str, cert: Certificate) -> str | None:
         return conf.cakey
     if path == conf.localcacert or path.startswith(f"{conf.signeddir}/"):
         return None
+    if cert.is_self_signed and path.endswith("/ca.cert.pem"):
+        return None  # MCollective's copy of the CA's
     if path.startswith(f"{conf.certdir}/"):
         return f"{conf.privatekeydir}/{path.removeprefix(f'{conf.certdir}/')}"
     if path.endswith(".cert.pem"):

@@ -74,4 +74,5 @@ def test_nodes_come_back_and_those_that_do_not_are_told_why(site: Site) -> None:
     run = verified(site, retired, how="real")
     assert run.status == 0, run.stderr
     assert {result for result, _ in seen(run).values()} == {"passed"}
+    assert reported(run)["now"]["problems"] == []
     assert there(site) == everybody
