@@ -213,7 +213,10 @@ BROKEN = {
         "master",
         f"(cat /dev/null; old ca/ca_key.pem; echo) >{BROKER}/other.pem",
         f"rm {BROKER}/other.pem",
-        (f"{BROKER}/other.pem is a private key from before the CA was retired",),
+        (
+            f"{BROKER}/other.pem is a private key from before the CA was retired",
+            f"{BROKER}/other.pem is open to others (0644)",
+        ),
     ),
     "a key that everybody can read": Broken(
         2,
@@ -307,8 +310,10 @@ def test_a_node_whose_certificate_is_revoked_or_that_refuses_to_run(
     }
     assert {run["did"] for run in runs.values()} == {"puppet agent --test --noop"}
     assert "disabled" in runs["agent02"]["saw"]
-    (not_made,) = [c["saw"] for c in document["checks"] if c["result"] == "not made"]
-    assert not_made == f"there is no keytool to read {BROKER}/broker.ks"
+    assert [c["saw"] for c in document["checks"] if c["result"] == "not made"] == [
+        f"there is no keytool to read {BROKER}/broker.ks",
+        "there is no mco on the master",
+    ]
 
 
 def test_a_verification_of_some_hosts(regenerated: Regenerated) -> None:
