@@ -176,7 +176,8 @@ PATH=$PATH:/opt/puppet/jre/bin:/opt/puppet/share/java/bin
 certificates() { sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p'; }
 password_of() { # of the keystore called $1 in the configuration $2
     case $1 in *.ts|*.truststore) kind=trust ;; *) kind=key ;; esac
-    tr -s '\n\r\t ' ' ' <"$2" | sed -n "s/.*${kind}StorePassword=[\"']\([^\"']*\)[\"'].*/\1/p"
+    tr -s '\n\r\t ' ' ' <"$2" | sed -n -e "s/.*${kind}StorePassword=\"\([^\"]*\)\".*/\1/p" \
+        -e "s/.*${kind}StorePassword='\([^']*\)'.*/\1/p"
 }
 readable=no
 command -v keytool >/dev/null 2>&1 && readable=yes

@@ -85,6 +85,7 @@ def test_what_holds_nothing_in_pem_is_only_listed(sh: Sh, directory: Directory) 
     found = directory.search(sh)
     assert set(found.files) == {empty, garbage, public}
     assert found.pems == {public}
+    assert found.public_keys == {public: key_digest("web")}
     assert found.certificates == {}
 
 
@@ -167,6 +168,36 @@ def test_a_keystore_is_listed_without_its_password(sh: Sh, directory: Directory)
         NEW.certificate.fingerprint,
     }
     assert found.certificates[garbage] == []
+
+
+@needs_keytool
+@pytest.mark.parametrize(
+    ("name", "kind", "password"),
+    [("broker.ts", "trust", "it's a $ecret `x`"), ("broker.ks", "key", "puppet")],
+)
+def test_a_newer_keystore_is_listed_with_the_password_that_activemq_has(
+    sh: Sh, directory: Directory, name: str, kind: str, password: str
+) -> None:
+    cert, store = directory.write("new.pem", NEW.pem), directory.path / name
+    subprocess.run(
+        [
+            *("keytool", "-importcert", "-noprompt", "-alias", "new", "-file", cert),
+            *("-keystore", str(store), "-storetype", "PKCS12", "-storepass", password),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    arguments = {"paths": [str(store)]}
+    assert sh.ask(KeystoreCertificates, **arguments).certificates == {str(store): []}
+    other = "trust" if kind == "key" else "key"
+    directory.write(
+        "activemq.xml",
+        f'<sslContext {other}StorePassword="another"\n  {kind}StorePassword="{password}"/>',
+    )
+    (pem,) = sh.ask(KeystoreCertificates, **arguments).certificates[str(store)]
+    found = read_certificate(pem)
+    assert found is not None and found.fingerprint == NEW.certificate.fingerprint
+    assert password not in payload(sh.output(KeystoreCertificates, **arguments)).decode()
 
 
 def test_without_keytool_keystores_are_only_named(sh: Sh, directory: Directory) -> None:
