@@ -13,9 +13,10 @@ from procedures.host import HostFacts
 from procedures.master import MasterFacts
 from procedures.site import Site, site_of
 from procedures.survey import (
+    BEFORE,
+    NOW,
     Survey,
     agent_facts,
-    known_survey,
     master_facts,
     retired_of,
     role_of,
@@ -23,6 +24,7 @@ from procedures.survey import (
 )
 from procedures.telling import command_line
 from procedures.windows import speak_cmd
+from recert.freshness import Retired
 from recert.layout import POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.observed import Handshakes, Keystores, Service
 from recert.report import Check, Result, Role
@@ -36,9 +38,6 @@ class RunMode(Enum):
     REAL = "real"
     NOOP = "noop"
     LAST = "last"
-
-
-BEFORE, NOW = "before", "now"
 
 
 class Verification:
@@ -110,9 +109,7 @@ class Verification:
         """Every check, once all hosts have been looked at."""
         with self.site.exclusively():
             if self._checks is None:
-                evidence = Evidence(
-                    self._handshakes, self._keystores, self._runs, self._stopped_before()
-                )
+                evidence = Evidence(self._handshakes, self._keystores, self._runs)
                 checks = verify(self.survey.state(), evidence)
                 in_limit = self.site.state.is_host_in_limit(self.site.master)
                 others = tuple(c for c in checks if c.host != self.site.master.name)
@@ -129,15 +126,6 @@ class Verification:
                     if check.result is Result.FAILED:
                         self._failed.setdefault(check.host, []).append(check)
             return self._failed.get(host.name, [])
-
-    def _stopped_before(self) -> dict[str, frozenset[str]]:
-        before = known_survey(self.site, BEFORE)
-        looks = before.state().looks if before is not None else ()
-        return {
-            look.host: frozenset(n for n, s in look.services.items() if s is Service.STOPPED)
-            for look in looks
-            if look.role is not Role.MASTER
-        }
 
 
 _verifications: WeakKeyDictionary[Site, Verification] = WeakKeyDictionary()
@@ -159,6 +147,8 @@ def prepare_verification(host: Host) -> Verification:
             retired = retired_of(site, facts)
             if retired is None:
                 raise DeployError(_unnamed(facts))
+            if facts is not None and not site.renews and _is_unknown(facts, retired):
+                raise DeployError(_unknown(facts, retired))
             survey = survey_of(site, NOW, lambda: Survey(site, retired))
             _verifications[site] = Verification(site, _mode(site), survey)
     if site.is_windows(host):
@@ -182,6 +172,25 @@ def _master_facts_or_none(site: Site) -> MasterFacts | None:
         if site.renews:
             raise
         return None  # its look says why
+
+
+def _is_unknown(facts: MasterFacts, retired: Retired) -> bool:
+    """Whether comparing with that CA would be comparing with nothing, and pass whatever is there:
+    with a fingerprint mistyped, for one."""
+    return retired.certificate is None and not facts.backups.of_ca(retired.fingerprint)
+
+
+def _unknown(facts: MasterFacts, retired: Retired) -> str:
+    manifests = [backup.manifest for backup in facts.backups.backups]
+    known = dict.fromkeys(m.ca_fingerprint for m in manifests if m.ca_fingerprint)
+    return "\n".join(
+        [
+            f"Nothing was verified: retire_ca={retired.fingerprint} is no CA that this master has "
+            "or has a backup of, so that nothing could be told from what belongs to it.",
+            *(f"  There is a backup of {fingerprint}" for fingerprint in known),
+            f"  If it is the right one, put its backup back below {facts.backup_root}.",
+        ]
+    )
 
 
 def _unnamed(facts: MasterFacts | None) -> str:
