@@ -134,6 +134,10 @@ class _HostChecks:
         for path in sorted(self.look.found.unreadable):
             did, why = "searched for certificates", f"the connected account may not read {path}"
             yield self._check(about, did, why, False, READABLE)
+        for path in sorted(self.look.found.sealed):
+            if is_pes_own(self.look, path):
+                why = f"{path} wants a password: nobody could look into it"
+                yield self._not_made(about, "searched for certificates", why)
         unjudged = [r.path for r in records if r.standing is Standing.UNJUDGED]
         if unjudged and self._retired_is_unknown:
             why = f"neither CA is known with which {len(unjudged)} files could be compared"
@@ -179,10 +183,6 @@ class _HostChecks:
         else:
             why = f"no backup of that CA was found to compare {len(found.keys)} keys with"
             yield self._not_made(about, did, why)
-        for path in sorted(found.sealed):
-            if is_pes_own(self.look, path):
-                why = f"{path} wants a password: nobody could look into it"
-                yield self._not_made(about, "searched for certificates", why)
 
     def _keystores(self) -> Iterator[Check]:
         did = "listed Java keystores with keytool"

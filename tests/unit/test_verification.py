@@ -143,7 +143,9 @@ def test_without_the_ca_nothing_is_called_another_cas(state: SiteState) -> None:
 def test_a_box_that_wants_a_password_proves_nothing(state: SiteState) -> None:
     master_look, web = state.looks
     boxes = frozenset({"/etc/puppetlabs/spare.p12", "/opt/puppet/share/gem/test.p12"})
-    seen = replace(web, found=replace(web.found, sealed=boxes))
+    old = frozenset({"/root.key"})
+    seen = with_file(web, "/root.key", mode=0o600, key="12")
+    seen = replace(seen, found=replace(seen.found, sealed=boxes, saved=old))
     checks = of(verify(replace(state, looks=(master_look, seen)), evidence()), About.RETIRED)
     assert [c.saw for c in checks if c.result is Result.NOT_MADE] == [
         "/etc/puppetlabs/spare.p12 wants a password: nobody could look into it"
