@@ -209,7 +209,7 @@ def _show(report: Report) -> None:
     if report.kind is Kind.SURVEY and report.now is not None:
         show_snapshot(report.now)
         if report.ca is not None:
-            deploy = report.command.replace("deploys/survey.py", "deploys/site.py")
+            deploy = command_line(limit="").replace("deploys/survey.py", "deploys/site.py")
             logger.info("    To see what retiring this CA means, run")
             logger.info(f"      {deploy} --dry --diff --data retire_ca={report.ca}")
     if report.agents:

@@ -3,7 +3,6 @@ colour and at the terminal's width, plain where there is no terminal."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from procedures.telling import LONG
+from procedures.telling import LONG, harmless
 from recert.outcomes import Outcome, Status, summary
 from recert.report import (
     CaRecord,
@@ -33,8 +32,6 @@ from recert.report import (
 
 WIDTH = 160
 """Columns where there is no terminal."""
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 
 
 class Well(Enum):
@@ -90,7 +87,7 @@ def console() -> Console:
 
 def plain(found: str) -> Text:
     """What others have written, without what a terminal would obey."""
-    return Text(_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", found))
+    return Text(harmless(found))
 
 
 def show_agents(report: Report) -> None:
