@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import zlib
 from dataclasses import dataclass
 
 from pyinfra.api import FactBase, StringCommand
+from pyinfra.api.exceptions import FactProcessError
 
 from facts.script import read_records, record_script
 from recert.backups import Backup, read_manifest
@@ -18,6 +22,32 @@ live_sums() { # of the files below the given paths, real paths, sorted
     done | xargs -0 -r sha256sum | sort
 }
 """
+
+
+class ArchivedCertificates(FactBase[list[str]]):
+    """
+    What the files below a directory hold in a backup's archive: the texts of the certificates
+    that a CA has signed, one after the other.
+
+    + archive: path on the host
+    + directory: as it is in there, without the slash at the beginning
+    """
+
+    def command(self, archive: str, directory: str) -> StringCommand:
+        return record_script(
+            'say texts "$(tar -xOf "$1" -- "$2" 2>/dev/null | gzip -c | encode)"',
+            archive,
+            directory,
+        )
+
+    def process(self, output: list[str]) -> list[str]:
+        try:
+            return [
+                gzip.decompress(base64.b64decode(packed)).decode("utf-8", "replace")
+                for _, packed in read_records(output)
+            ]
+        except (OSError, ValueError, EOFError, zlib.error) as error:
+            raise FactProcessError(f"the archive could not be read: {error}") from error
 
 
 @dataclass(frozen=True)

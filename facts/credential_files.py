@@ -41,11 +41,58 @@ public_halves() { # with the password in file $1, if one is needed
 """  # noqa: E501
 
 
+# For Ruby 1.9 as well.
+UNDERSTANDING = r"""
+require 'openssl'
+# Of what is in DER, a certificate, a key, or both in PKCS #12: the certificates in PEM, the public
+# half of the private key, and whether a password is wanted.
+def understood(content)
+  return [[], nil, false] unless content.getbyte(0) == 0x30
+  begin
+    return [[OpenSSL::X509::Certificate.new(content).to_pem], nil, false]
+  rescue StandardError
+  end
+  begin
+    key = OpenSSL::PKey::RSA.new(content, '')
+    return [[], key.private? ? key.public_key.to_pem : nil, false]
+  rescue StandardError
+  end
+  begin
+    box = OpenSSL::PKCS12.new(content, '')
+    certs = [box.certificate, *box.ca_certs].compact.map { |cert| cert.to_pem }
+    [certs, box.key && box.key.public_key.to_pem, false]
+  rescue StandardError => error
+    [[], nil, error.message.include?('mac verify')]
+  end
+end
+"""
+
+_IN_DER = (
+    UNDERSTANDING
+    + r"""
+def say(*fields)
+  print [fields.size, *fields].join("\0"), "\0"
+end
+ARGV.each do |path|
+  begin
+    certs, half, sealed = understood(File.open(path, 'rb') { |file| file.read })
+  rescue SystemCallError
+    next
+  end
+  say 'pem', path if half || !certs.empty?
+  say 'text', path, certs.join unless certs.empty?
+  say 'key', path, half if half
+  say 'sealed', path if sealed
+end
+"""
+)
+
+
 class CredentialFiles(FactBase[FoundCredentials]):
     """
-    The files below some directories that are called like certificates, keys or Java keystores:
-    their entries, the certificates and public keys in them, and the public halves of private
-    keys, which the host computes.
+    The files below some directories that are called like certificates, keys or Java keystores, or
+    lie in a `certs` or `private_keys`: their entries, the certificates and public keys in them,
+    and the public halves of private keys, which the host computes.
 
     + roots: directories to search
     + capass: the file with the password of the CA's key
@@ -59,18 +106,23 @@ class CredentialFiles(FactBase[FoundCredentials]):
         return record_script(
             _PUBLIC_HALVES
             + rf"""
-capass=$1 saved=$2; shift 2
+capass=$1 in_der=$2 saved=$3; shift 3
 sums=
 while [ "$saved" -gt 0 ]; do
-    sums="$sums $(cut -c 1-64 "$1/SHA256SUMS" 2>/dev/null)"
+    of_it=$(cut -c 1-64 "$1/SHA256SUMS" 2>/dev/null)
+    [ -z "$of_it" ] || say backup "$1"
+    sums="$sums $of_it"
     shift; saved=$((saved - 1))
 done
 found() {{ # $1: what find prints of each
     form=$1; shift
     for root in "$@"; do
         [ ! -d "$root" ] || find "$root/" -type f -size -2048 \( -name '*.pem' -o -name '*.crt' \
-            -o -name '*.cert' -o -name '*.cer' -o -name '*.key' -o -name '*.ks' -o -name '*.ts' \
-            -o -name '*.jks' -o -name '*.keystore' -o -name '*.truststore' \) -printf "$form"
+            -o -name '*.cert' -o -name '*.cer' -o -name '*.key' -o -name '*.der' \
+            -o -name '*.p12' -o -name '*.pfx' -o -name '*.ks' -o -name '*.ts' -o -name '*.jks' \
+            -o -name '*.keystore' -o -name '*.truststore' \
+            -o -path '*/certs/*' -o -path '*/private_keys/*' \) \
+            -printf "$form"
     done
 }}
 paths() {{ found '%p\0' "$@" | sort -zu; }} # directories may lie in each other
@@ -84,8 +136,10 @@ say archive "$(paths "$@" |
     xargs -0 -r grep -LZe 'PRIVATE KEY-----' -- |
     tar --null -T - -Pcf - 2>/dev/null | gzip -c | encode)"
 keys=$(paths "$@" | xargs -0 -r grep -le 'PRIVATE KEY-----' --)
+[ -z "$keys" ] || printf '%s\n' "$keys" | public_halves "$capass"
+! command -v ruby >/dev/null 2>&1 || paths "$@" | xargs -0 -r grep -LZe '-----BEGIN ' -- |
+    xargs -0 -r ruby -e "$in_der" -- 2>/dev/null
 [ -n "$keys" ] || {{ say end; exit 0; }}
-printf '%s\n' "$keys" | public_halves "$capass"
 printf '%s\n' "$keys" | while IFS= read -r path; do
     certs=$(sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p' "$path" | tr -d '\000')
     [ -z "$certs" ] || say text "$path" "$certs"
@@ -96,6 +150,7 @@ printf '%s\n' "$keys" | while IFS= read -r path; do
 done
 """,
             capass,
+            _IN_DER,
             str(len(saved)),
             *saved,
             *roots,
@@ -108,6 +163,8 @@ done
         public_keys: dict[str, str | None] = {}
         pems: set[str] = set()
         saved: set[str] = set()
+        sealed: set[str] = set()
+        backups = 0
         for record in read_records(output):
             if record[0] == "file":
                 path, entry = read_file_record(record)
@@ -118,6 +175,8 @@ done
                 public_keys |= {
                     p: read_public_key(t) for p, t in texts.items() if "PUBLIC KEY-----" in t
                 }
+            elif record[0] == "backup":
+                backups += 1
             else:
                 path = record[1].replace("//", "/")
                 if record[0] == "pem":
@@ -128,8 +187,17 @@ done
                     certificates[path] = record[2]
                 elif record[0] == "saved":
                     saved.add(path)
+                elif record[0] == "sealed":
+                    sealed.add(path)
         return FoundCredentials(
-            files, certificates, keys, public_keys, frozenset(pems), frozenset(saved)
+            files=files,
+            certificates=certificates,
+            keys=keys,
+            public_keys=public_keys,
+            pems=frozenset(pems),
+            saved=frozenset(saved),
+            backups=backups,
+            sealed=frozenset(sealed),
         )
 
 

@@ -14,6 +14,7 @@ from pyinfra.connectors.util import CommandOutput
 from pyinfra.operations.util.files import generate_color_diff
 
 from facts.script import PREAMBLE
+from procedures.telling import harmless
 
 CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
 
@@ -114,8 +115,9 @@ def removing(lock: str, paths: Iterable[str], limit: int | None = None) -> Itera
 
 
 def printable(line: object) -> str:
-    """`line` for a terminal: the bytes of a name that is not UTF-8 as escapes."""
-    return str(line).encode("utf-8", "backslashreplace").decode("utf-8")
+    """`line` for a terminal: control characters, and the bytes of a name that is not UTF-8, as
+    escapes."""
+    return harmless(str(line).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def step_failed(found: Iterable[object]) -> FunctionCommand:

@@ -31,10 +31,12 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     failed = host.state.failed_hosts
     failed_before = host in failed
     failed.discard(host)
-    value = host.get_fact(fact, **arguments)
-    failed_now = host in failed
-    if failed_before:
-        failed.add(host)
+    try:
+        value = host.get_fact(fact, **arguments)
+        failed_now = host in failed
+    finally:
+        if failed_before:
+            failed.add(host)
     if failed_now:
         raise DeployError(f"{host.name}: the fact {fact.name} could not be read; see above")
     return value

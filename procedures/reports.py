@@ -15,10 +15,10 @@ from pyinfra.api.state import BaseStateCallback
 from procedures.outage import outage_of
 from procedures.outcomes import known_outcomes, step_name
 from procedures.site import Site
-from procedures.survey import Survey, known_survey
-from procedures.tables import show_agents, show_checks, show_snapshot
+from procedures.survey import BEFORE, NOW, Survey, known_survey
+from procedures.tables import show_agents, show_checks, show_snapshot, show_warnings
 from procedures.telling import command_line, reason_of
-from procedures.verification import BEFORE, NOW, verification_of
+from procedures.verification import verification_of
 from recert.certificates import utc_now
 from recert.page import page
 from recert.report import CaRecord, Kind, OperationRecord, Report, Snapshot, Summary
@@ -209,12 +209,13 @@ def _show(report: Report) -> None:
     if report.kind is Kind.SURVEY and report.now is not None:
         show_snapshot(report.now)
         if report.ca is not None:
-            deploy = report.command.replace("deploys/survey.py", "deploys/site.py")
+            deploy = command_line(limit="").replace("deploys/survey.py", "deploys/site.py")
             logger.info("    To see what retiring this CA means, run")
             logger.info(f"      {deploy} --dry --diff --data retire_ca={report.ca}")
     if report.agents:
         show_agents(report)
     if report.checks:
         show_checks(report.checks)
+        show_warnings(report.now.problems if report.now is not None else ())
     if report.outage is not None and report.outage.seconds is not None:
         logger.info(f"    PE's services were down for {report.outage.seconds:.0f} s")

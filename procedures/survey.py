@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
+from facts.backups import ArchivedCertificates
 from facts.signing import CaInventory
 from procedures.agent import AgentFacts
 from procedures.agents import agent_looked_at
@@ -24,14 +25,18 @@ from procedures.regeneration import inventory_certnames, names_of
 from procedures.renewal import known_renewal
 from procedures.site import Site
 from procedures.telling import reason_of
-from recert.certificates import read_certificate, utc_now
+from recert.certificates import read_certificate, read_certificates, utc_now
 from recert.errors import RecertError
 from recert.freshness import Retired
 from recert.interlock import parse_fingerprint
 from recert.layout import COMPONENTS
 from recert.looks import HostLook, MasterSide
+from recert.observed import Service
 from recert.report import Role, Snapshot
 from recert.survey import SiteState
+
+BEFORE, NOW = "before", "now"
+"""The moments of a run at which a site is surveyed."""
 
 UNREACHABLE = "it could not be connected to"
 
@@ -86,8 +91,18 @@ class Survey:
                 retired=self.retired,
                 retiring=self.retiring,
                 inventory_names=frozenset(inventory_certnames(site.master)),
+                stopped_before=self._stopped_before(),
             )
         return self._judged
+
+    def _stopped_before(self) -> dict[str, frozenset[str]]:
+        before = known_survey(self.site, BEFORE)
+        looks = before.state().looks if before is not None and before is not self else ()
+        return {
+            look.host: frozenset(n for n, s in look.services.items() if s is Service.STOPPED)
+            for look in looks
+            if look.role is not Role.MASTER
+        }
 
 
 def hosts_of(site: Site, role: Role) -> list[Host]:
@@ -175,6 +190,20 @@ def _look(site: Site, host: Host, retired: Retired | None) -> HostLook:
         return HostLook(host.name, role, reason_of(error))
 
 
+def _certified_keys(facts: MasterFacts, retired: Retired | None) -> frozenset[str]:
+    """Of whom the backup of the CA to retire has certificates: no key of theirs may live on."""
+    backups = facts.backups.of_ca(retired.fingerprint) if retired is not None else []
+    if retired is None or retired.certificate is None or not backups:
+        return frozenset()
+    texts = facts.seen(
+        ArchivedCertificates,
+        archive=f"{facts.backup_root}/{backups[0].name}/archive.tar",
+        directory=facts.settings.signeddir.removeprefix("/"),
+    )
+    certs = [cert for text in texts for cert in read_certificates(text)]
+    return frozenset(cert.key for cert in certs if cert.issued_by(retired.certificate))
+
+
 def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
     _forget(facts)
     conf = facts.settings
@@ -183,6 +212,7 @@ def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
         components=facts.components,
         inventory=inventory,
         manifests=tuple(backup.manifest for backup in facts.backups.backups),
+        retired_keys=_certified_keys(facts, retired),
     )
     return _host_look(facts, Role.MASTER, [c.directory for c in COMPONENTS], retired, side)
 

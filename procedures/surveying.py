@@ -8,8 +8,7 @@ from pyinfra.api import Host
 
 from procedures.reports import reporting_of
 from procedures.site import Site
-from procedures.survey import Survey, master_facts, retired_of, survey_of, takes_part
-from procedures.verification import NOW
+from procedures.survey import NOW, Survey, master_facts, retired_of, survey_of, takes_part
 
 
 def survey(site: Site, host: Host) -> None:

@@ -3,7 +3,6 @@ colour and at the terminal's width, plain where there is no terminal."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from procedures.telling import LONG
+from procedures.telling import LONG, harmless
 from recert.outcomes import Outcome, Status, summary
 from recert.report import (
+    CaRecord,
     CertificateRecord,
     Check,
     HostRecord,
@@ -27,12 +27,11 @@ from recert.report import (
     Severity,
     Snapshot,
     Standing,
+    trusted,
 )
 
 WIDTH = 160
 """Columns where there is no terminal."""
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 
 
 class Well(Enum):
@@ -65,6 +64,7 @@ _STYLES: dict[Enum, str] = {
     Standing.REVOKED: "cyan",
     Standing.EXPIRED: "red",
     Standing.EXPIRING: "yellow",
+    Standing.UNJUDGED: "yellow",
     Standing.GOOD: "green",
     Result.FAILED: "red",
     Result.NOT_MADE: "yellow",
@@ -72,6 +72,12 @@ _STYLES: dict[Enum, str] = {
 }
 
 Cell = str | Enum
+
+_PROBLEM_COLUMNS = ("", "host", "about", "what", "remedy")
+_HOST_COLUMNS = (
+    *("host", "certname", "", "trusts", "at the CA"),
+    *("last Puppet run", "clock", "services", "why"),
+)
 
 
 def console() -> Console:
@@ -81,7 +87,7 @@ def console() -> Console:
 
 def plain(found: str) -> Text:
     """What others have written, without what a terminal would obey."""
-    return Text(_CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", found))
+    return Text(harmless(found))
 
 
 def show_agents(report: Report) -> None:
@@ -111,7 +117,7 @@ def show_snapshot(found: Snapshot) -> None:
     title = f"{bad} bad, {len(found.problems) - bad} other" if found.problems else "none"
     _print(
         f"Problems: {title}",
-        ("", "host", "about", "what", "remedy"),
+        _PROBLEM_COLUMNS,
         (_problem_row(problem) for problem in found.problems),
     )
     if found.ca is not None:
@@ -122,8 +128,8 @@ def show_snapshot(found: Snapshot) -> None:
         _say(f"  has signed {ca.signed}, {ca.revoked} revoked, {len(ca.requests)} waiting")
     _print(
         f"Hosts: {sum(host.well for host in found.hosts)} of {len(found.hosts)} well",
-        ("host", "certname", "", "last Puppet run", "clock", "services", "why"),
-        (_host_row(host) for host in sorted(found.hosts, key=lambda host: host.well)),
+        _HOST_COLUMNS,
+        (_host_row(host, found.ca) for host in sorted(found.hosts, key=lambda host: host.well)),
     )
     order = list(Standing)
     records = sorted(found.certificates, key=lambda record: order.index(record.standing))
@@ -151,9 +157,20 @@ def show_checks(checks: Sequence[Check]) -> None:
         for kind in of_kind
         if passed[kind]
     ]
-    failed = sum(check.result is Result.FAILED for check in checks)
+    failed, not_made = (
+        sum(check.result is result for check in checks)
+        for result in (Result.FAILED, Result.NOT_MADE)
+    )
     title = f"Verified: {failed} of {len(checks)} checks failed"
+    title += f", {not_made} not made" if not_made else ""
     _print(title, ("", "what", "host", "seen", "remedy"), rows, limit=len(rows))
+
+
+def show_warnings(problems: Sequence[Problem]) -> None:
+    """What no check is about, and somebody should know all the same."""
+    shown = [problem for problem in problems if problem.severity is not Severity.BAD]
+    if shown:
+        _print(f"Beside the checks: {len(shown)}", _PROBLEM_COLUMNS, map(_problem_row, shown))
 
 
 def _agent_row(agent: Outcome) -> tuple[Cell, ...]:
@@ -164,15 +181,27 @@ def _problem_row(problem: Problem) -> tuple[Cell, ...]:
     return problem.severity, problem.host, problem.subject, problem.what, problem.remedy
 
 
-def _host_row(host: HostRecord) -> tuple[Cell, ...]:
+def _host_row(host: HostRecord, ca: CaRecord | None) -> tuple[Cell, ...]:
     run = ""
     if host.last_run is not None:
         run = f"{host.last_run:%Y-%m-%d %H:%M}{'' if host.last_run_succeeded else ' failed'}"
     running = sum(service.state.value == "running" for service in host.services)
-    skew = f"{host.clock_skew:+.0f} s" if host.clock_skew is not None else ""
+    skew = f"{round(host.clock_skew):+d} s" if host.clock_skew is not None else ""
+    known = {None: "", True: "signed", False: "not signed"}[host.in_inventory]
     services = f"{running} of {len(host.services)}" if host.services else ""
     word = Well.YES if host.well else Well.NO
-    return host.host, host.certname or "", word, run, skew, services, host.why
+    trusts = trusted(host, ca.fingerprint if ca is not None else None)
+    return (
+        host.host,
+        host.certname or "",
+        word,
+        trusts,
+        "revoked" if host.revoked else known,
+        run,
+        skew,
+        services,
+        host.why,
+    )
 
 
 def _certificate_row(record: CertificateRecord) -> tuple[Cell, ...]:

@@ -31,6 +31,11 @@ def reason_of(error: BaseException) -> str:
     return str(error) or repr(error)
 
 
+def harmless(found: str) -> str:
+    """What others have written, without what a terminal would obey."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", found)
+
+
 def say(host: Host, message: str) -> None:
     logger.info(f"{host.print_prefix}{message}")
 
@@ -39,6 +44,7 @@ def warn(host: Host, message: str) -> None:
     logger.warning(f"{host.print_prefix}{format_text(message, 'yellow')}")
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
 _LEFT_OUT = {"--dry", "--diff", "-y", "--yes", "--json"}
 _WITH_SECRET = re.compile(r"--(ssh-)?(key-)?password")
 
@@ -56,7 +62,7 @@ def refuse_options() -> None:
 def command_line(limit: str | None = None) -> str:
     """The command that was typed, less what differs from run to run and what is secret.
 
-    :param limit: the host to limit it to, instead of those that were typed.
+    :param limit: the host to limit it to, instead of those that were typed; empty for none.
     """
     words, kept = iter(sys.argv[1:]), []
     for word in words:
@@ -70,7 +76,7 @@ def command_line(limit: str | None = None) -> str:
             kept += _data_option(word.removeprefix("--data="))
         elif word not in _LEFT_OUT and not _WITH_SECRET.match(word):
             kept.append(word)
-    if limit is not None:
+    if limit:
         kept += ["--limit", limit]
     return shlex.join(["pyinfra", *kept])
 

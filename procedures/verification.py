@@ -15,9 +15,10 @@ from procedures.orchestration import ask_orchestration
 from procedures.regeneration import names_of
 from procedures.site import WINDOWS_GROUP, Site, group_of, site_of
 from procedures.survey import (
+    BEFORE,
+    NOW,
     Survey,
     agent_facts,
-    known_survey,
     master_facts,
     retired_of,
     role_of,
@@ -25,6 +26,7 @@ from procedures.survey import (
 )
 from procedures.telling import command_line, reason_of
 from procedures.windows import speak_cmd
+from recert.freshness import Retired
 from recert.layout import ENDPOINTS, POSTGRESQL_SERVICE
 from recert.observed import Handshakes, Orchestration, Service
 from recert.orchestration import awaited
@@ -39,9 +41,6 @@ class RunMode(Enum):
     REAL = "real"
     NOOP = "noop"
     LAST = "last"
-
-
-BEFORE, NOW = "before", "now"
 
 
 class Verification:
@@ -114,7 +113,6 @@ class Verification:
                 evidence = Evidence(
                     self._handshakes,
                     self._runs,
-                    self.stopped_before,
                     self._orchestration,
                     self._left_out(),
                 )
@@ -142,7 +140,7 @@ class Verification:
     def _ask_orchestration(self) -> None:
         try:
             facts = master_facts(self.site)
-            hosts = awaited(self.survey.state(), self.stopped_before)
+            hosts = awaited(self.survey.state())
             self._orchestration = ask_orchestration(facts, hosts)
         except Exception as error:
             self._orchestration = Orchestration(why=reason_of(error))
@@ -152,16 +150,6 @@ class Verification:
         names = ("agents", WINDOWS_GROUP)
         hosts = [host for name in names for host in group_of(self.site.state, name)]
         return {host.name: names_of(host) for host in hosts if not self.site.has_agent(host)}
-
-    @property
-    def stopped_before(self) -> dict[str, frozenset[str]]:
-        before = known_survey(self.site, BEFORE)
-        looks = before.state().looks if before is not None else ()
-        return {
-            look.host: frozenset(n for n, s in look.services.items() if s is Service.STOPPED)
-            for look in looks
-            if look.role is not Role.MASTER
-        }
 
 
 _verifications: WeakKeyDictionary[Site, Verification] = WeakKeyDictionary()
@@ -183,6 +171,8 @@ def prepare_verification(host: Host) -> Verification:
             retired = retired_of(site, facts)
             if retired is None:
                 raise DeployError(_unnamed(facts))
+            if facts is not None and not site.renews and _is_unknown(facts, retired):
+                raise DeployError(_unknown(facts, retired))
             survey = survey_of(site, NOW, lambda: Survey(site, retired))
             _verifications[site] = Verification(site, _mode(site), survey)
     if site.is_windows(host):
@@ -206,6 +196,25 @@ def _master_facts_or_none(site: Site) -> MasterFacts | None:
         if site.renews:
             raise
         return None  # its look says why
+
+
+def _is_unknown(facts: MasterFacts, retired: Retired) -> bool:
+    """Whether comparing with that CA would be comparing with nothing, and pass whatever is there:
+    with a fingerprint mistyped, for one."""
+    return retired.certificate is None and not facts.backups.of_ca(retired.fingerprint)
+
+
+def _unknown(facts: MasterFacts, retired: Retired) -> str:
+    manifests = [backup.manifest for backup in facts.backups.backups]
+    known = dict.fromkeys(m.ca_fingerprint for m in manifests if m.ca_fingerprint)
+    return "\n".join(
+        [
+            f"Nothing was verified: retire_ca={retired.fingerprint} is no CA that this master has "
+            "or has a backup of, so that nothing could be told from what belongs to it.",
+            *(f"  There is a backup of {fingerprint}" for fingerprint in known),
+            f"  If it is the right one, put its backup back below {facts.backup_root}.",
+        ]
+    )
 
 
 def _unnamed(facts: MasterFacts | None) -> str:

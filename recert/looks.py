@@ -24,11 +24,13 @@ NOTHING_SEEN = SslState({}, {}, {})
 @dataclass(frozen=True)
 class MasterSide:
     """What only a master has. `inventory`: serial number and name of every certificate that the
-    CA's own list has. `manifests`: of the backups there, oldest first."""
+    CA's own list has. `manifests`: of the backups there, oldest first. `retired_keys`: digests of
+    the public halves for which a backup has certificates of the CA to retire."""
 
     components: Mapping[str, ComponentState]
     inventory: frozenset[tuple[int, str]]
     manifests: tuple[Manifest, ...] = ()
+    retired_keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -91,13 +91,15 @@ class LastRun:
 
 @dataclass(frozen=True)
 class FoundCredentials:
-    """What is called like a certificate or a key below some directories.
+    """What is called like a certificate or a key, or lies where such do, below some directories.
 
-    `files`: all of them, by path. `certificates`: the texts of those that hold certificates.
-    `keys`: for each that holds a private key, the digest of its public half, None if it cannot
-    be used. `public_keys`: for each that holds a public key by itself, its digest, None as well.
-    `pems`: those that hold anything in PEM. `saved`: the private keys that are, byte for byte, in
-    one of the backups that were named. `unreadable`: what the connected account may not read.
+    `files`: all of them, by path. `certificates`: the texts of those that hold certificates, in
+    PEM whatever they are in. `keys`: for each that holds a private key, the digest of its public
+    half, None if it cannot be used. `public_keys`: for each that holds a public key by itself, its
+    digest, None as well. `pems`: those that hold anything in PEM, or in DER that is understood.
+    `sealed`: those in PKCS #12 that want a password. `saved`: the private keys that are, byte for
+    byte, in one of the backups that were named. `backups`: how many of those had anything to
+    compare with. `unreadable`: what the connected account may not read.
     """
 
     files: Mapping[str, FileState] = field(default_factory=dict)
@@ -106,6 +108,8 @@ class FoundCredentials:
     public_keys: Mapping[str, str | None] = field(default_factory=dict)
     pems: frozenset[str] = frozenset()
     saved: frozenset[str] = frozenset()
+    backups: int = 0
+    sealed: frozenset[str] = frozenset()
     unreadable: frozenset[str] = frozenset()
 
 

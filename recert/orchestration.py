@@ -39,22 +39,19 @@ class Finding:
     remedy: str = ""
 
 
-def awaited(
-    state: SiteState, stopped_before: Mapping[str, frozenset[str]]
-) -> dict[str, frozenset[str]]:
+def awaited(state: SiteState) -> dict[str, frozenset[str]]:
     """The hosts that are to answer and that nothing keeps from it as far as is known, each with
     the identities by which it may."""
     return {
         look.host: look.identities
         for look in state.looks
-        if _has_to(state, look, stopped_before) and not any(_obstacles(state, look))
+        if _has_to(state, look) and not any(_obstacles(state, look))
     }
 
 
 def findings(
     state: SiteState,
     seen: Orchestration,
-    stopped_before: Mapping[str, frozenset[str]],
     left_out: Mapping[str, frozenset[str]],
 ) -> Iterator[Finding]:
     """One for each host, and one for each stranger that answers.
@@ -64,7 +61,7 @@ def findings(
     known: set[str] = set()
     for look in state.looks:
         known |= look.identities
-        yield _finding(state, seen, look, stopped_before)
+        yield _finding(state, seen, look)
     for host, identities in left_out.items():
         if not identities & seen.answering:
             saw = "it is not part of this run, and does not answer"
@@ -81,9 +78,11 @@ def _finding(
     state: SiteState,
     seen: Orchestration,
     look: HostLook,
-    stopped_before: Mapping[str, frozenset[str]],
 ) -> Finding:
     answers = sorted(look.identities & seen.answering)
+    if state.authority.ca is None:
+        saw = "the master has no CA to compare with"
+        return Finding(look.host, saw, Result.NOT_MADE)
     if not is_renewed(state, look) and not (look.why and _is_signed(state, look)):
         if answers:
             saw = f"{answers[0]} answers, though it has not been renewed"
@@ -94,7 +93,7 @@ def _finding(
         return Finding(look.host, f"{answers[0]} answers", Result.PASSED)
     if look.why:
         return Finding(look.host, f"it does not answer: {look.why}", Result.FAILED, RENEW)
-    if not _has_to(state, look, stopped_before):
+    if not _has_to(state, look):
         installed = look.services.get(ORCHESTRATION_SERVICE, Service.MISSING)
         what = "is not installed" if installed is Service.MISSING else "did not run before, either"
         return Finding(look.host, f"{ORCHESTRATION_SERVICE} {what}", Result.NOT_MADE)
@@ -124,9 +123,9 @@ def _is_signed(state: SiteState, look: HostLook) -> bool:
     return any(c is not None and c.serial not in state.authority.revoked for c in signed)
 
 
-def _has_to(state: SiteState, look: HostLook, stopped_before: Mapping[str, frozenset[str]]) -> bool:
+def _has_to(state: SiteState, look: HostLook) -> bool:
     service = look.services.get(ORCHESTRATION_SERVICE, Service.MISSING)
-    stays_down = service is Service.STOPPED and ORCHESTRATION_SERVICE in stopped_before.get(
+    stays_down = service is Service.STOPPED and ORCHESTRATION_SERVICE in state.stopped_before.get(
         look.host, frozenset()
     )
     return service is not Service.MISSING and not stays_down and is_renewed(state, look)

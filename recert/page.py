@@ -32,6 +32,7 @@ from recert.report import (
     Severity,
     Snapshot,
     Standing,
+    trusted,
 )
 
 AT_ONCE = 200
@@ -99,6 +100,7 @@ def page(report: Report) -> str:
         problems=problems,
         severities=Counter(problem.severity for problem in problems),
         Severity=Severity,
+        trusted=trusted,
         failed=failed,
         passed=[check for check in report.checks if check.result is Result.PASSED],
         agents=in_order(report.agents),
@@ -202,6 +204,10 @@ def _verdict(report: Report) -> str:
     if report.preview and report.kind not in (Kind.SURVEY, Kind.VERIFY):
         return "A preview: nothing was changed."
     missing = summary.nodes - summary.back
+    if summary.well and summary.checks_not_made:
+        number = summary.checks_not_made
+        what = "1 check was" if number == 1 else f"{number:,} checks were"
+        return f"All that could be checked is well; {what} not made."
     if summary.well:
         return "All is well." if not summary.problems else "It works, with problems to look at."
     parts = []

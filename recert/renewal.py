@@ -131,11 +131,18 @@ class Renewal:
             elif self.request is None:
                 useless.append(paths.request)
             remains += [path for path in useless if path in files]
-        crl = read_revocation_list(self.ssl.texts.get(self.settings.hostcrl, ""))
-        ca = self.authority.ca
-        if self.settings.hostcrl in files and (crl is None or ca is None or not crl.signed_by(ca)):
+        if self.crl_is_stale:
             remains.append(self.settings.hostcrl)
         return tuple(remains)
+
+    @property
+    def crl_is_stale(self) -> bool:
+        """Whether the agent goes by a revocation list that is not one of the master's CA."""
+        if self.settings.hostcrl not in self.ssl.files:
+            return False
+        crl = read_revocation_list(self.ssl.texts.get(self.settings.hostcrl, ""))
+        ca = self.authority.ca
+        return crl is None or ca is None or not crl.signed_by(ca)
 
     # Steps 6.5 to 6.7
 

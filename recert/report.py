@@ -47,7 +47,8 @@ class Standing(Enum):
     """What a certificate is worth; the worst first.
 
     RETIRED: of the CA to retire, or that one itself, in a run that names one. FOREIGN: of no CA
-    that the master has. UNUSABLE: its key is missing or another's, or the file cannot be read."""
+    that the master has. UNUSABLE: its key is missing or another's, or the file cannot be read.
+    UNJUDGED: valid, and nobody can tell for whom, because the master's CA could not be read."""
 
     RETIRED = "retired"
     UNUSABLE = "unusable"
@@ -55,6 +56,7 @@ class Standing(Enum):
     REVOKED = "revoked"
     EXPIRED = "expired"
     EXPIRING = "expires soon"
+    UNJUDGED = "not judged"
     GOOD = "good"
 
 
@@ -144,7 +146,8 @@ class HostRecord:
     that keeps it from working under the CA in place, otherwise `why`. `trusts`: the fingerprint of
     the CA that it checks others against. `in_inventory`: whether the CA holds a certificate that
     it signed for this host's key; None if the CA could not be asked. `clock_skew`: seconds by which
-    its clock is ahead of the master's. `last_run`: the end of the last Puppet run."""
+    its clock is ahead of the master's, and the master's own of the control machine's. `last_run`:
+    the end of the last Puppet run."""
 
     host: str
     role: Role
@@ -160,6 +163,17 @@ class HostRecord:
     last_run_succeeded: bool | None = None
     clock_skew: float | None = None
     services: tuple[ServiceRecord, ...] = ()
+
+
+def trusted(host: HostRecord, ca: str | None) -> str:
+    """Which CA a host checks others against: in words, or the begin of its fingerprint; empty
+    where there is none that can be read.
+
+    :param ca: the fingerprint of the one in place.
+    """
+    if host.trusts is None:
+        return ""
+    return "the CA in place" if host.trusts == ca else f"{host.trusts[:23]}…"
 
 
 @dataclass(frozen=True)
@@ -221,7 +235,8 @@ class HostAndWhy:
 class Summary:
     """One screen. `well`: nothing is left for anybody to do. `nodes`: hosts that the document is
     about; `back`: those that work under the CA in place, `not_back` the others. `problems`: the
-    bad ones. `outage_seconds`: None if there was none, or it has not ended."""
+    bad ones. `outage_seconds`: None if there was none, or it has not ended. `checks_not_made`:
+    neither passed nor failed."""
 
     well: bool
     nodes: int
@@ -232,6 +247,7 @@ class Summary:
     warnings: int
     checks: int
     checks_failed: int
+    checks_not_made: int
 
     @classmethod
     def of(
@@ -270,6 +286,7 @@ class Summary:
             warnings=sum(problem.severity is Severity.WARNING for problem in found),
             checks=len(checks),
             checks_failed=len(failed),
+            checks_not_made=sum(check.result is Result.NOT_MADE for check in checks),
         )
 
 

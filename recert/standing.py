@@ -59,13 +59,15 @@ class Authorities:
         """What the certificate is worth whatever lies beside it."""
         if self.is_retired(cert):
             return Standing.RETIRED
-        if not self.is_of_the_ca(cert):
+        if self.ca is not None and not self.is_of_the_ca(cert):
             return Standing.FOREIGN
         if cert.serial in self.revoked:
             return Standing.REVOKED
         if cert.not_after <= self.now:
             return Standing.EXPIRED
-        return Standing.EXPIRING if cert.not_after <= self.now + SOON else Standing.GOOD
+        if cert.not_after <= self.now + SOON:
+            return Standing.EXPIRING
+        return Standing.GOOD if self.ca is not None else Standing.UNJUDGED
 
 
 def ca_record(
@@ -138,7 +140,9 @@ def _broken(look: HostLook) -> list[str]:
     return [
         path
         for path in look.found.files
-        if path not in look.found.pems and (path.startswith(places) or path.endswith(".cert.pem"))
+        if path not in look.found.pems
+        and path.endswith(".pem")
+        and (path.startswith(places) or path.endswith(".cert.pem"))
     ]
 
 
@@ -164,7 +168,8 @@ def _record(look: HostLook, path: str, text: str, authorities: Authorities) -> C
         if belongs is False and standing is not Standing.RETIRED:
             standing = Standing.UNUSABLE
         problems += [problem] if problem else []
-        belongs = belongs and authorities.is_of_the_ca(cert)
+        if belongs:
+            belongs = authorities.is_of_the_ca(cert) if authorities.ca is not None else None
     return CertificateRecord(
         host=look.host,
         path=path,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -34,6 +34,7 @@ from recert.signing import Authority
 from recert.standing import SOON, Authorities, ca_record, certificate_records, is_pes_own, open_keys
 
 RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
+STALE_CRL = "is not a revocation list of the master's CA"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class SiteState:
 
     `retired`: the CA to retire, if the run has named one. `retiring`: it is still to be done, so
     that what is of that CA is no problem yet. `inventory_names`: by which the inventory's hosts may
-    be known to the CA.
+    be known to the CA. `stopped_before`: by agent, the services that did not run before the run
+    of which this is the end.
     """
 
     looks: tuple[HostLook, ...]
@@ -50,6 +52,7 @@ class SiteState:
     retired: Retired | None = None
     retiring: bool = False
     inventory_names: frozenset[str] = frozenset()
+    stopped_before: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     # The master
 
@@ -123,6 +126,11 @@ class SiteState:
         return {host: problems for host, problems in found.items() if problems}
 
     @property
+    def retired_keys(self) -> frozenset[str]:
+        """Digests of the public halves that the CA to retire has certified."""
+        return self._side.retired_keys if self._side is not None else frozenset()
+
+    @property
     def _side(self) -> MasterSide | None:
         return self.master.master if self.master is not None else None
 
@@ -162,7 +170,10 @@ class SiteState:
         return listed and signed is not None and signed.fingerprint == cert.fingerprint
 
     def clock_skew(self, look: HostLook) -> float | None:
-        """Seconds by which a host's clock is ahead of the master's."""
+        """Seconds by which a host's clock is ahead of the master's, and the master's own of the
+        control machine's."""
+        if look.role is Role.MASTER:
+            return look.clock_ahead
         if self.master is None or self.master.clock_ahead is None or look.clock_ahead is None:
             return None
         return look.clock_ahead - self.master.clock_ahead
@@ -263,14 +274,19 @@ class SiteState:
         for service, state in look.services.items():
             if state is Service.STOPPED:
                 remedy = start_remedy(look, service)
-                yield problem(Severity.BAD, service, "does not run", remedy)
+                if service in self.stopped_before.get(look.host, ()):
+                    what = "does not run, and did not before the run"
+                    yield problem(Severity.WARNING, service, what, remedy)
+                else:
+                    yield problem(Severity.BAD, service, "does not run", remedy)
         skew = self.clock_skew(look)
         if skew is not None and abs(skew) > MAX_CLOCK_SKEW:
             ahead = "ahead of" if skew > 0 else "behind"
+            whose = "the control machine's" if look.role is Role.MASTER else "the master's"
             yield problem(
                 Severity.BAD,
                 "clock",
-                f"is {abs(skew):.0f} s {ahead} the master's",
+                f"is {abs(skew):.0f} s {ahead} {whose}",
                 "Bring NTP in order: certificates that begin in the future are refused.",
             )
         if look.disabled is not None:
@@ -287,6 +303,10 @@ class SiteState:
             yield problem(Severity.WARNING, path, what, remedy)
         for one in self.delivered.get(look.host, ()):
             yield problem(Severity.BAD, one.path, one.why, one.remedy)
+        for path in sorted(look.found.sealed):
+            if is_pes_own(look, path):
+                what, remedy = "wants a password", "Look into it by hand: openssl pkcs12 -in FILE"
+                yield problem(Severity.WARNING, path, what, remedy)
         renewal = self.renewal(look)
         if renewal is not None and self.authority.ca is not None:
             yield from self._of_agent(look, renewal)
@@ -300,6 +320,9 @@ class SiteState:
         if not renewal.trusts_authority:
             path = renewal.settings.localcacert
             yield Problem(Severity.BAD, look.host, path, "is not the master's CA", RENEW)
+        elif stale is None and renewal.crl_is_stale:
+            path = renewal.settings.hostcrl
+            yield Problem(Severity.BAD, look.host, path, STALE_CRL, crl_remedy(look, path))
 
     def _of_master(self) -> Iterable[Problem]:
         fresh = self.freshness
@@ -382,6 +405,14 @@ def start_remedy(look: HostLook, service: str) -> str:
     return f"service {service} start; if it stops again, look into its log"
 
 
+def crl_remedy(look: HostLook, path: str) -> str:
+    """What to do about a revocation list at `path` that Puppet itself never replaces."""
+    native = path.replace("/", "\\")
+    windows = look.role is Role.WINDOWS_AGENT
+    remove = f'del "{native}"' if windows else f"rm {shlex.quote(path)}"
+    return f"{remove}; Puppet fetches it anew"
+
+
 def _weight(record: CertificateRecord, what: str) -> tuple[Severity | None, str]:
     if what.startswith(("has a ", "is signed over")):
         return Severity.WARNING, "A new CA and new certificates have stronger ones."
@@ -397,5 +428,5 @@ def _weight(record: CertificateRecord, what: str) -> tuple[Severity | None, str]
             return Severity.BAD if record.used_by else Severity.WARNING, RENEW
         case Standing.EXPIRING:
             return Severity.WARNING, "Renew it before: deploys/replace.py, or a new CA."
-        case Standing.REVOKED | Standing.GOOD:
+        case Standing.REVOKED | Standing.UNJUDGED | Standing.GOOD:
             return None, ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -15,11 +15,12 @@ from recert.layout import COMPONENTS, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import findings
-from recert.report import CertificateRecord, Check, Result, Role, Standing
+from recert.report import CertificateRecord, Check, Result, Role, Severity, Standing
 from recert.standing import is_pes_own, open_keys
-from recert.survey import RENEW, SiteState, start_remedy
+from recert.survey import RENEW, STALE_CRL, SiteState, crl_remedy, start_remedy
 
 AGAIN = "Mend that, then run the same command again."
+READABLE = "Connect as an account that may read it, or give this one the right to."
 STRAY = "Find out what uses it, give that a certificate of the CA in place, then remove it."
 
 
@@ -35,6 +36,7 @@ class About(Enum):
     RUN = "A Puppet run succeeds"
     ORCHESTRATED = "Nodes answer in orchestration, and only those that are renewed"
     KNOWN = "The CA knows its nodes, and has revoked none of them"
+    NOTHING_ELSE = "Nothing else is wrong"
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,11 @@ class RunSeen:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was tried, beside what was looked at; the mappings are by host. `stopped_before`:
-    services that did not run before the run that is verified. `left_out`: identities of agents that
-    are in the inventory and not part of the run."""
+    """What was tried, beside what was looked at; the mappings are by host. `left_out`: identities
+    of agents that are in the inventory and not part of the run."""
 
     handshakes: Handshakes = field(default_factory=Handshakes)
     runs: Mapping[str, RunSeen] = field(default_factory=dict)
-    stopped_before: Mapping[str, frozenset[str]] = field(default_factory=dict)
     orchestration: Orchestration | None = None
     left_out: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -67,7 +67,8 @@ def verify(state: SiteState, evidence: Evidence) -> tuple[Check, ...]:
             did = "looked at the host"
             found.append(_check(About.ASKED, look, did, look.why, Result.FAILED, AGAIN))
         else:
-            found += _HostChecks(state, evidence, look).all()
+            made = list(_HostChecks(state, evidence, look).all())
+            found += [*made, *_nothing_else(state, look, made)]
     found += _orchestrated(state, evidence)
     order = [about.value for about in About]
     return tuple(sorted(found, key=lambda check: order.index(check.about)))
@@ -81,8 +82,27 @@ def _orchestrated(state: SiteState, evidence: Evidence) -> Iterator[Check]:
         why = seen.why if seen is not None else "nobody was asked"
         yield Check(about, master, did, why, Result.NOT_MADE)
         return
-    for one in findings(state, seen, evidence.stopped_before, evidence.left_out):
+    for one in findings(state, seen, evidence.left_out):
         yield Check(about, one.host, did, one.saw, one.result, one.remedy)
+
+
+def _nothing_else(state: SiteState, look: HostLook, made: Iterable[Check]) -> Iterator[Check]:
+    """A survey looks at more than what proves a regeneration, and says of no host that it is well
+    of which this would not."""
+    about, did = About.NOTHING_ELSE, "surveyed the host for whatever keeps it from working"
+    said = [f"{check.did} {check.saw}" for check in made if check.result is Result.FAILED]
+    found = [
+        problem
+        for problem in state.problems
+        if problem.host == look.host
+        and problem.severity is Severity.BAD
+        and not any(problem.subject in saw for saw in said)
+    ]
+    for problem in found:
+        saw = f"{problem.subject} {problem.what}"
+        yield _check(about, look, did, saw, Result.FAILED, problem.remedy)
+    if not found:
+        yield _check(about, look, did, "nothing was found", Result.PASSED)
 
 
 def _check(
@@ -132,17 +152,28 @@ class _HostChecks:
                 yield self._check(about, did, f"{len(group)} files, none of the retired CA", True)
         for path in sorted(self.look.found.unreadable):
             did, why = "searched for certificates", f"the connected account may not read {path}"
-            yield self._not_made(about, did, why)
+            yield self._check(about, did, why, False, READABLE)
+        for path in sorted(self.look.found.sealed):
+            if is_pes_own(self.look, path):
+                why = f"{path} wants a password: nobody could look into it"
+                yield self._not_made(about, "searched for certificates", why)
+        unjudged = [r.path for r in records if r.standing is Standing.UNJUDGED]
+        if unjudged and self._retired_is_unknown:
+            why = f"neither CA is known with which {len(unjudged)} files could be compared"
+            yield self._not_made(about, "compared signatures", why)
         yield from self._private_keys()
         yield from self._keystores()
 
     def _may_be_retired(self, record: CertificateRecord) -> bool:
-        retired = self.state.retired
         if record.standing is not Standing.FOREIGN:
             return record.standing is Standing.RETIRED
-        # Without the retired CA's certificate no signature can be compared with it.
-        unknown = retired is None or retired.certificate is None
-        return unknown and is_pes_own(self.look, record.path)
+        return self._retired_is_unknown and is_pes_own(self.look, record.path)
+
+    @property
+    def _retired_is_unknown(self) -> bool:
+        """Without the retired CA's certificate no signature can be compared with it."""
+        retired = self.state.retired
+        return retired is None or retired.certificate is None
 
     def _records(self) -> list[CertificateRecord]:
         found = self.state.certificates_by_host.get(self.look.host, [])
@@ -163,12 +194,18 @@ class _HostChecks:
         did = "compared private keys with those in the backups of the retired CA"
         ca_key = self.state.retired.key if self.state.retired is not None else None
         stale = set(found.saved)
-        stale |= {path for path, key in found.keys.items() if ca_key and key == ca_key}
+        old = self.state.retired_keys | ({ca_key} if ca_key else set())
+        stale |= {path for path, key in found.keys.items() if key in old}
         for path in sorted(stale):
             saw = f"{path} is a private key from before the CA was retired"
             yield self._check(about, did, saw, False, self._remedy(path))
-        if not stale:
+        if stale:
+            return
+        if found.backups or self.state.retired_keys:
             yield self._check(about, did, f"{len(found.keys)} private keys, all new", True)
+        else:
+            why = f"no backup of that CA was found to compare {len(found.keys)} keys with"
+            yield self._not_made(about, did, why)
 
     def _keystores(self) -> Iterator[Check]:
         did = "listed Java keystores with keytool"
@@ -237,10 +274,13 @@ class _HostChecks:
             yield stale.path, stale.why, RENEW
         if not renewal.trusts_authority:
             yield renewal.settings.localcacert, "is not the certificate of the master's CA", RENEW
+        elif stale is None and renewal.crl_is_stale:
+            path = renewal.settings.hostcrl
+            yield path, STALE_CRL, crl_remedy(self.look, path)
 
     def _running(self) -> Iterator[Check]:
         about, did = About.RUNNING, "asked the service manager"
-        before = self.evidence.stopped_before.get(self.look.host, frozenset())
+        before = self.state.stopped_before.get(self.look.host, frozenset())
         services = self.look.services
         down = [name for name, state in services.items() if state is Service.STOPPED]
         for name in down:
@@ -321,12 +361,14 @@ class _HostChecks:
     def _run(self) -> Iterator[Check]:
         run = self.evidence.runs.get(self.look.host)
         if run is None:
-            yield self._not_made(About.RUN, "run Puppet", "it was not run")
+            yield self._check(About.RUN, "ran Puppet", "it was not run", False)
         else:
             yield self._check(About.RUN, run.did, run.said, run.succeeded)
 
     def _known(self) -> Iterator[Check]:
-        did = "looked for its certificate in the CA's inventory and revocation list"
+        conf = self.look.settings
+        own = f"{conf.certdir}/{conf.certname}.pem" if conf is not None else "its certificate"
+        did = f"looked for {own} in the CA's inventory and revocation list"
         cert = self.state.certificate_of(self.look)
         known = self.state.is_in_inventory(self.look)
         if known is None:

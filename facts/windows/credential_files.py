@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.credential_files import UNDERSTANDING
 from facts.script import read_records
 from facts.windows.agent import read_entries
 from facts.windows.ruby import TREE, ruby_script
@@ -59,14 +60,18 @@ class WindowsCredentialFiles(FactBase[FoundCredentials]):
             ruby,
             TREE
             + _SEARCH
+            + UNDERSTANDING
             + r"""
-require 'openssl'
 sums = {}
 ARGUMENTS[2].split("\n").each do |backup|
-  files(tree("#{backup}/files", '')).each { |_, sum| sums[sum] = true }
+  held = files(tree("#{backup}/files", ''))
+  say 'backup', backup unless held.empty?
+  held.each { |_, sum| sums[sum] = true }
 end
+kinds = /\.(pem|crt|cert|cer|key|der|p12|pfx|ks|ts|jks|keystore|truststore)\z
+  |\/(certs|private_keys)\/[^\/]*\z/ix
 roots.each do |root|
-  search(root, /\.(pem|crt|cert|cer|key|ks|ts|jks|keystore|truststore)\z/i) do |path, stat|
+  search(root, kinds) do |path, stat|
     next if stat.size >= 1048576
     say 'file', path, 'f', stat.size, '%.6f' % stat.mtime.to_f
     content = contents(path)
@@ -86,6 +91,12 @@ roots.each do |root|
       say 'key', path, half
       say 'saved', path if sums[Digest::SHA256.hexdigest(content)]
     end
+    next if content.include?('-----BEGIN ')
+    certs, half, sealed = understood(content)
+    say 'pem', path if half || !certs.empty?
+    say 'text', path, certs.join unless certs.empty?
+    say 'key', path, half if half
+    say 'sealed', path if sealed
   end
 end
 """,
@@ -99,7 +110,8 @@ end
         certificates: dict[str, str] = {}
         keys: dict[str, str | None] = {}
         public_keys: dict[str, str | None] = {}
-        named: dict[str, set[str]] = {"pem": set(), "saved": set(), "unreadable": set()}
+        kinds = ("pem", "saved", "sealed", "unreadable", "backup")
+        named: dict[str, set[str]] = {kind: set() for kind in kinds}
         for kind, path, *rest in records:
             if kind == "text":
                 certificates[path] = rest[0]
@@ -116,5 +128,7 @@ end
             public_keys=public_keys,
             pems=frozenset(named["pem"]),
             saved=frozenset(named["saved"]),
+            backups=len(named["backup"]),
+            sealed=frozenset(named["sealed"]),
             unreadable=frozenset(named["unreadable"]),
         )

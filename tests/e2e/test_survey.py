@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import lab
 from tests.e2e.nodes import Site, reported
 from tests.e2e.site import KILLING, SSLDIR, Run
 
@@ -21,7 +22,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 def surveyed(site: Site, *arguments: str) -> tuple[Run, dict[str, Any]]:
-    run = site.pyinfra("deploys/survey.py", "--dry", *arguments)
+    run = site.pyinfra("deploys/survey.py", "-y", *arguments)
     assert run.status == 0, run.stderr
     return run, reported(run)
 
@@ -75,6 +76,22 @@ def test_a_survey_of_some_hosts(site: Site) -> None:
     hosts = {host["host"]: host for host in document["now"]["hosts"]}
     assert set(hosts) == {"master", "agent01"}
     assert hosts["agent01"]["in_inventory"] is True
+
+
+@pytest.mark.parametrize("gone", ["master", "agent01"])
+def test_a_host_that_is_off_is_told_and_nothing_is_asked(site: Site, gone: str) -> None:
+    lab.switch_off(gone)
+    try:
+        run = site.pyinfra("deploys/survey.py", "-y")
+    finally:
+        lab.switch_on(gone)
+    document = reported(run)
+    assert run.status == 1
+    hosts = {host["host"]: host for host in document["now"]["hosts"]}
+    assert {name for name, host in hosts.items() if not host["answered"]} == {gone}
+    assert "connect" in hosts[gone]["why"]
+    worth = {c["standing"] for c in document["now"]["certificates"] if c["host"] == "agent02"}
+    assert worth == ({"not judged"} if gone == "master" else {"good"})
 
 
 def test_a_regeneration_that_was_cut_off(site: Site) -> None:

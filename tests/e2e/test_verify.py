@@ -16,6 +16,8 @@ CONSOLE = "/opt/puppet/share/console-services/certs"
 PUPPETDB = "/etc/puppetlabs/puppetdb/ssl"
 BROKER = "/etc/puppetlabs/activemq"
 CLASSIFIER_KEY = f"{SSLDIR}/private_keys/pe-internal-classifier.pem"
+RUBY = "/opt/puppet/bin/ruby -ropenssl -e"
+BROKER_KEY = f"{BROKER}/pe-internal-mcollective-servers.private_key.pem"
 CRLS = f"{SSLDIR}/ca/ca_crl.pem {SSLDIR}/crl.pem"
 
 
@@ -136,6 +138,11 @@ def replaced(path: str, content: str) -> tuple[str, str]:
     return f"cp -p {path} {kept}; {content} >{path}", f"cp -p {kept} {path}"
 
 
+def in_der(old: str, kind: str) -> str:
+    """A command that prints what `old` prints in PEM in DER, as Puppet's own Ruby does."""
+    return f"""{old} | {RUBY} 'print OpenSSL::{kind}.new(STDIN.read).to_der'"""
+
+
 BROKEN = {
     "a swapped key": Broken(
         1,
@@ -225,6 +232,54 @@ BROKEN = {
         f"chmod o-r {SSLDIR}/private_keys/agent01.lab.test.pem",
         (f"{SSLDIR}/private_keys/agent01.lab.test.pem is open to others (0644)",),
     ),
+    "a service's key that everybody can read": Broken(
+        1,
+        "master",
+        f"chmod o+r {BROKER_KEY}",
+        f"chmod o-r {BROKER_KEY}",
+        (f"{BROKER_KEY} is open to others (0404)",),
+    ),
+    "an old revocation list": Broken(
+        2,
+        "agent01",
+        *replaced(f"{SSLDIR}/crl.pem", "old crl.pem"),
+        (f"{SSLDIR}/crl.pem is not a revocation list of the master's CA",),
+    ),
+    "an old certificate in DER": Broken(
+        2,
+        "agent01",
+        in_der("old certs/agent01.lab.test.pem", "X509::Certificate")
+        + " >/etc/puppetlabs/spare.der",
+        "rm /etc/puppetlabs/spare.der",
+        ("/etc/puppetlabs/spare.der holds agent01.lab.test (0x0008) of the retired CA",),
+    ),
+    "an old key in another form and without a name": Broken(
+        2,
+        "agent01",
+        "umask 077; mkdir /etc/puppetlabs/private_keys; "
+        + in_der("old private_keys/agent01.lab.test.pem", "PKey::RSA")
+        + " >/etc/puppetlabs/private_keys/kept",
+        "rm -r /etc/puppetlabs/private_keys",
+        ("/etc/puppetlabs/private_keys/kept is a private key from before the CA was retired",),
+    ),
+    "an old certificate and its key in one box": Broken(
+        1,
+        "agent02",
+        f"""umask 077; (old certs/agent02.lab.test.pem; old private_keys/agent02.lab.test.pem) |
+            {RUBY} 'pem = STDIN.read
+                cert, key = OpenSSL::X509::Certificate.new(pem), OpenSSL::PKey::RSA.new(pem)
+                ["", "secret"].each do |password|
+                    box = OpenSSL::PKCS12.create(password, "spare", key, cert)
+                    File.open("/etc/puppetlabs/spare#{{password}}.p12", "wb") {{ |file|
+                        file.write(box.to_der)
+                    }}
+                end'""",
+        "rm /etc/puppetlabs/spare.p12 /etc/puppetlabs/sparesecret.p12",
+        (
+            "/etc/puppetlabs/spare.p12 holds agent02.lab.test (0x0009) of the retired CA",
+            "/etc/puppetlabs/spare.p12 is a private key from before the CA was retired",
+        ),
+    ),
     "an agent's service": Broken(
         2,
         "agent02",
@@ -248,6 +303,13 @@ BROKEN = {
         ("did not succeed",),
     ),
 }
+
+
+SEALED = {
+    1: ["/etc/puppetlabs/sparesecret.p12 wants a password: nobody could look into it"],
+    2: [],
+}
+"""What of each batch nobody can judge."""
 
 
 @pytest.fixture(params=sorted({what.batch for what in BROKEN.values()}))
@@ -278,6 +340,8 @@ def test_whatever_is_broken_is_found_and_named(
                 assert any(line.startswith(f"{what.blamed}: ") for line in found if name in line)
                 assert name in printed, "the terminal does not name it"
     assert [line for line in found if not any(name in line for name in names)] == []
+    not_made = [c["saw"] for c in reported(run)["checks"] if c["result"] == "not made"]
+    assert not_made == SEALED[number]
 
 
 def test_a_node_whose_certificate_is_revoked_or_that_refuses_to_run(
@@ -324,13 +388,18 @@ def test_a_verification_of_some_hosts(regenerated: Regenerated) -> None:
     assert run.status == 0, run.stderr
     assert {check["host"] for check in checks} == {"agent01"}
     assert {check["result"] for check in checks} == {"passed"}
-    assert len(checks) == 7
+    assert len(checks) == 8
 
 
 def test_a_verification_wants_to_know_what_is_to_be_gone(regenerated: Regenerated) -> None:
     unnamed = regenerated.site.pyinfra("deploys/verify.py", "-y")
     unknown = regenerated.verify("twice")
 
-    assert (unnamed.status, unknown.status) == (1, 1)
+    mistyped = regenerated.site.pyinfra(
+        "deploys/verify.py", "-y", "--data", f"retire_ca={'AB:' * 31}CD"
+    )
+    assert (unnamed.status, unknown.status, mistyped.status) == (1, 1, 1)
+    assert "is no CA that this master has or has a backup of" in mistyped.stderr
+    assert f"There is a backup of {regenerated.retired}" in mistyped.stderr
     assert f"retire_ca={regenerated.retired}" in unnamed.stderr
     assert "puppet_run=twice is not understood. It is one of real, noop, last." in unknown.stderr

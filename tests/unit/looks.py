@@ -26,6 +26,7 @@ def found(
         certificates={path: text for path, text in texts.items() if "BEGIN CERTIFICATE-" in text},
         keys={path: key for path, key in keys.items() if path in pems},
         pems=frozenset(path for path, entry in pems.items() if entry.size),
+        backups=1,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -26,7 +25,6 @@ from tests.unit.delivered import (
 from tests.unit.looks import look_at_agent, look_at_master, site
 
 EVERYBODY = (CERTNAME, AGENT)
-NOBODY_BEFORE: Mapping[str, frozenset[str]] = {}
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +67,7 @@ def test_every_renewed_node_answers(puppet: HostLook, web: HostLook) -> None:
         "master": (Result.PASSED, f"{CERTNAME} answers"),
         "web01": (Result.PASSED, f"{AGENT} answers"),
     }
-    assert awaited(state, NOBODY_BEFORE) == {
+    assert awaited(state) == {
         "master": {CERTNAME},
         "web01": {AGENT},
     }
@@ -110,7 +108,7 @@ def test_a_node_that_is_not_renewed_must_be_absent() -> None:
         f"{AGENT} answers, though it has not been renewed",
     )
     assert "broker.ts" in present.remedy
-    assert set(awaited(state, NOBODY_BEFORE)) == {"master"}
+    assert set(awaited(state)) == {"master"}
 
 
 def test_a_node_whose_certificate_is_revoked_must_be_absent(web: HostLook) -> None:
@@ -156,7 +154,7 @@ def test_a_node_that_cannot_be_reached(puppet: HostLook) -> None:
     # One that the CA has signed for may be renewed; it answers, whoever cannot reach it.
     known = replace(gone, names=frozenset({AGENT}))
     assert made(site(puppet, known), *EVERYBODY)["app01"].result is Result.PASSED
-    assert "app01" not in awaited(site(puppet, gone), NOBODY_BEFORE)
+    assert "app01" not in awaited(site(puppet, gone))
 
 
 # Why a renewed node does not answer
@@ -180,7 +178,7 @@ def test_its_service(
     check = why_absent(site(puppet, look))
     assert check.saw == f"it does not answer: {saw}"
     assert check.remedy.startswith(remedy)
-    assert set(awaited(site(puppet, look), NOBODY_BEFORE)) == {"master"}
+    assert set(awaited(site(puppet, look))) == {"master"}
 
 
 def test_a_service_that_hangs_on_windows(puppet: HostLook, web: HostLook) -> None:
@@ -197,14 +195,15 @@ def test_a_service_that_is_not_to_run(puppet: HostLook, web: HostLook) -> None:
     stopped = replace(web, services={**web.services, "pe-mcollective": Service.STOPPED})
     missing = replace(web, services={**web.services, "pe-mcollective": Service.MISSING})
     before = {"web01": frozenset({"pe-mcollective"})}
-    check = made(site(puppet, stopped), CERTNAME, stopped_before=before)["web01"]
+    state = replace(site(puppet, stopped), stopped_before=before)
+    check = made(state, CERTNAME)["web01"]
     assert (check.result, check.saw) == (
         Result.NOT_MADE,
         "pe-mcollective did not run before, either",
     )
     check = made(site(puppet, missing), CERTNAME)["web01"]
     assert (check.result, check.saw) == (Result.NOT_MADE, "pe-mcollective is not installed")
-    assert set(awaited(site(puppet, stopped), before)) == {"master"}
+    assert set(awaited(state)) == {"master"}
 
 
 @pytest.mark.parametrize(("ahead", "its"), [(61.0, "12:01:01"), (-61.0, "11:58:59")])
@@ -259,4 +258,4 @@ def test_nothing_that_is_known(puppet: HostLook, web: HostLook) -> None:
         "nothing that is known of it explains that; mco says: execution expired"
     )
     assert "/var/log/pe-mcollective/mcollective.log" in check.remedy
-    assert set(awaited(site(puppet, web), NOBODY_BEFORE)) == {"master", "web01"}
+    assert set(awaited(site(puppet, web))) == {"master", "web01"}

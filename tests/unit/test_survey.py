@@ -221,6 +221,31 @@ def test_certificates_for_names_that_nobody_has(well: SiteState) -> None:
     assert "no host of the inventory has that name" in problem.what
 
 
+def test_without_the_masters_ca_certificates_are_not_judged(well: SiteState) -> None:
+    soon = NEW.issue("soon", 9, expires=NOW + timedelta(days=1))
+    state = site(with_file(well.looks[1], ELSEWHERE, soon), named=False)
+    own = record(state, f"{SSLDIR}/certs/{AGENT}.pem", "web01")
+    assert (own.standing, own.problems, own.belongs) == (Standing.UNJUDGED, (), None)
+    assert record(state, ELSEWHERE, "web01").standing is Standing.EXPIRING
+    assert not any("remove it" in problem.remedy for problem in state.problems)
+
+
+def test_the_masters_clock_is_compared_with_the_control_machines(well: SiteState) -> None:
+    state = changed(well, "master", clock_ahead=-500.0)
+    assert ("master", "clock", "is 500 s behind the control machine's") in said(state)
+    assert state.snapshot().hosts[0].clock_skew == -500.0
+
+
+@pytest.mark.parametrize(("role", "remedy"), [(Role.AGENT, "rm "), (Role.WINDOWS_AGENT, 'del "')])
+def test_a_revocation_list_of_the_old_ca(role: Role, remedy: str) -> None:
+    web = agent()
+    web.write(web.settings.hostcrl, OLD.crl())
+    look = replace(look_at_agent(web), role=role)
+    problem = only(site(look_at_master(master(), [web]), look, named=False).problems)
+    assert (problem.severity, problem.subject) == (Severity.BAD, f"{SSLDIR}/crl.pem")
+    assert problem.remedy.startswith(remedy)
+
+
 def test_a_damaged_ca_is_named_alone() -> None:
     broken = master()
     broken.write(broken.settings.cacert, "garbage")

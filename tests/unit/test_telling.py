@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from pyinfra.api.exceptions import DeployError
 
+from operations.step import printable
 from procedures.telling import command_line, reason_of, refuse_options
+
+
+def test_a_failed_step_says_nothing_that_a_terminal_obeys() -> None:
+    assert printable("x\x1b[2Jy\x9bz\ta\nb \udcff") == "x\\x1b[2Jy\\x9bz\ta\nb \\udcff"
 
 
 @pytest.mark.parametrize(
@@ -40,4 +45,5 @@ def test_command_is_limited_to_one_host_instead_of_those_that_were_typed(
     words = "pyinfra inventory.py d.py -y --limit web01 --limit=web02 --data retire_certs=AB"
     monkeypatch.setattr("sys.argv", words.split())
     assert command_line(limit="web03") == "pyinfra inventory.py d.py --limit web03"
+    assert command_line(limit="") == "pyinfra inventory.py d.py"
     assert command_line() == "pyinfra inventory.py d.py --limit web01 --limit=web02"

@@ -121,14 +121,38 @@ def test_a_certificate_of_a_third_ca_is_somebody_elses(state: SiteState) -> None
     ] == ["/etc/puppetlabs/else.pem holds other (0x0009) of another CA"]
 
 
-def test_a_file_that_may_not_be_read_proves_nothing(state: SiteState) -> None:
+def test_a_file_that_may_not_be_read_fails(state: SiteState) -> None:
     master_look, web = state.looks
     path = "C:/ProgramData/PuppetLabs/puppet/etc/ssl/private_keys/web.pem"
     unread = replace(web, found=replace(web.found, unreadable=frozenset({path})))
-    checks = of(verify(replace(state, looks=(master_look, unread)), evidence()), About.RETIRED)
-    (unproven,) = [check for check in checks if check.result is not Result.PASSED]
-    assert (unproven.host, unproven.result) == (web.host, Result.NOT_MADE)
-    assert path in unproven.saw
+    found = failed(replace(state, looks=(master_look, unread)), evidence())
+    saw = f"the connected account may not read {path}"
+    assert found == [(About.RETIRED.value, web.host, saw)]
+
+
+def test_without_the_ca_nothing_is_called_another_cas(state: SiteState) -> None:
+    web = state.looks[1]
+    gone = HostLook("master", Role.MASTER, "it could not be connected to")
+    checks = verify(replace(state, looks=(gone, web)), evidence())
+    assert [c.saw for c in checks if c.host == web.host and c.result is Result.FAILED] == [
+        "the master has no CA to compare with"
+    ]
+    # And where nobody knows the retired CA, either, that is no proof.
+    unknown = replace(state, looks=(gone, web), retired=Retired(NEW.certificate.fingerprint, None))
+    not_made = [c.saw for c in verify(unknown, evidence()) if c.result is Result.NOT_MADE]
+    assert "neither CA is known with which 1 files could be compared" in not_made
+
+
+def test_a_box_that_wants_a_password_proves_nothing(state: SiteState) -> None:
+    master_look, web = state.looks
+    boxes = frozenset({"/etc/puppetlabs/spare.p12", "/opt/puppet/share/gem/test.p12"})
+    old = frozenset({"/root.key"})
+    seen = with_file(web, "/root.key", mode=0o600, key="12")
+    seen = replace(seen, found=replace(seen.found, sealed=boxes, saved=old))
+    checks = of(verify(replace(state, looks=(master_look, seen)), evidence()), About.RETIRED)
+    assert [c.saw for c in checks if c.result is Result.NOT_MADE] == [
+        "/etc/puppetlabs/spare.p12 wants a password: nobody could look into it"
+    ]
 
 
 def test_a_private_key_of_before(state: SiteState) -> None:
@@ -144,6 +168,31 @@ def test_a_private_key_of_before(state: SiteState) -> None:
         ),
         (About.RETIRED.value, "web01", "/root.key is a private key from before the CA was retired"),
     ]
+
+
+def test_a_key_that_the_retired_ca_has_certified_in_any_form(state: SiteState) -> None:
+    master_look, web = state.looks
+    assert master_look.master is not None
+    side = replace(master_look.master, retired_keys=frozenset({"12:34"}))
+    look = with_file(web, "/etc/spare.der", mode=0o600, key="12:34")
+    looks = (replace(master_look, master=side), look)
+    found = failed(replace(state, looks=looks), evidence())
+    saw = "/etc/spare.der is a private key from before the CA was retired"
+    assert found == [(About.RETIRED.value, "web01", saw)]
+
+
+def test_without_a_backup_keys_are_compared_with_nothing(state: SiteState) -> None:
+    master_look, web = state.looks
+    bare = replace(web, found=replace(web.found, backups=0))
+    checks = of(verify(replace(state, looks=(master_look, bare)), evidence()), About.RETIRED)
+    (not_made,) = [check for check in checks if check.result is not Result.PASSED]
+    assert not_made.result is Result.NOT_MADE
+    assert not_made.saw == "no backup of that CA was found to compare 1 keys with"
+    assert master_look.master is not None
+    known = replace(master_look.master, retired_keys=frozenset({"12:34"}))
+    looks = (replace(master_look, master=known), bare)
+    made = of(verify(replace(state, looks=looks), evidence()), About.RETIRED)
+    assert {check.result for check in made} == {Result.PASSED}
 
 
 @pytest.mark.parametrize(
@@ -171,8 +220,9 @@ def test_a_service_that_does_not_run(state: SiteState) -> None:
     stopped = replace(state, looks=(state.looks[0], replace(state.looks[1], services=services)))
     seen = evidence()
     assert failed(stopped, seen) == [(About.RUNNING.value, "web01", "pe-puppet does not run")]
-    before = replace(seen, stopped_before={"web01": frozenset({"pe-puppet"})})
-    assert failed(stopped, before) == []
+    before = replace(stopped, stopped_before={"web01": frozenset({"pe-puppet"})})
+    assert failed(before, seen) == []
+    assert before.snapshot().hosts[1].well
 
 
 def test_a_service_that_is_not_installed_is_not_asked(state: SiteState) -> None:
@@ -257,7 +307,7 @@ def test_a_run_that_failed_and_one_that_was_not_made(state: SiteState) -> None:
     bad = RunSeen("puppet agent --test", False, "Error: no route to host")
     checks = of(verify(state, evidence(runs={"web01": bad})), About.RUN)
     assert [(c.host, c.result, c.saw) for c in checks] == [
-        ("master", Result.NOT_MADE, "it was not run"),
+        ("master", Result.FAILED, "it was not run"),
         ("web01", Result.FAILED, "Error: no route to host"),
     ]
 
@@ -282,6 +332,26 @@ def test_a_certificate_that_is_revoked() -> None:
 
 
 # Hosts
+
+
+def test_no_host_is_proven_of_which_a_survey_says_that_it_is_not_well(state: SiteState) -> None:
+    key = "/etc/puppetlabs/activemq/a.pem"
+    open_key = with_file(state.looks[0], key, key="12:34")
+    late = replace(state.looks[1], clock_ahead=400.0)
+    bad = replace(state, looks=(open_key, late))
+    assert failed(bad, evidence()) == [
+        (About.PLACED.value, "master", f"{key} is open to others (0644)"),
+        (About.NOTHING_ELSE.value, "web01", "clock is 400 s ahead of the master's"),
+    ]
+    assert not any(host.well for host in bad.snapshot().hosts)
+
+
+def test_an_agent_that_goes_by_an_old_revocation_list() -> None:
+    web = agent()
+    web.write(web.settings.hostcrl, OLD.crl())
+    found = failed(site(look_at_master(master(), [web]), look_at_agent(web)), evidence())
+    saw = f"{SSLDIR}/crl.pem is not a revocation list of the master's CA"
+    assert found == [(About.PLACED.value, "web01", saw)]
 
 
 def test_an_agent_that_trusts_the_retired_ca() -> None:
