@@ -1,5 +1,11 @@
 """pyinfra's settings for this project; command line options override them."""
 
+import sys
+
 from pyinfra import config
+
+# pyinfra forbids it for the sake of the files that it executes itself; the modules that those
+# import would be compiled anew in each run.
+sys.dont_write_bytecode = False
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"

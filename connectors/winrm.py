@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import requests
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError
@@ -22,15 +21,14 @@ from pyinfra.api.output import echo, format_text
 from pyinfra.api.util import get_file_io
 from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
-from pypsrp.exceptions import WinRMError
 from typing_extensions import Unpack, override
 
-from connectors.winrm_data import ConnectorData, connector_data_meta, shell_for
-from connectors.winrm_errors import WinRMHostError, explain
-from connectors.winrm_shell import RemoteShell
+from connectors.winrm_data import ConnectorData, WinRMHostError, connector_data_meta, shell_for
 
 if TYPE_CHECKING:
     from pyinfra.api.arguments import ConnectorArguments
+
+    from connectors.winrm_shell import RemoteShell
 
 # What reaches cmd.exe is limited to 8191 characters; Windows puts its own path in front.
 LONGEST_COMMAND = 8000
@@ -246,6 +244,9 @@ class WinRMConnector(BaseConnector):
         self._refuse_impossible(line)
         if self._shell is None:
             raise self._failure("not connected")
+        # As in `shell_for`: loaded when there is a Windows host.
+        from connectors.winrm_errors import FAILURES, explain
+
         lines: list[OutputLine] = []
         rests = {"stdout": b"", "stderr": b""}
 
@@ -265,7 +266,7 @@ class WinRMConnector(BaseConnector):
         line = f"@{line}" if line.startswith('"') else line
         try:
             exit_code = self._shell.run(line, listen, stdin, environment, timeout)
-        except (requests.RequestException, WinRMError) as error:
+        except FAILURES as error:
             raise self._failure(explain(error, self._shell.way, self._shell.offered)) from error
         for stream, rest in rests.items():
             if rest:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyinfra.api.hiddenvalue import HiddenValue
 from pyinfra.connectors.base import DataMeta
 from typing_extensions import TypedDict
 
-from connectors.winrm_errors import Way
-from connectors.winrm_shell import RemoteShell
+if TYPE_CHECKING:
+    from connectors.winrm_shell import RemoteShell
 
 PORTS = {"https": 5986, "http": 5985}
 
@@ -44,6 +46,26 @@ connector_data_meta: dict[str, DataMeta] = {
     "winrm_fingerprint": DataMeta("SHA-256 of the one certificate to trust, whoever issued it"),
     "winrm_codepage": DataMeta("Code page for the remote console; the host's own if not given"),
 }
+
+
+class WinRMHostError(OSError):
+    """The connection failed while a host was worked on: as with SSH, an OSError fails the host."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a host is reached."""
+
+    hostname: str
+    port: int
+    transport: str
+    auth: str
+    user: str
+    timeout: int
+
+    def __str__(self) -> str:
+        host = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
+        return f"{self.transport}://{host}:{self.port}/wsman"
 
 
 def shell_for(data: ConnectorData, name: str, timeout: int) -> RemoteShell:
@@ -84,6 +106,9 @@ def shell_for(data: ConnectorData, name: str, timeout: int) -> RemoteShell:
             "other characters: set winrm_auth to negotiate"
         )
     ca_file, fingerprint = _trust(data)
+    # pyinfra loads every connector for every run, and this one's libraries take their time.
+    from connectors.winrm_shell import RemoteShell
+
     return RemoteShell(way, password, ca_file, fingerprint, data["winrm_codepage"])
 
 

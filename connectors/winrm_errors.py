@@ -6,36 +6,25 @@ import hashlib
 import re
 import socket
 import ssl
-from dataclasses import dataclass
 
 import requests
 from cryptography import x509
-from pypsrp.exceptions import AuthenticationError, WinRMTransportError, WSManFaultError
+from pypsrp.exceptions import (
+    AuthenticationError,
+    WinRMError,
+    WinRMTransportError,
+    WSManFaultError,
+)
 from urllib3.exceptions import NameResolutionError
+
+from connectors.winrm_data import Way
 
 ACCESS_DENIED = 5
 SHELL_NOT_FOUND = 2150858843
 QUOTA_EXCEEDED = (2150859173, 2150859174)
 
-
-class WinRMHostError(OSError):
-    """The connection failed while a host was worked on: as with SSH, an OSError fails the host."""
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a host is reached."""
-
-    hostname: str
-    port: int
-    transport: str
-    auth: str
-    user: str
-    timeout: int
-
-    def __str__(self) -> str:
-        host = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
-        return f"{self.transport}://{host}:{self.port}/wsman"
+FAILURES = (requests.RequestException, WinRMError)
+"""What a shell raises when the connection, the service or the login fails."""
 
 
 def explain(error: Exception, way: Way, offered: str) -> str:

@@ -20,7 +20,8 @@ from pypsrp.shell import CommandState, Process, SignalCode, WinRS
 from pypsrp.wsman import NAMESPACES, OptionSet, SelectorSet, WSMan, WSManAction
 from requests.adapters import HTTPAdapter
 
-from connectors.winrm_errors import SHELL_NOT_FOUND, Way
+from connectors.winrm_data import Way
+from connectors.winrm_errors import SHELL_NOT_FOUND
 
 # One wait for output; Windows answers with a fault after it, and is asked again.
 POLL_SECONDS = 20

@@ -167,7 +167,6 @@ def catalog_removed() -> Commands:
         return
     show_diff(host, "Remove", [f"{path} {catalog.describe()}"], [])
     yield from hands_of(facts).remove([path], LIMIT)
-    facts.forget("agent")
 
 
 @on_agent
@@ -292,7 +291,7 @@ def proven() -> Commands:
     renewal = renewal_of(host)
     facts = renewal.facts
     conf, outcomes = facts.settings, outcomes_of(renewal.site)
-    if not renewal.run_due and not renewal.requested:
+    if not renewal.requested and not renewal.run_due:
         host.noop("a Puppet run has succeeded since the certificate was made")
         if host.state.is_executing:
             touched = outcomes.was_touched(host)
@@ -304,7 +303,7 @@ def proven() -> Commands:
         outcomes.settle(host, Status.WAITING, "6.7", renewal.waiting)
         yield step_failed([renewal.waiting])
     if facts.services[AGENT_SERVICE] is Service.RUNNING:
-        certificate = renewal.now.paths.certificate
+        certificate = facts.paths(conf.certname).certificate
         yield from hands_of(facts).await_first_run(certificate, BEGIN_LIMIT, RUN_LIMIT)
         facts.forget("agent", "ssl")
     if renewal.run_due:

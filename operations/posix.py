@@ -22,7 +22,13 @@ _AWAIT_FIRST_RUN = (
     PUPPET_PROCESS
     + r"""
 summary=$1 lockfile=$2 certificate=$3 begin=$4 limit=$5
-in_progress() { puppet_process "$(cat "$lockfile" 2>/dev/null)"; }
+known=
+in_progress() { # whose process it is, is looked up once: that takes longer than all the rest
+    pid=
+    { read -r pid <"$lockfile"; } 2>/dev/null
+    if [ -n "$known" ] && [ "$pid" = "$known" ]; then kill -0 "$pid" 2>/dev/null; return; fi
+    puppet_process "$pid" && known=$pid
+}
 started=$(date +%s)
 while :; do
     patience=$begin
@@ -30,7 +36,7 @@ while :; do
     elif [ -s "$certificate" ] && [ "$summary" -nt "$certificate" ]; then exit 0
     fi
     [ $(($(date +%s) - started)) -lt "$patience" ] || exit 0
-    sleep 0.2 2>/dev/null || sleep 1
+    sleep 0.1 2>/dev/null || sleep 1
 done
 """
 )

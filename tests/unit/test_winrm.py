@@ -26,7 +26,7 @@ from pyinfra.connectors.util import CommandOutput
 
 from connectors import winrm_shell
 from connectors.winrm import WinRMConnector
-from connectors.winrm_errors import WinRMHostError
+from connectors.winrm_data import WinRMHostError
 from tests.unit.winrm_endpoint import (
     DENIED,
     GERMAN,
