@@ -30,6 +30,7 @@ PROVED_ON_AGENTS = {
     "Services run",
     "A Puppet run succeeds",
     "The CA knows its nodes, and has revoked none of them",
+    "Nothing else is wrong",
 }
 WINDOWS = ("--exclude", "agent01")
 
@@ -169,6 +170,8 @@ def test_what_is_broken_on_windows_is_found_and_named(site: MixedSite, retired: 
         "win01",
         f"cd {labs} && mkdir -p 'mcollective/etc/R & D' &&"
         f" sed 's/$/\\r/' {old}/certs/{certname}.pem >'mcollective/etc/R & D/SPARE.CER' &&"
+        f" sed '/-----/d' {old}/certs/{certname}.pem | base64 -d >mcollective/etc/spare.der &&"
+        f" cat {old}/private_keys/{certname}.pem >puppet/etc/ssl/private_keys/{certname}.pem &&"
         f" cp {old}/private_keys/{certname}.pem puppet/var/spare.key && : >puppet/etc/broker.jks"
         f""" && printf '{{"disabled_message":"on purpose"}}' >{state}/agent_disabled.lock""",
     )
@@ -185,6 +188,9 @@ def test_what_is_broken_on_windows_is_found_and_named(site: MixedSite, retired: 
     data = DATA["win03"].removeprefix("/")
     for blamed, *words in (
         ("@winrm/win01", f"R & D/SPARE.CER holds {certname} (0x000", "of the retired CA"),
+        ("@winrm/win01", f"etc/spare.der holds {certname} (0x000", "of the retired CA"),
+        ("@winrm/win01", f"private_keys/{certname}.pem does not belong to the certificate"),
+        ("@winrm/win01", f"private_keys/{certname}.pem is a private key from before the CA"),
         ("@winrm/win01", "var/spare.key is a private key from before the CA was retired"),
         ("@winrm/win01", "disabled"),
         ("win03", "pe-mcollective does not run", "net start pe-mcollective"),
