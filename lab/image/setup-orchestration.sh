@@ -20,11 +20,10 @@ rm -f /etc/init.d/activemq /etc/rc?.d/???activemq
 userdel activemq
 install -d -o pe-activemq -g pe-activemq /var/log/pe-activemq /var/lib/pe-activemq
 cat >/etc/puppetlabs/activemq/log4j.properties <<'PROPERTIES'
-log4j.rootLogger=INFO, file
-log4j.appender.file=org.apache.log4j.FileAppender
-log4j.appender.file.file=/var/log/pe-activemq/activemq.log
-log4j.appender.file.layout=org.apache.log4j.PatternLayout
-log4j.appender.file.layout.ConversionPattern=%d %-5p %c{1}: %m%n
+log4j.rootLogger=INFO, console
+log4j.appender.console=org.apache.log4j.ConsoleAppender
+log4j.appender.console.layout=org.apache.log4j.PatternLayout
+log4j.appender.console.layout.ConversionPattern=%d %-5p %c{1}: %m%n
 PROPERTIES
 
 # What PE's installer leaves there: the password of STOMP's one user.
