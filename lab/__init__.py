@@ -3,6 +3,11 @@
 A host is PE's layout around a real Puppet 5.5.22: `lab/image/` is what goes into one, and
 `lab/hosts.py` says which there are.
 
+The systemd master and its Linux agents come in two kinds (`lab/services.py`). With real services, the
+default, they have ActiveMQ, mcollectived and `mco`, configured by their Puppet runs as PE's modules
+do; PostgreSQL, PuppetDB, the console and its web server are stand-ins there too. With stand-ins
+alone they start at once, for tests that reset a master.
+
 A Windows agent is Wine with its own service manager, in a container (`lab/image/windows/`). What is
 typed is real: cmd.exe runs it, over an SSH server and a WinRM endpoint from which no POSIX shell is
 reached. What stands behind it, so far as Wine lacks it:

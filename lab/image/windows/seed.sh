@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes an agent of this Windows: its version, Puppet at its place, the services, and the credential that its master's CA
-# signed. Environment: CERTNAME SERVER, and VERSION (as winecfg names it), DATA and PROGRAM (directories below C:/)
+# signed. Environment: CERTNAME SERVER ORCHESTRATION, and VERSION (as winecfg names it), DATA and PROGRAM (directories below C:/)
 set -eu
 here=$(dirname "$0")
 drive=/opt/pe-lab/windows/drive_c
@@ -49,8 +49,10 @@ windows_program="C:\\$(echo "$PROGRAM" | tr / '\\')"
 service='C:\windows\pe-lab\service.exe'
 /opt/pe-lab/wine sc create pe-puppet binPath= "$service pe-puppet \"$windows_program\\bin\\puppet.bat\"" \
     start= auto DisplayName= 'Puppet Agent'
-/opt/pe-lab/wine sc create pe-mcollective binPath= "$service pe-mcollective" \
-    start= auto DisplayName= 'Marionette Collective'
+if [ "$ORCHESTRATION" = yes ]; then
+    /opt/pe-lab/wine sc create pe-mcollective binPath= "$service pe-mcollective" \
+        start= auto DisplayName= 'Marionette Collective'
+fi
 for name in sc icacls certutil; do
     mv "$drive/windows/pe-lab/$name.exe" "$drive/windows/system32/"
     /opt/pe-lab/wine reg add 'HKCU\Software\Wine\DllOverrides' /v "$name.exe" /d native /f
