@@ -20,6 +20,8 @@ reached. What stands behind it, so far as Wine lacks it:
 - Access control lists become Unix modes, and are not inherited. `Administrator` and `operator` are
   told apart by what their token may read in the registry, not by the file system.
 - A run of Puppet is no process of Windows: taskkill and tasklist do not know it.
+- pe-mcollective is a service that does nothing, also beside real services: `mco` does not find
+  Windows agents.
 """
 
 from lab.containers import HostStatus, down, reset, status, up
