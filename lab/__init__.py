@@ -3,10 +3,10 @@
 A host is PE's layout around a real Puppet 5.5.22: `lab/image/` is what goes into one, and
 `lab/hosts.py` says which there are.
 
-The systemd master and its Linux agents come in two kinds (`lab/services.py`). With real services, the
-default, they have ActiveMQ, mcollectived and `mco`, configured by their Puppet runs as PE's modules
-do; PostgreSQL, PuppetDB, the console and its web server are stand-ins there too. With stand-ins
-alone they start at once, for tests that reset a master.
+The systemd master and its Linux agents come in two kinds (`lab/services.py`). With real services,
+the default, they have ActiveMQ, mcollectived and `mco`, configured by their Puppet runs as PE's
+modules do; PostgreSQL, PuppetDB, the console and its web server are stand-ins there too. With
+stand-ins alone they start at once, for tests that reset a master.
 
 A Windows agent is Wine with its own service manager, in a container (`lab/image/windows/`). What is
 typed is real: cmd.exe runs it, over an SSH server and a WinRM endpoint from which no POSIX shell is
@@ -20,8 +20,8 @@ reached. What stands behind it, so far as Wine lacks it:
 - Access control lists become Unix modes, and are not inherited. `Administrator` and `operator` are
   told apart by what their token may read in the registry, not by the file system.
 - A run of Puppet is no process of Windows: taskkill and tasklist do not know it.
-- pe-mcollective is a service that does nothing, also beside real services: `mco` does not find
-  Windows agents.
+- pe-mcollective is a service that does nothing; beside real services, where `mco` would miss such
+  a node, it is not installed.
 """
 
 from lab.containers import HostStatus, down, reset, status, up
