@@ -21,6 +21,8 @@ _INVENTORY = """from inventories.lab import lab_host
 master = [lab_host({master!r})]
 agents = [lab_host(name) for name in {agents!r}]
 """
+NO_MCO = "there is no mco on the master"
+"""Why, with stand-ins for its services, nobody can be asked who is back in orchestration."""
 _SEED = "/root/seed.tar"
 
 

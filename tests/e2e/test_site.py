@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.nodes import VARDIR, Site, assert_renewed, reported, statuses, why
+from tests.e2e.nodes import NO_MCO, VARDIR, Site, assert_renewed, reported, statuses, why
 from tests.e2e.site import BACKUPS, KILLING, assert_regenerated
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
@@ -35,8 +35,9 @@ def test_a_site_is_back_under_its_new_ca_with_one_command(site: Site) -> None:
     assert len(preview.planned) == 32
     changing = [hosts for hosts in preview.plan.values() if hosts]
     assert all(hosts == list(AGENTS) for hosts in changing[-10:])
-    proof = [check["result"] for check in reported(run)["checks"]]
-    assert proof and set(proof) == {"passed"}
+    proof = {check["result"]: check["saw"] for check in reported(run)["checks"]}
+    assert proof.keys() == {"passed", "not made"}
+    assert proof["not made"] == NO_MCO
     assert reported(run)["summary"]["back"] == 1 + len(AGENTS)
     assert set(statuses(run).values()) == {"renewed"}
     assert reported(run)["retired"] == [retired]
