@@ -30,16 +30,17 @@ sed -i '/^def respond/e cat /tmp/slow.rb; echo' /opt/pe-lab/component
 ruby -c /opt/pe-lab/component
 """  # noqa: E501
 
-# Ends the beginning of each some seconds after it was started anew, and notes the uptime.
+# Ends the beginning of each some seconds after a service was started anew, and notes the uptime: of
+# PostgreSQL after itself, of PuppetDB after the last one that must not wait for it.
 _FINISH = r"""
 cat >/tmp/finish <<'SCRIPT'
 entered() { systemctl show -p ActiveEnterTimestampMonotonic "$1"; }
-for service in pe-postgresql:5432 pe-puppetdb:8081; do
-    name=${service%:*} before=$(entered "${service%:*}")
+for service in pe-postgresql:5432 pe-mcollective:8081; do
+    name=${service%:*} port=${service#*:} before=$(entered "${service%:*}")
     while [ "$(entered "$name")" = "$before" ]; do sleep 0.1; done
-    sleep 5
-    cut -d' ' -f1 /proc/uptime >"/run/finished-${service#*:}"
-    rm "/run/starting-${service#*:}"
+    sleep 8
+    cut -d' ' -f1 /proc/uptime >"/run/finished-$port"
+    rm "/run/starting-$port"
 done
 SCRIPT
 touch /run/starting-5432 /run/starting-8081
@@ -69,10 +70,9 @@ def test_nothing_is_started_before_what_it_needs_answers(master: Master) -> None
     # What needs nobody does not wait for PuppetDB; the agent, whose run needs it, does.
     assert started(master, "pe-httpd") < started(master, "pe-mcollective") < puppetdb
     assert puppetdb < started(master, "pe-puppet")
-    assert "waiting for pe-postgresql (port 5432: the database system is starting up): 3 of" in (
-        run.text
-    )
-    assert "waiting for pe-puppetdb (port 8081: HTTP status 503): 3 of" in run.text
+    waiting = "waiting for pe-postgresql (port 5432: the database system is starting up): "
+    assert waiting in run.text
+    assert "waiting for pe-puppetdb (port 8081: HTTP status 503): " in run.text
     assert_regenerated(master, retired)
 
 
