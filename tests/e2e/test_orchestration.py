@@ -117,5 +117,6 @@ def assert_retired_keys_command_nobody(site: Site) -> None:
     # Let in with the master's own certificate, but the requests are signed with the retired key.
     assert found_by_mco(site, "/var/lib/peadmin/retired/client.cfg") == set()
     shared = read_public_key(site.sh(f"cat {SSLDIR}/public_keys/{SHARED}.pem"))
+    site.sh("rm -r /var/lib/peadmin/retired")
     delivered = site.on_all(f"cat {_MCO_SSL}/mcollective-public.pem")
     assert {read_public_key(pem) for pem in delivered.values()} == {shared}
