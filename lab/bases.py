@@ -86,10 +86,27 @@ REAL_MASTER = Base(
     packages=(
         *REAL_AGENT.packages,
         "activemq",
+        "apache2",
         "mcollective-client",
         "openjdk-17-jre-headless",
+        "postgresql-13",
+        "ruby-pg",
     ),
     settings="debian-settings.sh",
+)
+# Not for a host: bullseye has no PuppetDB, so a master takes its program from here.
+PUPPETDB = Base(
+    name="puppetdb",
+    suite="bookworm",
+    packages=(
+        "ca-certificates",
+        "postgresql",
+        "procps",
+        "puppet-terminus-puppetdb",
+        "puppetdb",
+    ),
+    setup=("puppetdb/setup.sh", "puppetdb/one-jar.clj"),
+    lasting=("puppetdb/start-alone",),
 )
 # Wine of the newest Debian, whose cmd.exe is the most faithful.
 WINDOWS = Base(
@@ -134,7 +151,7 @@ WINDOWS = Base(
 )
 
 
-BASES = (LINUX, REAL_AGENT, REAL_MASTER, WINDOWS)
+BASES = (LINUX, REAL_AGENT, REAL_MASTER, PUPPETDB, WINDOWS)
 
 
 def base_of(host: Host) -> Base:

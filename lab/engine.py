@@ -104,6 +104,11 @@ class Engine:
                     return file.read()
         raise LabError(f"{container}:{path} is not a file")
 
+    def copy(self, source: str, path: str, target: str) -> None:
+        """Copy a directory of one container to the same place in another, where its parent is."""
+        archive = self.run("cp", f"{source}:{path}", "-").stdout
+        self.run("cp", "-", f"{target}:{os.path.dirname(path)}", stdin=archive)
+
     def limits(self) -> list[str]:
         """Resource limits: Podman's own wishes exceed what a nested machine may give."""
         if self.program != "podman":

@@ -10,6 +10,8 @@ from lab.bases import (
     BASES,
     BUILD,
     FILES,
+    PUPPETDB,
+    Base,
     Files,
     base_of,
     build_container,
@@ -23,22 +25,33 @@ from lab.services import KINDS, REAL, STAND_INS, Kind, Service
 from lab.state import BUILD_LOG
 
 DIGEST_LABEL = "pe-lab.digest"
+_PUPPETDB = "/opt/puppet/share/puppetdb"
 _CREDENTIALS = "/opt/pe-lab/credentials"
 _PRODUCTION = "etc/puppetlabs/puppet/environments/production"
 _LASTING_FILES = {
     ("master", STAND_INS): ("component", "start-puppetserver", "wait-for-services"),
     ("master", REAL): (
-        "component",
+        "console-services",
         "keystore",
         "start-activemq",
+        "start-httpd",
         "start-mcollective",
+        "start-postgresql",
+        "start-puppetdb",
         "start-puppetserver",
+        "wait-for-puppetdb",
         "wait-for-services",
     ),
     ("agent", STAND_INS): ("component", "wait-for-services", "wait-for-run"),
     ("agent", REAL): ("start-mcollective", "wait-for-services", "wait-for-run"),
 }
-_SETUP_SCRIPTS = {STAND_INS: ("setup.sh",), REAL: ("setup.sh", "setup-orchestration.sh")}
+_SETUP_SCRIPTS = {
+    ("master", STAND_INS): ("setup.sh",),
+    ("master", REAL): ("setup.sh", "setup-orchestration.sh", "setup-services.sh"),
+    ("agent", STAND_INS): ("setup.sh",),
+    ("agent", REAL): ("setup.sh", "setup-orchestration.sh"),
+}
+_SETUP_ONLY_FILES = {("master", REAL): ("puppet5_runtime.rb",)}
 _SEED_FILES = {
     "master": ("seed.sh", "make_credential", "classifier-groups.json.in"),
     "agent": ("seed-agent.sh",),
@@ -66,7 +79,8 @@ def _host_files(host: Host) -> Files:
     files = {}
     for name in _LASTING_FILES[host.role, host.kind]:
         files[f"opt/pe-lab/{name}"] = (0o755, (FILES / name).read_bytes())
-    for name in ("configure", *_SETUP_SCRIPTS[host.kind], *_SEED_FILES[host.role]):
+    scripts = (*_SETUP_SCRIPTS[host.role, host.kind], *_SEED_FILES[host.role])
+    for name in ("configure", *scripts, *_SETUP_ONLY_FILES.get((host.role, host.kind), ())):
         files[f"{BUILD}/{name}"] = (0o755, (FILES / name).read_bytes())
     if host.role == "master":
         files |= _puppet_code(host.kind)
@@ -105,7 +119,8 @@ def image_digest(host: Host) -> str:
     code = Path(__file__).read_bytes()
     # An agent's credential comes from its master's image, which has one for each agent it knows.
     master = image_digest(host.its_master) if host.master else repr(host.agents)
-    return digest(base_of(host).tag, repr(host), master, *INTERNAL_CERTNAMES, code, *files)
+    bases = [base.tag for base in _bases_of(host)]
+    return digest(*bases, repr(host), master, *INTERNAL_CERTNAMES, code, *files)
 
 
 def image_tag(host: Host) -> str:
@@ -117,9 +132,18 @@ def _repository(host: Host) -> str:
     return f"pe-lab/{host.name}-{host.kind}"
 
 
+def _bases_of(host: Host) -> list[Base]:
+    """What the host's image is built on and, after it, what it takes a program from."""
+    return [base_of(host), PUPPETDB] if _stores_in_puppetdb(host) else [base_of(host)]
+
+
+def _stores_in_puppetdb(host: Host) -> bool:
+    return host.role == "master" and host.kind == REAL
+
+
 def ensure_bases(engine: Engine, hosts: Sequence[Host]) -> None:
     """Make the base images of these hosts that are not there, side by side."""
-    bases = {base.name: base for base in map(base_of, hosts)}
+    bases = {base.name: base for host in hosts for base in _bases_of(host)}
     with ThreadPoolExecutor(len(bases)) as pool:
         for made in [pool.submit(ensure_base, engine, base) for base in bases.values()]:
             made.result()
@@ -146,6 +170,16 @@ def _credential(engine: Engine, agent: Host) -> bytes:
         engine.remove_container(container)
 
 
+def _take_puppetdb(engine: Engine, master: Host, container: str) -> None:
+    """Give a master's container PuppetDB's program."""
+    source = f"pe-lab-build-puppetdb-{master.name}-{os.getpid()}"
+    try:
+        engine.run("create", "--name", source, PUPPETDB.tag)
+        engine.copy(source, _PUPPETDB, container)
+    finally:
+        engine.remove_container(source)
+
+
 def _environment(host: Host) -> dict[str, str]:
     """What the host's scripts are told."""
     if host.windows:
@@ -169,6 +203,7 @@ def _environment(host: Host) -> dict[str, str]:
         "SERVICE_MANAGER": host.service_manager,
         "SSH_USER": host.ssh_user,
         "OPENSSL": _yes(host.openssl),
+        "PUPPETDB": _yes(_stores_in_puppetdb(host)),
         "LEFTOVERS": _yes(host.leftovers),
         "SERVICES": " ".join(service.name for service in host.services),
         "INTERNAL_CERTNAMES": " ".join(INTERNAL_CERTNAMES),
@@ -185,6 +220,9 @@ def build(engine: Engine, host: Host, master: Future[None] | None = None) -> Non
     options = [f"--hostname={host.hostname}", *own_name_options(host)]
     with build_container(engine, host.name, base_of(host).tag, *options) as container:
         engine.put(container, _host_files(host))
+        if _stores_in_puppetdb(host):
+            engine.run("exec", container, "mkdir", "-p", str(Path(_PUPPETDB).parent))
+            _take_puppetdb(engine, host, container)
 
         def carry_out(script: str, timeout: float) -> None:
             run_logged(
@@ -196,7 +234,7 @@ def build(engine: Engine, host: Host, master: Future[None] | None = None) -> Non
 
         if not host.windows:
             say(f"{host.name}: making PE's layout")
-            for script in _SETUP_SCRIPTS[host.kind]:
+            for script in _SETUP_SCRIPTS[host.role, host.kind]:
                 carry_out(script, _SETUP_TIMEOUT)
         if host.role == "master":
             say(f"{host.name}: seeding the CA and all credentials")
@@ -230,14 +268,14 @@ def _remove_images(engine: Engine, repository: str, *, keep: str = "") -> None:
 def remove_outdated_images(engine: Engine, host: Host) -> None:
     """Remove what the host's image and its base replace."""
     _remove_images(engine, _repository(host), keep=image_tag(host))
-    base = base_of(host)
-    for tag in (base.tag, base.debian_tag):
-        _remove_images(engine, tag.partition(":")[0], keep=tag)
+    for base in _bases_of(host):
+        for tag in (base.tag, base.debian_tag):
+            _remove_images(engine, tag.partition(":")[0], keep=tag)
 
 
 def remove_images(engine: Engine) -> None:
     """Remove every image of the lab that no other checkout uses."""
     hosts = (host.running(kind) for host in HOSTS.values() for kind in KINDS)
     bases = [repository for base in BASES for repository in base.repositories]
-    for repository in dict.fromkeys((*map(_repository, hosts), *bases, "pe-lab/puppetdb")):
+    for repository in dict.fromkeys((*map(_repository, hosts), *bases)):
         _remove_images(engine, repository)

@@ -1,22 +1,18 @@
 """A real PuppetDB with its PostgreSQL, of Debian's packages, for what asks one for its nodes.
 
-It is no host of the deployment and comes up only where it is asked for: bullseye, of which the
-hosts are, has no PuppetDB, and it takes half a gigabyte of memory.
+It is no host of the deployment, knows none of its nodes, and comes up only where it is asked for.
 """
 
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from lab import state
-from lab.bases import Base, ensure_base
+from lab.bases import PUPPETDB, ensure_base
 from lab.engine import Engine, obtain_engine
 from lab.progress import LabError, say
 
-_BASE = Base("puppetdb", "bookworm", ("ca-certificates", "postgresql", "procps", "puppetdb"))
-_START = Path(__file__).parent / "image" / "start-puppetdb"
 _ADDRESS = "127.0.0.1"
 _READY_TIMEOUT = 180
 _READY = """
@@ -34,7 +30,7 @@ def running(ca: str, cert: str, key: str) -> Iterator[int]:
     """
     with state.locked(), state.building():
         engine = obtain_engine(state.BUILD_LOG)
-        ensure_base(engine, _BASE)
+        ensure_base(engine, PUPPETDB)
     container = f"pe-lab-{state.LAB}-puppetdb-{os.getpid()}"
     begun = time.monotonic()
     try:
@@ -43,12 +39,14 @@ def running(ca: str, cert: str, key: str) -> Iterator[int]:
             f"--name={container}",
             f"--publish={_ADDRESS}::8081",
             *engine.limits(),
-            _BASE.tag,
-            "/opt/start-puppetdb",
+            PUPPETDB.tag,
+            "/opt/pe-lab/start-alone",
         )
-        files = {"opt/start-puppetdb": (0o755, _START.read_bytes())}
-        for name, pem in (("ca", ca), ("cert", cert), ("key", key)):
-            files[f"etc/puppetdb/ssl/{name}.pem"] = (0o600, pem.encode())
+        credential = {"ca": ca, "cert": cert, "key": key}
+        files = {
+            f"etc/puppetdb/ssl/{name}.pem": (0o600, pem.encode())
+            for name, pem in credential.items()
+        }
         engine.put(container, files)
         engine.run("start", container)
         port = int(engine.run("port", container, "8081").stdout.decode().rpartition(":")[2])

@@ -64,6 +64,25 @@ _HTTPD = _stand_in("pe-httpd", "PE console web server")
 _ACTIVEMQ = _stand_in("pe-activemq", "ActiveMQ")
 _MCOLLECTIVE = _stand_in("pe-mcollective", "MCollective server")
 
+_REAL_POSTGRESQL = Service(
+    "pe-postgresql", "PostgreSQL", "/opt/pe-lab/start-postgresql", "/run/pe-postgresql.pid"
+)
+_REAL_PUPPETDB = Service(
+    "pe-puppetdb",
+    "PuppetDB",
+    "/opt/pe-lab/start-puppetdb",
+    "/run/pe-puppetdb.pid",
+    after=("pe-postgresql",),
+)
+_REAL_CONSOLE_SERVICES = Service(
+    "pe-console-services",
+    "PE console services",
+    "/opt/pe-lab/console-services",
+    "/run/pe-console-services.pid",
+)
+_REAL_HTTPD = Service(
+    "pe-httpd", "PE console web server", "/opt/pe-lab/start-httpd", "/run/pe-httpd.pid"
+)
 _REAL_ACTIVEMQ = Service(
     "pe-activemq", "ActiveMQ", "/opt/pe-lab/start-activemq", "/run/pe-activemq.pid"
 )
@@ -88,13 +107,14 @@ _SERVICES: dict[tuple[str, Kind], tuple[Service, ...]] = {
     ),
     ("master", REAL): (
         _PUPPETSERVER,
-        _POSTGRESQL,
-        _PUPPETDB,
-        _CONSOLE_SERVICES,
-        _HTTPD,
+        _REAL_POSTGRESQL,
+        _REAL_PUPPETDB,
+        _REAL_CONSOLE_SERVICES,
+        _REAL_HTTPD,
         _REAL_ACTIVEMQ,
         _REAL_MCOLLECTIVE,
-        _agent_daemon(after=("pe-puppetserver",)),
+        # The second is no service of PE's: see `image/setup-services.sh`.
+        _agent_daemon(after=("pe-puppetserver", "pe-puppetdb-answers")),
     ),
     ("agent", STAND_INS): (_MCOLLECTIVE, _agent_daemon()),
     ("agent", REAL): (_REAL_MCOLLECTIVE, _agent_daemon()),
