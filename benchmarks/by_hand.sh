@@ -74,7 +74,16 @@ puppet resource service pe-activemq ensure=running
 puppet resource service pe-mcollective ensure=running
 puppet resource service pe-puppet ensure=running
 
-
-# "Kick off a Puppet run": the agent service has begun one, and two do not run at once.
+# "Kick off a Puppet run": none succeeds before PuppetDB answers, and two do not run at once, of which the agent service
+# has begun one.
+until /opt/puppet/bin/ruby -rnet/http -ropenssl -e '
+    name, ssl = ARGV
+    http = Net::HTTP.new(name, 8081)
+    http.use_ssl = true
+    http.ca_file = "#{ssl}/certs/ca.pem"
+    http.cert = OpenSSL::X509::Certificate.new(File.read("#{ssl}/certs/#{name}.pem"))
+    http.key = OpenSSL::PKey.read(File.read("#{ssl}/private_keys/#{name}.pem"))
+    exit http.get("/pdb/meta/v1/version").code.to_i < 500
+' "$CERTNAME" $ssl 2>/dev/null; do sleep 0.2; done
 while [ -e /var/opt/lib/pe-puppet/state/agent_catalog_run.lock ]; do sleep 0.2; done
 puppet agent --test --waitforcert 0

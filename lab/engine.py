@@ -107,7 +107,7 @@ class Engine:
     def copy(self, source: str, path: str, target: str) -> None:
         """Copy a directory of one container to the same place in another, where its parent is."""
         archive = self.run("cp", f"{source}:{path}", "-").stdout
-        self.run("cp", "-", f"{target}:{os.path.dirname(path)}", stdin=archive)
+        self.run("cp", "-", f"{target}:{Path(path).parent}", stdin=archive)
 
     def limits(self) -> list[str]:
         """Resource limits: Podman's own wishes exceed what a nested machine may give."""
