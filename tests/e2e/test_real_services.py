@@ -115,7 +115,9 @@ def psql(site: Site, sslmode: str, cert: str, key: str) -> tuple[int, str]:
         "sslkey": "/root/psql.key",
     }
     words = " ".join(f"{name}={value}" for name, value in parameters.items())
-    script = f"trap 'rm /root/psql.key' EXIT; install -m 0600 {key} /root/psql.key; {_PSQL} '{words}'"
+    script = (
+        f"trap 'rm /root/psql.key' EXIT; install -m 0600 {key} /root/psql.key; {_PSQL} '{words}'"
+    )
     done = lab.run(site.name, script, check=False)
     return done.returncode, done.stdout + done.stderr
 
