@@ -4,9 +4,19 @@ A host is PE's layout around a real Puppet 5.5.22: `lab/image/` is what goes int
 `lab/hosts.py` says which there are.
 
 The systemd master and its Linux agents come in two kinds (`lab/services.py`). With real services,
-the default, they have ActiveMQ, mcollectived and `mco`, configured by their Puppet runs as PE's
-modules do; PostgreSQL, PuppetDB, the console and its web server are stand-ins there too. With
-stand-ins alone they start at once, for tests that reset a master.
+the default, they have:
+
+- ActiveMQ, mcollectived and `mco`, configured by their Puppet runs as PE's modules do;
+- PostgreSQL, which takes clients only over TLS with a certificate, and in it the database of a
+  PuppetDB 7 that stores the facts, catalog and report of every run. Debian bullseye, of which the
+  hosts are, has none: bookworm's is compiled into one jar (`image/puppetdb/`), which bullseye's
+  Java runs. Its terminus, made for Puppet 7, gets what it lacks from `image/puppet5_runtime.rb`;
+- Apache as the console's front. Behind it `image/console-services` is a program of ours, since the
+  console is not free software: it has the credentials of PE's, answers the classifier's API to its
+  one client and the console's web server to its own, and is unavailable without PostgreSQL and
+  PuppetDB.
+
+With stand-ins they start at once, for tests that reset a master.
 
 A Windows agent is Wine with its own service manager, in a container (`lab/image/windows/`). What is
 typed is real: cmd.exe runs it, over an SSH server and a WinRM endpoint from which no POSIX shell is
