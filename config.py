@@ -4,8 +4,12 @@ import sys
 
 from pyinfra import config
 
+from procedures import interruption
+
 # pyinfra forbids it for the sake of the files that it executes itself; the modules that those
 # import would be compiled anew in each run.
 sys.dont_write_bytecode = False
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<4"
+
+interruption.end_with_a_status()

@@ -63,6 +63,16 @@ def test_killed_after_every_step_in_turn_it_still_comes_to_its_end(init_master: 
     assert f"{SSLDIR[1:]}/ca/ca_key.pem" in init_master.sh(f"tar -tf {BACKUPS}/{name}/archive.tar")
 
 
+def wait_until_seen(master: Master, working_on: str) -> None:
+    """Until a process of Puppet or tar works on it."""
+    pattern = working_on.replace(" ", ".")
+    seen = master.sh(
+        f"for i in $(seq 600); do pid=$(pgrep -nf '[p]uppet {working_on}|[t]ar .*{pattern}') &&"
+        " echo $pid && break; sleep 0.05; done"
+    ).strip()
+    assert seen, f"{working_on} was not seen"
+
+
 @pytest.mark.parametrize("dies", ["the command on the host too", "only the control machine"])
 @pytest.mark.parametrize(
     "working_on",
@@ -83,12 +93,7 @@ def test_killed_in_the_middle_of_a_step(master: Master, working_on: str, dies: s
         # Without the agent service, whose own first run would spare the suite one.
         master.sh(f"systemctl stop pe-puppet && mv {UNIT} /root/ && systemctl daemon-reload")
     process = master.begin("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
-    pattern = working_on.replace(" ", ".")
-    seen = master.sh(
-        f"for i in $(seq 600); do pid=$(pgrep -nf '[p]uppet {working_on}|[t]ar .*{pattern}') &&"
-        " echo $pid && break; sleep 0.05; done"
-    ).strip()
-    assert seen, f"{working_on} was not seen"
+    wait_until_seen(master, working_on)
     time.sleep(0.4 if "cert" in working_on else 0)
     process.kill()
     process.communicate()
@@ -102,6 +107,19 @@ def test_killed_in_the_middle_of_a_step(master: Master, working_on: str, dies: s
     assert run.status == 0, run.stderr
     assert_regenerated(master, retired, alt_names={"puppet", "puppet.lab.test"})
     assert not master.sh(f"find {BACKUPS} -name '*.partial'")
+
+
+def test_an_interrupt_ends_with_a_status_and_the_same_command_goes_on(master: Master) -> None:
+    retired = master.ca.fingerprint
+    process = master.begin("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
+    wait_until_seen(master, "cert list")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+
+    assert process.returncode == 130, stderr
+    assert "the same command goes on" in stderr
+    assert master.regenerate(retired).status == 0
+    assert_regenerated(master, retired, alt_names={"puppet", "puppet.lab.test"})
 
 
 # What a crash leaves, by what was being done: (state, how many steps were done, how to make it).
