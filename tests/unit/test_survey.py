@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +25,9 @@ from tests.unit.authority import (
     OLD,
     SSLDIR,
     Authority,
+    key_pem,
     master,
+    read,
 )
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 
@@ -148,6 +152,31 @@ def test_a_short_key_is_a_warning(well: SiteState, monkeypatch: pytest.MonkeyPat
     own = f"{SSLDIR}/certs/{AGENT}.pem"
     assert ("web01", own, "has a 1024-bit key") in said(well, Severity.WARNING)
     assert record(well, own, "web01").standing is Standing.GOOD
+
+
+@pytest.mark.parametrize("digest", ["md5", "sha1"])
+def test_a_forgeable_signature_is_a_warning(well: SiteState, digest: str, tmp_path: Path) -> None:
+    pem = signed_over(digest, tmp_path)
+    cert = read(pem)
+    assert cert.signature_hash == digest and cert.issued_by(NEW.certificate)
+    look = with_file(well.looks[0], ELSEWHERE, pem)
+    weak = ("master", ELSEWHERE, f"is signed over {digest.upper()}")
+    assert weak in said(site(look, named=False), Severity.WARNING)
+
+
+def signed_over(digest: str, directory: Path) -> str:
+    """A certificate of the new CA with a signature that `cryptography` no longer makes."""
+    ca, ca_key, own_key = (directory / name for name in ("ca.pem", "ca.key", "own.key"))
+    ca.write_text(NEW.pem)
+    ca_key.write_text(key_pem(NEW.key))
+    own_key.write_text(key_pem("weak"))
+    request = ["openssl", "req", "-new", "-key", own_key, "-subj", "/CN=weak.example.com"]
+    made = subprocess.run(request, capture_output=True, check=True)
+    sign = ["openssl", "x509", "-req", f"-{digest}", "-CA", ca, "-CAkey", ca_key]
+    signed = subprocess.run(
+        [*sign, "-set_serial", "9"], input=made.stdout, capture_output=True, check=True
+    )
+    return signed.stdout.decode("ascii")
 
 
 def test_a_swapped_key_is_named_without_all_that_depends_on_it() -> None:
