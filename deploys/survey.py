@@ -3,7 +3,7 @@
     pyinfra inventory.py deploys/survey.py -y
 
 `-y` only keeps pyinfra from asking what to do about a host that is off, and whether to begin. The
-status is 1 if a host could not be connected to.
+status is 1 if a host, or the master of those that were chosen, could not be connected to.
 Any set of hosts (--limit), at any time, also in the middle of a regeneration that was cut off.
 """
 

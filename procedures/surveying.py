@@ -20,7 +20,10 @@ def survey(site: Site, host: Host) -> None:
     found = survey_of(site, NOW, lambda: _begun(site))
     found.look(host)
     if site.master.name not in expected:
-        site.once("master surveyed", lambda: found.look(site.master), lasting=True)
+        look = site.once("master surveyed", lambda: found.look(site.master), lasting=True)
+        if look.settings is None:
+            # Not chosen by --limit, it is none of pyinfra's hosts, and nothing could be judged.
+            site.state.failed_hosts.add(site.master)
     if expected <= found.seen:
         reporting.tell()
 

@@ -78,11 +78,17 @@ def test_a_survey_of_some_hosts(site: Site) -> None:
     assert hosts["agent01"]["in_inventory"] is True
 
 
-@pytest.mark.parametrize("gone", ["master", "agent01"])
-def test_a_host_that_is_off_is_told_and_nothing_is_asked(site: Site, gone: str) -> None:
+@pytest.mark.parametrize(
+    ("gone", "chosen"),
+    [("master", ()), ("agent01", ()), ("master", ("--limit", "agent02"))],
+    ids=["the master", "an agent", "the master of what is chosen"],
+)
+def test_a_host_that_is_off_is_told_and_nothing_is_asked(
+    site: Site, gone: str, chosen: tuple[str, ...]
+) -> None:
     lab.switch_off(gone)
     try:
-        run = site.pyinfra("deploys/survey.py", "-y")
+        run = site.pyinfra("deploys/survey.py", "-y", *chosen)
     finally:
         lab.switch_on(gone)
     document = reported(run)

@@ -47,7 +47,7 @@ def example() -> Report:
 
 def test_the_example_says_what_somebody_has_to_know(example: Report) -> None:
     text = page(example)
-    assert "2 of 4 nodes are not back; 2 of 7 checks failed." in text
+    assert "2 of 4 nodes are not back; 2 of 8 checks failed." in text
     assert "41.5 s" in text
     for known in (*example.retired, example.ca, "it could not be connected to"):
         assert known is not None and known in text

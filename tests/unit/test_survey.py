@@ -170,9 +170,9 @@ def signed_over(digest: str, directory: Path) -> str:
     ca.write_text(NEW.pem)
     ca_key.write_text(key_pem(NEW.key))
     own_key.write_text(key_pem("weak"))
-    request = ["openssl", "req", "-new", "-key", own_key, "-subj", "/CN=weak.example.com"]
+    request = ["openssl", "req", "-new", "-key", str(own_key), "-subj", "/CN=weak.example.com"]
     made = subprocess.run(request, capture_output=True, check=True)
-    sign = ["openssl", "x509", "-req", f"-{digest}", "-CA", ca, "-CAkey", ca_key]
+    sign = ["openssl", "x509", "-req", f"-{digest}", "-CA", str(ca), "-CAkey", str(ca_key)]
     signed = subprocess.run(
         [*sign, "-set_serial", "9"], input=made.stdout, capture_output=True, check=True
     )

@@ -73,7 +73,7 @@ def test_checks_that_are_passed_are_counted_and_the_others_named(
 ) -> None:
     show_checks(example.checks)
     text, rows = printed(capsys)
-    assert text.startswith("Verified: 2 of 7 checks failed")
+    assert text.startswith("Verified: 2 of 8 checks failed")
     first = [(row[0], row[2]) for row in rows if row[0]]
     assert first[:3] == [("failed", "master"), ("failed", "db01"), ("not made", "app01")]
     assert {result for result, _ in first[3:]} == {"passed"}
