@@ -159,7 +159,7 @@ def test_it_is_readable(browser: Browser, width: int, scheme: str) -> None:
     assert wide <= width, "nobody wants to scroll sideways"
     assert browser.js(_CONTRAST) == []
     verdict = browser.driver.find_element(By.CLASS_NAME, "verdict")
-    assert verdict.text == "2 of 4 nodes are not back; 2 of 7 checks failed."
+    assert verdict.text == "2 of 4 nodes are not back; 2 of 8 checks failed."
     summary = browser.driver.find_element(By.ID, "summary")
     assert summary.rect["y"] + summary.rect["height"] <= 900, "it is more than one screen"
     smallest = browser.js(
