@@ -14,8 +14,9 @@ from recert.delivered import RUN_PUPPET, is_delivered
 from recert.layout import ORCHESTRATION_SERVICE
 from recert.looks import HostLook
 from recert.observed import Orchestration, Service
+from recert.problems import RENEW, start_remedy
 from recert.report import Result, Role, Standing
-from recert.survey import RENEW, SiteState, start_remedy
+from recert.survey import SiteState
 
 MESSAGE_LIFE = 60
 """Seconds after which MCollective takes a message for a replayed one, by the receiver's clock.

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
-from recert import interlock
 from recert.altnames import AltNames
-from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import Certificate, read_certificate, read_revocation_list
-from recert.delivered import RUN_PUPPET, Sources, delivered_problems, is_delivered
+from recert.delivered import Sources, delivered_problems
 from recert.freshness import Freshness, Retired
 from recert.freshness import Problem as Stale
 from recert.looks import HostLook, MasterSide
-from recert.observed import Service
-from recert.preflight import MAX_CLOCK_SKEW
+from recert.problems import problems_of
 from recert.renewal import Renewal
 from recert.report import (
     CertificateRecord,
@@ -27,14 +23,9 @@ from recert.report import (
     ServiceRecord,
     Severity,
     Snapshot,
-    Standing,
 )
-from recert.settings import Settings
 from recert.signing import Authority
-from recert.standing import SOON, Authorities, ca_record, certificate_records, is_pes_own, open_keys
-
-RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
-STALE_CRL = "is not a revocation list of the master's CA"
+from recert.standing import Authorities, ca_record, certificate_records
 
 
 @dataclass(frozen=True)
@@ -102,10 +93,10 @@ class SiteState:
         return Authority(
             self.freshness.ca,
             self.master.ssl.texts.get(conf.cacrl, ""),
-            dict.fromkeys(self._names_below(conf.csrdir), ""),
+            dict.fromkeys(self.names_below(conf.csrdir), ""),
             {
                 name: found.certificates.get(f"{conf.signeddir}/{name}.pem", "")
-                for name in self._names_below(conf.signeddir)
+                for name in self.names_below(conf.signeddir)
             },
         )
 
@@ -134,7 +125,8 @@ class SiteState:
     def _side(self) -> MasterSide | None:
         return self.master.master if self.master is not None else None
 
-    def _names_below(self, directory: str) -> list[str]:
+    def names_below(self, directory: str) -> list[str]:
+        """What the names stand for that files of the master's directory have, without `.pem`."""
         files = self.master.found.files if self.master is not None else {}
         return sorted(
             path.removeprefix(f"{directory}/").removesuffix(".pem")
@@ -189,13 +181,7 @@ class SiteState:
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
         """The worst first."""
-        found = [
-            *(problem for look in self.looks for problem in self._of_host(look)),
-            *self._of_master(),
-            *self._of_certificates(),
-        ]
-        order = list(Severity)
-        return tuple(sorted(dict.fromkeys(found), key=lambda p: order.index(p.severity)))
+        return problems_of(self)
 
     def snapshot(self) -> Snapshot:
         ca = self.freshness.ca if self.freshness is not None else None
@@ -203,13 +189,13 @@ class SiteState:
         if ca is not None and self.master is not None and self.master.settings is not None:
             conf = self.master.settings
             crl = read_revocation_list(self.master.ssl.texts.get(conf.cacrl, ""))
-            names = self._names_below(conf.signeddir)
+            names = self.names_below(conf.signeddir)
             signed = [self.authority.ever_signed(name) for name in names]
             revoked = [c for c in signed if c is not None and c.serial in self.authority.revoked]
             record = ca_record(
                 ca,
                 (len(signed), len(revoked)),
-                self._names_below(conf.csrdir),
+                self.names_below(conf.csrdir),
                 crl.expires if crl is not None else None,
             )
         return Snapshot(
@@ -261,172 +247,3 @@ class SiteState:
             clock_skew=round(skew, 1) if skew is not None else None,
             services=tuple(ServiceRecord(name, s) for name, s in look.services.items()),
         )
-
-    # Problems
-
-    def _of_host(self, look: HostLook) -> Iterable[Problem]:
-        def problem(severity: Severity, subject: str, what: str, remedy: str) -> Problem:
-            return Problem(severity, look.host, subject, what, remedy)
-
-        if look.why:
-            remedy = "Mend that, then run the same command again."
-            yield problem(Severity.BAD, "", look.why, remedy)
-        for service, state in look.services.items():
-            if state is Service.STOPPED:
-                remedy = start_remedy(look, service)
-                if service in self.stopped_before.get(look.host, ()):
-                    what = "does not run, and did not before the run"
-                    yield problem(Severity.WARNING, service, what, remedy)
-                else:
-                    yield problem(Severity.BAD, service, "does not run", remedy)
-        skew = self.clock_skew(look)
-        if skew is not None and abs(skew) > MAX_CLOCK_SKEW:
-            ahead = "ahead of" if skew > 0 else "behind"
-            whose = "the control machine's" if look.role is Role.MASTER else "the master's"
-            yield problem(
-                Severity.BAD,
-                "clock",
-                f"is {abs(skew):.0f} s {ahead} {whose}",
-                "Bring NTP in order: certificates that begin in the future are refused.",
-            )
-        if look.disabled is not None:
-            yield problem(Severity.WARNING, "Puppet agent", "is disabled", "puppet agent --enable")
-        if look.settings is not None and (look.last_run is None or not look.last_run.succeeded):
-            what = "has not succeeded" if look.last_run else "has left no trace"
-            remedy = "puppet agent --test, and mend what it says"
-            yield problem(Severity.WARNING, "last Puppet run", what, remedy)
-        for path, mode in open_keys(look):
-            what, remedy = f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}"
-            yield problem(Severity.BAD, path, what, remedy)
-        for path in sorted(look.found.unreadable):
-            what, remedy = "may not be read by the connected account", "Give it the right to."
-            yield problem(Severity.WARNING, path, what, remedy)
-        for one in self.delivered.get(look.host, ()):
-            yield problem(Severity.BAD, one.path, one.why, one.remedy)
-        for path in sorted(look.found.sealed):
-            if is_pes_own(look, path):
-                what, remedy = "wants a password", "Look into it by hand: openssl pkcs12 -in FILE"
-                yield problem(Severity.WARNING, path, what, remedy)
-        renewal = self.renewal(look)
-        if renewal is not None and self.authority.ca is not None:
-            yield from self._of_agent(look, renewal)
-
-    def _of_agent(self, look: HostLook, renewal: Renewal) -> Iterable[Problem]:
-        if stale := renewal.certificate_problem:
-            yield Problem(Severity.BAD, look.host, stale.path, stale.why, RENEW)
-        elif self.is_in_inventory(look) is False:
-            what = "is not the certificate that the CA has for that name"
-            yield Problem(Severity.BAD, look.host, renewal.paths.certificate, what, RENEW)
-        if not renewal.trusts_authority:
-            path = renewal.settings.localcacert
-            yield Problem(Severity.BAD, look.host, path, "is not the master's CA", RENEW)
-        elif stale is None and renewal.crl_is_stale:
-            path = renewal.settings.hostcrl
-            yield Problem(Severity.BAD, look.host, path, STALE_CRL, crl_remedy(look, path))
-
-    def _of_master(self) -> Iterable[Problem]:
-        fresh = self.freshness
-        if fresh is None or self.master is None:
-            return
-        host = self.master.host
-        for one in faults(fresh):
-            yield Problem(Severity.BAD, host, one.path, one.why, one.remedy)
-        for one in leftovers(fresh):
-            yield Problem(Severity.WARNING, host, one.path, one.why, one.remedy)
-        if not fresh.ca_due:
-            yield from self._of_ca(host, fresh.settings)
-
-    def _of_ca(self, host: str, conf: Settings) -> Iterable[Problem]:
-        assert self.master is not None
-        crl = read_revocation_list(self.master.ssl.texts.get(conf.cacrl, ""))
-        if crl is not None and crl.expires is not None and crl.expires <= self.at + SOON:
-            gone = crl.expires <= self.at
-            yield Problem(
-                Severity.BAD if gone else Severity.WARNING,
-                host,
-                conf.cacrl,
-                f"{'expired' if gone else 'expires'} on {crl.expires:%Y-%m-%d}",
-                "Puppet makes it anew when it revokes the next certificate.",
-            )
-        signed = {
-            name: self.authority.ever_signed(name) for name in self._names_below(conf.signeddir)
-        }
-        valid = {
-            name: cert
-            for name, cert in signed.items()
-            if cert is None or cert.serial not in self.authority.revoked
-        }
-        for line in interlock.left_behind(valid, conf.certname, self.inventory_names):
-            yield Problem(
-                Severity.WARNING,
-                host,
-                line,
-                "has a certificate, and no host of the inventory has that name",
-                "Add the host to the inventory, or `puppet cert clean` the name.",
-            )
-        for name in self._names_below(conf.csrdir):
-            what, remedy = "waits for a signature", f"puppet cert sign {name}, or puppet cert clean"
-            yield Problem(Severity.NOTE, host, name, what, remedy)
-
-    def _of_certificates(self) -> Iterable[Problem]:
-        """What the files alone show, where nothing above has judged them already."""
-        judged = {(p.host, p.subject) for p in self._of_master()}
-        judged |= {(host, one.path) for host, found in self.delivered.items() for one in found}
-        own = set()
-        for look in self.looks:
-            conf = look.settings
-            if conf is not None and look.role is not Role.MASTER and self.authority.ca is not None:
-                own |= {(look.host, f"{conf.certdir}/{conf.certname}.pem")}
-                own |= {(look.host, conf.localcacert)}
-        looks = {look.host: look for look in self.looks}
-        for record in self.certificates:
-            if (record.host, record.path) in judged:
-                continue
-            retired = record.standing is Standing.RETIRED
-            if not retired and not is_pes_own(looks[record.host], record.path):
-                continue
-            for what in record.problems:
-                severity, remedy = _weight(record, what)
-                if retired and is_delivered(looks[record.host], record.path):
-                    remedy = RUN_PUPPET
-                weak = what.startswith(("has a ", "is signed over", "expire"))
-                if (record.host, record.path) in own and not weak:
-                    continue
-                if retired and self.retiring and not weak:
-                    continue
-                if severity is not None:
-                    yield Problem(severity, record.host, record.path, what, remedy)
-
-
-def start_remedy(look: HostLook, service: str) -> str:
-    """What to do about a service that does not run."""
-    if look.role is Role.WINDOWS_AGENT:
-        return f"net start {service}; if it stops again, look into the event log"
-    return f"service {service} start; if it stops again, look into its log"
-
-
-def crl_remedy(look: HostLook, path: str) -> str:
-    """What to do about a revocation list at `path` that Puppet itself never replaces."""
-    native = path.replace("/", "\\")
-    windows = look.role is Role.WINDOWS_AGENT
-    remove = f'del "{native}"' if windows else f"rm {shlex.quote(path)}"
-    return f"{remove}; Puppet fetches it anew"
-
-
-def _weight(record: CertificateRecord, what: str) -> tuple[Severity | None, str]:
-    if what.startswith(("has a ", "is signed over")):
-        return Severity.WARNING, "A new CA and new certificates have stronger ones."
-    match record.standing:
-        case Standing.RETIRED:
-            remedy = "Find out what uses it, give that a certificate of the CA in place, remove it."
-            return Severity.BAD, remedy
-        case Standing.UNUSABLE:
-            return Severity.BAD if record.used_by else Severity.WARNING, REGENERATE
-        case Standing.FOREIGN:
-            return Severity.WARNING, "If nothing uses it, remove it; if a CA is gone, renew it."
-        case Standing.EXPIRED:
-            return Severity.BAD if record.used_by else Severity.WARNING, RENEW
-        case Standing.EXPIRING:
-            return Severity.WARNING, "Renew it before: deploys/replace.py, or a new CA."
-        case Standing.REVOKED | Standing.UNJUDGED | Standing.GOOD:
-            return None, ""

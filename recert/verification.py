@@ -15,9 +15,10 @@ from recert.layout import COMPONENTS, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import findings
+from recert.problems import RENEW, STALE_CRL, crl_remedy, start_remedy
 from recert.report import CertificateRecord, Check, Result, Role, Severity, Standing
 from recert.standing import is_pes_own, open_keys
-from recert.survey import RENEW, STALE_CRL, SiteState, crl_remedy, start_remedy
+from recert.survey import SiteState
 
 AGAIN = "Mend that, then run the same command again."
 READABLE = "Connect as an account that may read it, or give this one the right to."

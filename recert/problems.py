@@ -1,0 +1,206 @@
+"""What is wrong at a site, the remedy of each, and what it weighs."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from recert import interlock
+from recert.causes import REGENERATE, faults, leftovers
+from recert.certificates import read_revocation_list
+from recert.delivered import RUN_PUPPET, is_delivered
+from recert.looks import HostLook
+from recert.observed import Service
+from recert.preflight import MAX_CLOCK_SKEW
+from recert.renewal import Renewal
+from recert.report import CertificateRecord, Problem, Role, Severity, Standing
+from recert.settings import Settings
+from recert.standing import SOON, is_pes_own, open_keys
+
+if TYPE_CHECKING:
+    from recert.survey import SiteState
+
+RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
+STALE_CRL = "is not a revocation list of the master's CA"
+
+
+def problems_of(state: SiteState) -> tuple[Problem, ...]:
+    """Everything that is wrong there, the worst first."""
+    found = [
+        *(problem for look in state.looks for problem in _of_host(state, look)),
+        *_of_master(state),
+        *_of_certificates(state),
+    ]
+    order = list(Severity)
+    return tuple(sorted(dict.fromkeys(found), key=lambda p: order.index(p.severity)))
+
+
+def _of_host(state: SiteState, look: HostLook) -> Iterable[Problem]:
+    def problem(severity: Severity, subject: str, what: str, remedy: str) -> Problem:
+        return Problem(severity, look.host, subject, what, remedy)
+
+    if look.why:
+        remedy = "Mend that, then run the same command again."
+        yield problem(Severity.BAD, "", look.why, remedy)
+    for service, found in look.services.items():
+        if found is Service.STOPPED:
+            remedy = start_remedy(look, service)
+            if service in state.stopped_before.get(look.host, ()):
+                what = "does not run, and did not before the run"
+                yield problem(Severity.WARNING, service, what, remedy)
+            else:
+                yield problem(Severity.BAD, service, "does not run", remedy)
+    skew = state.clock_skew(look)
+    if skew is not None and abs(skew) > MAX_CLOCK_SKEW:
+        ahead = "ahead of" if skew > 0 else "behind"
+        whose = "the control machine's" if look.role is Role.MASTER else "the master's"
+        yield problem(
+            Severity.BAD,
+            "clock",
+            f"is {abs(skew):.0f} s {ahead} {whose}",
+            "Bring NTP in order: certificates that begin in the future are refused.",
+        )
+    if look.disabled is not None:
+        yield problem(Severity.WARNING, "Puppet agent", "is disabled", "puppet agent --enable")
+    if look.settings is not None and (look.last_run is None or not look.last_run.succeeded):
+        what = "has not succeeded" if look.last_run else "has left no trace"
+        remedy = "puppet agent --test, and mend what it says"
+        yield problem(Severity.WARNING, "last Puppet run", what, remedy)
+    for path, mode in open_keys(look):
+        what, remedy = f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}"
+        yield problem(Severity.BAD, path, what, remedy)
+    for path in sorted(look.found.unreadable):
+        what, remedy = "may not be read by the connected account", "Give it the right to."
+        yield problem(Severity.WARNING, path, what, remedy)
+    for one in state.delivered.get(look.host, ()):
+        yield problem(Severity.BAD, one.path, one.why, one.remedy)
+    for path in sorted(look.found.sealed):
+        if is_pes_own(look, path):
+            what, remedy = "wants a password", "Look into it by hand: openssl pkcs12 -in FILE"
+            yield problem(Severity.WARNING, path, what, remedy)
+    renewal = state.renewal(look)
+    if renewal is not None and state.authority.ca is not None:
+        yield from _of_agent(state, look, renewal)
+
+
+def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Problem]:
+    if stale := renewal.certificate_problem:
+        yield Problem(Severity.BAD, look.host, stale.path, stale.why, RENEW)
+    elif state.is_in_inventory(look) is False:
+        what = "is not the certificate that the CA has for that name"
+        yield Problem(Severity.BAD, look.host, renewal.paths.certificate, what, RENEW)
+    if not renewal.trusts_authority:
+        path = renewal.settings.localcacert
+        yield Problem(Severity.BAD, look.host, path, "is not the master's CA", RENEW)
+    elif stale is None and renewal.crl_is_stale:
+        path = renewal.settings.hostcrl
+        yield Problem(Severity.BAD, look.host, path, STALE_CRL, crl_remedy(look, path))
+
+
+def _of_master(state: SiteState) -> Iterable[Problem]:
+    fresh = state.freshness
+    if fresh is None or state.master is None:
+        return
+    host = state.master.host
+    for one in faults(fresh):
+        yield Problem(Severity.BAD, host, one.path, one.why, one.remedy)
+    for one in leftovers(fresh):
+        yield Problem(Severity.WARNING, host, one.path, one.why, one.remedy)
+    if not fresh.ca_due:
+        yield from _of_ca(state, host, fresh.settings)
+
+
+def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
+    assert state.master is not None
+    crl = read_revocation_list(state.master.ssl.texts.get(conf.cacrl, ""))
+    if crl is not None and crl.expires is not None and crl.expires <= state.at + SOON:
+        gone = crl.expires <= state.at
+        yield Problem(
+            Severity.BAD if gone else Severity.WARNING,
+            host,
+            conf.cacrl,
+            f"{'expired' if gone else 'expires'} on {crl.expires:%Y-%m-%d}",
+            "Puppet makes it anew when it revokes the next certificate.",
+        )
+    signed = {name: state.authority.ever_signed(name) for name in state.names_below(conf.signeddir)}
+    valid = {
+        name: cert
+        for name, cert in signed.items()
+        if cert is None or cert.serial not in state.authority.revoked
+    }
+    for line in interlock.left_behind(valid, conf.certname, state.inventory_names):
+        yield Problem(
+            Severity.WARNING,
+            host,
+            line,
+            "has a certificate, and no host of the inventory has that name",
+            "Add the host to the inventory, or `puppet cert clean` the name.",
+        )
+    for name in state.names_below(conf.csrdir):
+        what, remedy = "waits for a signature", f"puppet cert sign {name}, or puppet cert clean"
+        yield Problem(Severity.NOTE, host, name, what, remedy)
+
+
+def _of_certificates(state: SiteState) -> Iterable[Problem]:
+    """What the files alone show, where nothing above has judged them already."""
+    judged = {(p.host, p.subject) for p in _of_master(state)}
+    judged |= {(host, one.path) for host, found in state.delivered.items() for one in found}
+    own = set()
+    for look in state.looks:
+        conf = look.settings
+        if conf is not None and look.role is not Role.MASTER and state.authority.ca is not None:
+            own |= {(look.host, f"{conf.certdir}/{conf.certname}.pem")}
+            own |= {(look.host, conf.localcacert)}
+    looks = {look.host: look for look in state.looks}
+    for record in state.certificates:
+        if (record.host, record.path) in judged:
+            continue
+        retired = record.standing is Standing.RETIRED
+        if not retired and not is_pes_own(looks[record.host], record.path):
+            continue
+        for what in record.problems:
+            severity, remedy = _weight(record, what)
+            if retired and is_delivered(looks[record.host], record.path):
+                remedy = RUN_PUPPET
+            weak = what.startswith(("has a ", "is signed over", "expire"))
+            if (record.host, record.path) in own and not weak:
+                continue
+            if retired and state.retiring and not weak:
+                continue
+            if severity is not None:
+                yield Problem(severity, record.host, record.path, what, remedy)
+
+
+def start_remedy(look: HostLook, service: str) -> str:
+    """What to do about a service that does not run."""
+    if look.role is Role.WINDOWS_AGENT:
+        return f"net start {service}; if it stops again, look into the event log"
+    return f"service {service} start; if it stops again, look into its log"
+
+
+def crl_remedy(look: HostLook, path: str) -> str:
+    """What to do about a revocation list at `path` that Puppet itself never replaces."""
+    native = path.replace("/", "\\")
+    windows = look.role is Role.WINDOWS_AGENT
+    remove = f'del "{native}"' if windows else f"rm {shlex.quote(path)}"
+    return f"{remove}; Puppet fetches it anew"
+
+
+def _weight(record: CertificateRecord, what: str) -> tuple[Severity | None, str]:
+    if what.startswith(("has a ", "is signed over")):
+        return Severity.WARNING, "A new CA and new certificates have stronger ones."
+    match record.standing:
+        case Standing.RETIRED:
+            remedy = "Find out what uses it, give that a certificate of the CA in place, remove it."
+            return Severity.BAD, remedy
+        case Standing.UNUSABLE:
+            return Severity.BAD if record.used_by else Severity.WARNING, REGENERATE
+        case Standing.FOREIGN:
+            return Severity.WARNING, "If nothing uses it, remove it; if a CA is gone, renew it."
+        case Standing.EXPIRED:
+            return Severity.BAD if record.used_by else Severity.WARNING, RENEW
+        case Standing.EXPIRING:
+            return Severity.WARNING, "Renew it before: deploys/replace.py, or a new CA."
+        case Standing.REVOKED | Standing.UNJUDGED | Standing.GOOD:
+            return None, ""
