@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lab.progress import LabError
-from lab.services import REAL, STAND_INS, Kind, Service, services_of
+from lab.services import STAND_INS, Kind, Service, services_of
 
 INTERNAL_CERTNAMES = (
     "pe-internal-classifier",
@@ -74,11 +74,7 @@ class Host:
     @property
     def services(self) -> tuple[Service, ...]:
         """What the host runs."""
-        services = services_of(self.role, self.kind)
-        if self.windows and self.kind == REAL:
-            # Wine's Ruby has no MCollective, and a stand-in would never answer the broker.
-            return tuple(service for service in services if service.name != "pe-mcollective")
-        return services
+        return services_of(self.role, self.kind)
 
     @property
     def ports(self) -> dict[str, int]:

@@ -186,8 +186,7 @@ def _environment(host: Host) -> dict[str, str]:
         return {
             "CERTNAME": host.certname,
             "SERVER": host.server,
-            # A stand-in never answers a broker: beside real ones, none is installed.
-            "ORCHESTRATION": _yes(host.kind == STAND_INS),
+            "KIND": host.kind,
             "VERSION": host.windows.version,
             "DATA": host.windows.data,
             "PROGRAM": host.windows.program,

@@ -1,7 +1,5 @@
-# As PE's console classifies nodes, but for Windows agents: their pe-mcollective is a stand-in.
-unless $facts['clientcert'] =~ /^win\d/ {
-  include puppet_enterprise::profile::mcollective::agent
-}
+# As PE's console classifies nodes.
+include puppet_enterprise::profile::mcollective::agent
 if $facts['clientcert'] == $settings::certname {
   include puppet_enterprise::profile::amq::broker
   include puppet_enterprise::profile::mcollective::peadmin

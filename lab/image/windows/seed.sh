@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes an agent of this Windows: its version, Puppet at its place, the services, and the credential that its master's CA
-# signed. Environment: CERTNAME SERVER ORCHESTRATION, and VERSION (as winecfg names it), DATA and PROGRAM (directories below C:/)
+# signed. Environment: CERTNAME SERVER, KIND of services (real or stand-ins), and VERSION (as winecfg names it), DATA and
+# PROGRAM (directories below C:/)
 set -eu
 here=$(dirname "$0")
 drive=/opt/pe-lab/windows/drive_c
@@ -49,10 +50,16 @@ windows_program="C:\\$(echo "$PROGRAM" | tr / '\\')"
 service='C:\windows\pe-lab\service.exe'
 /opt/pe-lab/wine sc create pe-puppet binPath= "$service pe-puppet \"$windows_program\\bin\\puppet.bat\"" \
     start= auto DisplayName= 'Puppet Agent'
-if [ "$ORCHESTRATION" = yes ]; then
-    /opt/pe-lab/wine sc create pe-mcollective binPath= "$service pe-mcollective" \
-        start= auto DisplayName= 'Marionette Collective'
+daemon=
+if [ "$KIND" = real ]; then
+    daemon=--daemon
+    mkdir -p "$drive/$DATA/mcollective/etc" "$drive/$DATA/mcollective/plugins" "$drive/$DATA/mcollective/var/log"
+    # Facter has none of Windows' own here.
+    mkdir -p /etc/facter/facts.d
+    echo "common_appdata=/C:/${DATA%/PuppetLabs}" >/etc/facter/facts.d/windows.txt
 fi
+/opt/pe-lab/wine sc create pe-mcollective binPath= "$service pe-mcollective $daemon" \
+    start= auto DisplayName= 'Marionette Collective'
 for name in sc icacls certutil; do
     mv "$drive/windows/pe-lab/$name.exe" "$drive/windows/system32/"
     /opt/pe-lab/wine reg add 'HKCU\Software\Wine\DllOverrides' /v "$name.exe" /d native /f
