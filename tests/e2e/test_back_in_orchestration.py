@@ -1,25 +1,33 @@
-"""With a real broker and real daemons: who is back, who is not and why, and what mends it."""
+"""With a real broker and real daemons, on Linux and on Windows: who is back, who is not and why,
+and what mends it."""
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lab
+from recert.certificates import read_public_key
 from tests.e2e.nodes import Site, reported
 from tests.e2e.site import BACKUPS, SSLDIR, Run
+from tests.e2e.windows import DATA, MixedSite
 
-AGENTS = ("agent01", "agent02")
 TRUSTED = "/etc/puppetlabs/mcollective/ssl/ca.cert.pem"
 KIND = "Nodes answer in orchestration, and only those that are renewed"
+EVERYBODY = {"master.lab.test", "agent01.lab.test", "win01.lab.test", "win03.lab.test"}
+WIN01 = "@winrm/win01"
+_SHARED = f"{SSLDIR}/public_keys/pe-internal-mcollective-servers.pem"
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    lab.reset("master", *AGENTS, services="real")
-    return Site.of(tmp_path, "master", AGENTS)
+def site(tmp_path: Path) -> MixedSite:
+    site = MixedSite.mixed(tmp_path)
+    lab.reset("master", *site.agents, *site.windows, services="real")
+    return site
 
 
 def there(site: Site) -> set[str]:
@@ -32,47 +40,82 @@ def verified(site: Site, retired: str, how: str = "last") -> Run:
     return site.pyinfra("deploys/verify.py", "-y", "--json", *data)
 
 
+def checks(run: Run) -> dict[str, dict[str, Any]]:
+    """What a run has found of orchestration, by host."""
+    found: list[dict[str, Any]] = reported(run)["checks"]
+    return {check["host"]: check for check in found if check["about"] == KIND}
+
+
 def seen(run: Run) -> dict[str, tuple[str, str]]:
-    checks: list[dict[str, Any]] = reported(run)["checks"]
-    return {c["host"]: (c["result"], c["saw"]) for c in checks if c["about"] == KIND}
+    return {host: (check["result"], check["saw"]) for host, check in checks(run).items()}
 
 
-def test_nodes_come_back_and_those_that_do_not_are_told_why(site: Site) -> None:
-    everybody = {"master.lab.test", "agent01.lab.test", "agent02.lab.test"}
+def delivered(name: str, file: str) -> str:
+    """Where a Puppet run puts one of MCollective's credentials on Windows, as it is called there."""
+    return f"{DATA[name].removeprefix('/')}/PuppetLabs/mcollective/etc/ssl/{file}"
+
+
+
+def test_nodes_come_back_and_those_that_do_not_are_told_why(site: MixedSite) -> None:
     retired = site.ca.fingerprint
-    assert there(site) == everybody
+    assert there(site) == EVERYBODY
 
-    run = site.whole(retired, "--limit", "master", "--limit", "agent01")
+    limits = (word for host in ("master", "agent01", WIN01) for word in ("--limit", host))
+    run = site.whole(retired, *limits)
 
     assert run.status == 0, run.stderr
-    assert there(site) == everybody - {"agent02.lab.test"}
-    assert "2 of 2 nodes are back in orchestration" in run.text
+    assert there(site) == EVERYBODY - {"win03.lab.test"}
+    assert "3 of 3 nodes are back in orchestration" in run.text
     assert seen(run) == {
         "master": ("passed", "master.lab.test answers"),
         "agent01": ("passed", "agent01.lab.test answers"),
-        "agent02": ("not made", "it is not part of this run, and does not answer"),
+        WIN01: ("passed", "win01.lab.test answers"),
+        "win03": ("not made", "it is not part of this run, and does not answer"),
     }
+    shared = site.on("win01", f"cat /{delivered('win01', 'mcollective-public.pem')}")
+    assert read_public_key(shared) == read_public_key(site.sh(f"cat {_SHARED}"))
 
     # One that is not renewed is rightly absent; of one that is renewed it is told what is wrong.
     site.on("agent01", "service pe-mcollective stop")
+    site.on("win01", ": >/C:/pe-lab/pe-mcollective.hangs-stopping")
+    site.typed("win01", "net stop pe-mcollective")
     run = verified(site, retired)
     assert run.status == 1
     assert seen(run)["agent01"] == ("failed", "it does not answer: pe-mcollective does not run")
-    assert seen(run)["agent02"] == ("passed", "it does not answer: it is not renewed")
+    hangs = "it does not answer: pe-mcollective hangs while it starts or stops"
+    assert seen(run)[WIN01] == ("failed", hangs)
+    assert "taskkill /F /PID" in checks(run)[WIN01]["remedy"]
+    assert seen(run)["win03"] == ("passed", "it does not answer: it is not renewed")
 
-    assert site.renew(retired, "--limit", "agent02").status == 0
+    assert site.renew(retired, "--limit", "win03").status == 0
     old = f"tar -xOf {BACKUPS}/2*/archive.tar {SSLDIR[1:]}/certs/ca.pem"
     site.on("agent01", f"{old} >{TRUSTED} && service pe-mcollective start")
+    end_hanging(site, "win01")
+    trusted = delivered("win01", "ca.cert.pem")
+    kept = shlex.quote(site.backups_on("win01"))
+    site.on("win01", f"cat {kept}/*/files/0/certs/ca.pem >/{trusted}")
+    site.typed("win01", "net start pe-mcollective")
     run = verified(site, retired)
-    result, saw = seen(run)["agent01"]
-    assert (run.status, result) == (1, "failed")
-    assert saw == f"it does not answer: its credentials there are old: {TRUSTED}"
-    assert seen(run)["agent02"] == ("passed", "agent02.lab.test answers")
-    assert there(site) == everybody - {"agent01.lab.test"}
+    assert run.status == 1
+    for host, place in (("agent01", TRUSTED), (WIN01, trusted)):
+        result, saw = seen(run)[host]
+        assert (result, saw) == (
+            "failed",
+            f"it does not answer: its credentials there are old: {place}",
+        )
+    assert seen(run)["win03"] == ("passed", "win03.lab.test answers")
+    assert there(site) == EVERYBODY - {"agent01.lab.test", "win01.lab.test"}
 
     # The remedy that is named: a Puppet run of the node.
     run = verified(site, retired, how="real")
     assert run.status == 0, run.stderr
     assert {result for result, _ in seen(run).values()} == {"passed"}
     assert reported(run)["now"]["problems"] == []
-    assert there(site) == everybody
+    assert there(site) == EVERYBODY
+
+
+def end_hanging(site: MixedSite, name: str) -> None:
+    """The remedy that is named for a service that hangs."""
+    (pid,) = re.findall(r"PID\s*:\s*(\d+)", site.typed(name, "sc queryex pe-mcollective"))
+    site.on(name, "rm /C:/pe-lab/pe-mcollective.hangs-*")
+    site.typed(name, f"taskkill /F /PID {pid}")

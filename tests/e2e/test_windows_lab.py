@@ -15,6 +15,7 @@ from winrm.exceptions import InvalidCredentialsError
 
 import lab
 from lab.reaching import ssh_argv
+from lab.services import REAL
 from recert.certificates import Certificate, read_certificate
 from tests.e2e.site import SSLDIR
 
@@ -32,7 +33,7 @@ _VERSIONS = {"win01": "6.1.7601", "win03": "5.2.3790"}
 
 @pytest.fixture(scope="module", autouse=True)
 def _windows_lab() -> None:
-    lab.reset("master", *HOSTS_OF_WINDOWS)
+    lab.reset("master", *HOSTS_OF_WINDOWS, services=REAL)
 
 
 def _over_ssh(
@@ -82,6 +83,16 @@ def _state(name: str, service: str) -> tuple[str, str]:
     found = re.search(r"STATE *: \d  (\w+).*PID *: (\d+)", shown, re.DOTALL)
     assert found, shown
     return found[1], found[2]
+
+
+def _start(name: str, service: str) -> None:
+    _typed(name, f"sc start {service}")
+    _wait(lambda: _state(name, service)[0] == "RUNNING")
+
+
+def _daemons(name: str) -> list[str]:
+    """The processes of mcollectived, as Linux numbers them."""
+    return lab.run(name, "pgrep -f '^/usr/bin/ruby .*mcollectived' || true").stdout.split()
 
 
 def _wait(for_what: Callable[[], bool], seconds: float = 30) -> None:
@@ -154,14 +165,32 @@ def test_services_start_stop_hang_and_end_with_their_process(name: str) -> None:
     assert state == "START_PENDING"
     _typed(name, f"taskkill /F /PID {process} & del {hang}starting")
     _wait(lambda: _state(name, service) == ("STOPPED", "0"))
-    _typed(name, f"sc start {service}")
-    _wait(lambda: _state(name, service)[0] == "RUNNING")
+    _start(name, service)
     assert "FAILED 1060" in _over_ssh(name, "sc query no-such-service").stdout
 
     summary = f'"{_DATA[name]}/var/state/last_run_summary.yaml"'.replace("/", "\\")
     _typed(name, f"net stop pe-puppet & del {summary}")
     _typed(name, "sc start pe-puppet")
     _wait(lambda: _over_ssh(name, f"type {summary}").returncode == 0)
+
+
+@pytest.mark.parametrize("name", HOSTS_OF_WINDOWS)
+def test_mcollectived_begins_and_ends_with_its_service(name: str) -> None:
+    service = "pe-mcollective"
+    assert len(_daemons(name)) == 1
+    _typed(name, f"net stop {service}")
+    _wait(lambda: _state(name, service)[0] == "STOPPED")
+    assert _daemons(name) == []
+
+    _start(name, service)
+    _typed(name, f"taskkill /F /PID {_state(name, service)[1]}")
+    _wait(lambda: _daemons(name) == [])
+
+    _start(name, service)
+    (daemon,) = _daemons(name)
+    lab.run(name, f"kill {daemon}")
+    _wait(lambda: _state(name, service)[0] == "STOPPED")
+    _start(name, service)
 
 
 @pytest.mark.parametrize("name", HOSTS_OF_WINDOWS)
