@@ -146,8 +146,9 @@ def test_services_start_stop_hang_and_end_with_their_process(name: str) -> None:
     service = "pe-mcollective"
     hang = rf"C:\pe-lab\{service}.hangs-"
     assert _state(name, service)[0] == _state(name, "pe-puppet")[0] == "RUNNING"
-    _typed(name, f"net stop {service} & sc start {service}")
-    _wait(lambda: _state(name, service)[0] == "RUNNING")
+    _typed(name, f"net stop {service}")
+    _wait(lambda: _state(name, service)[0] == "STOPPED")
+    _start(name, service)
 
     _typed(name, f"type nul >{hang}stopping & sc stop {service}")
     time.sleep(2)
