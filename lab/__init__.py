@@ -3,7 +3,7 @@
 A host is PE's layout around a real Puppet 5.5.22: `lab/image/` is what goes into one, and
 `lab/hosts.py` says which there are.
 
-The systemd master and its Linux agents come in two kinds (`lab/services.py`). With real services,
+The systemd master and its agents come in two kinds (`lab/services.py`). With real services,
 the default, they have:
 
 - ActiveMQ, mcollectived and `mco`, configured by their Puppet runs as PE's modules do;
@@ -29,9 +29,11 @@ reached. What stands behind it, so far as Wine lacks it:
 - An exit status above 255 arrives as 255 (Linux has eight bits), and text in code page 1252.
 - Access control lists become Unix modes, and are not inherited. `Administrator` and `operator` are
   told apart by what their token may read in the registry, not by the file system.
-- A run of Puppet is no process of Windows: taskkill and tasklist do not know it.
-- pe-mcollective is a service that does nothing; beside real services, where `mco` would miss such
-  a node, it is not installed.
+- A run of Puppet is no process of Windows: taskkill and tasklist do not know it. Nor is
+  mcollectived, the Linux agents' on the container's Ruby, but it begins and ends with the process
+  of the service pe-mcollective. With stand-ins that service does nothing.
+- Facts are those of Linux but for `common_appdata`, and Puppet starts and stops pe-mcollective by
+  `image/windows/service` in place of its provider for Windows.
 """
 
 from lab.containers import HostStatus, down, reset, status, up

@@ -51,9 +51,8 @@ def seen(run: Run) -> dict[str, tuple[str, str]]:
 
 
 def delivered(name: str, file: str) -> str:
-    """Where a Puppet run puts one of MCollective's credentials on Windows, as it is called there."""
+    """Where a Puppet run puts a credential of MCollective's, as Windows calls the place."""
     return f"{DATA[name].removeprefix('/')}/PuppetLabs/mcollective/etc/ssl/{file}"
-
 
 
 def test_nodes_come_back_and_those_that_do_not_are_told_why(site: MixedSite) -> None:
