@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lab
+from lab.services import REAL
 from recert.certificates import Certificate, read_certificate, read_public_key
 from tests.e2e.site import BACKUPS, KILLING, ROOT, SSLDIR, Master, Run
 
@@ -24,6 +25,13 @@ agents = [lab_host(name) for name in {agents!r}]
 NO_MCO = "there is no mco on the master"
 """Why, with stand-ins for its services, nobody can be asked who is back in orchestration."""
 _SEED = "/root/seed.tar"
+
+
+def reset_alone(*names: str) -> None:
+    """Put hosts with real services to their seeded state, with no other host up: one that a test
+    before has left with a certificate of the seeded CA would answer in orchestration as well."""
+    lab.down()
+    lab.reset(*names, services=REAL)
 
 
 @dataclass

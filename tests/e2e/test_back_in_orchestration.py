@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-import lab
 from recert.certificates import read_public_key
-from tests.e2e.nodes import Site, reported
+from tests.e2e.nodes import Site, reported, reset_alone
 from tests.e2e.site import BACKUPS, SSLDIR, Run
 from tests.e2e.windows import DATA, MixedSite
 
@@ -26,7 +25,7 @@ _SHARED = f"{SSLDIR}/public_keys/pe-internal-mcollective-servers.pem"
 @pytest.fixture
 def site(tmp_path: Path) -> MixedSite:
     site = MixedSite.mixed(tmp_path)
-    lab.reset("master", *site.agents, *site.windows, services="real")
+    reset_alone("master", *site.agents, *site.windows)
     return site
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 import lab
-from lab.services import REAL
 from recert.certificates import Certificate, read_certificate, read_public_key
-from tests.e2e.nodes import Site
+from tests.e2e.nodes import Site, reset_alone
 from tests.e2e.site import BACKUPS, SSLDIR
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
@@ -51,7 +50,7 @@ _RETIRED = f"""
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """A master and its agents with real services, as seeded; one of them is in no inventory."""
-    lab.reset("master", *AGENTS, services=REAL)
+    reset_alone("master", *AGENTS)
     return Site.of(tmp_path, "master", RENEWED)
 
 
