@@ -29,7 +29,7 @@ _SEED = "/root/seed.tar"
 
 def reset_alone(*names: str) -> None:
     """Put hosts with real services to their seeded state, with no other host up: one that a test
-    before has left with a certificate of the seeded CA would answer in orchestration as well."""
+    before has left with a certificate of the seeded CA is still known to all services."""
     lab.down()
     lab.reset(*names, services=REAL)
 

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 import lab
-from lab.services import REAL
 from recert.certificates import Certificate
 from recert.layout import SERVICE_PORTS
-from tests.e2e.nodes import Site
+from tests.e2e.nodes import Site, reset_alone
 from tests.e2e.site import SSLDIR
 
 AGENTS = ("agent01", "agent03")
@@ -50,7 +49,7 @@ _SESSIONS = """
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """A master and two agents with real services, as seeded."""
-    lab.reset("master", *AGENTS, services=REAL)
+    reset_alone("master", *AGENTS)
     return Site.of(tmp_path, "master", AGENTS)
 
 
