@@ -223,7 +223,6 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     arguments = parser.parse_args()
     ansible = the_ansible()
-    lab.up([MASTER, *AGENTS])
     console = Console()
     with tempfile.TemporaryDirectory(prefix="step6-") as directory:
         ground = Ground(Path(directory), ansible)
