@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from recert import standing
 from recert.layout import CONSOLE_CLIENT, KEYSTORE, PEADMIN_CLIENT, TRUSTSTORE
 from recert.looks import HostLook
 from recert.observed import Keystores
@@ -26,20 +25,7 @@ from tests.unit.delivered import (
 )
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 
-
-@pytest.fixture(autouse=True)
-def _short_keys_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "SHORTEST_KEY", 1024)
-
-
-@pytest.fixture
-def puppet() -> HostLook:
-    return with_everything(look_at_master(master(), [agent()]))
-
-
-@pytest.fixture
-def web(puppet: HostLook) -> HostLook:
-    return with_delivered(look_at_agent(agent()), shared(), puppet)
+pytestmark = pytest.mark.usefixtures("short_keys_will_do")
 
 
 def problems(state: SiteState) -> dict[tuple[str, str], str]:

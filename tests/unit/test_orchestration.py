@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from recert import standing
 from recert.looks import HostLook
 from recert.observed import LastRun, Orchestration, Service
 from recert.orchestration import awaited
@@ -27,19 +26,7 @@ from tests.unit.looks import look_at_agent, look_at_master, site
 EVERYBODY = (CERTNAME, AGENT)
 
 
-@pytest.fixture(autouse=True)
-def _short_keys_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "SHORTEST_KEY", 1024)
-
-
-@pytest.fixture
-def puppet() -> HostLook:
-    return with_everything(look_at_master(master(), [agent()]))
-
-
-@pytest.fixture
-def web(puppet: HostLook) -> HostLook:
-    return with_delivered(look_at_agent(agent()), shared(), puppet)
+pytestmark = pytest.mark.usefixtures("short_keys_will_do")
 
 
 def made(state: SiteState, *answering: str, said: str = "", **evidence: object) -> dict[str, Check]:

@@ -36,10 +36,7 @@ ELSEWHERE = "/etc/puppetlabs/elsewhere.pem"
 DASHBOARD_KEY = f"{SSLDIR}/private_keys/pe-internal-dashboard.pem"
 
 
-@pytest.fixture(autouse=True)
-def _short_keys_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the tests are short, to be made quickly."""
-    monkeypatch.setattr(standing, "SHORTEST_KEY", 1024)
+pytestmark = pytest.mark.usefixtures("short_keys_will_do")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from recert import standing
 from recert.freshness import Retired
 from recert.layout import SERVICE_PORTS
 from recert.looks import HostLook
@@ -32,9 +31,7 @@ STORE = "/etc/puppetlabs/elsewhere.ks"
 RAN = RunSeen("puppet agent --test", True, "it succeeded in 3 s")
 
 
-@pytest.fixture(autouse=True)
-def _short_keys_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "SHORTEST_KEY", 1024)
+pytestmark = pytest.mark.usefixtures("short_keys_will_do")
 
 
 @pytest.fixture

@@ -1,0 +1,30 @@
+"""What several of the unit tests start from."""
+
+from __future__ import annotations
+
+import pytest
+
+from recert import standing
+from recert.looks import HostLook
+from tests.unit.agent import agent
+from tests.unit.authority import master
+from tests.unit.delivered import shared, with_delivered, with_everything
+from tests.unit.looks import look_at_agent, look_at_master
+
+
+@pytest.fixture
+def short_keys_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the tests are short, to be made quickly."""
+    monkeypatch.setattr(standing, "SHORTEST_KEY", 1024)
+
+
+@pytest.fixture
+def puppet() -> HostLook:
+    """A master that has delivered everything to itself."""
+    return with_everything(look_at_master(master(), [agent()]))
+
+
+@pytest.fixture
+def web(puppet: HostLook) -> HostLook:
+    """Its agent, to which everything was delivered, too."""
+    return with_delivered(look_at_agent(agent()), shared(), puppet)
