@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import tarfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +31,9 @@ _PODMAN_PACKAGES = (
 )
 _BASE_PACKAGES = ("mmdebstrap", "debian-archive-keyring")
 _LIMIT = 16384
+
+# Images are built side by side, and apt-get works for one at a time.
+_installing = threading.Lock()
 
 
 def _tar(files: Mapping[str, tuple[int, bytes]]) -> bytes:
@@ -170,17 +174,19 @@ def require(programs: Sequence[str], packages: Sequence[str], log: Path) -> None
 
     :raises LabError: they are not there and cannot be installed.
     """
-    missing = [program for program in programs if not shutil.which(program)]
-    if not missing:
-        return
-    if not _can_install():
-        raise LabError(f"{', '.join(missing)} is missing: install {' and '.join(packages)}")
-    _install(packages, log)
+    with _installing:
+        missing = [program for program in programs if not shutil.which(program)]
+        if not missing:
+            return
+        if not _can_install():
+            raise LabError(f"{', '.join(missing)} is missing: install {' and '.join(packages)}")
+        _install(packages, log)
 
 
 def _install(packages: Sequence[str], log: Path) -> None:
     say(f"installing {' '.join(packages)} with apt-get")
     environment = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]
+    environment += ["-o", "DPkg::Lock::Timeout=300"]  # seconds; the machine may be updating itself
     try:
         run_logged(
             [*environment, "update"], log=log, label="apt-get update", timeout=_INSTALL_TIMEOUT
@@ -226,11 +232,12 @@ def obtain_engine(log: Path) -> Engine:
 
 def require_mmdebstrap(log: Path) -> None:
     """Make sure that a base image can be made from Debian's packages."""
-    if shutil.which("mmdebstrap"):
-        return
-    if not _can_install():
-        raise LabError(
-            "no image registry answers, and mmdebstrap, which makes the base image from Debian's"
-            f" packages, is not installed. Install {' and '.join(_BASE_PACKAGES)}."
-        )
-    _install(_BASE_PACKAGES, log)
+    with _installing:
+        if shutil.which("mmdebstrap"):
+            return
+        if not _can_install():
+            raise LabError(
+                "no image registry answers, and mmdebstrap, which makes the base image from"
+                f" Debian's packages, is not installed. Install {' and '.join(_BASE_PACKAGES)}."
+            )
+        _install(_BASE_PACKAGES, log)

@@ -102,7 +102,7 @@ def started() -> Commands:
     else:
         after = [f"{name}: running" for name in down]
         show_diff(host, "Services", [f"{name}: stopped" for name in down], after)
-        yield from hands_of(facts).start(down, LIMIT)
+        yield from hands_of(facts).start(down, [], LIMIT)
         facts.learn_services(Service.RUNNING, *down)
         restoration.note_started()
     if host.state.is_executing:

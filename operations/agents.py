@@ -6,6 +6,8 @@ that hangs would hold up the rest: each command has a time limit, except in the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pyinfra import host
 from pyinfra.api import FunctionCommand, Host, State, operation
 
@@ -262,43 +264,48 @@ def signed() -> Commands:
 @on_agent
 def started() -> Commands:
     """
-    Start those of the agent's services that ran before (step 6.6).
+    Start those of the agent's services that ran before (step 6.6), except what is of use only
+    after the Puppet run that follows.
     """
     renewal = renewal_of(host)
     facts = renewal.facts
     stopping = not host.state.is_executing and renewal.now.replacement_due
+    later = renewal.started_after_the_run
     down = [
         name
         for name in renewal.services_due
-        if stopping or facts.services[name] is not Service.RUNNING
+        if name not in later and (stopping or facts.services[name] is not Service.RUNNING)
     ]
-    if not down and not renewal.stopped:
+    if not down and renewal.stopped <= set(later):
         host.noop("what is to run does")
         return
-    show_diff(host, "Services", [f"{n}: stopped" for n in down], [f"{n}: running" for n in down])
-    yield from hands_of(facts).start(down, LIMIT)
+    _show_started(down)
+    yield from hands_of(facts).start(down, later, LIMIT)
     facts.learn_services(Service.RUNNING, *down)
     facts.forget("agent", "ssl")
-    renewal.note_started()
+    renewal.note_started(later)
 
 
 @on_agent
 def proven() -> Commands:
     """
     Prove that the agent has a certificate of the master's CA and has completed a Puppet run
-    under it: the one that its service begins when it is started, or else one of our own.
+    under it: the one that its service begins when it is started, or else one of our own. Then
+    start what had to wait for the first.
     """
     renewal = renewal_of(host)
     facts = renewal.facts
     conf, outcomes = facts.settings, outcomes_of(renewal.site)
-    if not renewal.requested and not renewal.run_due:
+    if not renewal.run_follows:
         host.noop("a Puppet run has succeeded since the certificate was made")
         if host.state.is_executing:
             touched = outcomes.was_touched(host)
             outcomes.settle(host, Status.RENEWED if touched else Status.FRESH)
         return
     before = "last run: none under this certificate"
+    later = renewal.started_after_the_run
     show_diff(host, "Puppet run", [before], ["last run: succeeded under the new CA"])
+    _show_started(later)
     if renewal.waiting is not None:
         outcomes.settle(host, Status.WAITING, "6.7", renewal.waiting)
         yield step_failed([renewal.waiting])
@@ -306,6 +313,10 @@ def proven() -> Commands:
         certificate = facts.paths(conf.certname).certificate
         yield from hands_of(facts).await_first_run(certificate, BEGIN_LIMIT, RUN_LIMIT)
         facts.forget("agent", "ssl")
+    if later:
+        yield from hands_of(facts).start(later, [], LIMIT)
+        facts.learn_services(Service.RUNNING, *later)
+        renewal.note_started()
     if renewal.run_due:
         yield from hands_of(facts).run_puppet(RUN_LIMIT)
         facts.forget("agent", "ssl")
@@ -319,3 +330,11 @@ def proven() -> Commands:
             [f"Puppet ended without an error, but {conf.lastrunfile} shows no successful run"]
         )
     outcomes.settle(host, Status.RENEWED)
+
+
+def _show_started(services: Iterable[str]) -> None:
+    before, after = (
+        [f"{name}: {state.value}" for name in services]
+        for state in (Service.STOPPED, Service.RUNNING)
+    )
+    show_diff(host, "Services", before, after)

@@ -30,8 +30,8 @@ class Hands(Protocol):
     def stop(self, service: str, limit: int) -> Commands:
         """Stop a service, and remember beside the backups that it ran."""
 
-    def start(self, services: Iterable[str], limit: int) -> Commands:
-        """Start services, and forget what was stopped."""
+    def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
+        """Start services, and remember of what was stopped only those that start later."""
 
     def empty_ssldir(self, limit: int) -> Commands:
         """Delete everything in ssldir, and itself where nothing is against that."""

@@ -119,11 +119,14 @@ class WindowsHands:
         yield self._typed(*self._private_root(), note, limit=limit)
         yield self._acting(partial(self._stop, service))
 
-    def start(self, services: Iterable[str], limit: int) -> Commands:
+    def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
         for service in services:
             yield self._acting(partial(self._start, service))
         noted = native(f"{self._root}/stopped")
-        yield self._typed(f"if exist {noted} (del /f /q {noted})", limit=limit)
+        if kept := " & ".join(f"(echo {service})" for service in later):
+            yield self._typed(f"({kept}) >{noted} || exit 1", limit=limit)
+        else:
+            yield self._typed(f"if exist {noted} (del /f /q {noted})", limit=limit)
 
     def _stop(self, service: str, host: Host) -> None:
         known = self._known(service)

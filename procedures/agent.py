@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
@@ -74,6 +74,11 @@ class AgentFacts(HostFacts):
             return
         self._kept["services"] = {**self.services, **dict.fromkeys(names, state)}
 
+    def learn_stopped(self, names: Iterable[str]) -> None:
+        """Take in which services the record of those that were stopped has been left with."""
+        if self.host.state.is_executing:
+            self._kept["backups"] = replace(self.backups, stopped=frozenset(names))
+
     @property
     def backup_paths(self) -> list[str]:
         """Step 6.1."""
@@ -133,10 +138,10 @@ class AgentWork:
         """Remember that this run stops a service."""
         self._stopped_now |= {service}
 
-    def note_started(self) -> None:
-        """What was stopped runs again."""
-        self._stopped_now = frozenset()
-        self.facts.forget("backups")
+    def note_started(self, later: Collection[str] = ()) -> None:
+        """What was stopped runs again, except those that start later."""
+        self._stopped_now &= frozenset(later)
+        self.facts.learn_stopped(later)
 
 
 def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:

@@ -21,6 +21,7 @@ from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
+from recert.layout import AGENT_SERVICE
 from recert.renewal import Renewal
 from recert.signing import Application, certified_alt_names
 
@@ -67,6 +68,20 @@ class AgentRenewal(AgentWork):
     @property
     def run_due(self) -> bool:
         return self.now.run_due(self.facts.agent.last_run)
+
+    @property
+    def run_follows(self) -> bool:
+        """Whether a Puppet run is still to prove the renewal."""
+        return self.requested or self.run_due
+
+    @property
+    def started_after_the_run(self) -> list[str]:
+        """Of the services that were stopped, those that the agent service's first run brings the
+        credentials for: started before it they would be refused, and be restarted by it."""
+        due = self.services_due
+        if not self.run_follows or self.waiting is not None or AGENT_SERVICE not in due:
+            return []
+        return [name for name in due if name != AGENT_SERVICE and name in self.stopped]
 
     def apply(self) -> None:
         """Note what the agent wants to be signed."""

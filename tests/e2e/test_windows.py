@@ -246,7 +246,7 @@ def test_services_that_hang_and_paths_that_need_quoting(site: MixedSite, retired
     # It hangs however often it is started.
     assert statuses(run)["win03"] == "failed"
     assert "hung while starting (START_PENDING)" in why(run, "win03")
-    assert why(run, "win03").startswith("6.6 Start")
+    assert why(run, "win03").startswith("6.7 Prove")
     site.on("win03", "rm /C:/pe-lab/pe-mcollective.hangs-starting")
     rest = site.renew(retired, *WINDOWS, *options)
     assert rest.status == 0, rest.stderr
