@@ -104,19 +104,23 @@ for note in classified stopped refused; do
     [ -f "$root/$note" ] && say note "$note" "$(cat "$root/$note")"
 done
 live=$(live_sums "$@")
-entries=$(live_entries "$@")
+entries=
+for backup in "$root"/*/; do
+    if [ -f "$backup/manifest.json" ]; then entries=$(live_entries "$@"); break; fi
+done
 set -- # from here on: the lists of what valid backups hold
 for backup in "$root"/*/; do
     backup=${backup%/}
     [ -f "$backup/manifest.json" ] || continue
     state=damaged
-    digest=$(sha256sum <"$backup/archive.tar" 2>/dev/null | cut -d' ' -f1)
+    digest=$(sha256sum <"$backup/archive.tar" 2>/dev/null)
+    digest=${digest%% *}
     if [ -n "$digest" ] && grep -q "\"archive_sha256\": \"$digest\"" "$backup/manifest.json" &&
         [ -f "$backup/SHA256SUMS" ]; then
         state=valid
         set -- "$@" "$backup/SHA256SUMS"
     fi
-    uncovered=$(printf '%s\n' "$live" | grep . | comm -23 - "$backup/SHA256SUMS" | wc -l)
+    uncovered=$(printf '%s\n' "$live" | comm -23 - "$backup/SHA256SUMS" | grep -c .)
     # Directories change their times whenever a service looks after them.
     added=$(
         tar -tf "$backup/archive.tar" 2>/dev/null | sed 's,/$,,' | awk '
@@ -126,7 +130,7 @@ for backup in "$root"/*/; do
 $entries
 EOF
     )
-    differs=$(tar -C / -df "$backup/archive.tar" 2>&1 | grep -v 'Mod time differs$' | wc -l)
+    differs=$(tar -C / -df "$backup/archive.tar" 2>&1 | grep -vc 'Mod time differs$')
     say backup "${backup##*/}" "$(cat "$backup/manifest.json")" "$state" "$uncovered" \
         "$((differs + added))"
 done

@@ -51,7 +51,7 @@ def record_script(script: str, *arguments: str) -> StringCommand:
     # A script that gave up has printed nothing, and a pipe would hide its status.
     return shell(
         f"{ENCODE}{_RECORDS}answer=$({{\n{script}\nsay end\n}} | encode)\n"
-        '[ -n "$answer" ] && printf \'%s\\n\' "$answer" | framed',
+        '[ -n "$answer" ] && printf \'pe-recert:\\n%s\\npe-recert.\\n\' "$answer"',
         *arguments,
     )
 

@@ -40,7 +40,8 @@ digest=$(sha256sum <"$new/archive.tar" | cut -d' ' -f1)
 [ "${{#digest}}" -eq 64 ] || fail "The backup in $new cannot be read back; nothing was deleted."
 sed "s/{ARCHIVE_DIGEST}/$digest/" "$new/manifest" >"$new/manifest.json" && rm "$new/manifest" ||
     fail "The manifest could not be written to $new; nothing was deleted."
-sync
+# Where sync takes no files, it brings everything to the disk, as it does without any.
+sync "$new"/* "$new" 2>/dev/null || sync
 mv "$new" "$root/$name" || fail "Cannot finish $root/$name; nothing was deleted."
 """
 )

@@ -36,6 +36,7 @@ class AgentFacts(HostFacts):
     """The facts of one agent."""
 
     services_asked = AGENT_SERVICES
+    good_for = 10
 
     @property
     def ssl(self) -> SslState:

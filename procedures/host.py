@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -46,8 +47,11 @@ class HostFacts:
     """The facts of one host, each read when first needed and kept until `forget`.
 
     A preview and a run are different moments: what was read for the preview is read again
-    when the first operation runs.
+    when the first operation runs, unless that follows at once.
     """
+
+    good_for: float = 0
+    """Seconds for which what was read for a preview is as good for the run."""
 
     services_asked: tuple[str, ...] = ()
     """The services that the procedure is about."""
@@ -57,6 +61,7 @@ class HostFacts:
         self.settings = settings
         self.backup_root = backup_root
         self._kept: dict[str, Any] = {}
+        self._kept_since = 0.0
         self._kept_while_executing = host.state.is_executing
 
     def forget(self, *names: str) -> None:
@@ -167,9 +172,12 @@ class HostFacts:
     def _once(self, name: str, read: Callable[[], T]) -> T:
         executing = self.host.state.is_executing
         if executing != self._kept_while_executing:
-            self._kept.clear()
+            if time.monotonic() - self._kept_since > self.good_for:
+                self._kept.clear()
             self._kept_while_executing = executing
         if name not in self._kept:
+            if not self._kept:
+                self._kept_since = time.monotonic()
             self._kept[name] = read()
         value: T = self._kept[name]
         return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -307,6 +308,26 @@ def test_killed_after_each_operation_and_run_again(site: Site, retired: str) -> 
     agents = ("--limit", "agent01", "--limit", "agent04")
     assert_killed_in_each_step(site, retired, *agents)
     assert_renewed(site, "agent01", "agent04")
+
+
+def test_killed_before_the_run_orchestration_still_comes_back(site: Site, retired: str) -> None:
+    agent, noted = ("--limit", "agent03"), f"{BACKUPS}/stopped"
+    planned = site.preview_renewal(retired, *agent).planned
+    started = planned.index("6.6 Start the services that ran before") + 1
+    killed = site.pyinfra(
+        "deploys/agents.py",
+        *("-y", "--json", "--data", f"retire_ca={retired}", *agent, *KILLING),
+        env={"KILL_AFTER": str(started)},
+    )
+    assert killed.status == -signal.SIGKILL, killed.stderr
+    assert site.on("agent03", f"cat {noted}; stat -c %a {noted}") == "pe-mcollective\n600\n"
+    site.on("agent03", "service pe-mcollective stop")
+
+    rest = site.renew(retired, *agent)
+
+    assert rest.status == 0, rest.stderr
+    assert_renewed(site, "agent03")
+    assert not site.on("agent03", f"ls {noted}", check=False)
 
 
 def test_a_service_that_did_not_run_stays_stopped(site: Site, retired: str) -> None:
