@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from typing import TypeVar, cast
+
 import pytest
-from pyinfra.api import Config, Inventory, State
+from pyinfra.api import Config, FactBase, Inventory, State
 from pyinfra.api.exceptions import ConnectError
 
 from facts.host import WhoAndWhen
+from procedures.agent import AgentFacts
 from procedures.host import ask
+from tests.unit.authority import settings
+
+T = TypeVar("T")
 
 
 def test_who_could_not_be_connected_to_and_still_cannot_has_failed() -> None:
@@ -18,3 +25,31 @@ def test_who_could_not_be_connected_to_and_still_cannot_has_failed() -> None:
     with pytest.raises(ConnectError):
         ask(host, WhoAndWhen)
     assert host in state.failed_hosts, "the run would end with 0"
+
+
+class _Counted(AgentFacts):
+    """Facts of an agent that counts how often it is asked."""
+
+    asked = 0
+
+    def _ask(self, fact: type[FactBase[T]], **arguments: object) -> T:
+        type(self).asked += 1
+        return cast(T, {})
+
+
+@pytest.mark.parametrize(("waits", "asked"), [(0, 1), (11, 2)])
+def test_a_run_that_follows_at_once_does_not_ask_again(
+    monkeypatch: pytest.MonkeyPatch, waits: float, asked: int
+) -> None:
+    state = State(Inventory((["web01"], {})), Config())
+    (host,) = state.inventory
+    monkeypatch.setattr(_Counted, "asked", 0)
+    facts = _Counted(host, settings(), "/var/lib/pe-recert/backups")
+    _ = facts.services
+    later = time.monotonic() + waits
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    state.is_executing = True
+
+    _ = facts.services, facts.services
+
+    assert _Counted.asked == asked
