@@ -46,6 +46,7 @@ from facts.services import ServiceStates
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
+from operations.step import AND_LOOK
 from recert.backups import ARCHIVE_DIGEST
 from recert.certificates import read_certificate
 from recert.layout import INTERNAL_NAMES
@@ -257,6 +258,7 @@ class _Simulated:
         yield "identity", 0, int(time.time())
 
     def _settings(self, arguments: list[str]) -> Iterator[Record]:
+        yield from self._who(arguments)
         yield "program", "/opt/puppet/bin/puppet"
         printed = "\n".join(
             f"{name} = {_SETTINGS[name]}" for name in SETTINGS if name != "certname"
@@ -486,6 +488,17 @@ _FACTS: dict[str, type] = {
 """Facts by their scripts: the third word of `sh -c SCRIPT pe-recert …`."""
 
 
+def _apart(words: list[str]) -> Iterator[list[str]]:
+    """The commands of a line: a change, a look at it, or what is asked together."""
+    command: list[str] = []
+    for word in [*words, "&&"]:
+        if word in {"&&", AND_LOOK}:
+            yield command
+            command = []
+        elif word != "; exit $status":
+            command.append(word)
+
+
 def _groups(words: list[str]) -> list[list[str]]:
     """Groups of words that each follow their number."""
     groups, position = [], 0
@@ -673,16 +686,23 @@ class SimulatedConnector(BaseConnector):
 
     def _answer(self, words: list[str], stdin: str) -> tuple[bool, list[str]]:
         simulated = self._host
-        script, arguments = words[2], words[4:]
-        fact = _FACTS.get(script)
-        if fact is not None:
-            return True, simulated.answer(fact, arguments)
-        # operations/step.py: the lock, then the script that runs under it.
-        done = simulated.change(arguments[1], arguments[2:], stdin) if arguments[1:] else None
-        if done is None:
-            known = re.sub(r"\s+", " ", script if len(arguments) < 2 else arguments[1])[-200:]
-            return False, [f"the simulation does not know this command: {known}"]
-        return True, done
+        lines: list[str] = []
+        for command in _apart(words):
+            if command[0] == "echo":
+                lines.append(command[1])
+                continue
+            script, arguments = command[2], command[4:]
+            fact = _FACTS.get(script)
+            if fact is not None:
+                lines += simulated.answer(fact, arguments)
+                continue
+            # operations/step.py: the lock, then the script that runs under it.
+            done = simulated.change(arguments[1], arguments[2:], stdin) if arguments[1:] else None
+            if done is None:
+                known = re.sub(r"\s+", " ", script if len(arguments) < 2 else arguments[1])[-200:]
+                return False, [f"the simulation does not know this command: {known}"]
+            lines += done
+        return True, lines
 
     @property
     def _host(self) -> _Simulated:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from sys import intern
 
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
@@ -37,10 +38,11 @@ framed() { echo 'pe-recert:'; cat; echo 'pe-recert.'; }
 
 def shell(script: str, *arguments: str) -> StringCommand:
     """`script` run by the host's `sh`, its positional parameters being `arguments`."""
+    # pyinfra keeps the commands of changes: thousands of hosts share the text of each.
     return StringCommand(
         "sh",
         "-c",
-        QuoteString(PREAMBLE + script),
+        QuoteString(intern(PREAMBLE + script)),
         "pe-recert",
         *(QuoteString(argument) for argument in arguments),
     )

@@ -45,7 +45,6 @@ def stopped() -> Commands:
         restoration.note_stopped(service)
         yield from hands_of(facts).stop(service, LIMIT)
     facts.learn_services(Service.STOPPED, *running)
-    facts.forget("agent")
     yield from run_over(facts, LIMIT)
 
 
@@ -80,7 +79,6 @@ def put_back() -> Commands:
         describe(held),
     )
     yield from hands_of(facts).unpack(backup, LIMIT)
-    facts.forget("ssl", "backups")
     after = restoration.backup
     if after is None or after.differs:
         yield failed([f"The live files are not those of the backup {backup.name}"])

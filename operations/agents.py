@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pyinfra import host
-from pyinfra.api import FunctionCommand, Host, State, operation
+from pyinfra.api import FunctionCommand, operation
 
 from operations.backup import make_backup
 from operations.hands import Commands, hands_of
@@ -18,7 +18,6 @@ from operations.services import RUN_LIMIT
 from operations.signing import (
     all_to_be_revoked,
     clean_all,
-    connection,
     judge_and_sign,
     revocation_due,
 )
@@ -124,10 +123,7 @@ def stopped(service: str) -> Commands:
     renewal.note_stopped(service)
     yield from hands_of(facts).stop(service, LIMIT)
     facts.learn_services(Service.STOPPED, service)
-    if service != AGENT_SERVICE:
-        return
-    facts.forget("agent")
-    if facts.agent.running is not None:
+    if service == AGENT_SERVICE and facts.agent.running is not None:
         yield from run_over(facts, LIMIT)
 
 
@@ -155,7 +151,7 @@ def ssldir_deleted() -> Commands:
         yield from hands_of(facts).empty_ssldir(LIMIT)
     else:
         yield from hands_of(facts).remove(remains, LIMIT)
-    facts.forget("ssl")
+        facts.forget("ssl")
 
 
 @on_agent
@@ -186,7 +182,6 @@ def ca_placed() -> Commands:
     after = describe(ca) if ca is not None else ["the new CA's certificate"]
     show_diff(host, f"CA certificate {conf.localcacert}", describe(now.trusted_ca), after)
     yield from hands_of(facts).place_ca(ca.pem if ca is not None else None, LIMIT)
-    facts.forget("ssl")
     if not renewal.now.trusts_authority:
         yield failed([f"{conf.localcacert} is not the certificate of the master's CA"])
 
@@ -212,20 +207,16 @@ def requested() -> Commands:
     signs_itself = now.authority.autosign.kind is not Autosigning.OFF
     # A master that signs by itself lets it go on to its first run.
     limit = RUN_LIMIT if signs_itself else LIMIT
-    command = hands_of(facts).ask_for_certificate(now.paths, limit)
 
-    def ask_for_it(state: State, host: Host) -> bool:
-        ok, output = command.execute(state, host, connection(host))
-        renewal.puppet_said = [line.line for line in output]
+    def heard(ok: bool, said: list[str]) -> None:
+        renewal.puppet_said = said
         if not ok:
             for line in renewal.errors_said:
                 host.log(printable(line))
             outcomes_of(renewal.site).reason(host, renewal.errors_said)
-        return bool(ok)
 
-    yield FunctionCommand(ask_for_it, (), {})
+    yield from hands_of(facts).ask_for_certificate(now.paths, signs_itself, limit, heard)
     renewal.requested = True
-    facts.forget("ssl", "agent")
     renewal.apply()
 
 
@@ -312,14 +303,12 @@ def proven() -> Commands:
     if facts.services[AGENT_SERVICE] is Service.RUNNING:
         certificate = facts.paths(conf.certname).certificate
         yield from hands_of(facts).await_first_run(certificate, BEGIN_LIMIT, RUN_LIMIT)
-        facts.forget("agent", "ssl")
     if later:
         yield from hands_of(facts).start(later, [], LIMIT)
         facts.learn_services(Service.RUNNING, *later)
         renewal.note_started()
     if renewal.run_due:
         yield from hands_of(facts).run_puppet(RUN_LIMIT)
-        facts.forget("agent", "ssl")
     else:
         yield _DONE_ALREADY
     problem = renewal.now.certificate_problem

@@ -10,7 +10,7 @@ from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.backups import LIVE_SUMS
-from operations.step import changing, show_diff, step_failed
+from operations.step import LookingCommand, changing, show_diff, step_failed
 from procedures.host import HostFacts
 from procedures.regeneration import backup_due, regeneration_of
 from recert.backups import ARCHIVE_DIGEST, Manifest, backup_name
@@ -78,7 +78,8 @@ def make_backup(
 ) -> Generator[PyinfraCommand, None, None]:
     """The commands that make one more backup of what is there now.
 
-    :param archive: how it is made on this host, out of a name, its manifest and `limit`.
+    :param archive: how it is made on this host, out of a name, its manifest and `limit`, and how
+        the facts come to know of it.
     :param of: the CA for whose sake it is made, None if there is none that can be named.
     :param in_place: the CA's certificate, None if it cannot be read; an agent's is the one
         that it trusts.
@@ -111,14 +112,17 @@ def make_backup(
         [f"{facts.backup_root}/{name} (root only): {' '.join(manifest.paths)}"],
     )
     yield from archive(name, manifest, limit)
-    facts.forget("backups")
 
 
 def archive_of(
     facts: HostFacts,
 ) -> Callable[[str, Manifest, int | None], Iterable[PyinfraCommand]]:
     """How a backup is made where there is `sh`."""
-    return lambda name, manifest, limit: [archiving(facts, name, manifest, limit)]
+
+    def archive(name: str, manifest: Manifest, limit: int | None) -> Iterable[PyinfraCommand]:
+        yield LookingCommand(archiving(facts, name, manifest, limit), facts.look("backups"))
+
+    return archive
 
 
 def archiving(facts: HostFacts, name: str, manifest: Manifest, limit: int | None) -> StringCommand:

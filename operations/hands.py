@@ -8,6 +8,7 @@ from typing import Protocol
 from pyinfra.api.command import PyinfraCommand
 
 from operations.posix import PosixHands
+from operations.signing import Heard
 from operations.windows import WindowsHands
 from procedures.agent import AgentFacts
 from procedures.windows import WindowsAgentFacts
@@ -18,8 +19,9 @@ Commands = Generator[PyinfraCommand, None, None]
 
 
 class Hands(Protocol):
-    """Each method gives the commands that make one change, or wait for one. `limit`: seconds
-    after which nobody waits for a command any more."""
+    """Each method gives the commands that make one change, or wait for one; after them the facts
+    tell what has come of it, except that of services and after `remove`. `limit`: seconds after
+    which nobody waits for a command any more."""
 
     def archive(self, name: str, manifest: Manifest, limit: int | None) -> Commands:
         """Make the backup `name` of what `manifest` names, or leave none."""
@@ -43,8 +45,14 @@ class Hands(Protocol):
         """Put the CA's certificate where the agent looks for it. `pem` is not yet known in a
         preview."""
 
-    def ask_for_certificate(self, own: CredentialPaths, limit: int) -> PyinfraCommand:
-        """Have Puppet make a key and a request, and send that; its output is Puppet's."""
+    def ask_for_certificate(
+        self, own: CredentialPaths, signs_itself: bool, limit: int, heard: Heard
+    ) -> Commands:
+        """Have Puppet make a key and a request, and send that.
+
+        :param signs_itself: whether the master does, so that Puppet goes on to its first run.
+        :param heard: told what Puppet has printed.
+        """
 
     def await_first_run(self, certificate: str, begin: int, limit: int) -> Commands:
         """Wait until the run that the service begins has ended, if one does.

@@ -6,15 +6,17 @@ from collections.abc import Generator, Iterable
 
 from pyinfra.api.command import PyinfraCommand, StringCommand
 
-from facts.puppet import PUPPET_PROCESS, UTF8_LOCALE
+from facts.puppet import PUPPET_PROCESS, PUPPET_WITHOUT_CATALOG, UTF8_LOCALE
 from operations.agent import RUN
 from operations.backup import archiving
 from operations.restore import unpacking
 from operations.services import SERVICE_CHANGES
-from operations.step import REMEMBER, changing, removing
+from operations.signing import Heard, overheard
+from operations.step import REMEMBER, LookingCommand, changing, removing
 from procedures.host import HostFacts
 from recert.backups import Backup, Manifest
 from recert.freshness import CredentialPaths
+from recert.layout import AGENT_SERVICE
 
 Commands = Generator[PyinfraCommand, None, None]
 
@@ -52,13 +54,17 @@ class PosixHands:
         self._conf = facts.settings
 
     def archive(self, name: str, manifest: Manifest, limit: int | None) -> Commands:
-        yield archiving(self._facts, name, manifest, limit)
+        archive = archiving(self._facts, name, manifest, limit)
+        yield LookingCommand(archive, self._facts.look("backups"))
 
     def unpack(self, backup: Backup, limit: int | None) -> Commands:
-        yield unpacking(self._facts, backup, limit)
+        unpack = unpacking(self._facts, backup, limit)
+        yield LookingCommand(unpack, self._facts.look("files", "backups"))
 
     def stop(self, service: str, limit: int) -> Commands:
-        yield self._changing(
+        # The service's run may go on without it.
+        kind = self._looking if service == AGENT_SERVICE else self._changing
+        yield kind(
             SERVICE_CHANGES
             + REMEMBER
             + r"""
@@ -87,7 +93,7 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
         )
 
     def empty_ssldir(self, limit: int) -> Commands:
-        yield self._changing(
+        yield self._looking(
             r"""
 for root in "$@"; do
     [ -d "$root" ] || continue
@@ -108,7 +114,7 @@ done
 
     def place_ca(self, pem: str | None, limit: int) -> Commands:
         conf = self._conf
-        yield self._changing(
+        yield self._looking(
             r"""
 ssldir=$1 certdir=$2 path=$3 user=$4 group=$5
 make() { # directory $1 with mode $2, for Puppet's account if there is one
@@ -136,12 +142,14 @@ if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
             limit=limit,
         )
 
-    def ask_for_certificate(self, own: CredentialPaths, limit: int) -> PyinfraCommand:
+    def ask_for_certificate(
+        self, own: CredentialPaths, signs_itself: bool, limit: int, heard: Heard
+    ) -> Commands:
         # Its exit status says little: 1 is right as long as nobody has signed, and also where
         # the master has taken the request and then answered with an error. Puppet keeps no
         # request then.
-        return self._changing(
-            UTF8_LOCALE
+        asking = self._looking(
+            (UTF8_LOCALE if signs_itself else PUPPET_WITHOUT_CATALOG)
             + r"""
 puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
 for file in "$@"; do if [ -s "$file" ]; then exit 0; fi; done
@@ -152,10 +160,11 @@ fail "Puppet has made neither a key nor a request; its messages are above."
             own.certificate,
             limit=limit,
         )
+        yield overheard(asking, heard)
 
     def await_first_run(self, certificate: str, begin: int, limit: int) -> Commands:
         conf = self._conf
-        yield self._changing(
+        yield self._looking(
             _AWAIT_FIRST_RUN,
             conf.lastrunfile,
             conf.agent_catalog_run_lockfile,
@@ -166,9 +175,14 @@ fail "Puppet has made neither a key nor a request; its messages are above."
         )
 
     def run_puppet(self, limit: int) -> Commands:
-        yield self._changing(
-            RUN, self._conf.agent_catalog_run_lockfile, str(limit), limit=2 * limit
-        )
+        yield self._looking(RUN, self._conf.agent_catalog_run_lockfile, str(limit), limit=2 * limit)
+
+    def _looking(
+        self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
+    ) -> StringCommand:
+        """A change after which the agent's files are not what they were."""
+        change = self._changing(script, *arguments, stdin=stdin, limit=limit)
+        return LookingCommand(change, self._facts.look("files"))
 
     def _changing(
         self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from pyinfra.api import Host, StringCommand
+from pyinfra.api import FunctionCommand, Host, State, StringCommand
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, pop_global_arguments
 from pyinfra.connectors.util import CommandOutput
 
-from facts.puppet import UTF8_LOCALE
+from facts.puppet import PUPPET_WITHOUT_CATALOG
 from facts.ssl import PemFiles
 from operations.readiness import silent_after_waiting
 from operations.services import SERVICE_CHANGES
-from operations.step import REMEMBER, changing
-from procedures.host import ask
+from operations.step import REMEMBER, LookingCommand, changing
+from procedures.host import Look, ask
 from procedures.renewal import AgentRenewal, renewals
 from procedures.site import Site
 from procedures.telling import reason_of
@@ -26,7 +28,7 @@ BATCH = 100
 
 # Between the comparison and the signature nobody may have put another request there.
 _SIGN = (
-    UTF8_LOCALE
+    PUPPET_WITHOUT_CATALOG
     + r"""
 csrdir=$1 option=$2; shift 2
 count=$#
@@ -42,7 +44,9 @@ puppet cert sign $option --color=false "$@" </dev/null
 )
 
 
-_CLEAN = UTF8_LOCALE + 'verb=$1; shift; puppet cert "$verb" --color=false "$@" </dev/null'
+_CLEAN = (
+    PUPPET_WITHOUT_CATALOG + 'verb=$1; shift; puppet cert "$verb" --color=false "$@" </dev/null'
+)
 
 
 def connection(host: Host) -> ConnectorArguments:
@@ -56,6 +60,21 @@ def run_on(host: Host, command: StringCommand) -> tuple[bool, CommandOutput]:
     """Run a command there and give back what it printed."""
     result: tuple[bool, CommandOutput] = command.execute(host.state, host, connection(host))
     return result
+
+
+Heard = Callable[[bool, list[str]], None]
+"""Told whether a command has succeeded, and the lines that it printed."""
+
+
+def overheard(command: StringCommand, heard: Heard) -> FunctionCommand:
+    """`command`, and somebody is told what it has printed."""
+
+    def run(state: State, host: Host) -> bool:
+        ok, output = run_on(host, command)
+        heard(ok, output.output_lines)
+        return bool(ok)
+
+    return FunctionCommand(run, (), {})
 
 
 def judge_and_sign(site: Site, host_name: str) -> tuple[Judgement, bool]:
@@ -121,12 +140,15 @@ def _sign(
         for application in batch:
             pem = authority.request_pem(application.certname) or ""
             words += [hashlib.sha256(pem.encode()).hexdigest(), application.certname]
-        _, output = run_on(
-            site.master, changing(conf.confdir, _SIGN, conf.csrdir, option, *words, limit=600)
-        )
         names = [application.certname for application in batch]
-        pems = ask(site.master, PemFiles, directory=conf.signeddir, names=names)
-        site.learn_signed(pems)
+        signed: dict[str, Any] = {"directory": conf.signeddir, "names": names}
+        answers: list[dict[str, str]] = []
+        signing = LookingCommand(
+            changing(conf.confdir, _SIGN, conf.csrdir, option, *words, limit=600),
+            Look([(PemFiles, signed)], answers.clear, answers.extend),
+        )
+        _, output = run_on(site.master, signing)
+        site.learn_signed(answers[0] if answers else ask(site.master, PemFiles, **signed))
         unsigned = []
         for application in batch:
             cert = site.authority().signed(application.certname)

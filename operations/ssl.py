@@ -8,7 +8,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from facts.puppet import UTF8_LOCALE
+from facts.puppet import PUPPET_WITHOUT_CATALOG
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
@@ -130,7 +130,7 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
     )
     yield changing(
         facts.settings.confdir,
-        UTF8_LOCALE + "puppet cert list --all --color=false </dev/null",
+        PUPPET_WITHOUT_CATALOG + "puppet cert list --all --color=false </dev/null",
     )
     facts.forget("ssl")
     freshness = regeneration.freshness
@@ -173,7 +173,7 @@ def certificates_generated(
     options = [f"--dns_alt_names={regeneration.alt_names.argument}"] if alt_names else []
     yield changing(
         conf.confdir,
-        UTF8_LOCALE
+        PUPPET_WITHOUT_CATALOG
         + _MAKE_KEY
         + r"""
 keys=$1 public=$2 owner=$3 length=$4 first=$5 meanwhile=$6; shift 6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from sys import intern
 
 from pyinfra import context, logger
@@ -14,6 +15,8 @@ from pyinfra.connectors.util import CommandOutput
 from pyinfra.operations.util.files import generate_color_diff
 
 from facts.script import PREAMBLE
+from facts.together import NEXT, Together
+from procedures.host import Look
 from procedures.telling import harmless
 
 CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
@@ -74,6 +77,10 @@ def changing(
     return command
 
 
+AND_LOOK = "; status=$?;"
+"""What stands between a change and the look at it."""
+
+
 class ConnectedCommand(StringCommand):
     """A command over a connection that may be lost. Paramiko then raises an error that pyinfra
     does not know, and that would end the run for every host."""
@@ -86,6 +93,34 @@ class ConnectedCommand(StringCommand):
         except EOFError as error:
             raise OSError(f"the connection to {host.name} was lost") from error
         return result
+
+
+class LookingCommand(ConnectedCommand):
+    """A change, and in the same breath the look at what has come of it, whether it succeeded or
+    not: what is asked by itself costs the host another command."""
+
+    def __init__(self, change: StringCommand, look: Look) -> None:
+        self._look = look
+        self._together = Together()
+        asked = self._together.command(look.questions)
+        super().__init__(*change.bits, AND_LOOK, *asked.bits, "; exit $status")
+        self.connector_arguments = change.connector_arguments
+
+    def execute(
+        self, state: State, host: Host, connector_arguments: ConnectorArguments
+    ) -> tuple[bool, CommandOutput]:
+        """The output is the change's alone."""
+        self._look.forget()
+        ok, output = super().execute(state, host, connector_arguments)
+        # Whatever is wrong with an answer: who needs it asks again, and is told.
+        with suppress(Exception):
+            self._look.learn(self._together.process(output.stdout_lines))
+        told, looking = [], False
+        for line in output:
+            looking = looking or line.line == NEXT
+            if not looking or line.buffer_name == "stderr":
+                told.append(line)
+        return ok, CommandOutput(told)
 
 
 def in_batches(paths: Iterable[str], limit: int = 20000) -> Iterator[list[str]]:

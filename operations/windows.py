@@ -11,7 +11,7 @@ from pyinfra.api import FunctionCommand, Host, State, StringCommand
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.connectors.util import CommandOutput
 
-from operations.signing import run_on
+from operations.signing import Heard, overheard, run_on
 from operations.step import ConnectedCommand, wait_until
 from procedures.outcomes import outcomes_of
 from procedures.site import site_of
@@ -68,6 +68,7 @@ class WindowsHands:
         yield self._typed(
             f"move /y {native(new)} {native(f'{self._root}/{name}')} >nul || exit 1", limit=limit
         )
+        facts.forget("backups")
 
     def unpack(self, backup: Backup, limit: int | None) -> Commands:
         place = f"{self._root}/{backup.name}"
@@ -82,6 +83,7 @@ class WindowsHands:
             acl, parent = native(f"{place}/{number}.acl"), native(path.rpartition("/")[0])
             put_back = f"icacls {parent} /restore {acl} /c /q >nul || exit 1"
             yield self._typed(f"if exist {acl} ({put_back})", limit=limit)
+        self._facts.forget("ssl", "agent", "backups")
 
     @staticmethod
     def _copies(files: Mapping[str, FileState], pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -118,6 +120,7 @@ class WindowsHands:
         note = f"(echo {service})>>{noted} || exit 1"
         yield self._typed(*self._private_root(), note, limit=limit)
         yield self._acting(partial(self._stop, service))
+        self._facts.forget("agent")
 
     def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
         for service in services:
@@ -205,6 +208,7 @@ class WindowsHands:
     def empty_ssldir(self, limit: int) -> Commands:
         for root in self._conf.ssl_roots:
             yield from self._deleted(root, limit)
+        self._facts.forget("ssl")
 
     def remove(self, paths: Iterable[str], limit: int) -> Commands:
         removals = (
@@ -227,6 +231,7 @@ class WindowsHands:
         yield self._typed(
             f"move /y {native(new)} {native(conf.localcacert)} >nul || exit 1", limit=limit
         )
+        self._facts.forget("ssl")
 
     def _deleted(self, directory: str, limit: int | None) -> Commands:
         path = native(directory)
@@ -238,18 +243,22 @@ class WindowsHands:
 
     # Puppet
 
-    def ask_for_certificate(self, own: CredentialPaths, limit: int) -> PyinfraCommand:
+    def ask_for_certificate(
+        self, own: CredentialPaths, signs_itself: bool, limit: int, heard: Heard
+    ) -> Commands:
         # Its exit status says as little as elsewhere.
         either = " else ".join(
             f"if exist {native(path)} (exit 0)"
             for path in (own.private_key, own.request, own.certificate)
         )
         nothing = "echo Puppet has made neither a key nor a request; its messages are above."
-        return self._typed(
+        asking = self._typed(
             f"call {native(self._facts.puppet)} agent --test --waitforcert 0 --color=false 2>&1",
             f"{either} else ({nothing} 1>&2& exit 1)",
             limit=limit,
         )
+        yield overheard(asking, heard)
+        self._facts.forget("ssl", "agent")
 
     def await_first_run(self, certificate: str, begin: int, limit: int) -> Commands:
         facts = self._facts
@@ -265,9 +274,11 @@ class WindowsHands:
             return done or time.monotonic() - began > begin
 
         yield wait_until(over, "the agent service's own run to end", limit, poll=2)
+        facts.forget("agent", "ssl")
 
     def run_puppet(self, limit: int) -> Commands:
         yield self._acting(partial(self._run_puppet, limit, []))
+        self._facts.forget("agent", "ssl")
 
     def failure_of_run(self, host: Host, limit: int, options: list[str]) -> list[str]:
         """Run Puppet at once and give back what it says if that fails.

@@ -12,8 +12,9 @@ from pyinfra.api.exceptions import DeployError
 from pyinfra.api.facts import get_fact
 
 from facts.agent import AgentFiles
-from facts.host import Basics, WhoAndWhen
+from facts.host import Basics, HostBasics, WhoAndWhen
 from facts.puppet import AgentState, PuppetSettings
+from facts.together import Question
 from procedures.host import HostFacts, T
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.telling import reason_of
@@ -40,29 +41,38 @@ class AgentFacts(HostFacts):
 
     @property
     def ssl(self) -> SslState:
-        return self._files[0]
+        ssl: SslState = self.known("files")[0]
+        return ssl
 
     @property
     def agent(self) -> AgentState:
-        return self._files[1]
+        agent: AgentState = self.known("files")[1]
+        return agent
 
-    @property
-    def _files(self) -> tuple[SslState, AgentState]:
+    def question(self, name: str) -> Question:
         conf = self.settings
-        own = self.paths(conf.certname)
-        arguments = self._ssl_arguments(
-            texts=[conf.localcacert, conf.hostcrl, own.certificate, own.request],
-            keys=[own.private_key],
-            certificate_dirs=[],
-            cacert=conf.localcacert,
-        )
-        return self._once(
-            "files", lambda: self._ask(AgentFiles, ssl=arguments, agent=self._agent_arguments)
-        )
+        if name == "files":
+            own = self.paths(conf.certname)
+            arguments = self._ssl_arguments(
+                texts=[conf.localcacert, conf.hostcrl, own.certificate, own.request],
+                keys=[own.private_key],
+                certificate_dirs=[],
+                cacert=conf.localcacert,
+            )
+            return AgentFiles, {"ssl": arguments, "agent": self._agent_arguments}
+        if name == "basics":
+            return Basics, {
+                "backup_root": self.backup_root,
+                "paths": self.backup_paths,
+                "accounts": [],
+                "files": [conf.config],
+                "links": [conf.ssldir],
+            }
+        return super().question(name)
 
     def read_ahead(self) -> None:
         """Ask for what is needed in any case."""
-        _ = self._files, self.backups
+        self.read_together("files", "backups", "services", "basics")
 
     def forget(self, *names: str) -> None:
         if not {"ssl", "agent"}.isdisjoint(names):
@@ -88,14 +98,7 @@ class AgentFacts(HostFacts):
     def refusals(self, now: Renewal, backup_due: bool) -> list[str]:
         """What on the host would keep a renewal from succeeding."""
         conf = self.settings
-        basics = self._ask(
-            Basics,
-            backup_root=self.backup_root,
-            paths=self.backup_paths,
-            accounts=[],
-            files=[conf.config],
-            links=[conf.ssldir],
-        )
+        basics: HostBasics = self.known("basics")
         refusals = [
             *preflight.tool_refusals(basics.missing_tools, basics.crypto),
             *preflight.configuration_refusals(basics.missing_files, noop=False),
@@ -186,22 +189,17 @@ def look_at(host: Host) -> KnownAgent:
 
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
-    clock_ahead = require_root_on_agent(host) - time.time()
-    facts = AgentFacts(host, settings_of(host), posix_backup_root(host))
+    settings, clock_ahead = _introduced(host)
+    facts = AgentFacts(host, settings, posix_backup_root(host))
     facts.read_ahead()
     return KnownAgent(facts, clock_ahead)
 
 
-def require_root_on_agent(host: Host) -> float:
-    """The host's clock (seconds, UTC), asked along the way.
-
-    :raises AgentRefusedError: commands do not run as root.
-    """
+def require_root_on_agent(host: Host) -> None:
+    """:raises AgentRefusedError: commands do not run as root."""
     send_at_once(host)
-    who = ask_agent(host, WhoAndWhen)
-    if refusals := preflight.root_refusals(who.uid):
+    if refusals := preflight.root_refusals(ask_agent(host, WhoAndWhen).uid):
         raise AgentRefusedError(*refusals)
-    return who.clock
 
 
 def posix_backup_root(host: Host) -> str:
@@ -215,12 +213,22 @@ def settings_of(host: Host) -> Settings:
 
     :raises AgentRefusedError: that cannot be used.
     """
+    return _introduced(host)[0]
+
+
+def _introduced(host: Host) -> tuple[Settings, float]:
+    """What Puppet says of itself, and by how many seconds the host's clock is ahead of ours.
+
+    :raises AgentRefusedError: commands do not run as root, or that cannot be used.
+    """
     send_at_once(host)
     printed = ask_agent(host, PuppetSettings, sections="agent")
-    if refusals := preflight.puppet_refusals(printed.program, printed.complaints):
+    clock_ahead = printed.who.clock - time.time()
+    refusals = preflight.root_refusals(printed.who.uid)
+    if refusals := refusals or preflight.puppet_refusals(printed.program, printed.complaints):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        return check_settings(printed.agent, printed.agent)
+        return check_settings(printed.agent, printed.agent), clock_ahead
 
 
 @contextmanager

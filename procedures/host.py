@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, Host
@@ -14,6 +15,7 @@ from facts.credential_files import CredentialFiles, KeystoreCertificates, keysto
 from facts.host import WhoAndWhen
 from facts.puppet import AgentState, PuppetAgent
 from facts.services import ServiceStates
+from facts.together import Question, Together
 from recert.certificates import Certificate, read_certificate
 from recert.freshness import CredentialPaths
 from recert.layout import CREDENTIAL_PLACES, SEARCHED
@@ -41,6 +43,16 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     if failed_now:
         raise DeployError(f"{host.name}: the fact {fact.name} could not be read; see above")
     return value
+
+
+@dataclass(frozen=True)
+class Look:
+    """Questions that a change is to be followed by at once. `forget`: what it makes out of date.
+    `learn`: takes the answers, in the order of the questions."""
+
+    questions: list[Question]
+    forget: Callable[[], None]
+    learn: Callable[[list[Any]], None]
 
 
 class HostFacts:
@@ -79,16 +91,24 @@ class HostFacts:
         """What a backup of this host holds."""
         raise NotImplementedError
 
+    def question(self, name: str) -> Question:
+        """What is asked for one of the names that `forget` takes."""
+        questions: dict[str, Question] = {
+            "services": (ServiceStates, {"services": list(self.services_asked)}),
+            "agent": (PuppetAgent, self._agent_arguments),
+            "backups": (Backups, {"root": self.backup_root, "paths": self.backup_paths}),
+        }
+        return questions[name]
+
     @property
     def services(self) -> dict[str, Service]:
-        return self._once(
-            "services",
-            lambda: self._ask(ServiceStates, services=list(self.services_asked)),
-        )
+        services: dict[str, Service] = self.known("services")
+        return services
 
     @property
     def agent(self) -> AgentState:
-        return self._once("agent", lambda: self._ask(PuppetAgent, **self._agent_arguments))
+        agent: AgentState = self.known("agent")
+        return agent
 
     @property
     def _agent_arguments(self) -> dict[str, str]:
@@ -102,10 +122,8 @@ class HostFacts:
 
     @property
     def backups(self) -> BackupStore:
-        return self._once(
-            "backups",
-            lambda: self._ask(Backups, root=self.backup_root, paths=self.backup_paths),
-        )
+        backups: BackupStore = self.known("backups")
+        return backups
 
     @property
     def certificate_in_use(self) -> Certificate | None:
@@ -169,15 +187,55 @@ class HostFacts:
     def _ask(self, fact: type[FactBase[T]], **arguments: Any) -> T:
         return ask(self.host, fact, **arguments)
 
+    # How what was asked is kept
+
+    def known(self, name: str) -> Any:
+        """The answer to a question, asked unless it is known."""
+
+        def read() -> Any:
+            fact, arguments = self.question(name)
+            return self._ask(fact, **arguments)
+
+        return self._once(name, read)
+
+    def read_together(self, *names: str) -> None:
+        """Have these answered with one command, as far as they are not known."""
+        self._outdate()
+        missing = [name for name in names if name not in self._kept]
+        if missing:
+            questions = [self.question(name) for name in missing]
+            answers: list[Any] = self._ask(Together, facts=questions)
+            self.learn(missing, answers)
+
+    def learn(self, names: Iterable[str], answers: Iterable[Any]) -> None:
+        """Take in what somebody else has asked the host."""
+        self._outdate()
+        self._keep(dict(zip(names, answers, strict=True)))
+
+    def look(self, *names: str) -> Look:
+        """What a change is followed by that makes these out of date."""
+        return Look(
+            [self.question(name) for name in names],
+            lambda: self.forget(*names),
+            lambda answers: self.learn(names, answers),
+        )
+
     def _once(self, name: str, read: Callable[[], T]) -> T:
+        self._outdate()
+        if name not in self._kept:
+            self._keep({name: read()})
+        value: T = self._kept[name]
+        return value
+
+    def _keep(self, answers: dict[str, Any]) -> None:
+        if not self._kept:
+            self._kept_since = time.monotonic()
+        self._kept.update(answers)
+
+    def _outdate(self) -> None:
+        """Drop what was read for a preview that is over, unless the run follows at once."""
         executing = self.host.state.is_executing
         if executing != self._kept_while_executing:
             if time.monotonic() - self._kept_since > self.good_for:
                 self._kept.clear()
             self._kept_while_executing = executing
-        if name not in self._kept:
-            if not self._kept:
-                self._kept_since = time.monotonic()
-            self._kept[name] = read()
-        value: T = self._kept[name]
-        return value

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from facts.answers import AskedService, ServiceAnswers
-from facts.ssl import ComponentDirectory, SslDirectories
+from facts.signing import AutosignSetting
+from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
+from facts.together import Question
 from procedures.host import HostFacts
 from recert.altnames import AltNames
 from recert.certificates import Certificate, read_certificate, utc_now
@@ -30,31 +32,48 @@ class MasterFacts(HostFacts):
 
     services_asked = STOP_ORDER
 
+    clock_ahead: float = 0
+    """Seconds by which the host's clock was ahead of the control machine's when it was asked."""
+
     def forget(self, *names: str) -> None:
         """As for any host; also a component's directory, or "components" for all of them."""
         if "components" in names:
             names = (*names, *(c.directory for c in COMPONENTS))
         super().forget(*names)
 
+    def question(self, name: str) -> Question:
+        conf = self.settings
+        if name == "ssl":
+            paths = [self.paths(name) for name in credential_names(conf.certname)]
+            public = [p for c in paths for p in (c.certificate, c.signed, c.public_key)]
+            return SslDirectories, self._ssl_arguments(
+                texts=[
+                    conf.cacert,
+                    conf.cacrl,
+                    conf.serial,
+                    conf.hostcrl,
+                    conf.localcacert,
+                    *public,
+                ],
+                keys=[conf.cakey, *(c.private_key for c in paths)],
+                certificate_dirs=[conf.signeddir, conf.certdir],
+                cacert=conf.cacert,
+            )
+        if name == "presented":
+            addresses = ["127.0.0.1", conf.certname]
+            return PresentedCertificate, {"addresses": addresses, "port": conf.masterport}
+        if name == "requests":
+            return PemFiles, {"directory": conf.csrdir}
+        if name == "signed":
+            return PemFiles, {"directory": conf.signeddir}
+        if name == "autosign":
+            return AutosignSetting, {"autosign": conf.autosign}
+        return super().question(name)
+
     @property
     def ssl(self) -> SslState:
-        conf = self.settings
-        paths = [self.paths(name) for name in credential_names(conf.certname)]
-        public = [p for c in paths for p in (c.certificate, c.signed, c.public_key)]
-        arguments = self._ssl_arguments(
-            texts=[
-                conf.cacert,
-                conf.cacrl,
-                conf.serial,
-                conf.hostcrl,
-                conf.localcacert,
-                *public,
-            ],
-            keys=[conf.cakey, *(c.private_key for c in paths)],
-            certificate_dirs=[conf.signeddir, conf.certdir],
-            cacert=conf.cacert,
-        )
-        return self._once("ssl", lambda: self._ask(SslDirectories, **arguments))
+        ssl: SslState = self.known("ssl")
+        return ssl
 
     @property
     def components(self) -> dict[str, ComponentState]:
@@ -79,14 +98,7 @@ class MasterFacts(HostFacts):
     @property
     def presented(self) -> Certificate | None:
         """What the Puppet master presents on its port; None if it does not answer."""
-        pem = self._once(
-            "presented",
-            lambda: self._ask(
-                PresentedCertificate,
-                addresses=["127.0.0.1", self.settings.certname],
-                port=self.settings.masterport,
-            ),
-        )
+        pem: str | None = self.known("presented")
         return read_certificate(pem or "")
 
     def ask_services(self, names: Iterable[str], patience: float) -> dict[str, Answer]:

@@ -60,15 +60,10 @@ def send_at_once(host: Host) -> None:
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000)
 
 
-def require_root(host: Host) -> float:
-    """The host's clock (seconds, UTC), asked along the way.
-
-    :raises DeployError: commands do not run as root.
-    """
-    who = ask(host, WhoAndWhen)
-    if refusals := preflight.root_refusals(who.uid):
+def require_root(host: Host) -> None:
+    """:raises DeployError: commands do not run as root."""
+    if refusals := preflight.root_refusals(ask(host, WhoAndWhen).uid):
         refuse(host, refusals)
-    return who.clock
 
 
 def backup_root_of(host: Host) -> str:
@@ -86,13 +81,14 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
     :raises DeployError: it cannot.
     """
     send_at_once(host)
-    clock = require_root(host)
-    refusals = preflight.clock_refusals(clock, time.time())
     backup_root = backup_root_of(host)
     sections = "master agent" if as_agent_too else "master"
     printed = ask(host, PuppetSettings, sections=sections)
-    if unusable := preflight.puppet_refusals(printed.program, printed.complaints):
+    clock, now = printed.who.clock, time.time()
+    unusable = preflight.root_refusals(printed.who.uid)
+    if unusable := unusable or preflight.puppet_refusals(printed.program, printed.complaints):
         refuse(host, unusable)
+    refusals = preflight.clock_refusals(clock, now)
     try:
         settings = check_settings(printed.agent or printed.master, printed.master)
     except RecertError as error:
@@ -100,6 +96,7 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
     if not settings.ca:
         refusals.append("puppet.conf says ca = false: this is no Puppet master with a CA.")
     facts = MasterFacts(host, settings, backup_root)
+    facts.clock_ahead = clock - now
     refusals += preflight.backup_place_refusals(backup_root, facts.backup_paths)
     if refusals:
         refuse(host, refusals)

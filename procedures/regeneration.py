@@ -8,7 +8,6 @@ from pyinfra.api import Host
 
 from facts.backups import BackupStore
 from facts.host import Basics
-from facts.ssl import PemFiles
 from facts.tls import ClassifierGroups
 from procedures.host import ask
 from procedures.master import MasterFacts
@@ -185,7 +184,7 @@ def _signed_certificates(facts: MasterFacts) -> tuple[dict[str, Certificate | No
     conf = facts.settings
     crl = read_revocation_list(facts.ssl.texts.get(conf.cacrl, ""))
     revoked = crl.revoked if crl is not None else frozenset()
-    pems = ask(facts.host, PemFiles, directory=conf.signeddir)
+    pems: dict[str, str] = facts.known("signed")
     certs = {name: read_certificate(pem) for name, pem in pems.items()}
     valid = {n: c for n, c in certs.items() if c is None or c.serial not in revoked}
     return valid, len(certs) - len(valid)

@@ -6,7 +6,6 @@ the others wait for the answer.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +17,6 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import ConnectError, DeployError, NoGroupError, PyinfraError
 
-from facts.host import WhoAndWhen
-from facts.signing import AutosignSetting
-from facts.ssl import PemFiles
-from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.preflight import read_master, refuse, the_master
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
@@ -35,6 +30,9 @@ from recert.layout import INTERNAL_NAMES
 from recert.signing import Authority, Autosign, Autosigning
 
 T = TypeVar("T")
+
+_AT_ONCE = ("presented", "requests", "signed")
+"""What of the master is as it was a moment ago only if it was asked together."""
 
 WINDOWS_GROUP = "windows_agents"
 """The group of the agents that are spoken to in cmd.exe's language."""
@@ -193,16 +191,18 @@ class Site:
         else:
             with self._master_answers():
                 facts = read_master(self.master, as_agent_too=False)
+            # Nothing here changes it before agents are changed.
+            facts.good_for = 10
+            facts.read_together("ssl", "backups", "autosign", *_AT_ONCE)
             retired = self._retired(facts)
             cert = facts.certificate_in_use
             names = set(cert.alt_names) if cert is not None else set()
-        autosign = ask(self.master, AutosignSetting, autosign=facts.settings.autosign)
-        clock = ask(self.master, WhoAndWhen).clock
+        autosign: Autosign = facts.known("autosign")
         view = MasterView(
             facts,
             retired,
             frozenset(names | {facts.settings.certname}),
-            clock - time.time(),
+            facts.clock_ahead,
             autosign,
         )
         if autosign.kind is not Autosigning.OFF:
@@ -283,6 +283,7 @@ class Site:
         """Have the master asked again what it holds."""
         with self._lock:
             self._kept.pop("authority", None)
+            self.view().facts.forget("requests", "signed")
 
     def _read_authority(self) -> Authority:
         view = self.view()
@@ -290,11 +291,12 @@ class Site:
         freshness = self._freshness(view)
         if freshness.ca_due:
             return Authority(None, autosign=view.autosign, retired=self.retire_certs)
+        view.facts.read_together("requests", "signed")
         return Authority(
             freshness.ca,
             ssl.texts.get(conf.cacrl, ""),
-            ask(self.master, PemFiles, directory=conf.csrdir),
-            ask(self.master, PemFiles, directory=conf.signeddir),
+            view.facts.known("requests"),
+            view.facts.known("signed"),
             view.autosign,
             conf.csrdir,
             self.retire_certs,
@@ -315,11 +317,12 @@ class Site:
             return "the master failed before; see above."
         try:
             view = self.view()
+            self.forget_authority()
             view.facts.forget("ssl", "presented")
+            view.facts.read_together("ssl", *_AT_ONCE)
             problem = self.ca_problem(view)
             if problem is not None:
                 return problem
-            self.forget_authority()
             self.authority()
         except (PyinfraError, RecertError, OSError) as error:
             return f"the master cannot be asked: {error}"
