@@ -125,12 +125,14 @@ class Ground:
         self._run([*command, "--data", f"retire_ca={self.retire_ca}"])
 
     def _run(self, command: list[str], environment: dict[str, str] | None = None) -> None:
+        environment = {**os.environ, **(environment or {})}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # Python may keep what it has compiled
         # A file: a connection that ssh keeps for a while would hold a pipe open.
         with self.log.open("w") as log:
             done = subprocess.run(
                 command,
                 cwd=HERE.parent,
-                env={**os.environ, **(environment or {})},
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import TypeAdapter
+from typing import TYPE_CHECKING, Any, Literal
 
 from recert.observed import Service
 from recert.outcomes import ForeignRequest, Outcome
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 VERSION: Literal[2] = 2
 SCHEMA = Path(__file__).resolve().parent.parent / "docs" / "report.schema.json"
@@ -319,13 +321,18 @@ class Report:
     operations: tuple[OperationRecord, ...] = ()
     version: Literal[2] = field(default=VERSION, kw_only=True)
 
-    def document(self) -> dict[str, Any]:
-        """As plain data: enumerations by their values, times in ISO 8601."""
-        plain: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
-        return {"version": plain.pop("version"), **plain}
-
     def to_json(self) -> str:
-        return json.dumps(self.document(), indent=2) + "\n"
+        """Enumerations by their values, times in ISO 8601."""
+        plain: dict[str, Any] = asdict(self)
+        ordered = {"version": plain.pop("version"), **plain}
+        return json.dumps(ordered, indent=2, default=_as_json) + "\n"
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    assert isinstance(value, Enum), value
+    return value.value
 
 
 def read_report(text: str) -> Report:
@@ -333,19 +340,24 @@ def read_report(text: str) -> Report:
 
     :raises ValueError: it is none, or of another version.
     """
-    return _ADAPTER.validate_python(json.loads(text), strict=False)
+    return _adapter().validate_python(json.loads(text), strict=False)
 
 
 def schema() -> str:
     """The JSON Schema of the document."""
-    found = _ADAPTER.json_schema(mode="serialization")
+    found = _adapter().json_schema(mode="serialization")
     return (
         json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **found}, indent=2)
         + "\n"
     )
 
 
-_ADAPTER = TypeAdapter(Report)
+@cache
+def _adapter() -> TypeAdapter[Report]:
+    # Every run writes a report, few read one; pydantic takes a while to load.
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Report)
 
 
 if __name__ == "__main__":
