@@ -9,7 +9,7 @@ from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 NEXT = "pe-recert, next:"
-"""The line before each answer."""
+"""The line before each answer and after the last."""
 
 Question = tuple[type[FactBase[Any]], dict[str, Any]]
 """A fact and its arguments."""
@@ -36,8 +36,8 @@ class Together(FactBase[list[Any]]):
             self._facts.append(asked)
             command = asked.command(**arguments)
             assert isinstance(command, StringCommand)
-            bits += [*(["&&"] if bits else []), "echo", QuoteString(NEXT), "&&", *command.bits]
-        return StringCommand(*bits)
+            bits += ["echo", QuoteString(NEXT), "&&", *command.bits, "&&"]
+        return StringCommand(*bits, "echo", QuoteString(NEXT))
 
     def process(self, output: list[str]) -> list[Any]:
         answers: list[list[str]] = []
@@ -46,9 +46,9 @@ class Together(FactBase[list[Any]]):
                 answers.append([])
             elif answers:  # before the first is what a login prints
                 answers[-1].append(line)
-        if len(answers) != len(self._facts):
+        if len(answers) != len(self._facts) + 1:
             raise FactProcessError("the host's answer was cut short")
         return [
             fact.process(answer) if answer else fact.default()
-            for fact, answer in zip(self._facts, answers, strict=True)
+            for fact, answer in zip(self._facts, answers, strict=False)
         ]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import cast
 
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
@@ -14,7 +15,7 @@ from pyinfra.api.facts import get_fact
 from facts.agent import AgentFiles
 from facts.host import Basics, HostBasics, WhoAndWhen
 from facts.puppet import AgentState, PuppetSettings
-from facts.together import Question
+from facts.together import Question, Together
 from procedures.host import HostFacts, T
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.telling import reason_of
@@ -153,6 +154,10 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
 
     :raises AgentRefusedError: it did not answer.
     """
+    asked = fact.name
+    if issubclass(fact, Together):
+        questions = cast("list[Question]", arguments["facts"])
+        asked = " and ".join(question.name for question, _ in questions)
     try:
         value: T | None = get_fact(
             host.state,
@@ -166,11 +171,11 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
     except Exception as error:
         # Whatever an agent says, or however it goes away, must not end the run over the others.
         raise AgentRefusedError(
-            f"Its answer to {fact.name} makes no sense: {reason_of(error)}"
+            f"Its answer to {asked} makes no sense: {reason_of(error)}"
         ) from error
     if value is None:
         raise AgentRefusedError(
-            f"It did not answer when asked for {fact.name}, or not in {FACT_LIMIT} s; see above."
+            f"It did not answer when asked for {asked}, or not in {FACT_LIMIT} s; see above."
         )
     return value
 

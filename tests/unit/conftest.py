@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from recert import standing
@@ -10,6 +12,7 @@ from tests.unit.agent import agent
 from tests.unit.authority import master
 from tests.unit.delivered import shared, with_delivered, with_everything
 from tests.unit.looks import look_at_agent, look_at_master
+from tests.unit.shell import Sh
 
 
 @pytest.fixture
@@ -28,3 +31,12 @@ def puppet() -> HostLook:
 def web(puppet: HostLook) -> HostLook:
     """Its agent, to which everything was delivered, too."""
     return with_delivered(look_at_agent(agent()), shared(), puppet)
+
+
+@pytest.fixture(params=["dash", "bash"])
+def sh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sh:
+    program = shutil.which(request.param)
+    assert program is not None
+    directory = tmp_path_factory.mktemp("bin")
+    (directory / "sh").symlink_to(program)
+    return Sh(directory)

@@ -18,7 +18,7 @@ from recert.certificates import read_certificate
 from recert.observed import FoundCredentials
 from tests.unit import test_facts
 from tests.unit.authority import NEW, OLD, key_digest, key_pem, public_pem
-from tests.unit.test_facts import Sh
+from tests.unit.shell import Sh
 
 sh = test_facts.sh
 

@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from pyinfra.api import FactBase
 from pyinfra.api.exceptions import FactProcessError
 
 from facts.backups import LIVE_SUMS, Backups, BackupStore
-from facts.host import Basics, WhoAndWhen
+from facts.host import Basics, Identity, WhoAndWhen
 from facts.puppet import AgentState, PuppetAgent, PuppetSettings, read_summary
 from facts.script import read_records, record_script, shell
 from facts.services import ServiceStates
@@ -45,6 +44,7 @@ from tests.unit.authority import (
     key_pem,
     printed_settings,
 )
+from tests.unit.shell import Sh
 
 T = TypeVar("T")
 
@@ -52,52 +52,6 @@ needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="openssl is not installed here"
 )
 ME = pwd.getpwuid(os.getuid()).pw_name
-
-
-class Sh:
-    """A shell that goes by the name of `sh` on the host."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-
-    def run(self, command: str) -> subprocess.CompletedProcess[bytes]:
-        path = f"{self.directory}:{os.environ['PATH']}"
-        return subprocess.run(
-            ["/bin/sh", "-c", command],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=60,
-            env={"PATH": path, "HOME": "/nonexistent", "LC_ALL": "C"},
-            check=False,
-        )
-
-    def output(self, fact: type[FactBase[T]], **arguments: Any) -> list[str]:
-        """The lines that pyinfra would read."""
-        command = fact().command(**arguments)
-        assert not isinstance(command, str)
-        done = self.run(command.get_raw_value())
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == b""
-        return done.stdout.decode("utf-8").splitlines()
-
-    def ask(self, fact: type[FactBase[T]], **arguments: Any) -> T:
-        output = self.output(fact, **arguments)
-        return fact().process(output) if output else fact.default()  # as pyinfra does
-
-    def provide(self, program: str, script: str) -> None:
-        """Another program on the host's PATH."""
-        path = self.directory / program
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-
-
-@pytest.fixture(params=["dash", "bash"])
-def sh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sh:
-    program = shutil.which(request.param)
-    assert program is not None
-    directory = tmp_path_factory.mktemp("bin")
-    (directory / "sh").symlink_to(program)
-    return Sh(directory)
 
 
 def encoded(*fields: str) -> list[str]:
@@ -877,7 +831,8 @@ def test_summary_that_says_nothing_of_a_run_is_none(text: str) -> None:
 
 
 def print_settings(sh: Sh, order: list[str], before: str = "", errors: str = "") -> None:
-    """A `puppet` that prints settings; alt names differ with the section, as in Puppet."""
+    """A `puppet` that prints settings to root; alt names differ with the section, as in Puppet."""
+    sh.provide("id", "echo 0")
     values = printed_settings(dns_alt_names="")
     lines = "\n".join(f"{name} = {values[name]}" for name in order)
     sh.provide(
@@ -934,6 +889,33 @@ def test_errors_are_complaints_once_and_without_colour(sh: Sh) -> None:
     complaint = "Error: Could not parse /etc/puppetlabs/puppet/puppet.conf"
     print_settings(sh, list(SETTINGS), errors=f"\\033[1;31m{complaint}\\033[0m\\n")
     assert sh.ask(PuppetSettings).complaints == [complaint]
+
+
+def test_as_whom_and_when_puppet_was_asked(sh: Sh) -> None:
+    print_settings(sh, list(SETTINGS))
+    sh.provide("date", f'[ -e "{sh.directory}/asked" ] && echo 1448272000')
+    puppet = sh.directory / "puppet"
+    puppet.write_text(
+        puppet.read_text().replace("#!/bin/sh", f'#!/bin/sh\n>"{sh.directory}/asked"')
+    )
+    assert sh.ask(PuppetSettings, sections="agent").who == Identity(0, 1448272000.0)
+
+
+def test_nobody_but_root_starts_puppet(sh: Sh) -> None:
+    print_settings(sh, list(SETTINGS))
+    sh.provide("id", "echo 1000")
+    found = sh.ask(PuppetSettings)
+    assert found.who.uid == 1000
+    assert found.program is None
+    assert found.agent == found.master == {}
+
+
+def test_a_puppet_that_is_asked_for_settings_has_a_roomy_heap(sh: Sh) -> None:
+    print_settings(sh, list(SETTINGS))
+    puppet = sh.directory / "puppet"
+    sized = '#!/bin/sh\n[ "$RUBY_HEAP_MIN_SLOTS$RUBY_GC_HEAP_INIT_SLOTS" = 600000600000 ] || exit'
+    puppet.write_text(puppet.read_text().replace("#!/bin/sh", sized))
+    assert sh.ask(PuppetSettings, sections="agent").agent == printed_settings(dns_alt_names="")
 
 
 @pytest.mark.skipif(shutil.which("puppet") is not None, reason="Puppet is installed here")

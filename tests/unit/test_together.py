@@ -1,0 +1,159 @@
+"""Several questions in one command, and changes that are looked at in the same breath."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import Config, FunctionCommand, Inventory, State
+from pyinfra.api.exceptions import FactProcessError
+from pyinfra.api.facts import get_fact
+from pyinfra.api.host import Host
+from pyinfra.connectors.util import CommandOutput, OutputLine
+
+from facts.host import WhoAndWhen
+from facts.services import ServiceStates
+from facts.signing import AutosignSetting
+from facts.ssl import PemFiles
+from facts.together import Question, Together
+from operations.posix import PosixHands
+from operations.step import LookingCommand, changing
+from procedures.agent import AgentFacts
+from procedures.host import Look
+from recert.observed import Service
+from recert.signing import Autosigning
+from tests.unit.authority import settings
+from tests.unit.shell import Sh
+
+
+@pytest.fixture
+def host(sh: Sh, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host whose commands this machine's shell runs, and which notes them in `ran`."""
+    state = State(Inventory((["web01"], {})), Config())
+    (host,) = state.inventory
+    monkeypatch.setattr(host, "connected", True)
+    monkeypatch.setattr(host, "ran", [], raising=False)
+
+    def run(command: Any, **arguments: object) -> tuple[bool, CommandOutput]:
+        host.ran.append(command)
+        done = sh.run(command.get_raw_value())
+        lines = [
+            OutputLine(name, line)
+            for name, content in (("stdout", done.stdout), ("stderr", done.stderr))
+            for line in content.decode().splitlines()
+        ]
+        return done.returncode == 0, CommandOutput(lines)
+
+    monkeypatch.setattr(host, "run_shell_command", run)
+    return host
+
+
+def asked_together(host: Host, *questions: Question) -> list[Any]:
+    answers: list[Any] = get_fact(host.state, host, Together, kwargs={"facts": list(questions)})
+    return answers
+
+
+def test_each_answers_as_if_it_were_alone(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "web01.pem").write_text("a request\n")
+    who, states, missing, held, autosign = asked_together(
+        host,
+        (WhoAndWhen, {}),
+        (ServiceStates, {"services": ["pe-nothing"]}),
+        (PemFiles, {"directory": str(tmp_path / "missing")}),
+        (PemFiles, {"directory": str(tmp_path)}),
+        (AutosignSetting, {"autosign": "true"}),
+    )
+    assert len(host.ran) == 1
+    assert who.uid == get_fact(host.state, host, WhoAndWhen).uid
+    assert states == {"pe-nothing": Service.MISSING}
+    assert missing == {}
+    assert held == {"web01": "a request\n"}
+    assert autosign.kind is Autosigning.ALL
+
+
+def test_what_a_login_prints_is_no_answer(sh: Sh) -> None:
+    fact = Together()
+    output = sh.run(fact.command([(WhoAndWhen, {})]).get_raw_value()).stdout.decode()
+    (who,) = fact.process(["Welcome!", *output.splitlines()])
+    assert who.clock > 0
+
+
+def test_if_one_fails_nothing_is_believed(sh: Sh) -> None:
+    fact = Together()
+    command = fact.command([(WhoAndWhen, {}), (WhoAndWhen, {}), (WhoAndWhen, {})])
+    sh.provide("date", "exit 1")
+    sh.provide("base64", "exit 1")
+    done = sh.run(command.get_raw_value())
+    assert done.returncode != 0
+    with pytest.raises(FactProcessError, match="cut short"):
+        fact.process(done.stdout.decode().splitlines())
+
+
+def learning(host: Host, change: str, *questions: Question) -> tuple[bool, list[str], list[Any]]:
+    """What a change that is looked at has come to, has printed, and what the look has told."""
+    learnt: list[Any] = ["out of date"]
+    command = LookingCommand(
+        changing("/nonexistent", change), Look(list(questions), learnt.clear, learnt.extend)
+    )
+    ok, output = command.execute(host.state, host, {})
+    return ok, output.output_lines, learnt
+
+
+def test_a_change_is_looked_at_afterwards(host: Host, tmp_path: Path) -> None:
+    change = f"echo done; echo made >{tmp_path}/web01.pem"
+    question: Question = (PemFiles, {"directory": str(tmp_path)})
+    assert learning(host, change, question) == (True, ["done"], [{"web01": "made\n"}])
+    assert len(host.ran) == 1
+
+
+def test_a_change_that_fails_fails_and_is_looked_at(host: Host, tmp_path: Path) -> None:
+    change = f"echo half >{tmp_path}/web01.pem; echo done; fail broken"
+    question: Question = (PemFiles, {"directory": str(tmp_path)})
+    ok, told, learnt = learning(host, change, question)
+    assert not ok
+    assert told[:2] == ["done", "broken"]
+    assert "The step failed with status 1." in told[2]
+    assert learnt == [{"web01": "half\n"}]
+
+
+def test_a_look_that_tells_nothing_leaves_what_it_was_about_unknown(host: Host, sh: Sh) -> None:
+    sh.provide("base64", "exit 1")
+    assert learning(host, "echo done", (WhoAndWhen, {})) == (True, ["done"], [])
+
+
+def test_answers_that_make_no_sense_end_no_run(host: Host, sh: Sh) -> None:
+    sh.provide("date", "echo never")
+    assert learning(host, "echo done", (WhoAndWhen, {})) == (True, ["done"], [])
+
+
+def asking_puppet(host: Host, sh: Sh, tmp_path: Path) -> Callable[[bool], list[str]]:
+    """What a Puppet that asks for a certificate says of its Ruby's heap."""
+    key = tmp_path / "key.pem"
+    sh.provide("puppet", f'echo "heap: $RUBY_HEAP_MIN_SLOTS $RUBY_GC_HEAP_INIT_SLOTS"; echo >{key}')
+    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"))
+    own = facts.paths("web01")
+
+    def ask(signs_itself: bool) -> list[str]:
+        heard: list[str] = []
+        (command,) = PosixHands(facts).ask_for_certificate(
+            replace(own, private_key=str(key)),
+            signs_itself,
+            60,
+            lambda ok, said: heard.extend([f"ok: {ok}", *said]),
+        )
+        assert isinstance(command, FunctionCommand)
+        assert command.function(host.state, host)
+        return heard
+
+    return ask
+
+
+def test_only_a_puppet_that_applies_no_catalog_has_a_roomy_heap(
+    host: Host, sh: Sh, tmp_path: Path
+) -> None:
+    ask = asking_puppet(host, sh, tmp_path)
+    assert ask(False) == ["ok: True", "heap: 600000 600000"]
+    assert ask(True) == ["ok: True", "heap:  "]
