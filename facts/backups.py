@@ -35,7 +35,7 @@ class ArchivedCertificates(FactBase[list[str]]):
 
     def command(self, archive: str, directory: str) -> StringCommand:
         return record_script(
-            'say texts "$(tar -xOf "$1" -- "$2" 2>/dev/null | gzip -c | encode)"',
+            'say texts "$(tar -xOf "$1" -- "$2" 2>/dev/null | gzip -c | $encode)"',
             archive,
             directory,
         )

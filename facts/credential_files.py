@@ -134,7 +134,7 @@ done
 say archive "$(paths "$@" |
     xargs -0 -r grep -lZe '-----BEGIN CERTIFICATE-----' -e 'PUBLIC KEY-----' -- |
     xargs -0 -r grep -LZe 'PRIVATE KEY-----' -- |
-    tar --null -T - -Pcf - 2>/dev/null | gzip -c | encode)"
+    tar --null -T - -Pcf - 2>/dev/null | gzip -c | $encode)"
 keys=$(paths "$@" | xargs -0 -r grep -le 'PRIVATE KEY-----' --)
 [ -z "$keys" ] || printf '%s\n' "$keys" | public_halves "$capass"
 ! command -v ruby >/dev/null 2>&1 || paths "$@" | xargs -0 -r grep -LZe '-----BEGIN ' -- |

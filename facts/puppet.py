@@ -165,7 +165,8 @@ AGENT_TRACES = (
 [ -r "$1" ] && say summary "$(tr -d '\000' <"$1")"
 [ -f "$2" ] && find "$2" -printf 'catalog\0%m\0%u\0%g\0%s\0%T@\0' | { printf '6\0'; cat; }
 [ -e "$3" ] && say disabled "$(tr -d '\000' <"$3")"
-pid=$(cat "$4" 2>/dev/null)
+pid=
+{ read -r pid <"$4"; } 2>/dev/null
 puppet_process "$pid" && say running "$pid"
 """
 )

@@ -31,7 +31,7 @@ contents() { say text "$1" "$(tr -d '\000' <"$1")"; }
 """
 
 ENCODE = r"""
-encode() { if command -v base64 >/dev/null 2>&1; then base64; else openssl base64; fi; }
+if command -v base64 >/dev/null 2>&1; then encode=base64; else encode='openssl base64'; fi
 framed() { echo 'pe-recert:'; cat; echo 'pe-recert.'; }
 """
 
@@ -52,7 +52,7 @@ def record_script(script: str, *arguments: str) -> StringCommand:
     """A script whose output is records; see `read_records`."""
     # A script that gave up has printed nothing, and a pipe would hide its status.
     return shell(
-        f"{ENCODE}{_RECORDS}answer=$({{\n{script}\nsay end\n}} | encode)\n"
+        f"{ENCODE}{_RECORDS}answer=$({{\n{script}\nsay end\n}} | $encode)\n"
         '[ -n "$answer" ] && printf \'pe-recert:\\n%s\\npe-recert.\\n\' "$answer"',
         *arguments,
     )

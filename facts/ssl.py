@@ -35,9 +35,11 @@ public_half() { # of the private key $1, if need be with the password in file $2
 # something holds this lock while it works, and it is read only when nobody does.
 AFTER_ANY_COMMAND = r"""
 if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
-    flock -s -w 300 "$lock" true || {
+    exec 9<"$lock"
+    flock -s -w 300 9 || {
         echo "A command of an earlier run still works on this host after 5 minutes." >&2; exit 1
     }
+    exec 9<&-
 fi
 """
 
@@ -158,7 +160,7 @@ cd "$1" 2>/dev/null || exit 0
 shift
 for file; do shift; [ ! -e "$file" ] || set -- "$@" "$file"; done
 [ "$#" -gt 0 ] || exit 0
-tar -hczf - "$@" | encode | framed
+tar -hczf - "$@" | $encode | framed
 """,
             directory,
             *(["."] if names is None else [f"./{name}.pem" for name in names]),

@@ -98,7 +98,7 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
 for root in "$@"; do
     [ -d "$root" ] || continue
     find "$root/" -xdev -depth -mindepth 1 ! -type d -print0 | xargs -0 -r rm -f --
-    find "$root/" -xdev -depth -mindepth 1 -type d -exec rmdir {} \; 2>/dev/null
+    find "$root/" -xdev -depth -mindepth 1 -type d -print0 | xargs -0 -r rmdir -- 2>/dev/null
     left=$(find "$root/" ! -type d)
     [ -z "$left" ] || fail "These could not be removed: $left"
     [ -L "$root" ] || rmdir "$root" 2>/dev/null
@@ -117,11 +117,11 @@ done
         yield self._looking(
             r"""
 ssldir=$1 certdir=$2 path=$3 user=$4 group=$5
+id "$user" >/dev/null 2>&1 || user=
 make() { # directory $1 with mode $2, for Puppet's account if there is one
     [ -d "$1" ] && return
     mkdir -p "$1" && chmod "$2" "$1" || fail "Cannot make $1."
-    id "$user" >/dev/null 2>&1 && chown "$user:$group" "$1"
-    :
+    [ -z "$user" ] || chown "$user:$group" "$1"
 }
 make "$ssldir" 771
 make "$certdir" 755
@@ -129,7 +129,7 @@ cat >"$path.new" && [ -s "$path.new" ] && chmod 644 "$path.new" || {
     rm -f "$path.new"
     fail "The CA's certificate could not be written to $path."
 }
-if id "$user" >/dev/null 2>&1; then chown "$user:$group" "$path.new"; fi
+[ -z "$user" ] || chown "$user:$group" "$path.new"
 mv "$path.new" "$path" || fail "The CA's certificate could not be put to $path."
 if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
 """,

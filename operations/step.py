@@ -38,7 +38,8 @@ _UNDER_LOCK = PREAMBLE + _LOCKED
 
 REMEMBER = r"""
 remember() { # the line $3 in the file $2 of the backup directory $1, which only root can read
-    (umask 077 && mkdir -p "$1" && chown 0:0 "$1" && chmod 700 "$1" &&
+    (umask 077 &&
+        { [ -d "$1" ] || { mkdir -p "$1" && chown 0:0 "$1" && chmod 700 "$1"; }; } &&
         { grep -qsx "$3" "$1/$2" || echo "$3" >>"$1/$2"; }) || fail "Cannot write to $1."
 }
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,9 @@ from typing import Any, TypeVar
 from pyinfra.api import FactBase
 
 T = TypeVar("T")
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+"""The account whose files the tests make."""
 
 
 class Sh:

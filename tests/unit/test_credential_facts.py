@@ -16,11 +16,8 @@ from facts.script import payload, read_records
 from facts.signing import CaInventory
 from recert.certificates import read_certificate
 from recert.observed import FoundCredentials
-from tests.unit import test_facts
 from tests.unit.authority import NEW, OLD, key_digest, key_pem, public_pem
-from tests.unit.shell import Sh
-
-sh = test_facts.sh
+from tests.unit.shell import ME, Sh
 
 needs_keytool = pytest.mark.skipif(
     shutil.which("keytool") is None, reason="Java's keytool is not installed here"
@@ -67,7 +64,7 @@ def test_certificates_are_read_with_owner_and_mode(sh: Sh, directory: Directory)
     Path(path).chmod(0o604)
     found = directory.search(sh)
     assert found.certificates == {path: pem}
-    assert (found.files[path].mode, found.files[path].owner) == (0o604, test_facts.ME)
+    assert (found.files[path].mode, found.files[path].owner) == (0o604, ME)
     assert found.pems == {path}
 
 

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import pwd
 import shutil
 import socket
 import ssl
@@ -44,14 +43,13 @@ from tests.unit.authority import (
     key_pem,
     printed_settings,
 )
-from tests.unit.shell import Sh
+from tests.unit.shell import ME, Sh
 
 T = TypeVar("T")
 
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="openssl is not installed here"
 )
-ME = pwd.getpwuid(os.getuid()).pw_name
 
 
 def encoded(*fields: str) -> list[str]:

@@ -30,16 +30,21 @@ from tests.unit.shell import Sh
 
 
 @pytest.fixture
-def host(sh: Sh, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """A host whose commands this machine's shell runs, and which notes them in `ran`."""
+def ran() -> list[str]:
+    """The commands that the host has been given."""
+    return []
+
+
+@pytest.fixture
+def host(sh: Sh, monkeypatch: pytest.MonkeyPatch, ran: list[str]) -> Host:
+    """A host whose commands this machine's shell runs."""
     state = State(Inventory((["web01"], {})), Config())
     (host,) = state.inventory
     monkeypatch.setattr(host, "connected", True)
-    monkeypatch.setattr(host, "ran", [], raising=False)
 
     def run(command: Any, **arguments: object) -> tuple[bool, CommandOutput]:
-        host.ran.append(command)
-        done = sh.run(command.get_raw_value())
+        ran.append(command.get_raw_value())
+        done = sh.run(ran[-1])
         lines = [
             OutputLine(name, line)
             for name, content in (("stdout", done.stdout), ("stderr", done.stderr))
@@ -56,7 +61,7 @@ def asked_together(host: Host, *questions: Question) -> list[Any]:
     return answers
 
 
-def test_each_answers_as_if_it_were_alone(host: Host, tmp_path: Path) -> None:
+def test_each_answers_as_if_it_were_alone(host: Host, ran: list[str], tmp_path: Path) -> None:
     (tmp_path / "web01.pem").write_text("a request\n")
     who, states, missing, held, autosign = asked_together(
         host,
@@ -66,7 +71,7 @@ def test_each_answers_as_if_it_were_alone(host: Host, tmp_path: Path) -> None:
         (PemFiles, {"directory": str(tmp_path)}),
         (AutosignSetting, {"autosign": "true"}),
     )
-    assert len(host.ran) == 1
+    assert len(ran) == 1
     assert who.uid == get_fact(host.state, host, WhoAndWhen).uid
     assert states == {"pe-nothing": Service.MISSING}
     assert missing == {}
@@ -102,11 +107,11 @@ def learning(host: Host, change: str, *questions: Question) -> tuple[bool, list[
     return ok, output.output_lines, learnt
 
 
-def test_a_change_is_looked_at_afterwards(host: Host, tmp_path: Path) -> None:
+def test_a_change_is_looked_at_afterwards(host: Host, ran: list[str], tmp_path: Path) -> None:
     change = f"echo done; echo made >{tmp_path}/web01.pem"
     question: Question = (PemFiles, {"directory": str(tmp_path)})
     assert learning(host, change, question) == (True, ["done"], [{"web01": "made\n"}])
-    assert len(host.ran) == 1
+    assert len(ran) == 1
 
 
 def test_a_change_that_fails_fails_and_is_looked_at(host: Host, tmp_path: Path) -> None:
