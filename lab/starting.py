@@ -55,11 +55,18 @@ def wait_for_ssh(host: Host, port: int) -> None:
 
 def wait_for_services(engine: Engine, host: Host) -> None:
     down = services_down(engine, host, _READY_TIMEOUT)
-    if down:
-        raise LabError(
-            f"{host.name}: not running after {_READY_TIMEOUT} s: {down};"
-            f" look with `python3 -m lab exec {host.name} service NAME status`"
+    if not down:
+        return
+    problem = (
+        f"{host.name}: not running after {_READY_TIMEOUT} s: {down};"
+        f" look with `python3 -m lab exec {host.name} service NAME status`"
+    )
+    if host.master:
+        problem += (
+            "; it came up as it was seeded, and if its master has another CA by now,"
+            f" put both back: `python3 -m lab reset {host.master} {host.name}`"
         )
+    raise LabError(problem)
 
 
 def services_down(engine: Engine, host: Host, seconds: int) -> str:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from pyinfra import host
 from pyinfra.api import operation
 
-from operations.agents import LIMIT
 from operations.backup import make_backup
 from operations.hands import Commands, hands_of
-from operations.on_agent import all_at_once, failed, on_agent, run_over
+from operations.on_agent import (
+    LIMIT,
+    all_at_once,
+    failed,
+    on_agent,
+    run_over,
+    services_started,
+)
 from operations.step import show_diff
 from procedures.agent_restoration import agent_restoration_of, master_not_back
 from procedures.outcomes import outcomes_of
@@ -88,21 +94,8 @@ def put_back() -> Commands:
 def started() -> Commands:
     """Start those of the agent's services that ran before, and tell what became of it."""
     restoration = agent_restoration_of(host)
-    facts, outcomes = restoration.facts, outcomes_of(site_of(host.state))
-    stopping = not host.state.is_executing and restoration.work_due
-    down = [
-        name
-        for name in restoration.services_due
-        if stopping or facts.services[name] is not Service.RUNNING
-    ]
-    if not down and not restoration.stopped:
-        host.noop("what is to run does")
-    else:
-        after = [f"{name}: running" for name in down]
-        show_diff(host, "Services", [f"{name}: stopped" for name in down], after)
-        yield from hands_of(facts).start(down, [], LIMIT)
-        facts.learn_services(Service.RUNNING, *down)
-        restoration.note_started()
+    outcomes = outcomes_of(site_of(host.state))
+    yield from services_started(restoration, restoration.work_due)
     if host.state.is_executing:
         touched = outcomes.was_touched(host)
         outcomes.settle(host, Status.RESTORED if touched else Status.AS_BEFORE)

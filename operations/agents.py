@@ -6,14 +6,20 @@ that hangs would hold up the rest: each command has a time limit, except in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from pyinfra import host
 from pyinfra.api import FunctionCommand, operation
 
 from operations.backup import make_backup
 from operations.hands import Commands, hands_of
-from operations.on_agent import all_at_once, failed, on_agent, run_over
+from operations.on_agent import (
+    LIMIT,
+    all_at_once,
+    failed,
+    on_agent,
+    run_over,
+    services_started,
+    show_started,
+)
 from operations.services import RUN_LIMIT
 from operations.signing import (
     all_to_be_revoked,
@@ -31,9 +37,6 @@ from recert.layout import AGENT_SERVICE
 from recert.observed import Service
 from recert.outcomes import Status
 from recert.signing import Autosigning, Verdict
-
-LIMIT = 240
-"""Seconds that one sub-step may take on one agent while the others wait."""
 
 BEGIN_LIMIT = 30
 """Seconds in which the agent's service, once started, begins its first run."""
@@ -259,22 +262,8 @@ def started() -> Commands:
     after the Puppet run that follows.
     """
     renewal = renewal_of(host)
-    facts = renewal.facts
-    stopping = not host.state.is_executing and renewal.now.replacement_due
     later = renewal.started_after_the_run
-    down = [
-        name
-        for name in renewal.services_due
-        if name not in later and (stopping or facts.services[name] is not Service.RUNNING)
-    ]
-    if not down and renewal.stopped <= set(later):
-        host.noop("what is to run does")
-        return
-    _show_started(down)
-    yield from hands_of(facts).start(down, later, LIMIT)
-    facts.learn_services(Service.RUNNING, *down)
-    facts.forget("agent", "ssl")
-    renewal.note_started(later)
+    yield from services_started(renewal, renewal.now.replacement_due, later)
 
 
 @on_agent
@@ -296,7 +285,7 @@ def proven() -> Commands:
     before = "last run: none under this certificate"
     later = renewal.started_after_the_run
     show_diff(host, "Puppet run", [before], ["last run: succeeded under the new CA"])
-    _show_started(later)
+    show_started(later)
     if renewal.waiting is not None:
         outcomes.settle(host, Status.WAITING, "6.7", renewal.waiting)
         yield step_failed([renewal.waiting])
@@ -319,11 +308,3 @@ def proven() -> Commands:
             [f"Puppet ended without an error, but {conf.lastrunfile} shows no successful run"]
         )
     outcomes.settle(host, Status.RENEWED)
-
-
-def _show_started(services: Iterable[str]) -> None:
-    before, after = (
-        [f"{name}: {state.value}" for name in services]
-        for state in (Service.STOPPED, Service.RUNNING)
-    )
-    show_diff(host, "Services", before, after)

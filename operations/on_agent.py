@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import wraps
 from typing import ParamSpec, cast
 
@@ -10,14 +10,18 @@ from pyinfra import host
 from pyinfra.api import FunctionCommand, operation
 from pyinfra.api.operation import OperationMeta, PyinfraOperation
 
-from operations.hands import Commands
-from operations.step import printable, step_failed, wait_until
-from procedures.agent import AgentFacts
+from operations.hands import Commands, hands_of
+from operations.step import printable, show_diff, step_failed, wait_until
+from procedures.agent import AgentFacts, AgentWork
 from procedures.outcomes import outcomes_of
 from procedures.site import site_of
 from procedures.telling import reason_of
+from recert.observed import Service
 
 P = ParamSpec("P")
+
+LIMIT = 240
+"""Seconds that one sub-step may take on one agent while the others wait."""
 
 
 def on_agent(function: Callable[P, Commands]) -> PyinfraOperation[P]:
@@ -72,3 +76,37 @@ def run_over(facts: AgentFacts, limit: int) -> Commands:
                 "certificates are as they were; run the same command again later."
             ]
         )
+
+
+def services_started(
+    work: AgentWork, stopped_before: bool, later: Collection[str] = ()
+) -> Commands:
+    """Start those of the agent's services that ran before.
+
+    :param stopped_before: whether the run that a preview is of stops them first.
+    :param later: those that have to wait.
+    """
+    facts = work.facts
+    stopping = stopped_before and not host.state.is_executing
+    down = [
+        name
+        for name in work.services_due
+        if name not in later and (stopping or facts.services[name] is not Service.RUNNING)
+    ]
+    if not down and work.stopped <= set(later):
+        host.noop("what is to run does")
+        return
+    show_started(down)
+    yield from hands_of(facts).start(down, later, LIMIT)
+    facts.learn_services(Service.RUNNING, *down)
+    facts.forget("agent", "ssl")
+    work.note_started(later)
+
+
+def show_started(services: Iterable[str]) -> None:
+    """The diff of services that are started."""
+    before, after = (
+        [f"{name}: {state.value}" for name in services]
+        for state in (Service.STOPPED, Service.RUNNING)
+    )
+    show_diff(host, "Services", before, after)

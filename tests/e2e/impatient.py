@@ -3,6 +3,6 @@
 pyinfra … --config tests/e2e/impatient.py
 """
 
-import operations.agents
+import operations.on_agent
 
-operations.agents.LIMIT = 15
+operations.on_agent.LIMIT = 15  # before any other module takes it over
