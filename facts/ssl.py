@@ -35,11 +35,9 @@ public_half() { # of the private key $1, if need be with the password in file $2
 # something holds this lock while it works, and it is read only when nobody does.
 AFTER_ANY_COMMAND = r"""
 if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
-    exec 9<"$lock"
-    flock -s -w 300 9 || {
+    flock -s -w 300 9 9<"$lock" || {
         echo "A command of an earlier run still works on this host after 5 minutes." >&2; exit 1
     }
-    exec 9<&-
 fi
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
@@ -52,3 +52,10 @@ class Together(FactBase[list[Any]]):
             fact.process(answer) if answer else fact.default()
             for fact, answer in zip(self._facts, answers, strict=False)
         ]
+
+
+def names_of(fact: type[FactBase[Any]], arguments: Mapping[str, Any]) -> str:
+    """What is asked, for a message."""
+    if not issubclass(fact, Together):
+        return fact.name
+    return " and ".join(question.name for question, _ in arguments["facts"])

@@ -95,7 +95,8 @@ def started() -> Commands:
     """Start those of the agent's services that ran before, and tell what became of it."""
     restoration = agent_restoration_of(host)
     outcomes = outcomes_of(site_of(host.state))
-    yield from services_started(restoration, restoration.work_due)
+    stopping = not host.state.is_executing and restoration.work_due
+    yield from services_started(restoration, stopping)
     if host.state.is_executing:
         touched = outcomes.was_touched(host)
         outcomes.settle(host, Status.RESTORED if touched else Status.AS_BEFORE)

@@ -262,8 +262,8 @@ def started() -> Commands:
     after the Puppet run that follows.
     """
     renewal = renewal_of(host)
-    later = renewal.started_after_the_run
-    yield from services_started(renewal, renewal.now.replacement_due, later)
+    stopping = not host.state.is_executing and renewal.now.replacement_due
+    yield from services_started(renewal, stopping, renewal.started_after_the_run)
 
 
 @on_agent

@@ -78,16 +78,13 @@ def run_over(facts: AgentFacts, limit: int) -> Commands:
         )
 
 
-def services_started(
-    work: AgentWork, stopped_before: bool, later: Collection[str] = ()
-) -> Commands:
+def services_started(work: AgentWork, stopping: bool, later: Collection[str] = ()) -> Commands:
     """Start those of the agent's services that ran before.
 
-    :param stopped_before: whether the run that a preview is of stops them first.
+    :param stopping: whether this is a preview of a run that stops them first.
     :param later: those that have to wait.
     """
     facts = work.facts
-    stopping = stopped_before and not host.state.is_executing
     down = [
         name
         for name in work.services_due

@@ -8,7 +8,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from facts.puppet import PUPPET_WITHOUT_CATALOG
+from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
@@ -173,13 +173,16 @@ def certificates_generated(
     options = [f"--dns_alt_names={regeneration.alt_names.argument}"] if alt_names else []
     yield changing(
         conf.confdir,
-        PUPPET_WITHOUT_CATALOG
+        UTF8_LOCALE
         + _MAKE_KEY
         + r"""
 keys=$1 public=$2 owner=$3 length=$4 first=$5 meanwhile=$6; shift 6
 for name in $first; do make_key "$name" </dev/null & done
 wait
 for name in $meanwhile; do make_key "$name" </dev/null & done
+"""
+        + ROOMY_HEAP
+        + r"""
 puppet cert generate --color=false "$@" </dev/null
 status=$?
 wait

@@ -38,8 +38,7 @@ _UNDER_LOCK = PREAMBLE + _LOCKED
 
 REMEMBER = r"""
 remember() { # the line $3 in the file $2 of the backup directory $1, which only root can read
-    (umask 077 &&
-        { [ -d "$1" ] || { mkdir -p "$1" && chown 0:0 "$1" && chmod 700 "$1"; }; } &&
+    (umask 077 && mkdir -p "$1" && chown 0:0 "$1" && chmod 700 "$1" &&
         { grep -qsx "$3" "$1/$2" || echo "$3" >>"$1/$2"; }) || fail "Cannot write to $1."
 }
 """
@@ -101,7 +100,8 @@ class LookingCommand(ConnectedCommand):
     not: what is asked by itself costs the host another command."""
 
     def __init__(self, change: StringCommand, look: Look) -> None:
-        self._look = look
+        self._change = change
+        self._look: Look | None = look
         self._together = Together()
         asked = self._together.command(look.questions)
         super().__init__(*change.bits, AND_LOOK, *asked.bits, "; exit $status")
@@ -110,12 +110,17 @@ class LookingCommand(ConnectedCommand):
     def execute(
         self, state: State, host: Host, connector_arguments: ConnectorArguments
     ) -> tuple[bool, CommandOutput]:
-        """The output is the change's alone."""
-        self._look.forget()
+        """The output is the change's, and what the look complains of."""
+        look, self._look = self._look, None
+        assert look is not None, "a look is had once"
+        look.forget()
         ok, output = super().execute(state, host, connector_arguments)
         # Whatever is wrong with an answer: who needs it asks again, and is told.
         with suppress(Exception):
-            self._look.learn(self._together.process(output.stdout_lines))
+            look.learn(self._together.process(output.stdout_lines))
+        # pyinfra keeps every command of every host, and looks are longer than changes.
+        self.bits = self._change.bits
+        self._together = Together()
         told, looking = [], False
         for line in output:
             looking = looking or line.line == NEXT

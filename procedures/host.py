@@ -15,7 +15,7 @@ from facts.credential_files import CredentialFiles, KeystoreCertificates, keysto
 from facts.host import WhoAndWhen
 from facts.puppet import AgentState, PuppetAgent
 from facts.services import ServiceStates
-from facts.together import Question, Together
+from facts.together import Question, Together, names_of
 from recert.certificates import Certificate, read_certificate
 from recert.freshness import CredentialPaths
 from recert.layout import CREDENTIAL_PLACES, SEARCHED
@@ -41,7 +41,8 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
         if failed_before:
             failed.add(host)
     if failed_now:
-        raise DeployError(f"{host.name}: the fact {fact.name} could not be read; see above")
+        asked = names_of(fact, arguments)
+        raise DeployError(f"{host.name}: the fact {asked} could not be read; see above")
     return value
 
 
@@ -92,7 +93,7 @@ class HostFacts:
         raise NotImplementedError
 
     def question(self, name: str) -> Question:
-        """What is asked for one of the names that `forget` takes."""
+        """The question whose answer is kept under a name."""
         questions: dict[str, Question] = {
             "services": (ServiceStates, {"services": list(self.services_asked)}),
             "agent": (PuppetAgent, self._agent_arguments),

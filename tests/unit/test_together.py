@@ -21,7 +21,7 @@ from facts.ssl import PemFiles
 from facts.together import Question, Together
 from operations.posix import PosixHands
 from operations.step import LookingCommand, changing
-from procedures.agent import AgentFacts
+from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
 from procedures.host import Look
 from recert.observed import Service
 from recert.signing import Autosigning
@@ -122,6 +122,20 @@ def test_a_change_that_fails_fails_and_is_looked_at(host: Host, tmp_path: Path) 
     assert told[:2] == ["done", "broken"]
     assert "The step failed with status 1." in told[2]
     assert learnt == [{"web01": "half\n"}]
+
+
+def test_what_pyinfra_keeps_of_it_is_the_change(host: Host) -> None:
+    change = changing("/nonexistent", "echo done")
+    command = LookingCommand(change, Look([(WhoAndWhen, {})], lambda: None, lambda answers: None))
+    command.execute(host.state, host, {})
+    assert command.get_raw_value() == change.get_raw_value()
+
+
+def test_who_does_not_answer_is_told_what_was_asked(host: Host, sh: Sh) -> None:
+    sh.provide("base64", "exit 1")
+    questions: list[Question] = [(WhoAndWhen, {}), (AutosignSetting, {"autosign": "true"})]
+    with pytest.raises(AgentRefusedError, match=r"WhoAndWhen and .*AutosignSetting"):
+        ask_agent(host, Together, facts=questions)
 
 
 def test_a_look_that_tells_nothing_leaves_what_it_was_about_unknown(host: Host, sh: Sh) -> None:
