@@ -36,7 +36,7 @@ test: lint unit $(BIN)/test-ready
 	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile
 
 unit: $(BIN)/test-ready
-	$(BIN)/python -m pytest tests/unit
+	$(BIN)/python -m pytest tests/unit -n auto
 
 lint: $(BIN)/test-ready
 	$(BIN)/ruff check .

@@ -269,7 +269,7 @@ def test_certificate_that_is_worth_nothing_is_not_in_the_way(key: str, worth: st
 KEY = key_digest(NAME)
 
 
-@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("key", [None, KEY], ids=["no key", "its key"])
 def test_nothing_stands_in_the_way_of_a_free_name(key: str | None) -> None:
     others = {"other": FOREIGN}
     held = authority(others, {"other": NEW.issue("other", 5)}, revoked=(1,))
@@ -281,7 +281,7 @@ def test_own_request_and_own_certificate_do_not_stand_in_the_way() -> None:
     assert conflict_at_ca(NAME, KEY, authority({NAME: FOREIGN}, {NAME: CERT})) is None
 
 
-@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("key", [None, KEY], ids=["no key", "its key"])
 def test_anothers_certificate_and_request_stand_in_the_way(key: str | None) -> None:
     theirs = NEW.issue(NAME, 8, key="attacker")
     cert_in_the_way = conflict_at_ca(NAME, key, authority({NAME: OWN}, {NAME: theirs}))
