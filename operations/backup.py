@@ -118,16 +118,12 @@ def archive_of(
     facts: HostFacts,
 ) -> Callable[[str, Manifest, int | None], Iterable[PyinfraCommand]]:
     """How a backup is made where there is `sh`."""
-
-    def archive(name: str, manifest: Manifest, limit: int | None) -> Iterable[PyinfraCommand]:
-        yield LookingCommand(archiving(facts, name, manifest, limit), facts.look("backups"))
-
-    return archive
+    return lambda name, manifest, limit: [archiving(facts, name, manifest, limit)]
 
 
 def archiving(facts: HostFacts, name: str, manifest: Manifest, limit: int | None) -> StringCommand:
-    """The command that makes an archive, with its manifest beside it."""
-    return changing(
+    """The command that makes an archive, with its manifest beside it, and looks at the backups."""
+    change = changing(
         facts.settings.confdir,
         _MAKE,
         facts.backup_root,
@@ -136,3 +132,4 @@ def archiving(facts: HostFacts, name: str, manifest: Manifest, limit: int | None
         limit=limit,
         stdin=manifest.to_json(),  # it names every node: too long for an argument
     )
+    return LookingCommand(change, facts.look("backups"))

@@ -13,7 +13,7 @@ from operations.restore import unpacking
 from operations.services import SERVICE_CHANGES
 from operations.signing import Heard, overheard
 from operations.step import REMEMBER, LookingCommand, changing, removing
-from procedures.host import HostFacts
+from procedures.agent import AgentFacts
 from recert.backups import Backup, Manifest
 from recert.freshness import CredentialPaths
 from recert.layout import AGENT_SERVICE
@@ -49,13 +49,12 @@ done
 class PosixHands:
     """For Linux and its kin."""
 
-    def __init__(self, facts: HostFacts) -> None:
+    def __init__(self, facts: AgentFacts) -> None:
         self._facts = facts
         self._conf = facts.settings
 
     def archive(self, name: str, manifest: Manifest, limit: int | None) -> Commands:
-        archive = archiving(self._facts, name, manifest, limit)
-        yield LookingCommand(archive, self._facts.look("backups"))
+        yield archiving(self._facts, name, manifest, limit)
 
     def unpack(self, backup: Backup, limit: int | None) -> Commands:
         unpack = unpacking(self._facts, backup, limit)

@@ -31,8 +31,8 @@ from recert.signing import Authority, Autosign, Autosigning
 
 T = TypeVar("T")
 
-_AT_ONCE = ("presented", "requests", "signed")
-"""What of the master is as it was a moment ago only if it was asked together."""
+_AUTHORITY = ("ssl", "presented", "requests", "signed")
+"""What of the master tells whether it serves as an authority, and what it holds of agents."""
 
 WINDOWS_GROUP = "windows_agents"
 """The group of the agents that are spoken to in cmd.exe's language."""
@@ -193,7 +193,7 @@ class Site:
                 facts = read_master(self.master, as_agent_too=False)
             # Nothing here changes it before agents are changed.
             facts.good_for = 10
-            facts.read_together("ssl", "backups", "autosign", *_AT_ONCE)
+            facts.read_together("backups", "autosign", *_AUTHORITY)
             retired = self._retired(facts)
             cert = facts.certificate_in_use
             names = set(cert.alt_names) if cert is not None else set()
@@ -318,8 +318,8 @@ class Site:
         try:
             view = self.view()
             self.forget_authority()
-            view.facts.forget("ssl", "presented")
-            view.facts.read_together("ssl", *_AT_ONCE)
+            view.facts.forget(*_AUTHORITY)
+            view.facts.read_together(*_AUTHORITY)
             problem = self.ca_problem(view)
             if problem is not None:
                 return problem
