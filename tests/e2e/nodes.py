@@ -13,9 +13,8 @@ from typing import Any
 import lab
 from lab.services import REAL
 from recert.certificates import Certificate, read_certificate, read_public_key
-from tests.e2e.site import BACKUPS, KILLING, ROOT, SSLDIR, Master, Run
+from tests.e2e.site import BACKUPS, KILLING, ROOT, SSLDIR, VARDIR, Master, Run, until_no_run
 
-VARDIR = "/var/opt/lib/pe-puppet"
 SUMMARY = f"{VARDIR}/state/last_run_summary.yaml"
 SERVICES = ("pe-puppet", "pe-mcollective")
 _INVENTORY = """from inventories.lab import lab_host
@@ -191,9 +190,7 @@ def assert_renewed(site: Site, *agents: str, services: tuple[str, ...] = SERVICE
         for s in {" ".join(SERVICES)}; do service $s status >/dev/null 2>&1 && echo $s; done
         true; echo ===
         /opt/puppet/bin/puppet agent --enable
-        for i in 1 2 3 4 5 6 7 8 9 10; do
-            [ -e {VARDIR}/state/agent_catalog_run.lock ] || break; sleep 1
-        done
+        {until_no_run()}
         /opt/puppet/bin/puppet agent --test >/tmp/run.log 2>&1; echo $?
         """,
         chosen,

@@ -35,6 +35,14 @@ _PRESENTED = """/opt/puppet/bin/ruby -rsocket -ropenssl -e '
     puts tls.peer_cert.to_pem
 '"""
 BACKUPS = "/var/lib/pe-recert/backups"
+VARDIR = "/var/opt/lib/pe-puppet"
+RUN_LOCK = f"{VARDIR}/state/agent_catalog_run.lock"
+"""Of the Puppet run in progress."""
+
+
+def until_no_run(lock: str = RUN_LOCK) -> str:
+    """What a host's shell types to let a Puppet run come to its end, for a minute at most."""
+    return f"for i in $(seq 120); do [ -e {lock} ] || break; sleep 0.5; done"
 
 
 @dataclass(frozen=True)

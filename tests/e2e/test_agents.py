@@ -12,7 +12,6 @@ import lab
 from recert.certificates import read_certificate, read_request
 from tests.e2e.nodes import (
     SUMMARY,
-    VARDIR,
     Site,
     assert_killed_in_each_step,
     assert_renewed,
@@ -20,7 +19,7 @@ from tests.e2e.nodes import (
     statuses,
     why,
 )
-from tests.e2e.site import BACKUPS, KILLING, SSLDIR, Master
+from tests.e2e.site import BACKUPS, KILLING, RUN_LOCK, SSLDIR, Master
 from tests.e2e.test_master import count_starts, starts
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
@@ -193,7 +192,7 @@ def test_the_states_that_a_crash_leaves(site: Site, retired: str) -> None:
     # Nothing at all.
     site.on("agent04", f"service pe-puppet stop; rm -rf {SSLDIR}")
     # A lock of nobody's, and an old success.
-    site.on("agent05", f"service pe-puppet stop; echo 1 >{VARDIR}/state/agent_catalog_run.lock")
+    site.on("agent05", f"service pe-puppet stop; echo 1 >{RUN_LOCK}")
     assert "config: " in site.on("agent05", f"cat {SUMMARY}")
 
     preview = site.preview_renewal(retired)
@@ -253,8 +252,9 @@ def test_a_disk_that_is_full(site: Site, retired: str) -> None:
     # What a deletion frees is taken at once.
     fill = (
         "setsid sh -c 'while [ ! -e /tmp/enough ]; do cat /dev/zero >>/dev/shm/fill 2>/dev/null;"
-        " sleep 0.05; done' >/dev/null 2>&1 </dev/null &"
+        " sleep 0.05; done; rm /dev/shm/fill' >/dev/null 2>&1 </dev/null &"
     )
+    freed = "touch /tmp/enough; while [ -e /dev/shm/fill ]; do sleep 0.1; done"
     site.on("agent01", f"rm -f /tmp/enough; {fill}")
     site.on(
         "agent02",
@@ -269,7 +269,7 @@ def test_a_disk_that_is_full(site: Site, retired: str) -> None:
     assert "Free some room" in why(refused, "agent01")
     assert site.state_of("agent01") == before
     assert why(failed, "agent02").startswith("6.")
-    site.on_all("touch /tmp/enough; sleep 0.3; rm /dev/shm/fill", ("agent01", "agent02"))
+    site.on_all(freed, ("agent01", "agent02"))
     assert site.renew(retired, "--limit", "agent02").status == 0
     assert_renewed(site, "agent02")
     site.on("agent02", f"rm {SSLDIR}; mv /dev/shm/ssl {SSLDIR}")

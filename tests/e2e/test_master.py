@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from recert.layout import INTERNAL_NAMES, STOP_ORDER
-from tests.e2e.site import BACKUPS, ROOT, SSLDIR, Master, assert_regenerated
+from tests.e2e.site import BACKUPS, ROOT, RUN_LOCK, SSLDIR, Master, assert_regenerated
 
 ALL_STEPS = 22
 
@@ -308,13 +308,13 @@ def test_a_puppet_run_in_progress_is_let_finish_first(init_master: Master) -> No
     init_master.sh(
         "cd /var/opt/lib/pe-puppet/state; for i in $(seq 150); do"
         " [ last_run_summary.yaml -nt /run/pe-puppet/agent.pid ] &&"
-        " [ ! -e agent_catalog_run.lock ] && break; sleep 0.2; done"
+        f" [ ! -e {RUN_LOCK} ] && break; sleep 0.2; done"
     )
     init_master.sh(
         "echo 'exec { \"/bin/sleep 25\": }' >"
         "/etc/puppetlabs/puppet/environments/production/manifests/site.pp;"
         "(setsid /opt/puppet/bin/puppet agent --test >/run/earlier-run 2>&1 </dev/null &);"
-        "for i in $(seq 100); do [ -s /var/opt/lib/pe-puppet/state/agent_catalog_run.lock ] &&"
+        f"for i in $(seq 100); do [ -s {RUN_LOCK} ] &&"
         " pgrep sleep && break; sleep 0.2; done"
     )
 

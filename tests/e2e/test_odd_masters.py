@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recert.layout import STOP_ORDER
-from tests.e2e.site import BACKUPS, SSLDIR, Master, assert_regenerated
+from tests.e2e.site import BACKUPS, RUN_LOCK, SSLDIR, Master, assert_regenerated
 from tests.e2e.test_restore import EVERYTHING
 
 
@@ -95,9 +95,11 @@ def test_what_was_added_since_goes_when_a_backup_is_put_back(master: Master) -> 
 def test_a_service_that_dies_after_its_start_is_not_success(master: Master) -> None:
     retired = master.ca.fingerprint
     unit = "/etc/systemd/system/pe-console-services.service"
+    # It answers until the Puppet run has begun: nobody asks it again after that.
     master.sh(
         f"cp {unit} /root/unit; sed -i '/^\\[Service\\]/a ExecStartPost=/bin/sh -c"
-        f' "(sleep 1; kill -9 $(cat /run/pe-console-services.pid)) &"\' {unit};'
+        f' "(until [ -e {RUN_LOCK} ]; do sleep 0.1; done;'
+        f" kill -9 $(cat /run/pe-console-services.pid)) &\"' {unit};"
         "systemctl daemon-reload"
     )
 
@@ -112,10 +114,7 @@ def test_a_service_that_dies_after_its_start_is_not_success(master: Master) -> N
 
 def test_a_login_that_greets_and_a_lock_of_nobodys(master: Master) -> None:
     retired = master.ca.fingerprint
-    master.sh(
-        "sed -i '1i echo Welcome; uptime' /root/.bashrc;"
-        "echo 1 >/var/opt/lib/pe-puppet/state/agent_catalog_run.lock"
-    )
+    master.sh(f"sed -i '1i echo Welcome; uptime' /root/.bashrc;echo 1 >{RUN_LOCK}")
 
     run = master.regenerate(retired)
 

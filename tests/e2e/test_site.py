@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.nodes import NO_MCO, VARDIR, Site, assert_renewed, reported, statuses, why
-from tests.e2e.site import BACKUPS, KILLING, assert_regenerated
+from tests.e2e.nodes import NO_MCO, Site, assert_renewed, reported, statuses, why
+from tests.e2e.site import BACKUPS, KILLING, assert_regenerated, until_no_run
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
 
@@ -72,9 +72,7 @@ def assert_goes_back(site: Site, retired: str) -> None:
         assert len(site.on(agent, f"ls {BACKUPS}").split()) == 2
         assert site.certificate_of(agent).issued_by(site.ca)
     accepted = "/opt/puppet/bin/puppet agent --test >/tmp/run.log 2>&1; echo $?"
-    lock = f"{VARDIR}/state/agent_catalog_run.lock"
-    waiting = f"for i in 1 2 3 4 5 6 7 8 9; do [ -e {lock} ] || break; sleep 1; done"
-    runs = site.on_all(f"{waiting}; {accepted}")
+    runs = site.on_all(f"{until_no_run()}; {accepted}")
     assert {status.strip() for status in runs.values()} <= {"0", "2"}, runs
     assert (again.status, set(statuses(again).values())) == (0, {"as it was"}), again.stderr
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import lab
 from recert.certificates import Certificate, read_certificate, read_public_key
 from tests.e2e.nodes import Site
+from tests.e2e.site import until_no_run
 
 DATA = {
     "win01": "/C:/ProgramData",
@@ -130,6 +131,6 @@ def assert_accepted(site: MixedSite, name: str) -> None:
     program = site.on(name, "find /C:/Program* -name puppet.bat").strip()
     typed = program.removeprefix("/").replace("/", "\\")
     lock = shlex.quote(f"{DATA[name]}/PuppetLabs/puppet/var/state/agent_catalog_run.lock")
-    site.on(name, f"for i in 1 2 3 4 5 6 7 8 9; do [ -e {lock} ] || break; sleep 1; done")
+    site.on(name, until_no_run(lock))
     said = site.typed(name, f'@call "{typed}" agent --test & if not errorlevel 3 echo accepted')
     assert "accepted" in said.split() and "Applied catalog" in said, said
