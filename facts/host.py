@@ -38,7 +38,8 @@ class WhoAndWhen(FactBase[Identity]):
 class HostBasics:
     """`free` and `needed`: kibibytes, for a backup. `crypto`: the program that computes public
     keys, None without any. `missing_tools`, `missing_files`: what the procedure will need and
-    the host lacks; an empty file counts as missing. `links`: those that are symbolic links."""
+    the host lacks; an empty file counts as missing. `links`: those that are symbolic links.
+    `mounts`: what is mounted somewhere below them."""
 
     free: int
     needed: int
@@ -47,6 +48,7 @@ class HostBasics:
     missing_files: tuple[str, ...]
     existing_accounts: frozenset[str]
     links: frozenset[str] = frozenset()
+    mounts: tuple[str, ...] = ()
 
 
 TOOLS = ("tar", "find", "xargs", "cmp", "sha256sum", "comm", "sort", "readlink", "df", "du")
@@ -60,7 +62,7 @@ class Basics(FactBase[HostBasics]):
     + paths: what a backup holds
     + accounts: users to look for
     + files: files that have to be there
-    + links: paths that may be symbolic links
+    + links: directories that may be symbolic links, or have mount points below them
     """
 
     def command(
@@ -73,6 +75,12 @@ class Basics(FactBase[HostBasics]):
     ) -> StringCommand:
         return record_script(
             r"""
+mounted_below() { # the kernel writes a space as \040
+    root=$(readlink -f "$1" | sed 's/\\/\\134/g; s/ /\\040/g') && [ -n "$root" ] || return
+    while read -r _ _ _ _ point _; do
+        case $point in "$root"/*) say mount "$point" ;; esac
+    done </proc/self/mountinfo
+}
 place=$1; shift
 while [ ! -d "$place" ]; do place=$(dirname "$place"); done
 say free "$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"
@@ -93,7 +101,9 @@ for word in "$@"; do
     case $word in
         tool:*) command -v "${word#tool:}" >/dev/null 2>&1 || say missing "${word#tool:}" ;;
         file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
-        link:*) [ -L "${word#link:}" ] && say link "${word#link:}" ;;
+        link:*)
+            [ -L "${word#link:}" ] && say link "${word#link:}"
+            [ ! -r /proc/self/mountinfo ] || mounted_below "${word#link:}" ;;
         account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
     esac
 done
@@ -119,4 +129,5 @@ done
             missing_files=tuple(values.get("absent", [])),
             existing_accounts=frozenset(values.get("account", [])),
             links=frozenset(values.get("link", [])),
+            mounts=tuple(values.get("mount", [])),
         )

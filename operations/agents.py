@@ -207,9 +207,11 @@ def requested() -> Commands:
         after.append(f"alt names:   {', '.join(f'DNS:{name}' for name in names)}")
     before = describe(now.certificate, now.authority.ca)
     show_diff(host, f"Certificate {now.paths.certificate}", before, after)
-    signs_itself = now.authority.autosign.kind is not Autosigning.OFF
+    autosign = now.authority.autosign
+    signs_itself = autosign.kind is not Autosigning.OFF
     # A master that signs by itself lets it go on to its first run.
-    limit = RUN_LIMIT if signs_itself else LIMIT
+    may_run = autosign.kind is Autosigning.POLICY or autosign.accepts(conf.certname)
+    limit = RUN_LIMIT if may_run else LIMIT
 
     def heard(ok: bool, said: list[str]) -> None:
         renewal.puppet_said = said
@@ -245,7 +247,7 @@ def signed() -> Commands:
     judgement, signed_now = judge_and_sign(renewal.site, host.name)
     if judgement.verdict is Verdict.UNKNOWN:
         yield failed([judgement.why, *renewal.errors_said])
-    elif judgement.verdict is Verdict.ANOTHER:
+    elif judgement.verdict in (Verdict.ANOTHER, Verdict.FAILED):
         yield failed([judgement.why])
     elif judgement.verdict is not Verdict.SIGNED:
         renewal.waiting = judgement.why

@@ -104,7 +104,7 @@ for root in "$@"; do
 done
 :
 """,
-            *self._conf.ssl_roots,
+            *self._facts.ssl_roots,
             limit=limit,
         )
 

@@ -223,9 +223,16 @@ def _clean_round(site: Site) -> str | None:
             SERVICE_CHANGES
             + REMEMBER
             + r"""
+# A master that stays down could not be asked again.
+cp "$1" "$2.new" && chmod 644 "$2.new" && chown "$3" "$2.new" || {
+    rm -f "$2.new"
+    fail "The CRL could not be copied to $2."
+}
 stop "$4"
-cp "$1" "$2" && chown "$3" "$2" || fail "The CRL could not be copied to $2."
+mv "$2.new" "$2"
+moved=$?
 start "$4"
+[ "$moved" -eq 0 ] || fail "The CRL could not be put to $2."
 root=$5; shift 5
 for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
 """,

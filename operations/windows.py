@@ -206,7 +206,7 @@ class WindowsHands:
     # Files
 
     def empty_ssldir(self, limit: int) -> Commands:
-        for root in self._conf.ssl_roots:
+        for root in self._facts.ssl_roots:
             yield from self._deleted(root, limit)
         self._facts.forget("ssl")
 

@@ -91,9 +91,15 @@ class AgentFacts(HostFacts):
             self._kept["backups"] = replace(self.backups, stopped=frozenset(names))
 
     @property
+    def ssl_roots(self) -> tuple[str, ...]:
+        """Step 6.4. Not cadir where it lies elsewhere: whose CA an agent keeps there is unknown,
+        and its own certificate has nothing to do with it."""
+        return (self.settings.ssldir,)
+
+    @property
     def backup_paths(self) -> list[str]:
         """Step 6.1."""
-        return list(self.settings.ssl_roots)
+        return list(self.ssl_roots)
 
     def refusals(self, now: Renewal, backup_due: bool) -> list[str]:
         """What on the host would keep a renewal from succeeding."""
@@ -109,6 +115,8 @@ class AgentFacts(HostFacts):
                 f"own files: {', '.join(foreign[:5])}. What the link leads to would be emptied. "
                 "Move them away, or the ssldir."
             )
+        if now.everything_goes:
+            refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
         if backup_due:
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
         return refusals

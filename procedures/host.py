@@ -88,6 +88,11 @@ class HostFacts:
         raise NotImplementedError
 
     @property
+    def ssl_roots(self) -> tuple[str, ...]:
+        """The directories that the procedure empties."""
+        return self.settings.ssl_roots
+
+    @property
     def backup_paths(self) -> list[str]:
         """What a backup of this host holds."""
         raise NotImplementedError
@@ -142,7 +147,7 @@ class HostFacts:
         conf = self.settings
         return {
             "lock": conf.confdir,
-            "roots": list(conf.ssl_roots),
+            "roots": list(self.ssl_roots),
             "texts": texts,
             "keys": keys,
             "capass": conf.capass,

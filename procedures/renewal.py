@@ -158,6 +158,8 @@ def prepare_renewal(host: Host) -> bool:
     except DeployError:
         raise
     except Exception as error:
+        if error is agent:
+            site.unread.add(host.name)
         left_out(host, outcomes, reason_of(error).splitlines())
         _require_all_found(site, outcomes)
         return False
@@ -277,7 +279,7 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
     refusals = [
         *facts.refusals(now, renewal.backup_due),
         *preflight.agent_refusals(facts.agent.disabled),
-        *preflight.link_refusals(facts.ssl.files, facts.settings.ssl_roots),
+        *preflight.link_refusals(facts.ssl.files, facts.ssl_roots),
     ]
     if now.conflict is not None:
         refusals.append(now.conflict)

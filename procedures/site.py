@@ -69,6 +69,8 @@ class Site:
         """Whether this run goes back to a former CA."""
         self.found: set[str] = set()
         """Those fingerprints of `retire_certs` that belong to an agent of this run."""
+        self.unread: set[str] = set()
+        """The agents that could be connected to and not be looked at."""
         self._hosts: dict[str, str] = {}
         """Host names by certname, as the agents' own Puppet says."""
         self._lock = RLock()
@@ -155,9 +157,22 @@ class Site:
     # The master, before the run
 
     def require_all_found(self) -> None:
-        """:raises DeployError: a certificate is named that no agent of this run has or had."""
+        """Say which of the named certificates no agent of this run has or had.
+
+        :raises DeployError: all of them could be looked at, so that it is nobody's.
+        """
         missing = sorted(self.retire_certs - self.found)
-        if missing:
+        unread = self.unread | {
+            agent.name for agent in self.agents if agent not in self.state.activated_hosts
+        }
+        if missing and unread:
+            warn(
+                self.master,
+                f"retire_certs={','.join(missing)} stays valid: it is of none of the agents that "
+                f"could be looked at, and {', '.join(sorted(unread))} could not. Run the same "
+                "command when they are back, or `puppet cert clean` on the master at once.",
+            )
+        elif missing:
             raise DeployError(
                 f"Nothing was changed: retire_certs={','.join(missing)} is the certificate of no "
                 "agent of this run. Correct it, or --limit the run to the agents that have it."
@@ -209,7 +224,8 @@ class Site:
             warn(
                 self.master,
                 f"The master signs by itself (autosign: {autosign.kind.value}): anybody who can "
-                "reach it can get a certificate under the new CA.",
+                "reach it can get a certificate under the new CA. For whom it signs, step 6.7 has "
+                "nothing to do.",
             )
         return view
 

@@ -63,7 +63,7 @@ class WindowsAgentFacts(AgentFacts):
             lambda: self._ask(
                 WindowsAgentFiles,
                 ruby=self.ruby,
-                roots=list(conf.ssl_roots),
+                roots=list(self.ssl_roots),
                 texts=[conf.localcacert, conf.hostcrl, own.certificate, own.request],
                 keys=[own.private_key],
                 agent=self._agent_arguments,

@@ -201,6 +201,16 @@ def link_refusals(files: Mapping[str, FileState], roots: Iterable[str]) -> list[
     return refusals
 
 
+def mount_refusals(mounts: Iterable[str], ssldir: str) -> list[str]:
+    """A mount point in the midst of ssldir: where it leads to the same file system, what is
+    mounted there would be deleted; where it does not, it would keep the rest from going."""
+    return [
+        f"{mount} is a mount point within {ssldir}, which is going to be deleted. Unmount it, or "
+        "mount it in place of the whole ssldir."
+        for mount in mounts
+    ]
+
+
 def configuration_refusals(missing_files: Iterable[str], noop: bool) -> list[str]:
     refusals = [
         f"{path} is missing or empty, so that Puppet works with its defaults. Put it back first."

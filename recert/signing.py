@@ -125,6 +125,10 @@ class Authority:
             self._read_signed[certname] = read_certificate(self._signed.get(certname, ""))
         return self._read_signed[certname]
 
+    def holds_file(self, certname: str) -> bool:
+        """Whether anything lies among the signed certificates under a name."""
+        return certname in self._signed
+
     @cached_property
     def retired_names(self) -> list[str]:
         """The names whose signed certificates are to be retired and are still there, sorted."""
@@ -255,6 +259,12 @@ def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str 
             f"The master still holds a certificate for {certname} that is worth nothing any more "
             f"({left.fingerprint}), and takes no request beside it. Remove it with `puppet cert "
             f"clean {certname}` on the master and run the same command again."
+        )
+    if held is None and left is None and authority.holds_file(certname):
+        return (
+            f"What the master keeps as the certificate of {certname} is none. Remove "
+            f"{certname}.pem from its signeddir (`puppet master --configprint signeddir`), then "
+            "run the same command again."
         )
     return None
 

@@ -68,6 +68,7 @@ def test_all_agents_are_renewed_and_nobody_else(site: Site, retired: str) -> Non
     assert run.status == 0, run.stderr
     assert run.changed == preview.planned
     assert len(run.changed) == 10
+    assert "6.4 Delete the agent's SSL directory: 5 of 5 agents" in run.stderr
     assert set(statuses(run).values()) == {"renewed"}
     assert run.changes == preview.plan
     assert_renewed(site)
@@ -224,19 +225,34 @@ def test_an_ssldir_that_is_a_link_or_a_mount_point(site: Site, retired: str) -> 
     )
     mount = f"mv {SSLDIR} /srv/mounted && mkdir {SSLDIR} && mount --bind /srv/mounted {SSLDIR}"
     lab.run("agent04", mount, privileged=True)
-    before = site.state_of("agent02"), site.state_of("agent03")
+    nested = f"{SSLDIR}/private_keys"
+    lab.run(
+        "agent05",
+        f"cp -a {nested} '/srv/a copy'; echo keep >'/srv/a copy/file';"
+        f" mount --bind '/srv/a copy' {nested}",
+        privileged=True,
+    )
+    # A CA of its own, elsewhere: nobody has named that one.
+    conf = "/etc/puppetlabs/puppet/puppet.conf"
+    site.on("agent04", "mkdir /srv/ca; echo keep >/srv/ca/ca_key.pem")
+    site.on("agent04", f"sed -i '/^ *\\[main\\]/a cadir = /srv/ca' {conf}")
+    refused = ("agent02", "agent03", "agent05")
+    before = {agent: site.state_of(agent) for agent in refused}
 
-    run = site.renew(retired, "--exclude", "agent05")
+    run = site.renew(retired)
 
     assert statuses(run) == {
         "agent01": "renewed",
         "agent02": "failed",
         "agent03": "failed",
         "agent04": "renewed",
+        "agent05": "failed",
     }
     assert "/srv/precious" in why(run, "agent02")
     assert "notes" in why(run, "agent03")
-    assert (site.state_of("agent02"), site.state_of("agent03")) == before
+    assert f"{nested} is a mount point within {SSLDIR}" in why(run, "agent05")
+    assert {agent: site.state_of(agent) for agent in refused} == before
+    assert site.on("agent04", "cat /srv/ca/*") == "keep\n"
     assert site.on("agent01", f"readlink {SSLDIR}; cat /srv/elsewhere/file").split() == [
         "/srv/elsewhere/ssl",
         "keep",
@@ -246,6 +262,7 @@ def test_an_ssldir_that_is_a_link_or_a_mount_point(site: Site, retired: str) -> 
     site.on("agent01", f"rm {SSLDIR}; mv /srv/elsewhere/ssl {SSLDIR}")
     unmount = f"umount {SSLDIR}; rmdir {SSLDIR}; mv /srv/mounted {SSLDIR}"
     lab.run("agent04", unmount, privileged=True)
+    lab.run("agent05", f"umount {nested}; rm -r '/srv/a copy'", privileged=True)
 
 
 def test_a_disk_that_is_full(site: Site, retired: str) -> None:
@@ -273,6 +290,65 @@ def test_a_disk_that_is_full(site: Site, retired: str) -> None:
     assert site.renew(retired, "--limit", "agent02").status == 0
     assert_renewed(site, "agent02")
     site.on("agent02", f"rm {SSLDIR}; mv /dev/shm/ssl {SSLDIR}")
+
+
+def test_a_master_that_stops_after_the_preview(site: Site, retired: str) -> None:
+    before = {agent: site.state_of(agent) for agent in AGENTS}
+
+    run = site.pyinfra(
+        *("deploys/agents.py", "-y", "--json", "--data", f"retire_ca={retired}"),
+        *("--config", "tests/e2e/before_run.py"),
+        env={"BEFORE_RUN": "systemctl stop pe-puppetserver"},
+    )
+
+    assert run.status == 1
+    assert set(statuses(run).values()) == {"failed"}
+    assert all("does not answer on port 8140" in why(run, agent) for agent in AGENTS)
+    assert {agent: site.state_of(agent) for agent in AGENTS} == before
+    site.sh("systemctl start pe-puppetserver")
+
+
+def test_a_master_that_cannot_sign(site: Site, retired: str) -> None:
+    site.sh(
+        f"mv {PUPPET} {PUPPET}.real; printf '%s\\n' '#!/bin/sh' 'case $* in *\"cert sign\"*)"
+        f' echo "Error: out of numbers" >&2; exit 24 ;; esac\' \'exec {PUPPET}.real "$@"\''
+        f" >{PUPPET}; chmod 755 {PUPPET}"
+    )
+    agents = ("--limit", "agent01", "--limit", "agent02")
+    try:
+        run = site.renew(retired, *agents)
+    finally:
+        site.sh(f"mv {PUPPET}.real {PUPPET}")
+
+    assert run.status == 1
+    assert statuses(run) == dict.fromkeys(AGENTS[:2], "failed")
+    assert why(run, "agent02").startswith("6.7") and "out of numbers" in why(run, "agent02")
+    assert fresh(site) == []
+    # An agent that nobody vouches for is not let loose on the master.
+    assert not site.on("agent01", "service pe-puppet status >/dev/null && echo runs; true")
+    assert site.renew(retired, *agents).status == 0
+    assert_renewed(site, *AGENTS[:2])
+
+
+def test_an_agent_whose_first_run_fails(site: Site, retired: str) -> None:
+    manifest = "/etc/puppetlabs/puppet/environments/production/manifests/broken.pp"
+    site.sh(
+        f"echo \"node 'agent02.lab.test' {{ fail('it is broken') }} node default {{ }}\""
+        f" >{manifest}"
+    )
+    agents = ("--limit", "agent01", "--limit", "agent02")
+    try:
+        run = site.renew(retired, *agents)
+    finally:
+        site.sh(f"rm {manifest}")
+
+    assert run.status == 1
+    assert statuses(run) == {"agent01": "renewed", "agent02": "failed"}
+    assert why(run, "agent02").startswith("6.7 Prove") and "it is broken" in why(run, "agent02")
+    rest = site.renew(retired, *agents)
+    assert rest.status == 0, rest.stderr
+    assert statuses(rest) == {"agent01": "already fresh", "agent02": "renewed"}
+    assert_renewed(site, *AGENTS[:2])
 
 
 def test_an_agent_that_cannot_reach_its_master_and_one_that_is_off(
@@ -497,6 +573,20 @@ def test_a_few_certificates_only(site: Site, retired: str) -> None:
     rest = site.replace(second.fingerprint, *agents)
     assert rest.status == 0, rest.stderr
     assert not any("Revoke" in name for name in rest.changed)
+    assert_renewed(site, "agent01")
+
+    # Who cannot be looked at holds nobody up.
+    newest, absent = site.certificate_of("agent01"), site.certificate_of("agent03")
+    site.on("agent03", f"mv {PUPPET} {PUPPET}.mislaid")
+    part = site.replace(f"{newest.fingerprint},{absent.fingerprint}", *agents)
+    site.on("agent03", f"mv {PUPPET}.mislaid {PUPPET}")
+    assert part.status == 1
+    assert statuses(part) == {
+        "agent01": "renewed",
+        "agent02": "already fresh",
+        "agent03": "failed",
+    }
+    assert f"retire_certs={absent.fingerprint} stays valid" in part.stderr.replace("\n", "")
     assert_renewed(site, "agent01")
 
     # Revoked by hand, a certificate is stale for every deploy.

@@ -193,6 +193,24 @@ def test_basics_know_of_no_links_unless_asked(sh: Sh, tmp_path: Path) -> None:
     assert basics.links == frozenset()
 
 
+def test_basics_tell_what_is_mounted_below_a_directory(sh: Sh, tmp_path: Path) -> None:
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = {line.split()[4] for line in mounts}
+    mount = min(point for point in points if point.count("/") > 1)
+    above = mount.rpartition("/")[0]
+    link = tmp_path / "a link"
+    link.symlink_to(above)
+    nothing: dict[str, Any] = {"paths": [], "accounts": [], "files": []}
+
+    def mounted(path: str) -> set[str]:
+        basics = sh.ask(Basics, backup_root=str(tmp_path), links=[path], **nothing)
+        return set(basics.mounts)
+
+    assert mounted(str(link)) == {point for point in points if point.startswith(f"{above}/")}
+    assert mount not in mounted(mount)
+    assert mounted(str(tmp_path / "missing")) == set()
+
+
 # The SSL directories
 
 

@@ -312,3 +312,12 @@ def test_components_of_a_whole_master_have_their_accounts() -> None:
     found = master()
     states = [(c, replace(found.components[c.directory])) for c in COMPONENTS]
     assert preflight.account_refusals(states, "pe-puppet", frozenset({"pe-puppet"})) == []
+
+
+def test_each_mount_point_within_ssldir_is_refused() -> None:
+    assert preflight.mount_refusals([], "/srv/ssl") == []
+    first, second = preflight.mount_refusals(
+        ["/srv/ssl/certs", "/srv/ssl/private_keys"], "/srv/ssl"
+    )
+    assert first.startswith("/srv/ssl/certs is a mount point within /srv/ssl,")
+    assert second.startswith("/srv/ssl/private_keys is a mount point within /srv/ssl,")

@@ -616,6 +616,14 @@ def test_agent_that_lost_its_key_is_in_conflict_with_its_own_certificate(
     assert damaged(damage).judge().conflict is not None
 
 
+@pytest.mark.parametrize("content", ["", "garbage"])
+def test_conflict_with_a_certificate_at_the_master_that_is_none(content: str) -> None:
+    found = stale()
+    found.signed[found.settings.certname] = content
+    conflict = found.judge().conflict
+    assert conflict is not None and f"{found.settings.certname}.pem" in conflict
+
+
 def test_fresh_agent_needs_nothing_of_what_the_master_holds() -> None:
     found = agent()
     found.signed.clear()
