@@ -207,11 +207,7 @@ def requested() -> Commands:
         after.append(f"alt names:   {', '.join(f'DNS:{name}' for name in names)}")
     before = describe(now.certificate, now.authority.ca)
     show_diff(host, f"Certificate {now.paths.certificate}", before, after)
-    autosign = now.authority.autosign
-    signs_itself = autosign.kind is not Autosigning.OFF
-    # A master that signs by itself lets it go on to its first run.
-    may_run = autosign.kind is Autosigning.POLICY or autosign.accepts(conf.certname)
-    limit = RUN_LIMIT if may_run else LIMIT
+    signs_itself = now.authority.autosign.kind is not Autosigning.OFF
 
     def heard(ok: bool, said: list[str]) -> None:
         renewal.puppet_said = said
@@ -220,7 +216,7 @@ def requested() -> Commands:
                 host.log(printable(line))
             outcomes_of(renewal.site).reason(host, renewal.errors_said)
 
-    yield from hands_of(facts).ask_for_certificate(now.paths, signs_itself, limit, heard)
+    yield from hands_of(facts).ask_for_certificate(now.paths, signs_itself, LIMIT, heard)
     renewal.requested = True
     renewal.apply()
 
@@ -240,6 +236,9 @@ def signed() -> Commands:
         return
     if renewal.now.certificate_problem is None:
         host.noop("the agent has its certificate")
+        if renewal.requested and renewal.now.authority.autosign.kind is Autosigning.POLICY:
+            # What the master's program would say was not known to the preview.
+            yield _DONE_ALREADY
         return
     if renewal.application is None:
         yield failed(["Puppet has made no request that belongs to its key.", *renewal.errors_said])

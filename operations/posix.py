@@ -45,6 +45,27 @@ done
 """
 )
 
+_ASK = """
+puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
+"""
+
+# A master that signs by itself lets Puppet go on to its first run. Everybody would have to wait
+# for the slowest of those here; the proof of the renewal waits for its own.
+_ASK_AND_RUN = r"""
+lockfile=$1; shift
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+apart=
+command -v setsid >/dev/null 2>&1 && apart=setsid
+$apart puppet agent --test --waitforcert 0 --color=false >"$log" 2>&1 </dev/null &
+asking=$!
+while kill -0 "$asking" 2>/dev/null; do
+    [ -s "$3" ] && [ -s "$lockfile" ] && break
+    sleep 0.2 2>/dev/null || sleep 1
+done
+cat "$log"
+"""
+
 
 class PosixHands:
     """For Linux and its kin."""
@@ -148,12 +169,12 @@ if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
         # the master has taken the request and then answered with an error. Puppet keeps no
         # request then.
         asking = self._looking(
-            (UTF8_LOCALE if signs_itself else PUPPET_WITHOUT_CATALOG)
+            (UTF8_LOCALE + _ASK_AND_RUN if signs_itself else PUPPET_WITHOUT_CATALOG + _ASK)
             + r"""
-puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
 for file in "$@"; do if [ -s "$file" ]; then exit 0; fi; done
 fail "Puppet has made neither a key nor a request; its messages are above."
 """,
+            *([self._conf.agent_catalog_run_lockfile] if signs_itself else []),
             own.private_key,
             own.request,
             own.certificate,

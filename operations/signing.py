@@ -26,6 +26,9 @@ from recert.signing import Application, Authority, Judgement, Verdict, judge
 BATCH = 100
 """Names to one `puppet cert`."""
 
+FRUITLESS = 10
+"""Starts of `puppet cert sign` in a row that sign nothing, after which it is not about names."""
+
 # Between the comparison and the signature nobody may have put another request there.
 _SIGN = (
     PUPPET_WITHOUT_CATALOG
@@ -134,6 +137,7 @@ def _sign(
     conf = site.view().facts.settings
     problems: dict[str, str] = {}
     todo = list(applications)
+    fruitless = 0
     while todo:
         batch = todo[:BATCH]
         words = []
@@ -161,12 +165,13 @@ def _sign(
                 )
         said = [line for line in output.stderr_lines if line.lower().startswith("err")]
         said = said or [line for line in output.stderr_lines if line.strip()]
-        # Where it has signed nobody, it is not about the first of them.
-        for application in todo if len(unsigned) == len(batch) else unsigned[:1]:
+        fruitless = fruitless + 1 if len(unsigned) == len(batch) else 0
+        given_up = fruitless == FRUITLESS
+        for application in todo if given_up else unsigned[:1]:
             problems[application.certname] = "\n".join(
                 [f"The master did not sign {application.certname}:", *said[-4:]]
             )
-        todo = [] if len(unsigned) == len(batch) else unsigned[1:] + todo[BATCH:]
+        todo = [] if given_up else unsigned[1:] + todo[BATCH:]
     return problems
 
 

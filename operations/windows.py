@@ -11,6 +11,7 @@ from pyinfra.api import FunctionCommand, Host, State, StringCommand
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.connectors.util import CommandOutput
 
+from operations.services import RUN_LIMIT
 from operations.signing import Heard, overheard, run_on
 from operations.step import ConnectedCommand, wait_until
 from procedures.outcomes import outcomes_of
@@ -246,7 +247,10 @@ class WindowsHands:
     def ask_for_certificate(
         self, own: CredentialPaths, signs_itself: bool, limit: int, heard: Heard
     ) -> Commands:
-        # Its exit status says as little as elsewhere.
+        # Its exit status says as little as elsewhere. Where the master signs by itself, Puppet
+        # goes on to its first run, which ends with the session that has begun it.
+        if signs_itself:
+            limit = RUN_LIMIT
         either = " else ".join(
             f"if exist {native(path)} (exit 0)"
             for path in (own.private_key, own.request, own.certificate)

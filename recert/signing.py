@@ -225,8 +225,8 @@ def judge(application: Application, authority: Authority) -> Judgement:
     had = ", ".join(sorted(application.previous_alt_names - {name})) or "none"
     return Judgement(
         Verdict.ALT_NAMES,
-        f"Its request carries the alt names {', '.join(sorted(extra))}; its previous certificate "
-        f"had {had}. If that is right, run on the master: "
+        f"Its request carries the alt names {', '.join(sorted(extra))}. It may have {had}: what "
+        "its previous certificate had and no other node has. If more is right, run on the master: "
         f"puppet cert sign --allow-dns-alt-names {name}",
     )
 

@@ -35,6 +35,7 @@ _PRESENTED = """/opt/puppet/bin/ruby -rsocket -ropenssl -e '
     puts tls.peer_cert.to_pem
 '"""
 BACKUPS = "/var/lib/pe-recert/backups"
+MANIFESTS = "/etc/puppetlabs/puppet/environments/production/manifests"
 VARDIR = "/var/opt/lib/pe-puppet"
 RUN_LOCK = f"{VARDIR}/state/agent_catalog_run.lock"
 """Of the Puppet run in progress."""

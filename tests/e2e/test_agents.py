@@ -19,7 +19,7 @@ from tests.e2e.nodes import (
     statuses,
     why,
 )
-from tests.e2e.site import BACKUPS, KILLING, RUN_LOCK, SSLDIR, Master
+from tests.e2e.site import BACKUPS, KILLING, MANIFESTS, RUN_LOCK, SSLDIR, Master, until_no_run
 from tests.e2e.test_master import count_starts, starts
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
@@ -310,15 +310,15 @@ def test_a_master_that_stops_after_the_preview(site: Site, retired: str) -> None
 
 def test_a_master_that_cannot_sign(site: Site, retired: str) -> None:
     site.sh(
-        f"mv {PUPPET} {PUPPET}.real; printf '%s\\n' '#!/bin/sh' 'case $* in *\"cert sign\"*)"
-        f' echo "Error: out of numbers" >&2; exit 24 ;; esac\' \'exec {PUPPET}.real "$@"\''
-        f" >{PUPPET}; chmod 755 {PUPPET}"
+        f"mkdir -p /opt/mislaid; mv {PUPPET} /opt/mislaid/; printf '%s\\n' '#!/bin/sh'"
+        ' \'case $* in *"cert sign"*) echo "Error: out of numbers" >&2; exit 24 ;; esac\''
+        f" 'exec /opt/mislaid/puppet \"$@\"' >{PUPPET}; chmod 755 {PUPPET}"
     )
     agents = ("--limit", "agent01", "--limit", "agent02")
     try:
         run = site.renew(retired, *agents)
     finally:
-        site.sh(f"mv {PUPPET}.real {PUPPET}")
+        site.sh(f"mv /opt/mislaid/puppet {PUPPET}")
 
     assert run.status == 1
     assert statuses(run) == dict.fromkeys(AGENTS[:2], "failed")
@@ -330,8 +330,48 @@ def test_a_master_that_cannot_sign(site: Site, retired: str) -> None:
     assert_renewed(site, *AGENTS[:2])
 
 
+def test_a_request_that_puppet_does_not_sign_keeps_nobody_elses_from_it(
+    site: Site, retired: str
+) -> None:
+    asked = "/etc/puppetlabs/puppet/csr_attributes.yaml"
+    site.on("agent01", f"printf 'extension_requests:\\n  1.3.6.1.4.1.99999.1: x\\n' >{asked}")
+    agents = ("--limit", "agent01", "--limit", "agent02", "--limit", "agent03")
+
+    run = site.renew(retired, *agents)
+
+    assert run.status == 1
+    assert statuses(run) == {"agent01": "failed", "agent02": "renewed", "agent03": "renewed"}
+    assert "not permitted" in why(run, "agent01")
+    assert "agent01.lab.test.pem" not in fresh(site)
+    assert_renewed(site, "agent02", "agent03")
+
+
+def test_a_puppet_run_in_progress_is_let_finish_first(site: Site, retired: str) -> None:
+    only = ("--limit", "agent03")
+    assert site.renew(retired, *only).status == 0
+    manifest = f"{MANIFESTS}/slow.pp"
+    site.sh(f"echo 'exec {{ \"/bin/sh /tmp/slow\": timeout => 300 }}' >{manifest}")
+    # It lasts until step 6.1 is over, and some seconds longer.
+    site.on(
+        "agent03",
+        f"{until_no_run()}; rm -f /tmp/over; echo 'until [ $(ls -d {BACKUPS}/2*/manifest.json | wc -l) -ge 2 ]; do sleep 0.2; done;"
+        " sleep 5; touch /tmp/over' >/tmp/slow;"
+        f" (setsid {PUPPET} agent --test >/tmp/run.log 2>&1 </dev/null &);"
+        " for i in $(seq 300); do pgrep -f /tmp/slow$ >/dev/null && break; sleep 0.2; done",
+    )
+    try:
+        run = site.replace(site.certificate_of("agent03").fingerprint, *only)
+    finally:
+        site.sh(f"rm {manifest}")
+
+    assert run.status == 0, run.stderr
+    assert "waiting for the Puppet run in progress to end" in run.stderr
+    assert "Applied catalog" in site.on("agent03", "ls /tmp/over; cat /tmp/run.log")
+    assert_renewed(site, "agent03")
+
+
 def test_an_agent_whose_first_run_fails(site: Site, retired: str) -> None:
-    manifest = "/etc/puppetlabs/puppet/environments/production/manifests/broken.pp"
+    manifest = f"{MANIFESTS}/broken.pp"
     site.sh(
         f"echo \"node 'agent02.lab.test' {{ fail('it is broken') }} node default {{ }}\""
         f" >{manifest}"
