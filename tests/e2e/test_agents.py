@@ -354,7 +354,8 @@ def test_a_puppet_run_in_progress_is_let_finish_first(site: Site, retired: str) 
     # It lasts until step 6.1 is over, and some seconds longer.
     site.on(
         "agent03",
-        f"{until_no_run()}; rm -f /tmp/over; echo 'until [ $(ls -d {BACKUPS}/2*/manifest.json | wc -l) -ge 2 ]; do sleep 0.2; done;"
+        f"{until_no_run()}; rm -f /tmp/over;"
+        f" echo 'until [ $(ls {BACKUPS}/2*/manifest.json | wc -l) -ge 2 ]; do sleep 0.2; done;"
         " sleep 5; touch /tmp/over' >/tmp/slow;"
         f" (setsid {PUPPET} agent --test >/tmp/run.log 2>&1 </dev/null &);"
         " for i in $(seq 300); do pgrep -f /tmp/slow$ >/dev/null && break; sleep 0.2; done",
