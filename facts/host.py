@@ -76,7 +76,8 @@ class Basics(FactBase[HostBasics]):
         return record_script(
             r"""
 mounted_below() { # the kernel writes a space as \040
-    root=$(readlink -f "$1" | sed 's/\\/\\134/g; s/ /\\040/g') && [ -n "$root" ] || return
+    root=$(readlink -f "$1") || return
+    case $root in *[\\\ ]*) root=$(printf "%s\n" "$root" | sed 's/\\/\\134/g; s/ /\\040/g') ;; esac
     while read -r _ _ _ _ point _; do
         case $point in "$root"/*) say mount "$point" ;; esac
     done </proc/self/mountinfo
