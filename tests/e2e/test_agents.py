@@ -508,6 +508,13 @@ def test_certnames_that_two_hosts_have(site: Site, retired: str, tmp_path: Path)
         assert run.status == 1
         assert f"have the same certname, {name}" in run.stderr
         assert fresh(site) == []
+
+        # Nor does the CA go that a whole run would retire.
+        current = site.ca
+        whole = site.whole(current.fingerprint)
+        assert whole.status == 1
+        assert f"have the same certname, {name}" in whole.stderr
+        assert site.ca == current
     both = Site.of(tmp_path, "master", ("master", "agent01"))
     credentials = site.snapshot([SSLDIR])
     as_agent = both.renew(retired)
