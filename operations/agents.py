@@ -235,10 +235,11 @@ def signed() -> Commands:
             yield _DONE_ALREADY
         return
     if renewal.now.certificate_problem is None:
-        host.noop("the agent has its certificate")
         if renewal.requested and renewal.now.authority.autosign.kind is Autosigning.POLICY:
             # What the master's program would say was not known to the preview.
             yield _DONE_ALREADY
+        else:
+            host.noop("the agent has its certificate")
         return
     if renewal.application is None:
         yield failed(["Puppet has made no request that belongs to its key.", *renewal.errors_said])

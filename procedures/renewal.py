@@ -158,8 +158,6 @@ def prepare_renewal(host: Host) -> bool:
     except DeployError:
         raise
     except Exception as error:
-        if error is agent:
-            site.unread.add(host.name)
         left_out(host, outcomes, reason_of(error).splitlines())
         _require_all_found(site, outcomes)
         return False
@@ -258,6 +256,7 @@ def _certificate_named(renewal: AgentRenewal) -> list[str]:
     }
     named = renewal.named.keys()
     site.found |= named
+    site.compared.add(renewal.facts.host.name)
     if named or (site.retire_certs and now.certificate_problem is None):
         return []
     found = "\n".join(f"    {line}" for line in describe(now.certificate, now.authority.ca))

@@ -69,8 +69,8 @@ class Site:
         """Whether this run goes back to a former CA."""
         self.found: set[str] = set()
         """Those fingerprints of `retire_certs` that belong to an agent of this run."""
-        self.unread: set[str] = set()
-        """The agents that could be connected to and not be looked at."""
+        self.compared: set[str] = set()
+        """The agents whose certificates were compared with `retire_certs`."""
         self._hosts: dict[str, str] = {}
         """Host names by certname, as the agents' own Puppet says."""
         self._lock = RLock()
@@ -162,14 +162,12 @@ class Site:
         :raises DeployError: all of them could be looked at, so that it is nobody's.
         """
         missing = sorted(self.retire_certs - self.found)
-        unread = self.unread | {
-            agent.name for agent in self.agents if agent not in self.state.activated_hosts
-        }
+        unread = sorted({agent.name for agent in self.agents} - self.compared)
         if missing and unread:
             warn(
                 self.master,
                 f"retire_certs={','.join(missing)} stays valid: it is of none of the agents that "
-                f"could be looked at, and {', '.join(sorted(unread))} could not. Run the same "
+                f"could be looked at, and {', '.join(unread)} could not. Run the same "
                 "command when they are back, or `puppet cert clean` on the master at once.",
             )
         elif missing:

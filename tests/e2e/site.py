@@ -10,7 +10,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,16 @@ class Master:
         cert = read_certificate(self.sh(f"cat '{path}'"))
         assert cert is not None, f"{path} on {self.name} is no certificate"
         return cert
+
+    @contextmanager
+    def applying(self, code: str) -> Iterator[None]:
+        """Catalogs hold this, besides what they always do."""
+        manifest = f"{MANIFESTS}/meanwhile.pp"
+        self.sh(f"cat >{manifest} <<'E'\n{code}\nE\n")
+        try:
+            yield
+        finally:
+            self.sh(f"rm {manifest}")
 
     def backups(self) -> list[str]:
         return self.sh(f"ls {BACKUPS} 2>/dev/null | grep -v classified || true").split()

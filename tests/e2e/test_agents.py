@@ -19,7 +19,7 @@ from tests.e2e.nodes import (
     statuses,
     why,
 )
-from tests.e2e.site import BACKUPS, KILLING, MANIFESTS, RUN_LOCK, SSLDIR, Master, until_no_run
+from tests.e2e.site import BACKUPS, KILLING, RUN_LOCK, SSLDIR, Master, until_no_run
 from tests.e2e.test_master import count_starts, starts
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
@@ -349,21 +349,17 @@ def test_a_request_that_puppet_does_not_sign_keeps_nobody_elses_from_it(
 def test_a_puppet_run_in_progress_is_let_finish_first(site: Site, retired: str) -> None:
     only = ("--limit", "agent03")
     assert site.renew(retired, *only).status == 0
-    manifest = f"{MANIFESTS}/slow.pp"
-    site.sh(f"echo 'exec {{ \"/bin/sh /tmp/slow\": timeout => 300 }}' >{manifest}")
     # It lasts until step 6.1 is over, and some seconds longer.
-    site.on(
-        "agent03",
+    begin = (
         f"{until_no_run()}; rm -f /tmp/over;"
         f" echo 'until [ $(ls {BACKUPS}/2*/manifest.json | wc -l) -ge 2 ]; do sleep 0.2; done;"
         " sleep 5; touch /tmp/over' >/tmp/slow;"
         f" (setsid {PUPPET} agent --test >/tmp/run.log 2>&1 </dev/null &);"
-        " for i in $(seq 300); do pgrep -f /tmp/slow$ >/dev/null && break; sleep 0.2; done",
+        " for i in $(seq 300); do pgrep -f /tmp/slow$ >/dev/null && break; sleep 0.2; done"
     )
-    try:
+    with site.applying('exec { "/bin/sh /tmp/slow": timeout => 300 }'):
+        site.on("agent03", begin)
         run = site.replace(site.certificate_of("agent03").fingerprint, *only)
-    finally:
-        site.sh(f"rm {manifest}")
 
     assert run.status == 0, run.stderr
     assert "waiting for the Puppet run in progress to end" in run.stderr
@@ -372,16 +368,9 @@ def test_a_puppet_run_in_progress_is_let_finish_first(site: Site, retired: str) 
 
 
 def test_an_agent_whose_first_run_fails(site: Site, retired: str) -> None:
-    manifest = f"{MANIFESTS}/broken.pp"
-    site.sh(
-        f"echo \"node 'agent02.lab.test' {{ fail('it is broken') }} node default {{ }}\""
-        f" >{manifest}"
-    )
     agents = ("--limit", "agent01", "--limit", "agent02")
-    try:
+    with site.applying("node 'agent02.lab.test' { fail('it is broken') } node default { }"):
         run = site.renew(retired, *agents)
-    finally:
-        site.sh(f"rm {manifest}")
 
     assert run.status == 1
     assert statuses(run) == {"agent01": "renewed", "agent02": "failed"}

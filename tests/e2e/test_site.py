@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.nodes import NO_MCO, Site, assert_renewed, reported, statuses, why
-from tests.e2e.site import BACKUPS, KILLING, MANIFESTS, assert_regenerated, until_no_run
+from tests.e2e.site import BACKUPS, KILLING, assert_regenerated, until_no_run
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
 
@@ -127,10 +127,9 @@ def test_a_master_that_signs_by_itself(tmp_path: Path) -> None:
     assert_renewed(site)
 
     # Its first run, which follows at once, takes longer than a step may.
-    site.sh(f"echo 'exec {{ \"/bin/sleep 25\": }}' >{MANIFESTS}/slow.pp")
     cert = site.certificate_of("auto01")
-    slow = site.replace(cert.fingerprint, "--config", "tests/e2e/impatient.py")
-    site.sh(f"rm {MANIFESTS}/slow.pp")
+    with site.applying('exec { "/bin/sleep 25": }'):
+        slow = site.replace(cert.fingerprint, "--config", "tests/e2e/impatient.py")
     assert slow.status == 0, slow.stderr
     assert statuses(slow) == {"auto01": "renewed"}
     assert site.certificate_of("auto01").key != cert.key
