@@ -3,12 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help demo test unit lint lab-up lab-down benchmark benchmark-agents benchmark-growth benchmark-survey
+.PHONY: help demo test unit lint images soak lab-up lab-down benchmark benchmark-agents benchmark-growth benchmark-survey
 
 help:
 	@echo 'make demo       bring up the lab and regenerate its whole site, step by step'
 	@echo 'make test       all tests: style, types, unit tests, end-to-end tests in the lab'
 	@echo 'make unit       the unit tests alone, in seconds and without containers'
+	@echo 'make soak       random kills and thousands of agents: KILLS=200 MINUTES=120 AGENTS=4000'
 	@echo 'make lab-up     start the lab (python3 -m lab for more)'
 	@echo 'make lab-down   remove its containers'
 	@echo 'make benchmark  the typed commands against the deploy, five rounds'
@@ -32,8 +33,13 @@ $(BIN)/ansible-ready: benchmarks/requirements.txt $(BIN)/run-ready
 demo: $(BIN)/run-ready
 	$(BIN)/python -m lab.demo
 
-test: lint unit $(BIN)/test-ready
+# What can be checked without the lab goes on while its images are made.
+test: $(BIN)/test-ready
+	$(MAKE) --no-print-directory -j2 images lint unit
 	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile
+
+images:
+	$(PYTHON) -m lab images
 
 unit: $(BIN)/test-ready
 	$(BIN)/python -m pytest tests/unit -n auto
@@ -42,6 +48,11 @@ lint: $(BIN)/test-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# KILLS, MINUTES and AGENTS: how many, and how long at most.
+soak: $(BIN)/test-ready
+	$(BIN)/python -m tests.soak kills --number $(or $(KILLS),200) --minutes $(or $(MINUTES),120)
+	$(BIN)/python -m tests.soak agents --number $(or $(AGENTS),4000)
 
 lab-up:
 	$(PYTHON) -m lab up

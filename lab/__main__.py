@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from lab.containers import down, reset, status, up
+from lab.containers import build_images, down, reset, status, up
 from lab.hosts import HOSTS
 from lab.progress import LabError, say
 from lab.reaching import cut, exec_argv, mend, ssh_argv, switch_off, switch_on
@@ -26,6 +26,11 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     _add_services(command)
+
+    command = commands.add_parser(
+        "images", help="make the images that are not there; start nothing"
+    )
+    command.add_argument("hosts", nargs="*", metavar="HOST", help="all if none")
 
     command = commands.add_parser("down", help="remove the containers and their network")
     command.add_argument("--images", action="store_true", help="remove the images too")
@@ -80,6 +85,9 @@ def main() -> None:
             case "up":
                 up(arguments.hosts, arguments.services)
                 say("the lab is up")
+            case "images":
+                build_images(arguments.hosts)
+                say("all images are there")
             case "down":
                 down(images=arguments.images)
             case "reset":

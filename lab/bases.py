@@ -78,6 +78,8 @@ LINUX = Base(
         "systemd",
         "systemd-sysv",
     ),
+    setup=("compile.sh",),
+    lasting=("compiled.rb",),
 )
 REAL_AGENT = Base(name="real-agent", suite="bullseye", packages=(*LINUX.packages, "mcollective"))
 REAL_MASTER = Base(
@@ -127,6 +129,7 @@ WINDOWS = Base(
     settings="windows/debian-settings.sh",
     setup=(
         "windows/setup.sh",
+        "compile.sh",
         *(
             f"windows/{name}.c"
             for name in ("session", "boot", "ruby", "service", "sc", "icacls", "certutil")
@@ -149,6 +152,7 @@ WINDOWS = Base(
                 "wine",
             )
         ),
+        "compiled.rb",
         "winrm_endpoint.py",
         "winrm_shells.py",
     ),
@@ -199,7 +203,7 @@ def _debian_from_registry(engine: Engine, base: Base) -> bool:
         run_logged(engine.argv("pull", image), log=BUILD_LOG, label="pull", timeout=_PULL_TIMEOUT)
     except LabError:
         return False
-    say(f"installing Debian's packages into the base image ({base.suite})")
+    say(f"installing Debian's packages into {base.name} ({base.suite})")
     install = (
         "export DEBIAN_FRONTEND=noninteractive; apt-get -q update"
         f" && apt-get -q install -y --no-install-recommends {' '.join(base.packages)}"
@@ -221,15 +225,16 @@ def _debian_from_registry(engine: Engine, base: Base) -> bool:
 
 def _debian_from_packages(engine: Engine, base: Base) -> None:
     require_mmdebstrap(BUILD_LOG)
-    say(f"no image registry answers: making the base image ({base.suite}) with mmdebstrap")
+    say(f"no image registry answers: making {base.name} ({base.suite}) with mmdebstrap")
     archive = STATE / f"{base.name}.tar"
+    to = str(archive)
     options = [f"--include={','.join(base.packages)}"]
     if base.settings:
         options.append(f'--setup-hook={shlex.quote(str(FILES / base.settings))} "$1"')
     try:
         for label, argv in (
-            ("mmdebstrap", ["mmdebstrap", "--variant=minbase", *options, base.suite, str(archive)]),
-            ("import", engine.argv("import", str(archive), base.debian_tag)),
+            (base.name, ["mmdebstrap", "--verbose", "--variant=minbase", *options, base.suite, to]),
+            ("import", engine.argv("import", to, base.debian_tag)),
         ):
             run_logged(argv, log=BUILD_LOG, label=label, timeout=_DEBIAN_TIMEOUT)
     finally:

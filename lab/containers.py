@@ -17,7 +17,7 @@ from lab.images import (
     remove_outdated_images,
 )
 from lab.progress import say
-from lab.services import REAL, Kind, demanded_kind
+from lab.services import KINDS, REAL, Kind, demanded_kind
 from lab.starting import NETWORK, container_name, services_down, start_all
 
 
@@ -83,6 +83,24 @@ def _build_missing(engine: Engine, chosen: Sequence[Host]) -> list[Host]:
             under_way.result()
     say("images built")
     return missing
+
+
+def build_images(names: Sequence[str] = ()) -> None:
+    """Make the images that are not there of these hosts, with either kind of services; of all hosts
+    if none is named. Nothing is started."""
+    kinds: list[list[Host]] = [
+        [host.running(kind) for host in named_hosts(names)] for kind in KINDS
+    ]
+    with state.locked(), state.building():
+        engine = obtain_engine(state.BUILD_LOG)
+        chosen = dict.fromkeys(host for hosts in kinds for host in _with_masters(hosts))
+        missing = [h for h in chosen if engine.inspect("image", image_tag(h)) is None]
+        if missing:
+            ensure_bases(engine, missing)
+        for hosts in kinds:
+            _build_missing(engine, hosts)
+        for host in chosen:
+            remove_outdated_images(engine, host)
 
 
 def _renew(engine: Engine, chosen: Sequence[Host]) -> None:

@@ -1,6 +1,7 @@
 """Starting a host from its seeded image, and waiting until it is in service."""
 
 import json
+import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,9 @@ NETWORK = f"pe-lab-{state.LAB}"
 _ADDRESS = "127.0.0.1"
 _FIRST_PORT = 22100
 _PORTS = 800
-_READY_TIMEOUT = 60
-_SSH_TIMEOUT = 20
+# Seconds after which something is wrong, on however slow a machine.
+_READY_TIMEOUT = 240
+_SSH_TIMEOUT = 120
 
 
 def container_name(host: Host) -> str:
@@ -135,6 +137,7 @@ def _start(
         server=host.server,
         container=container,
         host_key=f"{kind} {key}",
+        boot=secrets.token_hex(8),
     )
     if host.windows:
         certificate = engine.get(container, "/etc/pe-lab/winrm.pem")

@@ -55,6 +55,8 @@ class HostInfo(TypedDict):
     server: str
     container: str
     host_key: str
+    # Another one each time that the host is started from its image.
+    boot: str
     winrm: NotRequired[WinRM]
 
 

@@ -2,13 +2,17 @@
 
     KILL_AFTER=N pyinfra … --config tests/e2e/kill_after.py
 
-SIGKILL, as a power cut would: nothing is tidied up, no exit handler runs.
+SIGKILL, as a power cut would: nothing is tidied up, no exit handler runs. What it had planned it
+prints before, as `--json --dry` does.
 """
 
 import os
 import signal
+import sys
 
+from pyinfra import state
 from pyinfra.api.operation import OperationMeta
+from pyinfra_cli.prints import print_run_json
 
 _left = int(os.environ["KILL_AFTER"])
 _set_complete = OperationMeta.set_complete
@@ -20,6 +24,8 @@ def _set_complete_and_die(self, success, commands, *args, **kwargs):  # type: ig
     if commands:
         _left -= 1
         if _left == 0:
+            print_run_json(state, dry=True)
+            sys.stdout.flush()
             os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -17,7 +17,7 @@ from tests.e2e.site import BACKUPS, KILLING, ROOT, SSLDIR, VARDIR, Master, Run, 
 
 SUMMARY = f"{VARDIR}/state/last_run_summary.yaml"
 SERVICES = ("pe-puppet", "pe-mcollective")
-_INVENTORY = """from inventories.lab import lab_host
+_INVENTORY = """from inventories.lab_hosts import lab_host
 master = [lab_host({master!r})]
 agents = [lab_host(name) for name in {agents!r}]
 """
@@ -154,8 +154,7 @@ def assert_killed_in_each_step(site: Site, retired: str, *arguments: str) -> Non
         if run.status == 0:
             break
         assert run.status == -9, run.text
-        begun = run.stderr.rpartition("Starting operation: ")[2]
-        killed_in.add(begun.partition("\n")[0].strip())
+        killed_in.add(run.begun)
     assert run.status == 0, run.stderr
     # The proof may be left with nothing to do: a killed run's services have had their first run.
     assert killed_in >= set(steps)
@@ -189,7 +188,7 @@ def assert_renewed(site: Site, *agents: str, services: tuple[str, ...] = SERVICE
         find -L {SSLDIR}/private_keys -type f -perm /007; echo ===
         for s in {" ".join(SERVICES)}; do service $s status >/dev/null 2>&1 && echo $s; done
         true; echo ===
-        /opt/puppet/bin/puppet agent --enable
+        rm -f {VARDIR}/state/agent_disabled.lock
         {until_no_run()}
         /opt/puppet/bin/puppet agent --test >/tmp/run.log 2>&1; echo $?
         """,

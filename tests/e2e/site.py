@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,20 +23,23 @@ from recert.certificates import (
     read_revocation_list,
 )
 from recert.layout import COMPONENTS, INTERNAL_NAMES, STOP_ORDER, Part
+from tests.e2e.forked import PYINFRA, run_pyinfra
 
 ROOT = Path(__file__).resolve().parents[2]
-PYINFRA = Path(sys.executable).with_name("pyinfra")
 SSLDIR = "/etc/puppetlabs/puppet/ssl"
 KILLING = ("--config", "tests/e2e/kill_after.py")
 """Options for a run that kills itself after as many changes as KILL_AFTER says."""
-_PRESENTED = """/opt/puppet/bin/ruby -rsocket -ropenssl -e '
+_PRESENTED = """
     tls = OpenSSL::SSL::SSLSocket.new(TCPSocket.new("127.0.0.1", {port}))
     tls.connect
     puts tls.peer_cert.to_pem
-'"""
+"""
+_RUBY = "/opt/puppet/bin/ruby -rsocket -ropenssl -e"
 BACKUPS = "/var/lib/pe-recert/backups"
 MANIFESTS = "/etc/puppetlabs/puppet/environments/production/manifests"
 VARDIR = "/var/opt/lib/pe-puppet"
+_PATIENCE = 900
+"""Seconds after which a run hangs, on however slow a machine."""
 RUN_LOCK = f"{VARDIR}/state/agent_catalog_run.lock"
 """Of the Puppet run in progress."""
 
@@ -61,13 +63,18 @@ class Run:
 
     @property
     def planned(self) -> list[str]:
-        """The operations that a `--json --dry` listed as changing."""
+        """The operations that a `--json --dry`, or a run that was killed, listed as changing."""
         return [op["name"] for op in self._document["plan"] if op["hosts_with_change"]]
 
     @property
     def changed(self) -> list[str]:
         """The operations that a `--json -y` reported as changed."""
         return [op["name"] for op in self._document["results"]["operations"] if op["success"]]
+
+    @property
+    def begun(self) -> str:
+        """The operation at which a run that was killed had come."""
+        return self.stderr.rpartition("Starting operation: ")[2].partition("\n")[0].strip()
 
     @property
     def plan(self) -> dict[str, list[str]]:
@@ -86,6 +93,21 @@ class Run:
         return json.loads(self.stdout)
 
 
+def _environment(more: dict[str, str] | None) -> dict[str, str]:
+    return {**os.environ, "PYINFRA_PROGRESS": "off", **(more or {})}
+
+
+def until_said(process: subprocess.Popen[str], text: str) -> None:
+    """Until a run that was begun has printed this for the person at the terminal."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if text in line:
+            return
+    raise AssertionError(f"the run has ended without saying {text!r}:\n{''.join(said)}")
+
+
 @dataclass
 class Master:
     """One master of the lab and the inventory that names it."""
@@ -98,6 +120,12 @@ class Master:
     def certname(self) -> str:
         return lab.hosts()[self.name]["certname"]
 
+    @property
+    def boot(self) -> str:
+        """Which start from its image it lives through; empty if it is down."""
+        known = lab.hosts().get(self.name)
+        return known["boot"] if known else ""
+
     def reset(self) -> None:
         lab.reset(self.name)
 
@@ -106,17 +134,17 @@ class Master:
         return lab.run(self.name, script).stdout
 
     def pyinfra(self, deploy: str, *arguments: str, env: dict[str, str] | None = None) -> Run:
-        process = self.begin(deploy, *arguments, env=env)
-        stdout, stderr = process.communicate(timeout=300)
-        return Run(process.returncode, stdout, stderr)
+        words = (str(self.inventory), deploy, *self.options, *arguments)
+        return Run(*run_pyinfra(words, ROOT, _environment(env), _PATIENCE))
 
     def begin(
         self, deploy: str, *arguments: str, env: dict[str, str] | None = None
     ) -> subprocess.Popen[str]:
+        """The same as a person starts it, for a test that does something meanwhile."""
         return subprocess.Popen(
             [str(PYINFRA), str(self.inventory), deploy, *self.options, *arguments],
             cwd=ROOT,
-            env={**os.environ, "PYINFRA_PROGRESS": "off", **(env or {})},
+            env=_environment(env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -156,14 +184,12 @@ class Master:
 
     def presented(self, port: int = 8140) -> Certificate:
         """What a TLS client sees, with Puppet's own Ruby for a client."""
-        return _certificate(self.sh(_PRESENTED.format(port=port)))
+        return _certificate(self.sh(f"{_RUBY} '{_PRESENTED.format(port=port)}'"))
 
     def running(self) -> list[str]:
         """The services that run, as the service manager says."""
-        return self.sh(
-            f"for s in {' '.join(STOP_ORDER)}; do"
-            " service $s status >/dev/null 2>&1 && echo $s; done; true"
-        ).split()
+        down = self.sh(f"/opt/pe-lab/wait-for-services 0 {' '.join(STOP_ORDER)}; true").split()
+        return [name for name in STOP_ORDER if name not in down]
 
     def snapshot(self, paths: Iterable[str] = ("/etc", "/opt/puppet", "/root", "/var/lib")) -> str:
         """Every file below `paths` with digest, owner, mode and time of change."""
@@ -178,12 +204,12 @@ def assert_regenerated(master: Master, retired: str, alt_names: set[str] | None 
     certname = master.certname
     names = (certname, *INTERNAL_NAMES)
     # One visit to the container: each visit takes longer than all that is asked there.
-    lines, pems = _visit(master, names)
+    lines, pems = _visit(master, names, short(retired))
     assert not lines["foreign"], f"not Puppet's own: {lines['foreign']}"
     assert lines["key mode"] == ["640"] * len(names)
 
     ca = _certificate(pems["ca"])
-    old = read_certificate(pems.get(f"retired {retired.replace(':', '').lower()[:16]}", ""))
+    old = read_certificate(pems.get("retired", ""))
     assert ca.fingerprint != retired
     assert old is not None and old.fingerprint == retired, "the backup lacks the retired CA"
     assert ca.key != old.key, "the compromised key was certified anew"
@@ -212,8 +238,16 @@ def assert_regenerated(master: Master, retired: str, alt_names: set[str] | None 
     assert master.running() == list(STOP_ORDER)
 
 
-def _visit(master: Master, names: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """What the container shows: lines by what they are about, and PEM texts by name."""
+def short(fingerprint: str) -> str:
+    """A CA's as the names of its backups end with it."""
+    return fingerprint.replace(":", "").lower()[:16]
+
+
+def _visit(
+    master: Master, names: Iterable[str], retired: str
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """What the container shows: lines by what they are about, and PEM texts by name; of the backups
+    of the retired CA, the certificate of that."""
     directories = " ".join(component.directory for component in COMPONENTS)
     output = master.sh(
         f"""
@@ -226,10 +260,16 @@ def _visit(master: Master, names: Iterable[str]) -> tuple[dict[str, list[str]], 
             pem "cert $name" <$ssl/certs/$name.pem
             pem "signed $name" <$ssl/ca/signed/$name.pem
             stat -c 'key mode: %a' $ssl/private_keys/$name.pem
-            /opt/puppet/bin/ruby -ropenssl -e '
-                puts OpenSSL::PKey::RSA.new($stdin.read).public_key.to_pem
-            ' <$ssl/private_keys/$name.pem | pem "key $name"
         done
+        {_RUBY} '
+            ARGV.each do |name|
+                key = File.read("{SSLDIR}/private_keys/#{{name}}.pem")
+                puts "pem key #{{name}}", OpenSSL::PKey::RSA.new(key).public_key.to_pem, "end"
+            end
+            puts "pem served"
+            {_PRESENTED.format(port=8140)}
+            puts "end"
+        ' {" ".join(names)}
         for copy in $(find {directories} -mindepth 1); do
             name=$(basename $copy | sed -E 's/\\.(cert|private_key|public_key)\\.pem$//')
             case $copy in
@@ -240,11 +280,10 @@ def _visit(master: Master, names: Iterable[str]) -> tuple[dict[str, list[str]], 
             cmp -s $copy $ssl/$source/$name.pem && same=same || same=different
             echo "copy: $copy $(stat -c '%U:%G %a' $copy) $same"
         done
-        for backup in {BACKUPS}/2*; do
+        for backup in {BACKUPS}/2*-{retired}; do
             old=$(tar -xOf $backup/archive.tar {SSLDIR[1:]}/ca/ca_crt.pem 2>/dev/null)
-            [ -z "$old" ] || echo "$old" | pem "retired ${{backup##*-}}"
+            [ -z "$old" ] || echo "$old" | pem retired
         done
-        {_PRESENTED.format(port=8140)} | pem served
         """
     )
     lines: dict[str, list[str]] = {"foreign": [], "copy": [], "key mode": []}

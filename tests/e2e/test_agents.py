@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from tests.e2e.nodes import (
     why,
 )
 from tests.e2e.site import BACKUPS, KILLING, RUN_LOCK, SSLDIR, Master, until_no_run
-from tests.e2e.test_master import count_starts, starts
+from tests.e2e.test_master import counted_starts, starts
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
 PUPPET = "/opt/puppet/bin/puppet"
@@ -547,14 +548,11 @@ def test_the_preview_tells_what_each_agent_will_undergo(site: Site, retired: str
 def test_puppet_starts_at_most_four_times_on_an_agent(site: Site, retired: str) -> None:
     agents = ("agent01", "agent05")  # the one without alternative names, the other with
     watched = [Master(name, site.inventory) for name in ("master", *agents)]
-    for host in watched:
-        count_starts(host)
-    try:
+    with ExitStack() as counting:
+        for host in watched:
+            counting.enter_context(counted_starts(host))
         run = site.renew(retired, "--limit", "agent01", "--limit", "agent05")
         on_master, *on_agents = [starts(host) for host in watched]
-    finally:
-        for host in watched:
-            host.sh("mv /opt/puppet/real/puppet /opt/puppet/bin/; rmdir /opt/puppet/real")
 
     assert run.status == 0, run.stderr
     for found in on_agents:

@@ -138,8 +138,9 @@ def test_a_client_of_another_ca_is_told_what_is_wrong(
 
 
 def test_the_cas_own_list_becomes_an_inventory_that_works(
-    master: Master, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    untouched: Master, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    master = untouched
     cat = ssh_argv(master.name, ["cat", f"{SSLDIR}/ca/inventory.txt"])
     listed = subprocess.run(cat, capture_output=True, text=True, timeout=30, check=True).stdout
     (tmp_path / "ca_crl.pem").write_text(master.sh(f"cat {SSLDIR}/ca/ca_crl.pem"))
@@ -158,7 +159,7 @@ def test_the_cas_own_list_becomes_an_inventory_that_works(
     inventory = tmp_path / "mysite.py"
     reached = f"{{{master.certname!r}: lab_host('master')[1]}}"
     inventory.write_text(
-        "from inventories.lab import lab_host\n"
+        "from inventories.lab_hosts import lab_host\n"
         + inventory.read_text().replace("(__file__)", f"(__file__, {reached})")
     )
     run = Master("master", inventory).pyinfra(

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from recert.layout import INTERNAL_NAMES, STOP_ORDER
-from tests.e2e.site import BACKUPS, ROOT, RUN_LOCK, SSLDIR, Master, assert_regenerated
+from tests.e2e.site import (
+    BACKUPS,
+    ROOT,
+    RUN_LOCK,
+    SSLDIR,
+    Master,
+    assert_regenerated,
+    until_said,
+)
 
 ALL_STEPS = 22
 
@@ -27,18 +37,19 @@ def test_a_run_regenerates_everything_and_a_second_changes_nothing(any_master: M
     assert any_master.preview(retired).planned == []
 
 
-def test_a_preview_changes_nothing_on_the_host(any_master: Master) -> None:
-    before = any_master.snapshot()
+def test_a_preview_changes_nothing_on_the_host(any_untouched: Master) -> None:
+    before = any_untouched.snapshot()
 
     for arguments in ((), ("--diff",)):
-        run = any_master.preview(any_master.ca.fingerprint, *arguments)
+        run = any_untouched.preview(any_untouched.ca.fingerprint, *arguments)
         assert run.status == 0, run.stderr
 
-    assert any_master.snapshot() == before
-    assert any_master.running() == list(STOP_ORDER)
+    assert any_untouched.snapshot() == before
+    assert any_untouched.running() == list(STOP_ORDER)
 
 
-def test_it_leaves_what_the_documents_commands_leave(master: Master) -> None:
+def test_it_leaves_what_the_documents_commands_leave(serving: Master) -> None:
+    master = serving
     listing = (
         "for d in /etc/puppetlabs/puppet/ssl /etc/puppetlabs/puppetdb/ssl "
         "/opt/puppet/share/console-services/certs /opt/puppet/share/puppet-dashboard/certs "
@@ -53,7 +64,6 @@ def test_it_leaves_what_the_documents_commands_leave(master: Master) -> None:
     )
     master.sh((ROOT / "benchmarks" / "by_hand.sh").read_text())
     by_hand = master.sh(listing), master.sh(subjects)
-    master.reset()
 
     run = master.regenerate(master.ca.fingerprint)
 
@@ -63,8 +73,8 @@ def test_it_leaves_what_the_documents_commands_leave(master: Master) -> None:
     assert master.sh(subjects) == by_hand[1]
 
 
-def test_the_preview_tells_what_is_and_what_will_be(master: Master) -> None:
-    ca = master.ca
+def test_the_preview_tells_what_is_and_what_will_be(untouched: Master) -> None:
+    master, ca = untouched, untouched.ca
     in_use = master.certificate(f"{SSLDIR}/certs/{master.certname}.pem")
 
     text = master.pyinfra(
@@ -120,8 +130,8 @@ def test_dns_alt_names_in_the_data_override(master: Master) -> None:
     assert again.changed == []
 
 
-def test_the_backup_is_roots_alone_and_holds_everything(master: Master) -> None:
-    retired = master.ca.fingerprint
+def test_the_backup_is_roots_alone_and_holds_everything(serving: Master) -> None:
+    master, retired = serving, serving.ca.fingerprint
     before = master.sh(f"cd / && find {SSLDIR[1:]} -type f -exec sha256sum {{}} + | sort")
 
     assert master.regenerate(retired).status == 0
@@ -141,13 +151,13 @@ def test_the_backup_is_roots_alone_and_holds_everything(master: Master) -> None:
     assert unpacked == f"{before}pe-puppetdb 640\npuppet.conf\n"
 
 
-def test_puppet_starts_at_most_seven_times_and_a_preview_at_most_twice(master: Master) -> None:
-    count_starts(master)
-
-    assert master.preview(master.ca.fingerprint).status == 0
-    previewed = starts(master)
-    assert master.regenerate(master.ca.fingerprint).status == 0
-    ran = starts(master)[len(previewed) :]
+def test_puppet_starts_at_most_seven_times_and_a_preview_at_most_twice(serving: Master) -> None:
+    master = serving
+    with counted_starts(master):
+        assert master.preview(master.ca.fingerprint).status == 0
+        previewed = starts(master)
+        assert master.regenerate(master.ca.fingerprint).status == 0
+        ran = starts(master)[len(previewed) :]
 
     assert len(previewed) <= 2, previewed
     agent_runs = [line for line in ran if line.startswith("agent --test")]
@@ -158,48 +168,50 @@ def test_puppet_starts_at_most_seven_times_and_a_preview_at_most_twice(master: M
     assert sum(line.startswith("cert") for line in own) == 3
 
 
-def wrap_puppet(master: Master, *lines: str) -> None:
-    """Have the `puppet` program run these lines of sh first."""
-    master.sh("mkdir /opt/puppet/real && mv /opt/puppet/bin/puppet /opt/puppet/real/puppet")
+@contextmanager
+def wrapped_puppet(master: Master, *lines: str) -> Iterator[None]:
+    """The `puppet` program runs these lines of sh first."""
     wrapper = ["#!/bin/sh", *lines, 'exec /opt/puppet/real/puppet "$@"']
     quoted = " ".join(shlex.quote(line) for line in wrapper)
-    master.sh(f"cd /opt/puppet/bin && printf '%s\\n' {quoted} >puppet && chmod 755 puppet")
+    master.sh(
+        "mkdir /opt/puppet/real && mv /opt/puppet/bin/puppet /opt/puppet/real/puppet;"
+        f"cd /opt/puppet/bin && printf '%s\\n' {quoted} >puppet && chmod 755 puppet"
+    )
+    try:
+        yield
+    finally:
+        master.sh("mv /opt/puppet/real/puppet /opt/puppet/bin/ && rmdir /opt/puppet/real")
 
 
-def count_starts(master: Master) -> None:
-    """Have every start of the `puppet` program leave a line."""
-    master.sh("touch /run/puppet-starts && chmod 666 /run/puppet-starts")
-    wrap_puppet(master, 'echo "$@" >>/run/puppet-starts')
+@contextmanager
+def counted_starts(master: Master) -> Iterator[None]:
+    """Every start of the `puppet` program leaves a line."""
+    master.sh(": >/run/puppet-starts && chmod 666 /run/puppet-starts")
+    with wrapped_puppet(master, 'echo "$@" >>/run/puppet-starts'):
+        yield
 
 
 def starts(master: Master) -> list[str]:
     return master.sh("cat /run/puppet-starts").splitlines()
 
 
-def test_a_failing_puppet_run_is_an_error_with_the_runs_own_message(master: Master) -> None:
-    retired = master.ca.fingerprint
-    master.sh(
-        "echo 'exec { \"/bin/false\": }' >"
-        "/etc/puppetlabs/puppet/environments/production/manifests/site.pp"
-    )
+def test_a_failing_puppet_run_is_an_error_with_the_runs_own_message(serving: Master) -> None:
+    master, retired = serving, serving.ca.fingerprint
 
-    run = master.regenerate(retired)
+    with master.applying('exec { "/bin/false": }'):
+        run = master.regenerate(retired)
 
     assert run.status == 1
     assert "/bin/false" in run.stderr and "returned 1 instead of one of [0]" in run.stderr
     assert "The Puppet run failed with status" in run.stderr
-    master.sh(
-        "echo 'notify { mended: }' >"
-        "/etc/puppetlabs/puppet/environments/production/manifests/site.pp"
-    )
     again = master.regenerate(retired)
     assert again.status == 0, again.stderr
     assert again.changed in ([], ["5 Kick off a Puppet run"])
     assert_regenerated(master, retired)
 
 
-def test_a_service_that_only_says_it_stopped_ends_the_run(init_master: Master) -> None:
-    retired = init_master.ca.fingerprint
+def test_a_service_that_only_says_it_stopped_ends_the_run(init_serving: Master) -> None:
+    init_master, retired = init_serving, init_serving.ca.fingerprint
     before = init_master.sh(f"find {SSLDIR} -type f -exec sha256sum {{}} + | sort")
     init_master.sh(
         "cd /etc/init.d && mv pe-puppetdb /root/pe-puppetdb && printf '%s\\n' '#!/bin/sh' "
@@ -218,10 +230,10 @@ def test_a_service_that_only_says_it_stopped_ends_the_run(init_master: Master) -
     assert_regenerated(init_master, retired)
 
 
-def test_missing_and_stopped_services_are_said_and_not_fatal(init_master: Master) -> None:
-    retired = init_master.ca.fingerprint
+def test_missing_and_stopped_services_are_said_and_not_fatal(init_serving: Master) -> None:
+    init_master, retired = init_serving, init_serving.ca.fingerprint
     init_master.sh(
-        "service pe-activemq stop; rm /etc/init.d/pe-activemq; service pe-httpd stop;"
+        "service pe-activemq stop; mv /etc/init.d/pe-activemq /root/; service pe-httpd stop;"
         " service pe-mcollective stop"
     )
 
@@ -232,6 +244,7 @@ def test_missing_and_stopped_services_are_said_and_not_fatal(init_master: Master
     assert "Not installed here, so neither stopped nor started: pe-activemq" in run.stderr
     assert run.changed == preview.planned
     assert init_master.running() == [name for name in STOP_ORDER if name != "pe-activemq"]
+    init_master.sh("mv /root/pe-activemq /etc/init.d/; service pe-activemq start")
 
 
 def test_a_cadir_of_its_own_is_emptied_backed_up_and_made_anew(master: Master) -> None:
@@ -254,8 +267,8 @@ def test_a_cadir_of_its_own_is_emptied_backed_up_and_made_anew(master: Master) -
     assert "etc/puppetlabs/ca/ca_key.pem" in master.sh(f"tar -tf {BACKUPS}/{name}/archive.tar")
 
 
-def test_a_backup_that_does_not_compare_stops_the_run_before_any_deletion(master: Master) -> None:
-    retired = master.ca.fingerprint
+def test_a_backup_that_does_not_compare_stops_the_run_before_any_deletion(serving: Master) -> None:
+    master, retired = serving, serving.ca.fingerprint
     credentials = (
         f"find {SSLDIR} /etc/puppetlabs/puppetdb/ssl -type f -exec sha256sum {{}} + | sort"
     )
@@ -279,48 +292,50 @@ def test_a_backup_that_does_not_compare_stops_the_run_before_any_deletion(master
     assert_regenerated(master, retired)
 
 
-def test_a_run_that_the_agent_service_got_ahead_of_is_repeated(master: Master) -> None:
-    retired = master.ca.fingerprint
+def test_a_run_that_the_agent_service_got_ahead_of_is_repeated(serving: Master) -> None:
+    master, retired = serving, serving.ca.fingerprint
     # No agent service, so that the run is the suite's own; the first one finds itself second.
-    master.sh(
-        "systemctl stop pe-puppet && rm /etc/systemd/system/pe-puppet.service &&"
-        " systemctl daemon-reload"
-    )
+    unit = "/etc/systemd/system/pe-puppet.service"
+    master.sh(f"systemctl stop pe-puppet && mv {unit} /root/ && systemctl daemon-reload")
     skipping = "Notice: Run of Puppet configuration client already in progress; skipping"
-    wrap_puppet(
-        master,
+    first_is_second = (
         'if [ "$1" = agent ] && [ ! -e /run/second ]; then',
         f"touch /run/second; echo '{skipping}'; exit 1",
         "fi",
     )
 
-    run = master.regenerate(retired)
+    with wrapped_puppet(master, *first_is_second):
+        run = master.regenerate(retired)
 
     assert run.status == 0, run.stderr
-    assert master.sh("ls /run/second").strip() == "/run/second"
+    master.sh("rm /run/second")
     assert master.regenerate(retired).changed == []
+    master.sh(f"mv /root/pe-puppet.service {unit} && systemctl daemon-reload")
+    master.sh("systemctl start pe-puppet")
 
 
-def test_a_puppet_run_in_progress_is_let_finish_first(init_master: Master) -> None:
+def test_a_puppet_run_in_progress_is_let_finish_first(init_serving: Master) -> None:
     """Stopping an init script's agent does not stop the run that it has begun."""
-    retired = init_master.ca.fingerprint
+    init_master, retired = init_serving, init_serving.ca.fingerprint
     # The service's own first run would apply the manifest in this one's place.
     init_master.sh(
         "cd /var/opt/lib/pe-puppet/state; for i in $(seq 150); do"
         " [ last_run_summary.yaml -nt /run/pe-puppet/agent.pid ] &&"
         f" [ ! -e {RUN_LOCK} ] && break; sleep 0.2; done"
     )
-    init_master.sh(
-        "echo 'exec { \"/bin/sleep 25\": }' >"
-        "/etc/puppetlabs/puppet/environments/production/manifests/site.pp;"
-        "(setsid /opt/puppet/bin/puppet agent --test >/run/earlier-run 2>&1 </dev/null &);"
-        f"for i in $(seq 100); do [ -s {RUN_LOCK} ] &&"
-        " pgrep sleep && break; sleep 0.2; done"
-    )
+    applying = "/bin/sh -c 'touch /run/applying; until [ -e /run/go ]; do sleep 0.2; done'"
+    with init_master.applying(f'exec {{ "{applying}": timeout => 300 }}'):
+        init_master.sh(
+            "rm -f /run/applying /run/go;"
+            "(setsid /opt/puppet/bin/puppet agent --test >/run/earlier-run 2>&1 </dev/null &);"
+            "for i in $(seq 300); do [ -e /run/applying ] && break; sleep 0.2; done"
+        )
+        process = init_master.begin("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
+        until_said(process, "waiting for the Puppet run in progress to end")
+        assert init_master.ca.fingerprint == retired
+        init_master.sh("touch /run/go")
+        _, said = process.communicate(timeout=300)
 
-    run = init_master.regenerate(retired)
-
-    assert run.status == 0, run.stderr
-    assert "waiting for the Puppet run in progress to end" in run.stderr
-    assert "Applied catalog in 25" in init_master.sh("cat /run/earlier-run")
+    assert process.returncode == 0, said
+    assert "Applied catalog" in init_master.sh("cat /run/earlier-run")
     assert_regenerated(init_master, retired)

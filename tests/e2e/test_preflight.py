@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,6 @@ import pytest
 from tests.e2e.site import SSLDIR, Master
 
 CONF = "/etc/puppetlabs/puppet/puppet.conf"
-
-
-@pytest.fixture(scope="module")
-def untouched(_systemd_master: Master) -> Master:
-    """One master for all refusals: every test leaves it as it was, and checks that."""
-    _systemd_master.reset()
-    return _systemd_master
 
 
 def refused(master: Master, *messages: str, data: tuple[str, ...] = (), mode: str = "-y") -> None:
@@ -59,112 +53,114 @@ def test_with_another_ca_named(untouched: Master, value: str, message: str) -> N
     refused(untouched, message, untouched.ca.fingerprint, data=(f"retire_ca={value}",))
 
 
-@pytest.mark.parametrize(
-    ("breakage", "messages"),
-    [
-        (
-            f"echo 'junk [' >>{CONF}",
-            ["Puppet cannot read its puppet.conf", "Could not parse"],
-        ),
-        (
-            f"sed -i 's/^\\[main\\]/[main]\\nca = false/' {CONF}",
-            ["this is no Puppet master with a CA"],
-        ),
-        (
-            f"sed -i 's/^ *dns_alt_names.*/dns_alt_names = *.lab.test/' {CONF}",
-            ["'*.lab.test', which is not a DNS name that Puppet's CA signs"],
-        ),
-        (
-            f"sed -i 's,^\\[main\\],[main]\\nssldir = /etc/puppetlabs,' {CONF}",
-            ["lies inside ssldir"],
-        ),
-        ("mv /opt/puppet/bin/puppet /run/puppet", ["There is no `puppet`"]),
-        (f"useradd -r puppet; mv {CONF} /run/conf", ["puppet.conf is missing or empty"]),
-        (
-            f"sed -i 's/^\\[agent\\]/[agent]\\nnoop = true/' {CONF}",
-            ["noop = true for the agent"],
-        ),
-        (
-            f"sed -i 's,^\\[agent\\],[agent]\\nssldir = /var/opt/lib/pe-puppet/ssl,' {CONF}",
-            ["differently for [agent] (/var/opt/lib/pe-puppet/ssl)"],
-        ),
-        (
-            f"mkdir /srv/ca && mv {SSLDIR}/ca/* /srv/ca/ && rmdir {SSLDIR}/ca &&"
-            f" ln -s /srv/ca {SSLDIR}/ca",
-            ["is a symbolic link to /srv/ca"],
-        ),
-        (
-            'mv /bin/date /run/date; printf \'#!/bin/sh\\n[ "$1" = +%%s ] && exec /run/date -d'
-            ' "6 minutes ago" +%%s\\nexec /run/date "$@"\\n\' >/bin/date; chmod 755 /bin/date',
-            ["The host's clock says", "NTP"],
-        ),
-        (
-            "mv /bin/df /run/df; printf '#!/bin/sh\\necho h\\necho d 9 8 100 9%% /\\n' >/bin/df;"
-            " chmod 755 /bin/df",
-            ["/var/lib/pe-recert/backups has 0 MiB free", "backup_dir"],
-        ),
-        (
-            "/opt/puppet/bin/puppet agent --disable 'moving house'",
-            ["is disabled", "moving house", "puppet agent --enable"],
-        ),
-        (
-            "cp -p /etc/passwd /run/passwd; sed -i s/^pe-puppetdb:/pe-gone:/ /etc/passwd",
-            ["The account pe-puppetdb does not exist"],
-        ),
-        (
-            "mv /etc/systemd/system/pe-puppetserver.service /run/; systemctl daemon-reload",
-            ["pe-puppetserver is not installed"],
-        ),
-    ],
-    ids=[
-        "an unreadable puppet.conf",
-        "no CA here",
-        "a wildcard among the alt names",
-        "an ssldir that holds the rest",
-        "no Puppet",
-        "no puppet.conf",
-        "an agent in noop mode",
-        "an agent with an ssldir of its own",
-        "a CA behind a link",
-        "a clock six minutes off",
-        "no room for the backup",
-        "a disabled agent",
-        "an account that is gone",
-        "no master service",
-    ],
-)
-def test_a_master_that_cannot_be_helped(
-    _systemd_master: Master, breakage: str, messages: list[str]
-) -> None:
-    master = _systemd_master
-    master.reset()
-    retired = master.ca.fingerprint
-    master.sh(breakage)
+@dataclass(frozen=True)
+class Broken:
+    """What somebody has done to a master, what undoes it (beside putting its puppet.conf back), and
+    what is said of it."""
 
-    refused(master, *messages, data=(f"retire_ca={retired}",))
+    do: str
+    says: tuple[str, ...]
+    undo: str = ":"
 
 
-def test_as_an_ordinary_user(init_master: Master, tmp_path: Path) -> None:
-    retired = init_master.ca.fingerprint
-    before = init_master.snapshot()
+BROKEN = {
+    "an unreadable puppet.conf": Broken(
+        f"echo 'junk [' >>{CONF}", ("Puppet cannot read its puppet.conf", "Could not parse")
+    ),
+    "no CA here": Broken(
+        f"sed -i 's/^\\[main\\]/[main]\\nca = false/' {CONF}",
+        ("this is no Puppet master with a CA",),
+    ),
+    "a wildcard among the alt names": Broken(
+        f"sed -i 's/^ *dns_alt_names.*/dns_alt_names = *.lab.test/' {CONF}",
+        ("'*.lab.test', which is not a DNS name that Puppet's CA signs",),
+    ),
+    "an ssldir that holds the rest": Broken(
+        f"sed -i 's,^\\[main\\],[main]\\nssldir = /etc/puppetlabs,' {CONF}",
+        ("lies inside ssldir",),
+    ),
+    "no Puppet": Broken(
+        "mv /opt/puppet/bin/puppet /run/puppet",
+        ("There is no `puppet`",),
+        "mv /run/puppet /opt/puppet/bin/puppet",
+    ),
+    "no puppet.conf": Broken(
+        f"useradd -r puppet; rm {CONF}", ("puppet.conf is missing or empty",), "userdel puppet"
+    ),
+    "an agent in noop mode": Broken(
+        f"sed -i 's/^\\[agent\\]/[agent]\\nnoop = true/' {CONF}", ("noop = true for the agent",)
+    ),
+    "an agent with an ssldir of its own": Broken(
+        f"sed -i 's,^\\[agent\\],[agent]\\nssldir = /var/opt/lib/pe-puppet/ssl,' {CONF}",
+        ("differently for [agent] (/var/opt/lib/pe-puppet/ssl)",),
+    ),
+    "a CA behind a link": Broken(
+        f"mv {SSLDIR}/ca /srv/ca && ln -s /srv/ca {SSLDIR}/ca",
+        ("is a symbolic link to /srv/ca",),
+        f"rm {SSLDIR}/ca && mv /srv/ca {SSLDIR}/ca",
+    ),
+    "a clock six minutes off": Broken(
+        'mv /bin/date /run/date; printf \'#!/bin/sh\\n[ "$1" = +%%s ] && exec /run/date -d'
+        ' "6 minutes ago" +%%s\\nexec /run/date "$@"\\n\' >/bin/date; chmod 755 /bin/date',
+        ("The host's clock says", "NTP"),
+        "mv /run/date /bin/date",
+    ),
+    "no room for the backup": Broken(
+        "mv /bin/df /run/df; printf '#!/bin/sh\\necho h\\necho d 9 8 100 9%% /\\n' >/bin/df;"
+        " chmod 755 /bin/df",
+        ("/var/lib/pe-recert/backups has 0 MiB free", "backup_dir"),
+        "mv /run/df /bin/df",
+    ),
+    "a disabled agent": Broken(
+        "/opt/puppet/bin/puppet agent --disable 'moving house'",
+        ("is disabled", "moving house", "puppet agent --enable"),
+        "/opt/puppet/bin/puppet agent --enable",
+    ),
+    "an account that is gone": Broken(
+        "cp -p /etc/passwd /run/passwd; sed -i s/^pe-puppetdb:/pe-gone:/ /etc/passwd",
+        ("The account pe-puppetdb does not exist",),
+        "cp -p /run/passwd /etc/passwd",
+    ),
+    "no master service": Broken(
+        "mv /etc/systemd/system/pe-puppetserver.service /run/; systemctl daemon-reload",
+        ("pe-puppetserver is not installed",),
+        "mv /run/pe-puppetserver.service /etc/systemd/system/; systemctl daemon-reload",
+    ),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+def test_a_master_that_cannot_be_helped(serving: Master, broken: Broken) -> None:
+    retired = serving.ca.fingerprint
+    serving.sh(f"cp -p {CONF} /run/puppet.conf; {broken.do}")
+
+    refused(serving, *broken.says, data=(f"retire_ca={retired}",))
+
+    serving.sh(f"cp -p /run/puppet.conf {CONF}; {broken.undo}")
+
+
+def test_as_an_ordinary_user(init_serving: Master, tmp_path: Path) -> None:
+    retired = init_serving.ca.fingerprint
+    before = init_serving.snapshot()
     inventory = tmp_path / "without_sudo.py"
     inventory.write_text(
-        "from inventories.lab import lab_host\n"
+        "from inventories.lab_hosts import lab_host\n"
         "master = [(name, {**data, '_sudo': False}) for name, data in [lab_host('master-init')]]\n"
     )
-    init_master = Master(init_master.name, inventory)
+    without_sudo = Master(init_serving.name, inventory)
 
-    run = init_master.pyinfra("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
+    run = without_sudo.pyinfra("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
 
     assert run.status == 1
     assert "add --sudo" in run.stderr
-    assert init_master.snapshot() == before
+    assert init_serving.snapshot() == before
 
 
-def test_several_masters_in_the_inventory(untouched: Master, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("serving", "init_serving")
+def test_several_masters_in_the_inventory(tmp_path: Path) -> None:
     inventory = tmp_path / "two.py"
     inventory.write_text(
-        "from inventories.lab import lab_host\n"
+        "from inventories.lab_hosts import lab_host\n"
         "master = [lab_host('master'), lab_host('master-init')]\n"
     )
     run = Master("master", inventory).pyinfra("deploys/master.py", "--dry")
@@ -177,17 +173,18 @@ class TestNodeGroups:
 
     GROUPS = "/etc/pe-lab/classifier-groups.json"
 
-    def test_unclassified_they_forbid_it_whatever_is_declared(self, master: Master) -> None:
-        retired = master.ca.fingerprint
-        master.sh(f"sed -i 's/\"puppet_enterprise::profile::master\": {{}},//' {self.GROUPS}")
+    def test_unclassified_they_forbid_it_whatever_is_declared(self, serving: Master) -> None:
+        master, retired = serving, serving.ca.fingerprint
+        master.sh(f"sed -i.kept 's/\"puppet_enterprise::profile::master\": {{}},//' {self.GROUPS}")
         refused(
             master,
             "PE Master (without class puppet_enterprise::profile::master)",
             data=(f"retire_ca={retired}", "pe_groups_classified=True"),
         )
+        master.sh(f"mv {self.GROUPS}.kept {self.GROUPS}")
 
-    def test_unknown_they_have_to_be_declared(self, master: Master) -> None:
-        retired = master.ca.fingerprint
+    def test_unknown_they_have_to_be_declared(self, serving: Master) -> None:
+        master, retired = serving, serving.ca.fingerprint
         master.sh("systemctl stop pe-console-services")
         refused(
             master,
@@ -197,3 +194,4 @@ class TestNodeGroups:
         )
         declared = master.preview(retired, "--data", "pe_groups_classified=True")
         assert declared.status == 0, declared.stderr
+        master.sh("systemctl start pe-console-services")

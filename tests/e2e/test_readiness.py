@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from tests.e2e.site import Master, assert_regenerated
 
 # Stand-ins that begin as the real ones do: PostgreSQL refuses work, PuppetDB answers with 503, or
@@ -81,9 +79,7 @@ def test_a_service_of_which_nothing_comes_is_named(init_master: Master) -> None:
     master.sh(_SLOW)
 
     master.sh("touch /run/dying /run/starting-8081")
-    began = time.monotonic()
     died = master.regenerate(retired)
-    assert time.monotonic() - began < 120, "a service that is gone is not waited for to the end"
     master.sh("rm /run/dying")
     silent = master.regenerate(retired, "--config", "tests/e2e/answers_soon.py")
     without = master.running()
@@ -94,6 +90,7 @@ def test_a_service_of_which_nothing_comes_is_named(init_master: Master) -> None:
     assert (died.status, silent.status, last.status) == (1, 1, 0), last.stderr
     log = "Look into /var/log/pe-puppetdb/pe-puppetdb.log on the master."
     assert f"pe-puppetdb has stopped (port 8081: nothing listens on port 8081). {log}" in died.text
+    assert "pe-puppetdb does not answer after" not in died.text, "it is not waited for to the end"
     assert "pe-puppetdb does not answer after" in silent.text
     assert f"s (port 8081: HTTP status 503). {log}" in silent.text
     assert "pe-puppetdb" in without and "pe-puppet" not in without

@@ -100,7 +100,7 @@ def test_an_inventory_without_a_master(site: Site, tmp_path: Path) -> None:
     before = site.state_of("agent01")
     inventory = tmp_path / "no-master.py"
     inventory.write_text(
-        "from inventories.lab import lab_host\nmaster = []\nagents = [lab_host('agent01')]\n"
+        "from inventories.lab_hosts import lab_host\nmaster = []\nagents = [lab_host('agent01')]\n"
     )
     alone = Site("agent01", inventory, agents=("agent01",))
 

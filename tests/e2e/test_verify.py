@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ class Regenerated:
     site: Site
     retired: str
     run: Run
+    took: float
+    """Seconds."""
 
     def verify(self, how: str = "last") -> Run:
         data = ("--data", f"retire_ca={self.retired}", "--data", f"puppet_run={how}")
@@ -43,8 +46,9 @@ class Regenerated:
 def regenerated(tmp_path_factory: pytest.TempPathFactory) -> Regenerated:
     site = Site.of(tmp_path_factory.mktemp("verify"), "master", AGENTS)
     site.reset()
-    retired = site.ca.fingerprint
-    return Regenerated(site, retired, site.whole(retired))
+    retired, began = site.ca.fingerprint, time.monotonic()
+    run = site.whole(retired)
+    return Regenerated(site, retired, run, time.monotonic() - began)
 
 
 def failures(document: dict[str, Any]) -> list[str]:
@@ -65,7 +69,7 @@ def test_a_whole_run_ends_with_the_proof_and_one_report(regenerated: Regenerated
         site.ca.fingerprint,
     )
     assert document["retired_ca"]["fingerprint"] == regenerated.retired
-    assert 1 < document["summary"]["outage_seconds"] < 120
+    assert 1 < document["summary"]["outage_seconds"] < regenerated.took
     before = {c["path"]: c for c in document["before"]["certificates"] if c["host"] == "agent01"}
     now = {c["path"]: c for c in document["now"]["certificates"] if c["host"] == "agent01"}
     own = f"{SSLDIR}/certs/agent01.lab.test.pem"
@@ -78,8 +82,8 @@ def test_a_whole_run_ends_with_the_proof_and_one_report(regenerated: Regenerated
 
 
 def test_verified_by_running_puppet(regenerated: Regenerated) -> None:
-    times = f"stat -c %Y {SUMMARY}; date +%s"
     site = regenerated.site
+    began = int(site.sh("date +%s"))
 
     run = regenerated.verify("real")
 
@@ -87,9 +91,9 @@ def test_verified_by_running_puppet(regenerated: Regenerated) -> None:
     assert run.status == 0, run.stderr
     assert run.changed == []
     assert failures(document) == []
-    for written in (site.sh(times), *site.on_all(times).values()):
-        ran, now = map(int, written.split())
-        assert now - ran < 30, "Puppet has not run"
+    written = f"stat -c %Y {SUMMARY}"
+    for ran in (site.sh(written), *site.on_all(written).values()):
+        assert int(ran) >= began, "Puppet has not run"
     said = {(c["about"], c["did"]): c["saw"] for c in document["checks"]}
     refusal = (
         "TLS handshake with {} on port {}, offering the master's certificate of the retired CA"

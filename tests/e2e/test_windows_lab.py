@@ -90,12 +90,21 @@ def _start(name: str, service: str) -> None:
     _wait(lambda: _state(name, service)[0] == "RUNNING")
 
 
+def _hanging(name: str, service: str, how: str) -> str:
+    """The process of a service that comes to this state and does not leave it."""
+    _wait(lambda: _state(name, service)[0] == how)
+    time.sleep(2)
+    state, process = _state(name, service)
+    assert state == how
+    return process
+
+
 def _daemons(name: str) -> list[str]:
     """The processes of mcollectived, as Linux numbers them."""
     return lab.run(name, "pgrep -f '^/usr/bin/ruby .*mcollectived' || true").stdout.split()
 
 
-def _wait(for_what: Callable[[], bool], seconds: float = 30) -> None:
+def _wait(for_what: Callable[[], bool], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not for_what():
         assert time.monotonic() < end
@@ -151,9 +160,7 @@ def test_services_start_stop_hang_and_end_with_their_process(name: str) -> None:
     _start(name, service)
 
     _typed(name, f"type nul >{hang}stopping & sc stop {service}")
-    time.sleep(2)
-    state, process = _state(name, service)
-    assert state == "STOP_PENDING"
+    process = _hanging(name, service, "STOP_PENDING")
     again = _over_ssh(name, f"sc stop {service}")
     assert (again.returncode, "FAILED 1061" in again.stdout) == (255, True)
     _typed(name, f"taskkill /F /PID {process} & del {hang}stopping")
@@ -161,9 +168,7 @@ def test_services_start_stop_hang_and_end_with_their_process(name: str) -> None:
     assert "FAILED 1062" in _over_ssh(name, f"sc stop {service}").stdout
 
     _typed(name, f"type nul >{hang}starting & sc start {service}")
-    time.sleep(2)
-    state, process = _state(name, service)
-    assert state == "START_PENDING"
+    process = _hanging(name, service, "START_PENDING")
     _typed(name, f"taskkill /F /PID {process} & del {hang}starting")
     _wait(lambda: _state(name, service) == ("STOPPED", "0"))
     _start(name, service)

@@ -20,7 +20,7 @@ DATA = {
 
 
 _INVENTORY = """
-from inventories.lab import lab_host, lab_host_over_winrm
+from inventories.lab_hosts import lab_host, lab_host_over_winrm
 
 def reached(host, **data):
     name, known = host

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes an agent of this Windows: its version, Puppet at its place, the services, and the credential that its master's CA
-# signed. Environment: CERTNAME SERVER, KIND of services (real or stand-ins), and VERSION (as winecfg names it), DATA and
-# PROGRAM (directories below C:/)
+# signed. Environment: CERTNAME SERVER, KIND of services (real or stand-ins), KEYLENGTH where it is not Puppet's own, and
+# VERSION (as winecfg names it), DATA and PROGRAM (directories below C:/)
 set -eu
 here=$(dirname "$0")
 drive=/opt/pe-lab/windows/drive_c
@@ -23,7 +23,8 @@ with_crlf >"$data/etc/puppet.conf" <<CONFIG
 [main]
     certname = $CERTNAME
     server = $SERVER
-
+${KEYLENGTH:+    keylength = $KEYLENGTH
+}
 [agent]
     environment = production
     report = true

@@ -40,6 +40,8 @@ for program in session boot ruby service sc icacls certutil; do
         -o "$drive/windows/pe-lab/$program.exe" "$here/$program.c" -ladvapi32 -lcrypt32
 done
 
+"$here/compile.sh"
+
 # No way into the container's own file system by a drive letter.
 rm "$drive/../dosdevices/z:"
 WINEPREFIX=$drive/.. /usr/lib/wine/wineserver64 -w
