@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 from pyinfra.api import Host
-from rich.console import Console
 from rich.table import Table
 
 from facts.backups import Backups, BackupStore
@@ -14,6 +12,7 @@ from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.preflight import backup_root_of, refuse, require_root, send_at_once
 from procedures.procedure import Procedure, procedure_of
+from procedures.tables import console
 from procedures.telling import say, warn
 from recert.backups import Backup, check_backup_name
 from recert.errors import RecertError
@@ -102,6 +101,5 @@ def list_backups(host: Host, root: str, store: BackupStore) -> None:
             str(len(manifest.signed)),
             "good" if backup.valid else "damaged",
         )
-    terminal = sys.stderr.isatty()
-    Console(stderr=True, width=None if terminal else 200).print(table)
+    console(width=200).print(table)
     say(host, "To restore one: deploys/restore.py --data backup=<name>")

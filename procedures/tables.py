@@ -80,9 +80,14 @@ _HOST_COLUMNS = (
 )
 
 
-def console() -> Console:
-    """Where tables are printed."""
-    return Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH, highlight=False)
+def console(width: int = WIDTH) -> Console:
+    """Where tables are printed, as they are: a fingerprint may hold `:AB:`, which is an emoji to
+    rich, and what a host is called may look like its markup.
+
+    :param width: where there is no terminal.
+    """
+    columns = None if sys.stderr.isatty() else width
+    return Console(stderr=True, width=columns, highlight=False, emoji=False, markup=False)
 
 
 def plain(found: str) -> Text:

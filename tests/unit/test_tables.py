@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 
+from facts.backups import BackupStore
+from procedures.restoration import list_backups
 from procedures.tables import show_checks, show_snapshot
 from procedures.telling import LONG
+from recert.backups import Backup, Manifest
 from recert.report import SCHEMA, Check, Report, Result, Severity, Snapshot, read_report
 
 
@@ -103,3 +107,20 @@ def test_control_characters_do_not_reach_the_terminal(
     text, _ = printed(capsys)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text)
     assert text.count("[bold]z[/]") >= 6
+
+
+def test_fingerprints_and_names_are_printed_as_they_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Rich makes an emoji of `:AB:`, and a colour of `[red]`."""
+    fingerprint = ":".join(["F1", "AB"] * 16)
+    manifest = Manifest("", "", "", fingerprint, None, None, None, (), {})
+    backup = Backup("20261126T000000Z-f1ab", manifest, valid=True, uncovered=0, differs=False)
+    host = Mock(print_prefix="")
+    host.name = "web[red]01"
+
+    list_backups(host, "/backups", BackupStore((backup,), frozenset(), 0))
+
+    text, rows = printed(capsys)
+    assert fingerprint in {row[2] for row in rows}
+    assert "Backups on web[red]01 in /backups" in text
