@@ -104,8 +104,8 @@ def run_pyinfra(
         while (status := server.ask(wait=pid)) is None:
             if time.monotonic() > end:
                 os.kill(pid, 9)
-                said = outputs[1].read_text(errors="replace")
-                raise TimeoutError(f"pyinfra did not end within {timeout:.0f} s:\n{said}")
+                told = outputs[1].read_text(errors="replace")
+                raise TimeoutError(f"pyinfra did not end within {timeout:.0f} s:\n{told}")
             time.sleep(_POLL)
         said = [output.read_text(encoding="utf-8", errors="replace") for output in outputs]
     return status, said[0], said[1]

@@ -12,7 +12,7 @@ import sys
 
 from pyinfra import state
 from pyinfra.api.operation import OperationMeta
-from pyinfra_cli.prints import print_run_json
+from pyinfra_cli.prints import print_run_json  # type: ignore[import-untyped]
 
 _left = int(os.environ["KILL_AFTER"])
 _set_complete = OperationMeta.set_complete

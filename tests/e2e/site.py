@@ -35,6 +35,50 @@ _PRESENTED = """
     puts tls.peer_cert.to_pem
 """
 _RUBY = "/opt/puppet/bin/ruby -rsocket -ropenssl -e"
+# One process: a shell would start some hundred.
+_EVERYTHING = r"""
+    require "etc"
+    require "fileutils"
+    require "find"
+    ssl, backups, retired, directories, *names = ARGV
+
+    def pem(what, text)
+      puts "pem #{what}", text, "", "end"
+    end
+
+    def owner(stat)
+      "#{Etc.getpwuid(stat.uid).name}:#{Etc.getgrgid(stat.gid).name}"
+    end
+
+    Find.find(ssl) do |path|
+      puts "foreign: #{path}" unless owner(File.lstat(path)) == "pe-puppet:pe-puppet"
+    end
+    pem("ca", File.read("#{ssl}/ca/ca_crt.pem"))
+    pem("crl", File.read("#{ssl}/crl.pem"))
+    names.each do |name|
+      pem("cert #{name}", File.read("#{ssl}/certs/#{name}.pem"))
+      pem("signed #{name}", File.read("#{ssl}/ca/signed/#{name}.pem"))
+      key = "#{ssl}/private_keys/#{name}.pem"
+      puts "key mode: %o" % (File.stat(key).mode & 07777)
+      pem("key #{name}", OpenSSL::PKey::RSA.new(File.read(key)).public_key.to_pem)
+    end
+    Find.find(*directories.split(",")) do |copy|
+      next if directories.split(",").include?(copy)
+      found = File.basename(copy).match(/\A(.*)\.(cert|private_key|public_key)\.pem\z/)
+      source = "#{ssl}/#{found[2]}s/#{found[1]}.pem" if found
+      same = found && File.exist?(source) && FileUtils.identical?(copy, source)
+      stat = File.lstat(copy)
+      puts "copy: #{copy} #{owner(stat)} %o #{same ? "same" : "different"}" % (stat.mode & 07777)
+    end
+    Dir.glob("#{backups}/2*-#{retired}/archive.tar").each do |archive|
+      wanted = "#{ssl[1..-1]}/ca/ca_crt.pem"
+      old = IO.popen(["tar", "-xOf", archive, wanted, { err: File::NULL }], &:read)
+      pem("retired", old) unless old.empty?
+    end
+    tls = OpenSSL::SSL::SSLSocket.new(TCPSocket.new("127.0.0.1", 8140))
+    tls.connect
+    pem("served", tls.peer_cert.to_pem)
+"""
 BACKUPS = "/var/lib/pe-recert/backups"
 MANIFESTS = "/etc/puppetlabs/puppet/environments/production/manifests"
 VARDIR = "/var/opt/lib/pe-puppet"
@@ -248,44 +292,9 @@ def _visit(
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
     """What the container shows: lines by what they are about, and PEM texts by name; of the backups
     of the retired CA, the certificate of that."""
-    directories = " ".join(component.directory for component in COMPONENTS)
-    output = master.sh(
-        f"""
-        ssl={SSLDIR}
-        pem() {{ echo "pem $1"; cat; echo; echo end; }}
-        find $ssl ! -user pe-puppet -o ! -group pe-puppet | sed 's/^/foreign: /'
-        pem ca <$ssl/ca/ca_crt.pem
-        pem crl <$ssl/crl.pem
-        for name in {" ".join(names)}; do
-            pem "cert $name" <$ssl/certs/$name.pem
-            pem "signed $name" <$ssl/ca/signed/$name.pem
-            stat -c 'key mode: %a' $ssl/private_keys/$name.pem
-        done
-        {_RUBY} '
-            ARGV.each do |name|
-                key = File.read("{SSLDIR}/private_keys/#{{name}}.pem")
-                puts "pem key #{{name}}", OpenSSL::PKey::RSA.new(key).public_key.to_pem, "end"
-            end
-            puts "pem served"
-            {_PRESENTED.format(port=8140)}
-            puts "end"
-        ' {" ".join(names)}
-        for copy in $(find {directories} -mindepth 1); do
-            name=$(basename $copy | sed -E 's/\\.(cert|private_key|public_key)\\.pem$//')
-            case $copy in
-                *.cert.pem) source=certs ;;
-                *.private_key.pem) source=private_keys ;;
-                *) source=public_keys ;;
-            esac
-            cmp -s $copy $ssl/$source/$name.pem && same=same || same=different
-            echo "copy: $copy $(stat -c '%U:%G %a' $copy) $same"
-        done
-        for backup in {BACKUPS}/2*-{retired}; do
-            old=$(tar -xOf $backup/archive.tar {SSLDIR[1:]}/ca/ca_crt.pem 2>/dev/null)
-            [ -z "$old" ] || echo "$old" | pem retired
-        done
-        """
-    )
+    directories = [component.directory for component in COMPONENTS]
+    words = (SSLDIR, BACKUPS, retired, ",".join(directories), *names)
+    output = master.sh(f"{_RUBY} '{_EVERYTHING}' {' '.join(words)}")
     lines: dict[str, list[str]] = {"foreign": [], "copy": [], "key mode": []}
     pems: dict[str, str] = {}
     current = ""

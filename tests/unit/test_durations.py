@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from tests.durations import Spent, idle_shares, summary
 
 
 def report(
-    test: str, when: str, seconds: float, fixtures: dict[str, float] | None = None, worker: str = ""
+    test: str,
+    when: Literal["setup", "call", "teardown"],
+    seconds: float,
+    fixtures: dict[str, float] | None = None,
+    worker: str = "",
 ) -> pytest.TestReport:
     properties = [(f"seconds in fixture {k}", f"{v:.3f}") for k, v in (fixtures or {}).items()]
     found = pytest.TestReport(
