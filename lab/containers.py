@@ -1,7 +1,6 @@
 """The running lab: containers started from the seeded images, and put back to them."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lab import state
@@ -9,10 +8,10 @@ from lab.engine import Engine, find_engine, obtain_engine
 from lab.hosts import HOSTS, Host, named_hosts
 from lab.images import (
     DIGEST_LABEL,
-    build,
-    ensure_bases,
+    belongs_to_master,
+    build_all,
     image_digest,
-    image_tag,
+    is_there,
     remove_images,
     remove_outdated_images,
 )
@@ -51,7 +50,7 @@ def chosen_hosts(names: Iterable[str], services: Kind | None = None) -> list[Hos
 def _with_masters(chosen: Sequence[Host]) -> list[Host]:
     """The hosts and, before them, the masters of the agents among them."""
     masters = (host.its_master for host in chosen if host.master)
-    return list({host.name: host for host in (*masters, *chosen)}.values())
+    return list(dict.fromkeys((*masters, *chosen)))
 
 
 def _up_to_date(engine: Engine, host: Host) -> bool:
@@ -62,25 +61,25 @@ def _up_to_date(engine: Engine, host: Host) -> bool:
         and found["State"]["Running"]
         and found["Config"]["Labels"].get(DIGEST_LABEL) == image_digest(host)
         and host.name in state.hosts()
+        and belongs_to_master(engine, host, found)
     )
 
 
 def _build_missing(engine: Engine, chosen: Sequence[Host]) -> list[Host]:
     """Build the images that are not there, side by side, and say whose they are."""
-    missing = [
-        host for host in _with_masters(chosen) if engine.inspect("image", image_tag(host)) is None
+    missing = [host for host in _with_masters(chosen) if not is_there(engine, host)]
+    # A master that is made anew has another CA.
+    missing += [
+        host
+        for host in chosen
+        if host.master and host.its_master in missing and host not in missing
     ]
     if not missing:
         return []
-    say(f"building the images of {', '.join(host.name for host in missing)} with {engine.program}")
+    names = dict.fromkeys(host.name for host in missing)
+    say(f"building the images of {', '.join(names)} with {engine.program}")
     state.BUILD_LOG.write_text("")
-    ensure_bases(engine, missing)
-    builds: dict[str, Future[None]] = {}
-    with ThreadPoolExecutor(len(missing)) as pool:
-        for host in missing:
-            builds[host.name] = pool.submit(build, engine, host, builds.get(host.master))
-        for under_way in builds.values():
-            under_way.result()
+    build_all(engine, missing)
     say("images built")
     return missing
 
@@ -88,18 +87,10 @@ def _build_missing(engine: Engine, chosen: Sequence[Host]) -> list[Host]:
 def build_images(names: Sequence[str] = ()) -> None:
     """Make the images that are not there of these hosts, with either kind of services; of all hosts
     if none is named. Nothing is started."""
-    kinds: list[list[Host]] = [
-        [host.running(kind) for host in named_hosts(names)] for kind in KINDS
-    ]
+    chosen = [host.running(kind) for kind in KINDS for host in named_hosts(names)]
     with state.locked(), state.building():
         engine = obtain_engine(state.BUILD_LOG)
-        chosen = dict.fromkeys(host for hosts in kinds for host in _with_masters(hosts))
-        missing = [h for h in chosen if engine.inspect("image", image_tag(h)) is None]
-        if missing:
-            ensure_bases(engine, missing)
-        for hosts in kinds:
-            _build_missing(engine, hosts)
-        for host in chosen:
+        for host in _build_missing(engine, chosen):
             remove_outdated_images(engine, host)
 
 

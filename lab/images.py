@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from lab.bases import (
     BASES,
@@ -25,6 +26,8 @@ from lab.services import KINDS, REAL, STAND_INS, Kind, Service
 from lab.state import BUILD_LOG
 
 DIGEST_LABEL = "pe-lab.digest"
+# An agent's certificate is of the CA that one making of its master's image has.
+_MASTER_LABEL = "pe-lab.master"
 _PUPPETDB = "/opt/puppet/share/puppetdb"
 _CREDENTIALS = "/opt/pe-lab/credentials"
 _PRODUCTION = "etc/puppetlabs/puppet/environments/production"
@@ -128,6 +131,25 @@ def image_tag(host: Host) -> str:
     return f"{_repository(host)}:{image_digest(host)}"
 
 
+def is_there(engine: Engine, host: Host) -> bool:
+    """Whether the host's image is, and an agent's is one of its master's."""
+    found = engine.inspect("image", image_tag(host))
+    return found is not None and belongs_to_master(engine, host, found)
+
+
+def belongs_to_master(engine: Engine, host: Host, found: Any) -> bool:
+    """Whether an agent's image, or a container of it, is of the master's image that is there; true
+    of a master.
+
+    :param found: the engine's description of it.
+    """
+    if not host.master:
+        return True
+    master = engine.inspect("image", image_tag(host.its_master))
+    label = (found["Config"]["Labels"] or {}).get(_MASTER_LABEL)
+    return master is not None and label == master["Id"]
+
+
 def _repository(host: Host) -> str:
     return f"pe-lab/{host.name}-{host.kind}"
 
@@ -139,14 +161,6 @@ def _bases_of(host: Host) -> list[Base]:
 
 def _stores_in_puppetdb(host: Host) -> bool:
     return host.role == "master" and host.kind == REAL
-
-
-def ensure_bases(engine: Engine, hosts: Sequence[Host]) -> None:
-    """Make the base images of these hosts that are not there, side by side."""
-    bases = {base.name: base for host in hosts for base in _bases_of(host)}
-    with ThreadPoolExecutor(len(bases)) as pool:
-        for made in [pool.submit(ensure_base, engine, base) for base in bases.values()]:
-            made.result()
 
 
 def _yes(value: bool) -> str:
@@ -168,7 +182,7 @@ def _agents(master: Host) -> str:
 
 def _credential(engine: Engine, agent: Host) -> bytes:
     """The agent's credential, which its master's image keeps."""
-    container = f"pe-lab-build-credential-{agent.name}-{os.getpid()}"
+    container = f"pe-lab-build-credential-{agent.name}-{agent.kind}-{os.getpid()}"
     try:
         engine.run("create", "--name", container, image_tag(agent.its_master))
         return engine.get(container, f"{_CREDENTIALS}/{agent.certname}.tar")
@@ -217,15 +231,36 @@ def _environment(host: Host) -> dict[str, str]:
     }
 
 
-def build(engine: Engine, host: Host, master: Future[None] | None = None) -> None:
+def build_all(engine: Engine, hosts: Sequence[Host]) -> None:
+    """Make the images of these hosts, masters first among them, and the bases that are not there:
+    side by side, and each as soon as there is what it is built on."""
+    bases = {base.name: base for host in hosts for base in _bases_of(host)}
+    with ThreadPoolExecutor(len(bases) + len(hosts)) as pool:
+        made = {name: pool.submit(ensure_base, engine, base) for name, base in bases.items()}
+        builds: dict[Host, Future[None]] = {}
+        for host in hosts:
+            below = [made[base.name] for base in _bases_of(host)]
+            master = builds.get(host.its_master) if host.master else None
+            builds[host] = pool.submit(_build, engine, host, below, master)
+        for under_way in builds.values():
+            under_way.result()
+
+
+def _build(
+    engine: Engine, host: Host, bases: Sequence[Future[None]], master: Future[None] | None
+) -> None:
     """Make the host's image: PE's layout, then the life of a deployment in use.
 
-    :param master: the build of an agent's master, where that is under way
+    :param bases: the making of what it is built on.
+    :param master: the build of an agent's master, where that is under way.
     """
+    for base in bases:
+        base.result()
     environment = _environment(host)
     settings = [f"--env={name}={value}" for name, value in environment.items()]
     options = [f"--hostname={host.hostname}", *own_name_options(host)]
-    with build_container(engine, host.name, base_of(host).tag, *options) as container:
+    name = f"{host.name}-{host.kind}"
+    with build_container(engine, name, base_of(host).tag, *options) as container:
         engine.put(container, _host_files(host))
         if _stores_in_puppetdb(host):
             engine.run("exec", container, "mkdir", "-p", str(Path(_PUPPETDB).parent))
@@ -235,16 +270,16 @@ def build(engine: Engine, host: Host, master: Future[None] | None = None) -> Non
             run_logged(
                 engine.argv("exec", *settings, container, f"/{BUILD}/{script}"),
                 log=BUILD_LOG,
-                label=f"{host.name} {script}",
+                label=f"{name} {script}",
                 timeout=timeout,
             )
 
         if not host.windows:
-            say(f"{host.name}: making PE's layout")
+            say(f"{name}: making PE's layout")
             for script in _SETUP_SCRIPTS[host.role, host.kind]:
                 carry_out(script, _SETUP_TIMEOUT)
         if host.role == "master":
-            say(f"{host.name}: seeding the CA and all credentials")
+            say(f"{name}: seeding the CA and all credentials")
             carry_out("seed.sh", _SEED_TIMEOUT)
         else:
             if master is not None:
@@ -254,9 +289,12 @@ def build(engine: Engine, host: Host, master: Future[None] | None = None) -> Non
             carry_out("seed.sh" if host.windows else "seed-agent.sh", _SETUP_TIMEOUT)
         engine.run("exec", container, "rm", "-r", f"/{BUILD}")
         command = "/sbin/init" if host.service_manager == "systemd" else "/opt/pe-lab/init"
+        labels = {DIGEST_LABEL: image_digest(host)}
+        if host.master:
+            labels[_MASTER_LABEL] = engine.inspect("image", image_tag(host.its_master))["Id"]
         engine.run(
             "commit",
-            f"--change=LABEL {DIGEST_LABEL}={image_digest(host)}",
+            *(f"--change=LABEL {label}={value}" for label, value in labels.items()),
             f'--change=CMD ["{command}"]',
             container,
             image_tag(host),

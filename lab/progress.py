@@ -60,10 +60,9 @@ class Packages:
         """
         if not self.chosen:
             return ""
-        if self.done["Setting up"]:
-            return f"{self.done['Setting up']} of {self.chosen} packages set up"
-        if self.done["Unpacking"]:
-            return f"{self.done['Unpacking']} of {self.chosen} packages unpacked"
+        unpacked, set_up = self.done.values()
+        if unpacked or set_up:
+            return f"of {self.chosen} packages {unpacked} unpacked, {set_up} set up"
         speed = max(0.0, self.fetched - before) / seconds
         return (
             f"{self.fetched:.0f} of {self.needed:.0f} MB of {self.chosen} packages fetched,"

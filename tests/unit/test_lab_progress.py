@@ -42,9 +42,9 @@ def test_a_mirror_from_which_nothing_comes_shows() -> None:
 
 def test_then_what_is_unpacked_and_set_up() -> None:
     unpacking = CHOSEN + "Unpacking facter (3.14) ...\nUnpacking puppet (5.5.22) ...\n"
-    assert after(unpacking).state(0, 10) == "2 of 3 packages unpacked"
+    assert after(unpacking).state(0, 10) == "of 3 packages 2 unpacked, 0 set up"
     setting_up = unpacking + "Setting up facter (3.14) ...\n"
-    assert after(setting_up).state(0, 10) == "1 of 3 packages set up"
+    assert after(setting_up).state(0, 10) == "of 3 packages 2 unpacked, 1 set up"
 
 
 def test_another_round_begins_from_nothing() -> None:
