@@ -21,6 +21,12 @@ master = [lab_host({name!r})]
 """
 
 
+_LONGEST = (
+    *("test_resume", "test_agents", "test_master", "test_windows", "test_odd_masters"),
+    *("test_back_in_orchestration", "test_orchestration", "test_site", "test_restore"),
+)
+
+
 class Condition(Enum):
     """What a test may rely on that is given a master."""
 
@@ -32,6 +38,16 @@ _SEEDED = frozenset({Condition.SEEDED})
 _EITHER = frozenset(Condition)
 _conditions: dict[str, Condition] = {}
 """Of the masters that run, by boot: whoever resets one in another way is noticed."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that the workers end together."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem
+        return _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
+
+    items.sort(key=place)
 
 
 def pytest_sessionfinish() -> None:

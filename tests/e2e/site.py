@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SSLDIR = "/etc/puppetlabs/puppet/ssl"
 KILLING = ("--config", "tests/e2e/kill_after.py")
 """Options for a run that kills itself after as many changes as KILL_AFTER says."""
+LOOKING_FIRST = ("--config", "tests/e2e/look_first.py")
+"""Options for a run whose results have its plan as well."""
 _PRESENTED = """
     tls = OpenSSL::SSL::SSLSocket.new(TCPSocket.new("127.0.0.1", {port}))
     tls.connect
@@ -107,7 +109,7 @@ class Run:
 
     @property
     def planned(self) -> list[str]:
-        """The operations that a `--json --dry`, or a run that was killed, listed as changing."""
+        """The operations that a `--json --dry`, or a run that looked first, listed as changing."""
         return [op["name"] for op in self._document["plan"] if op["hosts_with_change"]]
 
     @property

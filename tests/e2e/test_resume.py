@@ -12,7 +12,15 @@ import pytest
 
 from recert.layout import STOP_ORDER
 from tests.e2e.random_kills import killed_at_random
-from tests.e2e.site import BACKUPS, KILLING, SSLDIR, Master, Run, assert_regenerated
+from tests.e2e.site import (
+    BACKUPS,
+    KILLING,
+    LOOKING_FIRST,
+    SSLDIR,
+    Master,
+    Run,
+    assert_regenerated,
+)
 from tests.e2e.test_master import ALL_STEPS
 
 DELETION = "2.2 Delete the CA and clear all certs from the master"
@@ -58,11 +66,10 @@ def test_killed_after_a_step_the_same_command_completes_it(serving: Master, step
     master, retired = serving, serving.ca.fingerprint
     killed_after(master, retired, steps)
 
-    preview = master.preview(retired)
-    run = master.regenerate(retired)
+    run = master.regenerate(retired, *LOOKING_FIRST)
 
     assert run.status == 0, run.stderr
-    assert run.changed == preview.planned
+    assert run.changed == run.planned
     assert_regenerated(master, retired, alt_names={"puppet", "puppet.lab.test"})
     assert len(master.backups()) == 1
 
@@ -195,11 +202,10 @@ def test_every_half_made_state_ends_in_a_sound_ca(
     killed_after(master, retired, steps)
     master.sh(script.format(ca=f"{SSLDIR}/ca", ssl=SSLDIR))
 
-    preview = master.preview(retired)
-    run = master.regenerate(retired)
+    run = master.regenerate(retired, *LOOKING_FIRST)
 
     assert run.status == 0, run.stderr
-    assert run.changed == preview.planned
+    assert run.changed == run.planned
     assert_regenerated(master, retired, alt_names={"puppet", "puppet.lab.test"})
     assert master.running() == list(STOP_ORDER)
 
