@@ -19,7 +19,13 @@ from recert.settings import SETTINGS, parse_printed
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 UTF8_LOCALE = r"""
-utf8=$(locale -a 2>/dev/null | grep -iE '^(C|en_US)\.utf-?8$' | head -n 1)
+utf8=
+for name in $(locale -a 2>/dev/null); do
+    case $name in
+        (C.[Uu][Tt][Ff]*8|en_US.[Uu][Tt][Ff]*8) utf8=$name; break ;;
+        (*.[Uu][Tt][Ff]*8) utf8=${utf8:-$name} ;;
+    esac
+done
 if [ -n "$utf8" ]; then LC_ALL=$utf8; export LC_ALL; fi
 """
 """A puppet.conf may hold UTF-8, which Ruby 1.9 refuses to read in the C locale."""
@@ -40,9 +46,13 @@ PUPPET_WITHOUT_CATALOG = UTF8_LOCALE + ROOMY_HEAP
 
 PUPPET_PROCESS = r"""
 puppet_process() { # whether $1 is the number of a live process of Puppet's
-    case $1 in ''|*[!0-9]*) return 1 ;; esac
+    case $1 in (''|*[!0-9]*) return 1 ;; esac
     kill -0 "$1" 2>/dev/null || return 1
-    [ ! -r "/proc/$1/cmdline" ] || tr '\000' ' ' <"/proc/$1/cmdline" | grep -qE 'puppet|ruby'
+    [ -r "/proc/$1/cmdline" ] || return 0
+    case $(tr '\000' ' ' <"/proc/$1/cmdline") in
+        (*puppet*|*ruby*) return 0 ;;
+    esac
+    return 1
 }
 """
 """A lock file outlives a crash, and its number may be another process's by now."""
@@ -89,15 +99,17 @@ class PuppetSettings(FactBase[PrintedSettings]):
 sections=$1; shift
 settings() {
     section=$1; shift
-    "$program" config print --section "$section" --color=false "$@" 2>&1 </dev/null
+    # Its status is nearly always 0; what it says is looked at.
+    "$program" config print --section "$section" --color=false "$@" 2>&1 </dev/null || :
 }
 uid=$(id -u)
 if [ "$uid" -eq 0 ] && program=$(command -v puppet); then
     say program "$program"
-    settings "${sections%% *}" "$@" | {
-        case $sections in *' agent') say printed agent "$(settings agent "$@")" ;; esac
-        say printed "${sections%% *}" "$(cat)"
+    both() {
+        case $sections in (*' agent') say printed agent "$(settings agent "$@")" ;; esac
+        relay printed "${sections%% *}"
     }
+    stage settings "${sections%% *}" "$@" | stage both "$@"
 fi
 say identity "$uid" "$(date +%s)" # last: nobody waits between the clock and whoever reads it
 """,
@@ -163,7 +175,7 @@ AGENT_TRACES = (
     PUPPET_PROCESS
     + r"""
 [ -r "$1" ] && say summary "$(tr -d '\000' <"$1")"
-[ -f "$2" ] && find "$2" -printf 'catalog\0%m\0%u\0%g\0%s\0%T@\0' | { printf '6\0'; cat; }
+[ -f "$2" ] && stage find "$2" -printf '6\0catalog\0%m\0%u\0%g\0%s\0%T@\0'
 [ -e "$3" ] && say disabled "$(tr -d '\000' <"$3")"
 pid=
 { read -r pid <"$4"; } 2>/dev/null

@@ -19,7 +19,8 @@ from recert.freshness import Retired
 _UNPACK = r"""
 LC_ALL=C; export LC_ALL
 archive=$1 digest=$2; shift 2
-[ "$(sha256sum <"$archive" | cut -d' ' -f1)" = "$digest" ] ||
+found=$(sha256sum <"$archive")
+[ "${found%% *}" = "$digest" ] ||
     fail "The archive $archive is damaged; nothing was replaced."
 for path in "$@"; do
     [ -d "$path" ] || continue

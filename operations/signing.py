@@ -37,7 +37,8 @@ csrdir=$1 option=$2; shift 2
 count=$#
 while [ "$count" -gt 0 ]; do
     sum=$1 name=$2; shift 2; count=$((count - 2))
-    if [ "$(sha256sum <"$csrdir/$name.pem" | cut -d' ' -f1)" = "$sum" ]; then set -- "$@" "$name"
+    found=$(sha256sum <"$csrdir/$name.pem")
+    if [ "${found%% *}" = "$sum" ]; then set -- "$@" "$name"
     else echo "The request of $name is not the one that was looked at." >&2
     fi
 done
@@ -233,10 +234,10 @@ cp "$1" "$2.new" && chmod 644 "$2.new" && chown "$3" "$2.new" || {
     rm -f "$2.new"
     fail "The CRL could not be copied to $2."
 }
-stop "$4"
+stop_service "$4"
 mv "$2.new" "$2"
 moved=$?
-start "$4"
+start_service "$4"
 [ "$moved" -eq 0 ] || fail "The CRL could not be put to $2."
 root=$5; shift 5
 for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done

@@ -14,8 +14,9 @@ from pyinfra.api.facts import get_fact
 from facts.agent import AgentFiles
 from facts.host import Basics, HostBasics, WhoAndWhen
 from facts.puppet import AgentState, PuppetSettings
+from facts.script import ScriptFailedError
 from facts.together import Question, names_of
-from procedures.host import HostFacts, T
+from procedures.host import HostFacts, T, not_found_out
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
@@ -172,6 +173,8 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
         )
     except DeployError:
         raise
+    except ScriptFailedError as error:
+        raise AgentRefusedError(f"It {not_found_out(fact, arguments, error)}") from error
     except Exception as error:
         # Whatever an agent says, or however it goes away, must not end the run over the others.
         raise AgentRefusedError(

@@ -140,7 +140,9 @@ def test_who_does_not_answer_is_told_what_was_asked(host: Host, sh: Sh) -> None:
 
 def test_a_look_that_tells_nothing_leaves_what_it_was_about_unknown(host: Host, sh: Sh) -> None:
     sh.provide("base64", "exit 1")
-    assert learning(host, "echo done", (WhoAndWhen, {})) == (True, ["done"], [])
+    ok, told, learnt = learning(host, "echo done", (WhoAndWhen, {}))
+    assert (ok, told[0], learnt) == (True, "done", [])
+    assert "encode ended with status 1" in told[1]
 
 
 def test_answers_that_make_no_sense_end_no_run(host: Host, sh: Sh) -> None:
