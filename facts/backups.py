@@ -18,7 +18,8 @@ from recert.backups import Backup, read_manifest
 LIVE_SUMS = r"""
 live_files() { # below the given paths, as real paths
     for path in "$@"; do
-        path=$(readlink -f "$path") && [ -e "$path" ] || continue
+        [ -e "$path" ] || continue
+        path=$(readlink -f "$path") || return
         stage find "$path" -ignore_readdir_race -type f -print0
     done
 }
@@ -83,7 +84,8 @@ class BackupStore:
 LIVE_ENTRIES = r"""
 live_paths() {
     for path in "$@"; do
-        path=$(readlink -f "$path") && [ -e "$path" ] || continue
+        [ -e "$path" ] || continue
+        path=$(readlink -f "$path") || return
         stage find "$path" -ignore_readdir_race ! -name '*[! -~]*'
     done
 }
@@ -115,7 +117,7 @@ class Backups(FactBase[BackupStore]):
             + r"""
 root=$1; shift
 for note in classified stopped refused; do
-    if [ -f "$root/$note" ]; then say note "$note" "$(cat "$root/$note")"; fi
+    [ ! -f "$root/$note" ] || text_of "$root/$note" note "$note"
 done
 live=$(live_sums "$@")
 entries=
@@ -145,10 +147,14 @@ for backup in "$root"/*/; do
     [ -f "$backup/manifest.json" ] || continue
     digest=
     [ ! -r "$backup/archive.tar" ] || digest=$(digest_of <"$backup/archive.tar")
-    if [ -n "$digest" ] && grep -q "\"archive_sha256\": \"$digest\"" "$backup/manifest.json" &&
-        [ -f "$backup/SHA256SUMS" ]; then
-        set -- "$@" "$backup/SHA256SUMS"
-        tell "$backup" valid "$(uncovered "$backup/SHA256SUMS")" \
+    manifest=$(cat "$backup/manifest.json") || fail "Cannot read $backup/manifest.json."
+    case $manifest in
+        (*"\"archive_sha256\": \"${digest:-none}\""*) held=$backup/SHA256SUMS ;;
+        (*) held= ;;
+    esac
+    if [ -f "$held" ]; then
+        set -- "$@" "$held"
+        tell "$backup" valid "$(uncovered "$held")" \
             "$(($(differing "$backup/archive.tar") + $(added "$backup/archive.tar")))"
     else
         tell "$backup" damaged "$(uncovered /dev/null)" 1

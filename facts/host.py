@@ -77,7 +77,8 @@ class Basics(FactBase[HostBasics]):
             r"""
 as_the_kernel_writes() { stage printf '%s\n' "$1" | stage sed 's/\\/\\134/g; s/ /\\040/g'; }
 mounted_below() {
-    root=$(readlink -f "$1") || return
+    [ -e "$1" ] || return 0
+    root=$(readlink -f "$1") || fail "Nobody knows where $1 leads to."
     case $root in (*[\\\ ]*) root=$(as_the_kernel_writes "$root") ;; esac
     while read -r _ _ _ _ point _; do
         case $point in ("$root"/*) say mount "$point" ;; esac

@@ -50,7 +50,7 @@ PIPELINES = r"""
 failure='<failed>'
 stage() { "$@" || echo "$failure $1 ended with status $?" >&3; }
 whole() {
-    { said=$("$@" 3>&1 >&4); } 4>&1
+    { said=$("$@" 3>&1 >&4) || said="$said$failure $1 ended with status $?"; } 4>&1
     [ -z "$said" ] || { printf '%s\n' "$said" >&2; return 1; }
 }
 """
@@ -78,16 +78,18 @@ echo pe-recert.
 _RECORDS = r"""
 LC_ALL=C; export LC_ALL
 say() { printf '%s\0' "$#" "$@"; }
-relay() { printf '%s\0' "$(($# + 1))" "$@"; cat; printf '\0'; }
+relay() { printf '%s\0' "$(($# + 1))" "$@" && cat && printf '\0'; }
 lines_of() { cat <<END
 $1
 END
 }
-contents() { { stage tr -d '\000' | stage relay "${2:-text}" "$1"; } <"$1"; }
+text_of() { path=$1; shift; { stage tr -d '\000' | stage relay "$@"; } <"$path"; }
+contents() { text_of "$1" "${2:-text}" "$1"; }
 """
 """`relay` says the fields that it is given and, as one more, what it reads: where `printf` is a
-program, as in mksh, no long text goes into one of its arguments, and `lines_of` prints it. `contents` so tells of a file,
-and says nothing of one that is gone."""
+program, as in mksh, no long text goes into one of its arguments, and `lines_of` prints it.
+`text_of` says what is in a file after other fields, `contents` after its path; nothing of one that
+is gone."""
 
 _FRAME = re.compile(
     r"pe-recert:\s([A-Za-z0-9+/=\s]*)(?:pe-recert, failed:\s([A-Za-z0-9+/=\s]*))?pe-recert\."

@@ -30,7 +30,8 @@ mkdir "$new" || fail "Cannot make $new."
 given >"$new/manifest" || fail "Cannot write to $new."
 [ -s "$new/manifest" ] || fail "The backup's manifest did not arrive; nothing was deleted."
 members() {{ for path in "$@"; do
-    path=$(readlink -f "$path") && [ -e "$path" ] || continue
+    [ -e "$path" ] || continue
+    path=$(readlink -f "$path") || return
     printf '%s\0' "${{path#/}}"
 done; }}
 archived() {{ stage members "$@" | stage tar -C / --null -T - -cpf "$new/archive.tar"; }}

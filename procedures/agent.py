@@ -13,6 +13,7 @@ from pyinfra.api.facts import get_fact
 
 from facts.agent import AgentFiles
 from facts.host import Basics, HostBasics, WhoAndWhen
+from facts.programs import UnablePrograms
 from facts.puppet import AgentState, PuppetSettings
 from facts.script import ScriptFailedError
 from facts.together import Question, names_of
@@ -23,6 +24,7 @@ from recert import preflight
 from recert.errors import RecertError
 from recert.layout import AGENT_SERVICES
 from recert.observed import Service, SslState
+from recert.programs import program_refusals
 from recert.renewal import Renewal
 from recert.settings import Settings, check_path, check_settings
 
@@ -208,9 +210,11 @@ def look_at(host: Host) -> KnownAgent:
 
 
 def require_root_on_agent(host: Host) -> None:
-    """:raises AgentRefusedError: commands do not run as root."""
+    """:raises AgentRefusedError: commands do not run as root, or with programs that cannot do
+    it."""
     send_at_once(host)
-    if refusals := preflight.root_refusals(ask_agent(host, WhoAndWhen).uid):
+    refusals = preflight.root_refusals(ask_agent(host, WhoAndWhen).uid)
+    if refusals := refusals or program_refusals(ask_agent(host, UnablePrograms)):
         raise AgentRefusedError(*refusals)
 
 
@@ -236,7 +240,7 @@ def _introduced(host: Host) -> tuple[Settings, float]:
     send_at_once(host)
     printed = ask_agent(host, PuppetSettings, sections="agent")
     clock_ahead = printed.who.clock - time.time()
-    refusals = preflight.root_refusals(printed.who.uid)
+    refusals = preflight.root_refusals(printed.who.uid) or program_refusals(printed.unable)
     if refusals := refusals or preflight.puppet_refusals(printed.program, printed.complaints):
         raise AgentRefusedError(*refusals)
     with refused_alone():

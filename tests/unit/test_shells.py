@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def without_parenthesis(read: list[Token]) -> Iterator[str]:
     """Patterns of a `case`: bash 3.2 takes their parenthesis for the end of a substitution."""
     read = [token for token in read if token.kind in ("word", "operator")]
     after_case = False
-    for token, following in zip(read, read[1:], strict=False):
+    for token, following in pairwise(read):
         after_case = after_case or token.text == "case"
         begins = token.text == ";;" or (after_case and token.text == "in")
         if begins and following.text not in ("(", "esac"):
