@@ -75,7 +75,8 @@ together() { # what all can do; each by itself costs forty processes
         stage tar -C / --null --ignore-failed-read -T - -cf - | stage gzip -c |
         stage tar -C / -dzf - || return
     comm -23 /dev/null /dev/null && sha256sum </dev/null && stat -c '%s %Y' / &&
-        readlink -f /. && command -v cmp && command -v date && command -v df && command -v du && command -v mktemp
+        readlink -f /. && command -v cmp && command -v date && command -v df &&
+        command -v du && command -v mktemp
 }
 put_to_the_test() { # the program $1
     path=$(command -v "$1") || { say unable "$1" '' ''; return; }

@@ -68,15 +68,23 @@ LINUX = Base(
     name="base",
     suite="bullseye",
     packages=(
+        # Programs that are short of GNU's, and every shell that a host may have as `sh`.
+        "busybox",
         "ca-certificates",
+        "fish",
         "iproute2",
+        "ksh",
+        "mksh",
         "openssh-server",
         "openssl",
+        "posh",
         "procps",
         "puppet",
         "sudo",
         "systemd",
         "systemd-sysv",
+        "tcsh",
+        "yash",
     ),
 )
 REAL_AGENT = Base(name="real-agent", suite="bullseye", packages=(*LINUX.packages, "mcollective"))

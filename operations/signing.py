@@ -164,8 +164,8 @@ def _sign(
                     f"The master has signed another key under {application.certname}. Revoke it at "
                     f"once: puppet cert clean {application.certname}"
                 )
-        said = [line for line in output.stderr_lines if line.lower().startswith("err")]
-        said = said or [line for line in output.stderr_lines if line.strip()]
+        complaints = _complaints(output)
+        said = [line for line in complaints if line.lower().startswith("err")] or complaints
         fruitless = fruitless + 1 if len(unsigned) == len(batch) else 0
         given_up = fruitless == FRUITLESS
         for application in todo if given_up else unsigned[:1]:
@@ -174,6 +174,12 @@ def _sign(
             )
         todo = [] if given_up else unsigned[1:] + todo[BATCH:]
     return problems
+
+
+def _complaints(output: CommandOutput) -> list[str]:
+    """What a command says of a failure; on a terminal, which sudo may want, that is not apart."""
+    lines = output.stderr_lines or output.stdout_lines
+    return [line for line in lines if line.strip()]
 
 
 def clean_all(site: Site) -> str | None:
@@ -221,7 +227,7 @@ def _clean_round(site: Site) -> str | None:
                 changing(conf.confdir, _CLEAN, verb, *words[start : start + BATCH], limit=600),
             )
             if not ok:
-                return "\n".join(output.stderr_lines[-6:])
+                return "\n".join(_complaints(output)[-6:])
     ok, output = run_on(
         site.master,
         changing(
@@ -252,7 +258,7 @@ for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
         ),
     )
     if not ok:
-        return "\n".join(output.stderr_lines[-6:])
+        return "\n".join(_complaints(output)[-6:])
     facts.forget("ssl", "backups")
     for name, why in silent_after_waiting(facts, [MASTER_SERVICE]).items():
         return f"{name} {why}"
