@@ -26,7 +26,7 @@ CLEAN_SH = " ".join(
     [
         "env -i",
         'PATH="/opt/puppet/bin:$PATH:/usr/local/bin:/usr/sbin:/sbin"',
-        *(f'${{{name}+"{name}=$"{name}}}' for name in _KEPT),
+        *(f'${{{name}+"{name}=${name}"}}' for name in _KEPT),
         "sh",
     ]
 )

@@ -11,7 +11,7 @@ from pyinfra import context, logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.arguments import ConnectorArguments
 from pyinfra.api.output import format_text
-from pyinfra.connectors.util import CommandOutput
+from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.operations.util.files import generate_color_diff
 
 from facts.script import CLEAN_SH, CLEAN_SH_UNASKED, PIPELINES, PREAMBLE
@@ -21,7 +21,11 @@ from procedures.telling import harmless
 
 CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
 
+BEGINNING = "pe-recert, what it says:"
+"""The line before all that a change prints; what comes earlier is the login's."""
+
 _LOCKED = rf"""
+echo '{BEGINNING}'
 lock=$1 script=$2; shift 2
 if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
     flock -o -w 300 "$lock" sh -c "$script" pe-recert "$@"
@@ -100,7 +104,17 @@ class ConnectedCommand(StringCommand):
             result: tuple[bool, CommandOutput] = super().execute(state, host, connector_arguments)
         except EOFError as error:
             raise OSError(f"the connection to {host.name} was lost") from error
-        return result
+        ok, output = result
+        return ok, CommandOutput(_without_greeting(output))
+
+
+def _without_greeting(output: CommandOutput) -> list[OutputLine]:
+    lines = list(output)
+    for position, line in enumerate(lines):
+        if line.buffer_name == "stdout" and line.line.rstrip("\r").endswith(BEGINNING):
+            said_before = [line for line in lines[:position] if line.buffer_name == "stderr"]
+            return [*said_before, *lines[position + 1 :]]
+    return lines
 
 
 class LookingCommand(ConnectedCommand):

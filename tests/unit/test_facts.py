@@ -117,6 +117,28 @@ def test_record_that_was_cut_short_is_never_handed_on() -> None:
     assert records == []
 
 
+@pytest.mark.parametrize("before", ["", "Welcome", "\x1b]0;root@web01\x07", "pe-recert: closed"])
+def test_an_answer_is_found_wherever_it_begins(before: str) -> None:
+    answer = ["pe-recert:", *encoded("1", "a", "1", "end"), "pe-recert."]
+    joined = [f"{before}{answer[0]}", *answer[1:]]
+    for output in (joined, [before, *answer, "logout"], [f"{line}\r" for line in joined]):
+        assert list(read_records(output)) == [["a"]]
+
+
+def test_stray_text_is_named_where_it_breaks_something() -> None:
+    begin, end = "pe-recert:", "pe-recert."
+    with pytest.raises(FactProcessError, match=r"something else.*\[1\]\+  Done"):
+        list(read_records([begin, "[1]+  Done", *encoded("1", "a", "1", "end"), end]))
+
+
+def test_an_answer_that_could_not_be_found_out_says_why() -> None:
+    said = base64.b64encode(b"find: /x: I/O error\n<failed> find ended with status 1\n").decode()
+    output = ["pe-recert:", *encoded("1", "a"), "pe-recert, failed:", said, "pe-recert."]
+    with pytest.raises(ScriptFailedError) as failed:
+        list(read_records(output))
+    assert str(failed.value) == "find ended with status 1\nfind: /x: I/O error"
+
+
 def test_script_brings_any_bytes_back(sh: Sh, tmp_path: Path) -> None:
     odd = "line\nbreak \t 'quoted' \"$HOME\" `id` \\ * "
     (tmp_path / "f").write_bytes(b"one\ntwo \xff\xfe\0three\n\n")

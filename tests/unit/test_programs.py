@@ -20,6 +20,7 @@ from facts.puppet import PuppetAgent
 from facts.script import ScriptFailedError
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
+from operations.step import changing
 from recert.programs import ABILITIES, Inability, program_refusals
 from tests.unit.authority import NEW, key_pem
 from tests.unit.shell import ME, Sh
@@ -183,6 +184,50 @@ def test_a_program_that_fails_makes_no_other_answer(dash: Sh, host: Host, progra
     finally:
         (dash.directory / program).unlink()
     assert wrong == []
+
+
+STRANGE = {
+    "POSIXLY_CORRECT": "1",
+    "GREP_OPTIONS": "--color=always -v",
+    "GREP_COLOR": "1",
+    "TAR_OPTIONS": "--exclude=* --totals",
+    "GZIP": "-v",
+    "CDPATH": "/tmp:/",
+    "ENV": "/nonexistent/env",
+    "BASH_ENV": "/nonexistent/bash_env",
+    "IFS": "/abcdefghijklmnopqrstuvwxyz",
+    "DF_BLOCK_SIZE": "1M",
+    "DU_BLOCK_SIZE": "1M",
+    "RUBYOPT": "-rnone",
+    "RUBYLIB": "/nonexistent",
+    "GEM_HOME": "/nonexistent",
+    "OPENSSL_CONF": "/nonexistent",
+    "LANG": "de_DE.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "LD_LIBRARY_PATH": "/nonexistent",
+    "BASH_FUNC_grep%%": "() { echo grep; }",
+    "BASH_FUNC_cd%%": "() { echo cd; }",
+    "BASH_FUNC_printf%%": "() { echo printf; }",
+    "_JAVA_OPTIONS": "-showversion",
+}
+
+
+def test_nothing_that_a_session_brings_along_changes_an_answer(sh: Sh, host: Host) -> None:
+    before = {fact: sh.ask(fact, **asked) for fact, asked in host.questions.items()}
+    sh.env = STRANGE
+    after = {fact: sh.ask(fact, **asked) for fact, asked in host.questions.items()}
+    assert list(map(_lasting, after.values())) == list(map(_lasting, before.values()))
+    assert sh.ask(UnablePrograms) == ()
+
+
+def test_nothing_that_a_session_brings_along_reaches_a_change(sh: Sh) -> None:
+    sh.env = {**STRANGE, "TZ": "UTC+3", "TMPDIR": "/var/tmp"}
+    done = sh.run(changing("/nonexistent", "env; cd /etc && pwd").get_raw_value())
+    said = done.stdout.decode().splitlines()
+    names = {line.partition("=")[0] for line in said if "=" in line}
+    assert names - {"_", "SHLVL", "PWD", "OLDPWD"} == {"HOME", "PATH", "TZ", "TMPDIR"}
+    assert {"TZ=UTC+3", "TMPDIR=/var/tmp"} <= set(said)
+    assert (said[-1], done.stderr) == ("/etc", b"")
 
 
 def _lasting(answer: Any) -> Any:
