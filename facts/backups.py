@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from facts.script import read_records, record_script
+from facts.script import DIGESTS, read_records, record_script
 from recert.backups import Backup, read_manifest
 
 # The archive is compared with the digest in the manifest; of the live files it is asked
 # whether each is in the backup as it is now (sums are sorted lines of sha256sum).
-LIVE_SUMS = r"""
+LIVE_SUMS = (
+    DIGESTS
+    + r"""
 live_files() { # below the given paths, as real paths
     for path in "$@"; do
         [ -e "$path" ] || continue
@@ -25,11 +27,14 @@ live_files() { # below the given paths, as real paths
 }
 # A file that goes before it is read has no sum; what is there has.
 sums='
-    sha256sum "$@" && exit
-    for file; do [ ! -e "$file" ] || sha256sum "$file" >/dev/null || exit; done
+    digests "$@" && exit
+    for file; do [ ! -e "$file" ] || digests "$file" >/dev/null || exit; done
 '
-live_sums() { stage live_files "$@" | stage xargs -0 -r sh -c "$sums" sha256sum | stage sort; }
+live_sums() {
+    stage live_files "$@" | stage xargs -0 -r sh -c "$digests$sums" digests | stage sort
+}
 """
+)
 
 
 class ArchivedCertificates(FactBase[list[str]]):
@@ -124,7 +129,7 @@ entries=
 for backup in "$root"/*/; do
     if [ -f "$backup/manifest.json" ]; then entries=$(live_entries "$@"); break; fi
 done
-digest_of() { stage sha256sum | stage cut -d ' ' -f 1; }
+digest_of() { stage digests | stage cut -d ' ' -f 1; }
 lines() { stage awk '$0 != "" { count++ } END { print count + 0 }'; }
 uncovered() { stage lines_of "$live" | stage comm -23 - "$1" | stage lines; }
 held_and_live() { stage tar -tf "$1"; echo 'live:'; lines_of "$entries"; }

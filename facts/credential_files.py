@@ -10,7 +10,7 @@ from io import BytesIO
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from facts.script import read_records, record_script
+from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
 from recert.certificates import read_public_key
 from recert.observed import FileState, FoundCredentials, Keystores
@@ -110,7 +110,8 @@ class CredentialFiles(FactBase[FoundCredentials]):
     ) -> StringCommand:
         saved = backups or []
         return record_script(
-            _PUBLIC_HALVES
+            DIGESTS
+            + _PUBLIC_HALVES
             + rf"""
 capass=$1 in_der=$2 saved=$3; shift 3
 sums=
@@ -162,7 +163,7 @@ keys() {{ stage paths "$@" | stage among -le 'PRIVATE KEY-----'; }}
 in_der() {{
     stage paths "$@" | stage among -LZe '-----BEGIN ' | stage xargs -0 -r ruby -e "$in_der" --
 }}
-sum_of() {{ stage sha256sum <"$1" | stage cut -c 1-64; }}
+sum_of() {{ stage digests <"$1" | stage cut -c 1-64; }}
 certificates_in() {{
     stage sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p' "$1" | stage tr -d '\000'
 }}

@@ -51,7 +51,7 @@ class HostBasics:
     mounts: tuple[str, ...] = ()
 
 
-TOOLS = ("tar", "find", "xargs", "cmp", "sha256sum", "comm", "sort", "readlink", "df", "du")
+TOOLS = ("tar", "find", "xargs", "cmp", "comm", "sort", "readlink", "df", "du")
 
 
 class Basics(FactBase[HostBasics]):

@@ -58,6 +58,24 @@ whole() {
 one is begun with `stage`, which tells of its failure on descriptor 3: that of the function `whole`,
 which runs a function with pipelines in it and fails if any stage has, or of a fact's answer."""
 
+DIGESTS = r"""
+digests='
+digests() {
+    if command -v sha256sum >/dev/null 2>&1; then sha256sum "$@"; return; fi
+    [ "$#" -gt 0 ] || set -- -
+    for file; do
+        if [ "$file" = - ]; then line=$(openssl dgst -sha256)
+        else line=$(openssl dgst -sha256 <"$file")
+        fi || return
+        echo "${line##* }  $file"
+    done
+}
+'
+eval "$digests"
+"""
+"""`digests` prints SHA-256 of the files that it is given, or of what it reads, as sha256sum does,
+which SLES 10 has not. The variable holds the function for another shell."""
+
 _ANSWER = r"""
 encode() { if command -v base64 >/dev/null 2>&1; then base64; else openssl base64; fi; }
 fail() { echo "$failure $*" >&3; exit 1; }

@@ -40,7 +40,7 @@ tar -C / -df "$new/archive.tar" ||
     fail "The backup in $new does not compare with what it was made of; nothing was deleted."
 whole live_sums "$@" >"$new/SHA256SUMS" ||
     fail "What was backed up to $new cannot be read again; nothing was deleted."
-digest=$(sha256sum <"$new/archive.tar")
+digest=$(digests <"$new/archive.tar")
 digest=${{digest%% *}}
 [ "${{#digest}}" -eq 64 ] || fail "The backup in $new cannot be read back; nothing was deleted."
 sed "s/{ARCHIVE_DIGEST}/$digest/" "$new/manifest" >"$new/manifest.json" && rm "$new/manifest" ||

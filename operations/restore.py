@@ -8,6 +8,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from facts.script import DIGESTS
 from operations.backup import archive_of, make_backup
 from operations.step import changing, show_diff, step_failed
 from procedures.host import HostFacts
@@ -16,10 +17,12 @@ from recert.backups import Backup
 from recert.certificates import describe, read_certificate
 from recert.freshness import Retired
 
-_UNPACK = r"""
+_UNPACK = (
+    DIGESTS
+    + r"""
 LC_ALL=C; export LC_ALL
 archive=$1 digest=$2; shift 2
-found=$(sha256sum <"$archive")
+found=$(digests <"$archive")
 [ "${found%% *}" = "$digest" ] ||
     fail "The archive $archive is damaged; nothing was replaced."
 for path in "$@"; do
@@ -32,6 +35,7 @@ left=$(tar -C / -df "$archive" 2>&1)
 if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi
 sync
 """
+)
 
 
 @operation()

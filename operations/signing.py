@@ -12,6 +12,7 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, p
 from pyinfra.connectors.util import CommandOutput
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG
+from facts.script import DIGESTS
 from facts.ssl import PemFiles
 from operations.readiness import silent_after_waiting
 from operations.services import SERVICE_CHANGES
@@ -31,13 +32,14 @@ FRUITLESS = 10
 
 # Between the comparison and the signature nobody may have put another request there.
 _SIGN = (
-    PUPPET_WITHOUT_CATALOG
+    DIGESTS
+    + PUPPET_WITHOUT_CATALOG
     + r"""
 csrdir=$1 option=$2; shift 2
 count=$#
 while [ "$count" -gt 0 ]; do
     sum=$1 name=$2; shift 2; count=$((count - 2))
-    found=$(sha256sum <"$csrdir/$name.pem")
+    found=$(digests <"$csrdir/$name.pem")
     if [ "${found%% *}" = "$sum" ]; then set -- "$@" "$name"
     else echo "The request of $name is not the one that was looked at." >&2
     fi
