@@ -3,6 +3,7 @@ another one."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from operations.step import changing
 from recert.programs import ABILITIES, Inability, program_refusals
 from tests.unit.authority import NEW, key_pem
+from tests.unit.scripts import ROOT, scripts, tokens
 from tests.unit.shell import ME, Sh
 from tests.unit.test_facts import FIRST, Store, Tree
 
@@ -248,3 +250,69 @@ def test_nothing_that_a_session_brings_along_reaches_a_change(sh: Sh) -> None:
 def _lasting(answer: Any) -> Any:
     """Without what changes from one moment to the next."""
     return replace(answer, free=0) if isinstance(answer, HostBasics) else answer
+
+
+# The documentation
+
+
+def documented() -> dict[str, tuple[str, str]]:
+    """Since when a program has what is asked of it, and whether it is put to the test."""
+    found = {}
+    for line in (ROOT / "docs/hosts.md").read_text().splitlines():
+        if line.startswith("| `"):
+            programs, _, since, tested = (cell.strip() for cell in line.strip("|").split(" | "))
+            found |= dict.fromkeys(re.findall(r"`([^`]+)`", programs), (since, tested))
+    return found
+
+
+def test_what_is_put_to_the_test_is_documented() -> None:
+    tested = {program: since for program, (since, how) in documented().items() if how == "yes"}
+    assert tested == {name: f"{a.package} {a.since}" for name, a in ABILITIES.items()}
+
+
+BUILT_IN = {
+    ":",
+    "[",
+    "break",
+    "cd",
+    "command",
+    "continue",
+    "echo",
+    "eval",
+    "exec",
+    "exit",
+    "export",
+}
+BUILT_IN |= {"kill", "read", "return", "set", "shift", "trap", "true", "umask", "wait", "sh"}
+RESERVED = {"case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "then", "until"}
+RESERVED |= {"while", "{", "}", "!", "in", "stage", "whole"}
+
+
+def programs_of(script: str) -> set[str]:
+    """The words of a script that are in the place of a command."""
+    read = [token for token in tokens(script) if token.kind != "comment"]
+    found, defined, begins, pattern = set(), {"digests"}, True, False
+    for before, token, after in zip(read, read[1:], read[2:], strict=False):
+        if token.kind != "word":
+            if token.text == "(" and before.text in ("in", ";;", "\n"):
+                pattern = True
+            begins = not pattern and token.text not in ("<", ">", ">>", "<&", ">&", "<<")
+            pattern = pattern and token.text != ")"
+            begins = begins or (token.text == ")" and not pattern)
+            continue
+        if after.text == "(":
+            defined.add(token.text)
+        elif begins and token.text not in RESERVED and not _NO_PROGRAM.match(token.text):
+            found.add(token.text)
+        goes_on = token.text in RESERVED - {"case", "for", "in"} or "=" in token.text
+        begins = begins and goes_on
+    return found - defined - BUILT_IN
+
+
+_NO_PROGRAM = re.compile(r"[$\"'/]|\w+=|\d$")
+
+
+def test_every_program_that_a_script_calls_is_documented() -> None:
+    called = set().union(*(programs_of(script.text) for script in scripts()))
+    assert {"find", "sed", "openssl", "systemctl", "puppet"} <= called
+    assert called - documented().keys() == set()
