@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from sys import intern
 
 from pyinfra.api import QuoteString, StringCommand
@@ -67,7 +68,7 @@ digests() {
         if [ "$file" = - ]; then line=$(openssl dgst -sha256)
         else line=$(openssl dgst -sha256 <"$file")
         fi || return
-        echo "${line##* }  $file"
+        printf "%s  %s\n" "${line##* }" "$file"
     done
 }
 '
@@ -151,6 +152,11 @@ def payload(output: list[str]) -> bytes:
     :raises ScriptFailedError: the script could not find it out.
     """
     text = "\n".join(output)
+    _, _, after = text.partition("pe-recert:\n")
+    answer, end, _ = after.partition("\npe-recert.")
+    with suppress(ValueError):  # as it nearly always is; a thousand hosts give ten thousand answers
+        if end:
+            return base64.b64decode(answer.replace("\n", ""), validate=True)
     framed = _FRAME.search(text)
     if framed is None:
         begin = _BEGIN.search(text)
