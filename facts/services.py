@@ -24,19 +24,25 @@ listening() {{
 }}
 """
     r"""
+shown() { # $2 and more of the unit $1; of one that does not exist, too
+    unit=$1; shift
+    said=$(systemctl show "$@" "$unit" 2>&1) || fail "systemctl cannot tell of $unit: $said"
+}
 loaded_unit() {
-    [ -d /run/systemd/system ] &&
-        [ "$(systemctl show -p LoadState "$1" 2>/dev/null)" = LoadState=loaded ]
+    [ -d /run/systemd/system ] || return 1
+    shown "$1" -p LoadState
+    case $said in (*LoadState=loaded*) return 0 ;; esac
+    return 1
 }
 init_script() { [ -x "/etc/init.d/$1" ]; }
 upstart_job() { [ -e "/etc/init/$1.conf" ] && command -v initctl >/dev/null 2>&1; }
 installed() { loaded_unit "$1" || init_script "$1" || upstart_job "$1"; }
 unit_runs() {
     [ -d /run/systemd/system ] || return 1
-    states=$(systemctl show -p LoadState -p ActiveState -p SubState "$1" 2>/dev/null)
-    case $states in (*LoadState=loaded*) ;; (*) return 1 ;; esac
+    shown "$1" -p LoadState -p ActiveState -p SubState
+    case $said in (*LoadState=loaded*) ;; (*) return 1 ;; esac
     # A unit that dies and is started again and again is not running.
-    case $states in
+    case $said in
         (*SubState=auto-restart*) return 1 ;;
         (*ActiveState=active*|*ActiveState=activating*) return 0 ;;
         (*ActiveState=reloading*|*ActiveState=deactivating*) return 0 ;;

@@ -30,7 +30,7 @@ for path in "$@"; do
     find "$path/" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} + || fail "Cannot empty $path."
 done
 tar -C / -xpf "$archive" || fail "Unpacking $archive failed."
-left=$(tar -C / -df "$archive" 2>&1)
+left=$(tar -C / -df "$archive" 2>&1) || left=${left:-"tar ended with status $?"}
 [ -z "$left" ] || fail "Not everything is as in the backup: $left"
 if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi
 sync
