@@ -24,12 +24,15 @@ from paramiko.ssh_exception import (
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError
-from pyinfra.connectors import ssh
+from pyinfra.connectors import ssh, util
 from pyinfra.connectors.ssh import SSHClient, SSHConnector
 from pyinfra.connectors.util import CommandOutput
 
 WITH_SHA2 = ["rsa-sha2-512", "rsa-sha2-256"]
 """The signatures of an RSA key that servers before OpenSSH 7.2 do not know."""
+
+# As sudo 1.7 asks for a password; pyinfra knows how later ones do.
+_PASSWORD_WANTED = "sudo: sorry, a password is required to run sudo"
 
 _NO_TERMINAL = re.compile(r"^sudo: (?!.*password).*\b(tty|terminal)\b", re.IGNORECASE)
 
@@ -38,6 +41,8 @@ def install() -> None:
     """Let pyinfra reach hosts with this wherever it would have used its own."""
     ssh.SSHClient = Client
     ssh.SSHConnector = Connector
+    if _PASSWORD_WANTED not in util.SUDO_PASSWORD_REQUIRED_LINES:
+        util.SUDO_PASSWORD_REQUIRED_LINES += (_PASSWORD_WANTED,)
 
 
 class OfferedTransport(Transport):
@@ -92,6 +97,7 @@ class Connector(SSHConnector):
 
     _only_sha1 = False
     _wants_terminal = False
+    _told_of_shell = False
 
     def make_paramiko_kwargs(self) -> dict[str, Any]:
         kwargs: dict[str, Any] = super().make_paramiko_kwargs()
@@ -178,12 +184,25 @@ class Connector(SSHConnector):
             return result
 
         ok, output = run()
+        if not ok and any(_MISREADS.search(line.line) for line in output):
+            self._tell_of_shell()
         refused = not ok and any(_NO_TERMINAL.match(line.line) for line in output)
         if not refused or self._wants_terminal or not arguments.get("_sudo"):
             return ok, output
         self._wants_terminal = True
         logger.info(f"{self.host.print_prefix}Its sudo wants a terminal (requiretty), and gets one")
         return run()
+
+    def _tell_of_shell(self) -> None:
+        if self._told_of_shell or self.client is None:
+            return
+        self._told_of_shell = True
+        _, told, _ = self.client.exec_command("echo $SHELL")
+        shell = " ".join(line.strip() for line in told) or "whichever it is"
+        logger.error(
+            f"{self.host.print_prefix}The login's shell there, {shell}, did not read the command. "
+            "Give the login another (`chsh -s /bin/sh`), or use another login with --sudo."
+        )
 
 
 def _logins(transport: Transport, user: str) -> list[str]:
@@ -231,6 +250,9 @@ def _give_terminal(channel: Channel) -> None:
     channel.transport._send_user_message(request)  # type: ignore[attr-defined]
     channel._wait_for_event()  # type: ignore[attr-defined]
 
+
+# What csh and its like say of a line that is beyond them; old ones take words of 1024 characters.
+_MISREADS = re.compile(r"^Word too long\.|^Unmatched |: Event not found\.")
 
 # tcsh ends a quoted string at the end of a line and looks for its history in it, fish reads two
 # backslashes in it as one, and either may take other bytes than ASCII for something else.

@@ -159,7 +159,7 @@ listed() { # those that are there, and lead somewhere
     fi
 }
 # One that changes or goes meanwhile is left as it was read; that ends with 1.
-packed() { tar --null -T - -hczf - || [ "$?" -eq 1 ]; }
+packed() { tar --null --ignore-failed-read -T - -hczf - || [ "$?" -eq 1 ]; }
 [ -d "$1" ] || exit 0
 cd "$1" || fail "Cannot look into $1."
 shift

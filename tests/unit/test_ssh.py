@@ -205,6 +205,22 @@ def test_every_login_shell_hands_on_what_was_meant(reach: Reach, shell: str) -> 
     assert host.get_fact(WhoAndWhen).clock > 0
 
 
+def test_a_login_shell_that_is_of_no_use_is_named(
+    reach: Reach, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/csh").write_text(
+        "#!/bin/sh\n[ \"$2\" != 'echo $SHELL' ] || { echo /bin/csh; exit; }\n"
+        "echo 'Word too long.' >&2; exit 1\n"
+    )
+    (tmp_path / "bin/csh").chmod(0o755)
+    host = reach(Served(user_key=KEY, shell=[str(tmp_path / "bin/csh"), "-c"]))
+    for _ in range(2):
+        assert not run(host, StringCommand("true"))[0]
+    (told,) = [m for m in caplog.messages if "/bin/csh, did not read the command" in m]
+    assert "chsh -s /bin/sh" in told
+
+
 @pytest.mark.parametrize(
     "command", ["@echo it's 100%\n", "sh -c true", "ls 'a'", "for %q in (^%) do @(echo 'x')"]
 )
