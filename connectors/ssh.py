@@ -39,10 +39,13 @@ _NO_TERMINAL = re.compile(r"^sudo: (?!.*password).*\b(tty|terminal)\b", re.IGNOR
 
 def install() -> None:
     """Let pyinfra reach hosts with this wherever it would have used its own."""
-    ssh.SSHClient = Client
-    ssh.SSHConnector = Connector
-    if _PASSWORD_WANTED not in util.SUDO_PASSWORD_REQUIRED_LINES:
-        util.SUDO_PASSWORD_REQUIRED_LINES += (_PASSWORD_WANTED,)
+    known = util.SUDO_PASSWORD_REQUIRED_LINES
+    for module, name, value in (
+        (ssh, "SSHClient", Client),
+        (ssh, "SSHConnector", Connector),
+        (util, "SUDO_PASSWORD_REQUIRED_LINES", (*known, _PASSWORD_WANTED)),
+    ):
+        setattr(module, name, value)
 
 
 class OfferedTransport(Transport):
@@ -51,7 +54,7 @@ class OfferedTransport(Transport):
     offered: dict[str, list[str]]
 
     def _really_parse_kex_init(self, *arguments: Any, **more: Any) -> Any:
-        parsed = super()._really_parse_kex_init(*arguments, **more)
+        parsed = super()._really_parse_kex_init(*arguments, **more)  # type: ignore[misc]
         self.offered = {
             "key exchange": parsed["kex_algo_list"],
             "host keys": parsed["server_key_algo_list"],
@@ -246,8 +249,9 @@ def _give_terminal(channel: Channel) -> None:
         modes.add_int(0)
     modes.add_byte(b"\0")
     request.add_string(modes.asbytes())
+    assert channel.transport is not None
     channel._event_pending()  # type: ignore[attr-defined]
-    channel.transport._send_user_message(request)  # type: ignore[attr-defined]
+    channel.transport._send_user_message(request)
     channel._wait_for_event()  # type: ignore[attr-defined]
 
 

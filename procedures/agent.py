@@ -213,8 +213,10 @@ def require_root_on_agent(host: Host) -> None:
     """:raises AgentRefusedError: commands do not run as root, or with programs that cannot do
     it."""
     send_at_once(host)
-    refusals = preflight.root_refusals(ask_agent(host, WhoAndWhen).uid)
-    if refusals := refusals or program_refusals(ask_agent(host, UnablePrograms)):
+    if refusals := preflight.root_refusals(ask_agent(host, WhoAndWhen).uid):
+        raise AgentRefusedError(*refusals)
+    unable = ask_agent(host, UnablePrograms)
+    if refusals := program_refusals(unable):
         raise AgentRefusedError(*refusals)
 
 

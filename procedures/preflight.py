@@ -64,8 +64,10 @@ def send_at_once(host: Host) -> None:
 
 def require_root(host: Host) -> None:
     """:raises DeployError: commands do not run as root, or with programs that cannot do it."""
-    refusals = preflight.root_refusals(ask(host, WhoAndWhen).uid)
-    if refusals := refusals or program_refusals(ask(host, UnablePrograms)):
+    if refusals := preflight.root_refusals(ask(host, WhoAndWhen).uid):
+        refuse(host, refusals)
+    unable = ask(host, UnablePrograms)
+    if refusals := program_refusals(unable):
         refuse(host, refusals)
 
 

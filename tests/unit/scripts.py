@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -30,7 +30,7 @@ SENDERS = {"shell": 0, "answer_script": 0, "record_script": 0, "changing": 1}
 PASSED_ON = {"_changing": 0, "_looking": 0}
 """Methods that hand on to one of those what they are called with."""
 
-_SENT_BY = {
+_SENT_BY: dict[str, Callable[[str], StringCommand]] = {
     "shell": shell,
     "answer_script": answer_script,
     "record_script": record_script,
@@ -134,7 +134,7 @@ def senders_elsewhere() -> list[str]:
         for node in ast.walk(tree):
             name = _name(node)
             if name in SENDERS or name in PASSED_ON:
-                if id(node) not in called:
+                if isinstance(node, ast.expr) and id(node) not in called:
                     found.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
             elif name in {"StringCommand", "run_shell_command"} and id(node) in called:
                 found.append(f"{path.relative_to(ROOT)} {name}")

@@ -176,8 +176,10 @@ def test_without_sha256sum_openssl_computes_the_same(sh: Sh, tmp_path: Path) -> 
     assert real.endswith(b"failed\n")
 
 
-PROGRAMS = ("find", "xargs", "grep", "sort", "tar", "gzip", "comm", "sha256sum", "sed", "tr", "awk")
-PROGRAMS += ("cut", "cat", "df", "du", "base64", "readlink")
+PROGRAMS = [
+    *("find", "xargs", "grep", "sort", "tar", "gzip", "comm", "sha256sum", "sed", "tr", "awk"),
+    *("cut", "cat", "df", "du", "base64", "readlink"),
+]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -188,7 +190,9 @@ def test_a_program_that_fails_makes_no_other_answer(dash: Sh, host: Host, progra
     wrong = []
     try:
         for fact, arguments in host.questions.items():
-            output = dash.run(fact().command(**arguments).get_raw_value())
+            command = fact().command(**arguments)
+            assert not isinstance(command, str)
+            output = dash.run(command.get_raw_value())
             try:
                 answer = fact().process(output.stdout.decode().splitlines())
             except ScriptFailedError as error:
@@ -257,7 +261,7 @@ def _lasting(answer: Any) -> Any:
 
 def documented() -> dict[str, tuple[str, str]]:
     """Since when a program has what is asked of it, and whether it is put to the test."""
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for line in (ROOT / "docs/hosts.md").read_text().splitlines():
         if line.startswith("| `"):
             programs, _, since, tested = (cell.strip() for cell in line.strip("|").split(" | "))
