@@ -111,7 +111,7 @@ uid=$(id -u)
 if [ "$uid" -eq 0 ] && program=$(command -v puppet); then
     say program "$program"
     both() {
-        (LC_ALL=C; export LC_ALL; unable)
+        (LC_ALL=C; export LC_ALL; unable) </dev/null
         case $sections in (*' agent') say printed agent "$(settings agent "$@")" ;; esac
         relay printed "${sections%% *}"
     }

@@ -51,7 +51,8 @@ PIPELINES = r"""
 failure='<failed>'
 stage() { "$@" || echo "$failure $1 ended with status $?" >&3; }
 whole() {
-    { said=$("$@" 3>&1 >&4) || said="$said$failure $1 ended with status $?"; } 4>&1
+    { said=$("$@" 3>&1 >&4) || said="$said
+$failure $1 ended with status $?"; } 4>&1
     [ -z "$said" ] || { printf '%s\n' "$said" >&2; return 1; }
 }
 """
@@ -181,10 +182,13 @@ def _decoded(text: str) -> bytes:
 
 def _said(content: bytes) -> str:
     """What failed first, then what the programs have said of it."""
-    lines = content.decode("utf-8", "backslashreplace").splitlines()
+    lines = [line[:300] for line in content.decode("utf-8", "backslashreplace").splitlines()]
     failures = [line.removeprefix(_FAILURE) for line in lines if line.startswith(_FAILURE)]
     said = [line for line in lines if line.strip() and not line.startswith(_FAILURE)]
-    return "\n".join([*dict.fromkeys(failures), *said[:10]]) or "a program that it needs failed"
+    return (
+        "\n".join([*list(dict.fromkeys(failures))[:5], *said[:10]])
+        or "a program that it needs failed"
+    )
 
 
 def read_records(output: list[str]) -> Iterator[list[str]]:

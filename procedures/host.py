@@ -17,6 +17,7 @@ from facts.puppet import AgentState, PuppetAgent
 from facts.script import ScriptFailedError
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
+from procedures.telling import harmless
 from recert.certificates import Certificate, read_certificate
 from recert.freshness import CredentialPaths
 from recert.layout import CREDENTIAL_PLACES, SEARCHED
@@ -54,7 +55,7 @@ def not_found_out(
     fact: type[FactBase[Any]], arguments: dict[str, Any], error: ScriptFailedError
 ) -> str:
     """What a host could not tell, and why, after its name."""
-    return f"cannot tell {names_of(fact, arguments)}: {error}"
+    return f"cannot tell {names_of(fact, arguments)}: {harmless(str(error))}"
 
 
 @dataclass(frozen=True)
