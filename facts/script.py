@@ -103,7 +103,10 @@ lines_of() { cat <<END
 $1
 END
 }
-text_of() { path=$1; shift; { stage tr -d '\000' | stage relay "$@"; } <"$path"; }
+text_of() {
+    path=$1; shift
+    { printf '%s\0' "$(($# + 1))" "$@" && stage tr -d '\000' && printf '\0'; } <"$path"
+}
 contents() { text_of "$1" "${2:-text}" "$1"; }
 """
 """`relay` says the fields that it is given and, as one more, what it reads: where `printf` is a
