@@ -46,7 +46,7 @@ from facts.services import ServiceStates
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
-from operations.step import AND_LOOK
+from operations.step import AND_LOOK, END_OF_INPUT
 from recert.backups import ARCHIVE_DIGEST
 from recert.certificates import read_certificate
 from recert.layout import INTERNAL_NAMES
@@ -293,7 +293,8 @@ class _Simulated:
 
     def _backups(self, arguments: list[str]) -> Iterator[Record]:
         for number, manifest in enumerate(self.backups):
-            yield "backup", f"20151123T10150{number}Z-{_DIGEST[:16]}", manifest, "valid", 0, 0
+            name = f"20151123T10150{number}Z-{_DIGEST[:16]}"
+            yield "backup", "valid", 0, 0, name, manifest
         yield "unsaved", 0 if self.backups else 5
 
 
@@ -323,8 +324,9 @@ class _SimulatedAgent(_Simulated):
     def change(self, script: str, arguments: list[str], stdin: str) -> Answer | None:
         site, name = self.site, self.certname
         if "archive.tar" in script:
-            self.backups.append(stdin.replace(ARCHIVE_DIGEST, _DIGEST))
-        elif script.endswith('stop "$1"\n'):
+            manifest = stdin.partition(END_OF_INPUT)[0]
+            self.backups.append(manifest.replace(ARCHIVE_DIGEST, _DIGEST))
+        elif script.endswith('stop_service "$1"\n'):
             self.services[arguments[0]] = "stopped"
         elif "xargs -0 -r rm -f --" in script:
             self.files.clear()
@@ -333,7 +335,7 @@ class _SimulatedAgent(_Simulated):
             pass  # the run that its service has begun is over
         elif "Cannot be removed: $path" in script:
             self.catalog = False
-        elif 'cat >"$path.new"' in script:
+        elif 'given >"$path.new"' in script:
             self.put(arguments[2], lambda: site.text("new ca"))
         elif "Puppet has made neither a key nor a request" in script:
             self.renewed = True
@@ -341,7 +343,7 @@ class _SimulatedAgent(_Simulated):
             self.put(self.request, lambda: site.agent(name).request)
             site.requests.add(name)
             return _REQUESTING
-        elif 'do start "$service"; done' in script:
+        elif 'do start_service "$service"; done' in script:
             for service in arguments[1:]:
                 self.services[service] = "running"
             if name in site.signed:

@@ -51,7 +51,7 @@ class HostBasics:
     mounts: tuple[str, ...] = ()
 
 
-TOOLS = ("tar", "find", "xargs", "cmp", "sha256sum", "comm", "sort", "readlink", "df", "du")
+TOOLS = ("tar", "find", "xargs", "cmp", "comm", "sort", "readlink", "df", "du")
 
 
 class Basics(FactBase[HostBasics]):
@@ -75,21 +75,27 @@ class Basics(FactBase[HostBasics]):
     ) -> StringCommand:
         return record_script(
             r"""
-mounted_below() { # the kernel writes a space as \040
-    root=$(readlink -f "$1") || return
-    case $root in *[\\\ ]*) root=$(printf "%s\n" "$root" | sed 's/\\/\\134/g; s/ /\\040/g') ;; esac
+as_the_kernel_writes() { stage printf '%s\n' "$1" | stage sed 's/\\/\\134/g; s/ /\\040/g'; }
+mounted_below() {
+    [ -e "$1" ] || return 0
+    root=$(readlink -f "$1") || fail "Nobody knows where $1 leads to."
+    case $root in (*[\\\ ]*) root=$(as_the_kernel_writes "$root") ;; esac
     while read -r _ _ _ _ point _; do
-        case $point in "$root"/*) say mount "$point" ;; esac
+        case $point in ("$root"/*) say mount "$point" ;; esac
     done </proc/self/mountinfo
 }
+room() { stage df -Pk "$1" | stage awk 'NR == 2 { print $4 }'; }
 place=$1; shift
 while [ ! -d "$place" ]; do place=$(dirname "$place"); done
-say free "$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"
+say free "$(room "$place")"
 count=$1; shift
 total=0
 while [ "$count" -gt 0 ]; do
     if [ -e "$1" ]; then
-        size=$(du -sLk "$1" | awk '{ print $1 }')
+        # A link to nowhere is an error to it, and none here: the number is there all the same.
+        size=$(du -sLk "$1")
+        size=${size%%[!0-9]*}
+        [ -n "$size" ] || fail "Nobody knows how large $1 is."
         total=$((total + size))
     fi
     shift; count=$((count - 1))
@@ -100,12 +106,12 @@ for program in openssl ruby; do
 done
 for word in "$@"; do
     case $word in
-        tool:*) command -v "${word#tool:}" >/dev/null 2>&1 || say missing "${word#tool:}" ;;
-        file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
-        link:*)
+        (tool:*) command -v "${word#tool:}" >/dev/null 2>&1 || say missing "${word#tool:}" ;;
+        (file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
+        (link:*)
             [ -L "${word#link:}" ] && say link "${word#link:}"
             [ ! -r /proc/self/mountinfo ] || mounted_below "${word#link:}" ;;
-        account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
+        (account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
     esac
 done
 """,

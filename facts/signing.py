@@ -23,13 +23,17 @@ class AutosignSetting(FactBase[Autosign]):
     def command(self, autosign: str) -> StringCommand:
         return record_script(
             r"""
+patterns() {
+    stage sed 's/#.*//' "$1" | stage tr -s ' \t\r' '\n\n\n' |
+        while read -r pattern || [ -n "$pattern" ]; do
+            [ -z "$pattern" ] || say pattern "$pattern"
+        done
+}
 case $1 in
-    true) say all ;;
-    /*)
+    (true) say all ;;
+    (/*)
         if [ -f "$1" ] && [ -x "$1" ]; then say policy
-        elif [ -r "$1" ]; then
-            sed 's/#.*//' "$1" | tr -s ' \t\r' '\n\n\n' | grep . |
-                while read -r pattern; do say pattern "$pattern"; done
+        elif [ -r "$1" ]; then patterns "$1"
         fi ;;
 esac
 """,

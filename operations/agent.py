@@ -31,14 +31,18 @@ for attempt in 1 2 3; do
     puppet agent --test --waitforcert 0 --color=false "$@" >"$log" 2>&1 </dev/null
     status=$?
     case $status in
-        0|2) exit 0 ;;
+        (0|2) exit 0 ;;
     esac
     in_progress || grep -q 'already in progress' "$log" || break
     waited=0
     while in_progress && [ "$waited" -lt "$limit" ]; do sleep 1; waited=$((waited + 1)); done
 done
 # A run's diffs can show what managed files keep secret.
-grep -iE '^(err|warn|exiting|notice: (run of|skipping run))' "$log" | tail -n 20 >&2
+of_note() {
+    grep -iE '^(err|warn|exiting|notice: (run of|skipping run))' "$1" || [ "$?" -eq 1 ]
+}
+told() { stage of_note "$1" | stage tail -n 20; }
+whole told "$log" >&2
 fail "The Puppet run failed with status $status; its messages are above."
 """
 )

@@ -27,16 +27,21 @@ mkdir -p "$root" && chown 0:0 "$root" && chmod 700 "$root" || fail "Cannot make 
 rm -rf "$root"/.*.partial
 new=$root/.$name.partial
 mkdir "$new" || fail "Cannot make $new."
-cat >"$new/manifest" || fail "Cannot write to $new."
+given >"$new/manifest" || fail "Cannot write to $new."
+[ -s "$new/manifest" ] || fail "The backup's manifest did not arrive; nothing was deleted."
 members() {{ for path in "$@"; do
-    path=$(readlink -f "$path") && [ -e "$path" ] && printf '%s\0' "${{path#/}}"
+    [ -e "$path" ] || continue
+    path=$(readlink -f "$path") || return
+    printf '%s\0' "${{path#/}}"
 done; }}
-members "$@" | tar -C / --null -T - -cpf "$new/archive.tar" ||
-    fail "The backup could not be written to $new; nothing was deleted."
+archived() {{ stage members "$@" | stage tar -C / --null -T - -cpf "$new/archive.tar"; }}
+whole archived "$@" || fail "The backup could not be written to $new; nothing was deleted."
 tar -C / -df "$new/archive.tar" ||
     fail "The backup in $new does not compare with what it was made of; nothing was deleted."
-live_sums "$@" >"$new/SHA256SUMS"
-digest=$(sha256sum <"$new/archive.tar" | cut -d' ' -f1)
+whole live_sums "$@" >"$new/SHA256SUMS" ||
+    fail "What was backed up to $new cannot be read again; nothing was deleted."
+digest=$(digests <"$new/archive.tar")
+digest=${{digest%% *}}
 [ "${{#digest}}" -eq 64 ] || fail "The backup in $new cannot be read back; nothing was deleted."
 sed "s/{ARCHIVE_DIGEST}/$digest/" "$new/manifest" >"$new/manifest.json" && rm "$new/manifest" ||
     fail "The manifest could not be written to $new; nothing was deleted."

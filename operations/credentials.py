@@ -53,7 +53,8 @@ def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
 directory=$1; shift
 for kept in "$@"; do set -- "$@" ! -name "$kept"; shift; done
 find "$directory/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec rm -rf -- {} +
-left=$(find "$directory/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@")
+left=$(find "$directory/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@") ||
+    fail "Nobody knows what is left in $directory."
 [ -z "$left" ] || fail "These could not be removed: $left"
 """,
             component.directory,

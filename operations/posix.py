@@ -67,6 +67,16 @@ cat "$log"
 """
 
 
+_STOP = (
+    SERVICE_CHANGES
+    + REMEMBER
+    + r"""
+remember "$2" stopped "$1"
+stop_service "$1"
+"""
+)
+
+
 class PosixHands:
     """For Linux and its kin."""
 
@@ -83,25 +93,15 @@ class PosixHands:
 
     def stop(self, service: str, limit: int) -> Commands:
         # The service's run may go on without it.
-        kind = self._looking if service == AGENT_SERVICE else self._changing
-        yield kind(
-            SERVICE_CHANGES
-            + REMEMBER
-            + r"""
-remember "$2" stopped "$1"
-stop "$1"
-""",
-            service,
-            self._facts.backup_root,
-            limit=limit,
-        )
+        change = self._changing(_STOP, service, self._facts.backup_root, limit=limit)
+        yield self._looked_at(change) if service == AGENT_SERVICE else change
 
     def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
         yield self._changing(
             SERVICE_CHANGES
             + r"""
 note=$1/stopped later=$2; shift 2
-for service in "$@"; do start "$service"; done
+for service in "$@"; do start_service "$service"; done
 if [ -z "$later" ]; then rm -f "$note"; exit; fi
 (umask 077 && printf '%s\n' "$later" >"$note.new") && mv "$note.new" "$note" ||
     fail "Cannot write to $note."
@@ -115,11 +115,18 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
     def empty_ssldir(self, limit: int) -> Commands:
         yield self._looking(
             r"""
+all_but_directories() { find "$1/" -xdev -depth -mindepth 1 ! -type d -print0; }
+directories() { find "$1/" -xdev -depth -mindepth 1 -type d -print0; }
+# A directory with a mount point below it stays.
+removed() { xargs -0 -r rmdir -- 2>/dev/null || [ "$?" -eq 123 ]; }
+emptied() {
+    stage all_but_directories "$1" | stage xargs -0 -r rm -f --
+    stage directories "$1" | stage removed
+}
 for root in "$@"; do
     [ -d "$root" ] || continue
-    find "$root/" -xdev -depth -mindepth 1 ! -type d -print0 | xargs -0 -r rm -f --
-    find "$root/" -xdev -depth -mindepth 1 -type d -print0 | xargs -0 -r rmdir -- 2>/dev/null
-    left=$(find "$root/" ! -type d)
+    whole emptied "$root" || fail "Not everything in $root could be removed."
+    left=$(find "$root/" ! -type d) || fail "Nobody knows what is left in $root."
     [ -z "$left" ] || fail "These could not be removed: $left"
     [ -L "$root" ] || rmdir "$root" 2>/dev/null
 done
@@ -145,7 +152,7 @@ make() { # directory $1 with mode $2, for Puppet's account if there is one
 }
 make "$ssldir" 771
 make "$certdir" 755
-cat >"$path.new" && [ -s "$path.new" ] && chmod 644 "$path.new" || {
+given >"$path.new" && [ -s "$path.new" ] && chmod 644 "$path.new" || {
     rm -f "$path.new"
     fail "The CA's certificate could not be written to $path."
 }
@@ -201,7 +208,9 @@ fail "Puppet has made neither a key nor a request; its messages are above."
         self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
     ) -> StringCommand:
         """A change after which the agent's files are not what they were."""
-        change = self._changing(script, *arguments, stdin=stdin, limit=limit)
+        return self._looked_at(self._changing(script, *arguments, stdin=stdin, limit=limit))
+
+    def _looked_at(self, change: StringCommand) -> StringCommand:
         return LookingCommand(change, self._facts.look("files"))
 
     def _changing(

@@ -8,6 +8,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from facts.script import DIGESTS
 from operations.backup import archive_of, make_backup
 from operations.step import changing, show_diff, step_failed
 from procedures.host import HostFacts
@@ -16,21 +17,25 @@ from recert.backups import Backup
 from recert.certificates import describe, read_certificate
 from recert.freshness import Retired
 
-_UNPACK = r"""
+_UNPACK = (
+    DIGESTS
+    + r"""
 LC_ALL=C; export LC_ALL
 archive=$1 digest=$2; shift 2
-[ "$(sha256sum <"$archive" | cut -d' ' -f1)" = "$digest" ] ||
+found=$(digests <"$archive")
+[ "${found%% *}" = "$digest" ] ||
     fail "The archive $archive is damaged; nothing was replaced."
 for path in "$@"; do
     [ -d "$path" ] || continue
     find "$path/" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} + || fail "Cannot empty $path."
 done
 tar -C / -xpf "$archive" || fail "Unpacking $archive failed."
-left=$(tar -C / -df "$archive" 2>&1)
+left=$(tar -C / -df "$archive" 2>&1) || left=${left:-"tar ended with status $?"}
 [ -z "$left" ] || fail "Not everything is as in the backup: $left"
 if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi
 sync
 """
+)
 
 
 @operation()

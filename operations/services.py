@@ -45,7 +45,7 @@ settle() { # until the arguments are true; 1 if they are not in ten seconds
     done
 }
 gone() { ! running "$1"; }
-stop() {
+stop_service() {
     manage stop "$1" && settle gone "$1" && return
     if running "$1" && loaded_unit "$1" && init_script "$1"; then
         $limit "/etc/init.d/$1" stop >>"$log" 2>&1 </dev/null
@@ -55,11 +55,11 @@ stop() {
         fail "The service $1 is still running after it was stopped."
     fi
 }
-start() {
+start_service() {
     running "$1" && return
     if manage start "$1"; then settle running "$1" && return; else running "$1" && return; fi
     cat "$log" >&2
-    if loaded_unit "$1"; then systemctl status --no-pager -n 20 "$1" 2>&1 | tail -n 20 >&2; fi
+    if loaded_unit "$1"; then systemctl status --no-pager -n 20 "$1" >&2 2>&1; fi
     fail "The service $1 does not run after it was started."
 }
 """
@@ -90,7 +90,7 @@ def stopped() -> Commands:
         + r"""
 root=$1 confirmed=$2; shift 2
 if [ -n "$confirmed" ]; then remember "$root" classified "$confirmed"; fi
-for service in "$@"; do stop "$service"; done
+for service in "$@"; do stop_service "$service"; done
 """,
         facts.backup_root,
         procedure.note_for_resuming,
@@ -114,7 +114,7 @@ for service in "$@"; do stop "$service"; done
             )
     yield changing(
         facts.settings.confdir,
-        SERVICE_CHANGES + 'for service in "$@"; do stop "$service"; done',
+        SERVICE_CHANGES + 'for service in "$@"; do stop_service "$service"; done',
         *(name for name in running if name != AGENT_SERVICE),
     )
     facts.forget("services", "presented")
@@ -167,7 +167,7 @@ def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
         if begun:
             yield changing(
                 facts.settings.confdir,
-                SERVICE_CHANGES + 'for service in "$@"; do start "$service"; done',
+                SERVICE_CHANGES + 'for service in "$@"; do start_service "$service"; done',
                 *begun,
             )
             begun.clear()

@@ -12,6 +12,7 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, p
 from pyinfra.connectors.util import CommandOutput
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG
+from facts.script import DIGESTS
 from facts.ssl import PemFiles
 from operations.readiness import silent_after_waiting
 from operations.services import SERVICE_CHANGES
@@ -31,13 +32,15 @@ FRUITLESS = 10
 
 # Between the comparison and the signature nobody may have put another request there.
 _SIGN = (
-    PUPPET_WITHOUT_CATALOG
+    DIGESTS
+    + PUPPET_WITHOUT_CATALOG
     + r"""
 csrdir=$1 option=$2; shift 2
 count=$#
 while [ "$count" -gt 0 ]; do
     sum=$1 name=$2; shift 2; count=$((count - 2))
-    if [ "$(sha256sum <"$csrdir/$name.pem" | cut -d' ' -f1)" = "$sum" ]; then set -- "$@" "$name"
+    found=$(digests <"$csrdir/$name.pem")
+    if [ "${found%% *}" = "$sum" ]; then set -- "$@" "$name"
     else echo "The request of $name is not the one that was looked at." >&2
     fi
 done
@@ -163,8 +166,8 @@ def _sign(
                     f"The master has signed another key under {application.certname}. Revoke it at "
                     f"once: puppet cert clean {application.certname}"
                 )
-        said = [line for line in output.stderr_lines if line.lower().startswith("err")]
-        said = said or [line for line in output.stderr_lines if line.strip()]
+        complaints = _complaints(output)
+        said = [line for line in complaints if line.lower().startswith("err")] or complaints
         fruitless = fruitless + 1 if len(unsigned) == len(batch) else 0
         given_up = fruitless == FRUITLESS
         for application in todo if given_up else unsigned[:1]:
@@ -173,6 +176,12 @@ def _sign(
             )
         todo = [] if given_up else unsigned[1:] + todo[BATCH:]
     return problems
+
+
+def _complaints(output: CommandOutput) -> list[str]:
+    """What a command says of a failure; on a terminal, which sudo may want, that is not apart."""
+    lines = output.stderr_lines or output.stdout_lines
+    return [line for line in lines if line.strip()]
 
 
 def clean_all(site: Site) -> str | None:
@@ -220,7 +229,7 @@ def _clean_round(site: Site) -> str | None:
                 changing(conf.confdir, _CLEAN, verb, *words[start : start + BATCH], limit=600),
             )
             if not ok:
-                return "\n".join(output.stderr_lines[-6:])
+                return "\n".join(_complaints(output)[-6:])
     ok, output = run_on(
         site.master,
         changing(
@@ -233,10 +242,10 @@ cp "$1" "$2.new" && chmod 644 "$2.new" && chown "$3" "$2.new" || {
     rm -f "$2.new"
     fail "The CRL could not be copied to $2."
 }
-stop "$4"
+stop_service "$4"
 mv "$2.new" "$2"
 moved=$?
-start "$4"
+start_service "$4"
 [ "$moved" -eq 0 ] || fail "The CRL could not be put to $2."
 root=$5; shift 5
 for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
@@ -251,7 +260,7 @@ for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
         ),
     )
     if not ok:
-        return "\n".join(output.stderr_lines[-6:])
+        return "\n".join(_complaints(output)[-6:])
     facts.forget("ssl", "backups")
     for name, why in silent_after_waiting(facts, [MASTER_SERVICE]).items():
         return f"{name} {why}"

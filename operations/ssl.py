@@ -66,7 +66,8 @@ rm -f -- "$cakey"
 for root in "$@"; do
     [ -d "$root" ] || continue
     find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*' -exec rm -rf -- {} +
-    left=$(find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*')
+    left=$(find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*') ||
+        fail "Nobody knows what is left in $root."
     [ -z "$left" ] || fail "These could not be removed: $left"
 done
 [ ! -e "$cakey" ] || fail "The CA's key could not be removed: $cakey"
@@ -79,7 +80,12 @@ done
         # Empty files are found by the host: their names may be no text.
         yield changing(
             conf.confdir,
-            _UNCHANGED + 'for queue; do find "$queue/" -type f -size 0 -exec rm -f -- {} +; done',
+            _UNCHANGED
+            + r"""
+for queue; do
+    find "$queue/" -type f -size 0 -exec rm -f -- {} + || fail "Cannot look through $queue."
+done
+""",
             *unchanged,
             conf.csrdir,
             conf.signeddir,

@@ -13,15 +13,18 @@ from pyinfra.api.facts import get_fact
 
 from facts.agent import AgentFiles
 from facts.host import Basics, HostBasics, WhoAndWhen
+from facts.programs import UnablePrograms
 from facts.puppet import AgentState, PuppetSettings
+from facts.script import ScriptFailedError
 from facts.together import Question, names_of
-from procedures.host import HostFacts, T
+from procedures.host import HostFacts, T, not_found_out
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
 from recert.errors import RecertError
 from recert.layout import AGENT_SERVICES
 from recert.observed import Service, SslState
+from recert.programs import program_refusals
 from recert.renewal import Renewal
 from recert.settings import Settings, check_path, check_settings
 
@@ -172,6 +175,8 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
         )
     except DeployError:
         raise
+    except ScriptFailedError as error:
+        raise AgentRefusedError(f"It {not_found_out(fact, arguments, error)}") from error
     except Exception as error:
         # Whatever an agent says, or however it goes away, must not end the run over the others.
         raise AgentRefusedError(
@@ -205,9 +210,13 @@ def look_at(host: Host) -> KnownAgent:
 
 
 def require_root_on_agent(host: Host) -> None:
-    """:raises AgentRefusedError: commands do not run as root."""
+    """:raises AgentRefusedError: commands do not run as root, or with programs that cannot do
+    it."""
     send_at_once(host)
     if refusals := preflight.root_refusals(ask_agent(host, WhoAndWhen).uid):
+        raise AgentRefusedError(*refusals)
+    unable = ask_agent(host, UnablePrograms)
+    if refusals := program_refusals(unable):
         raise AgentRefusedError(*refusals)
 
 
@@ -233,7 +242,7 @@ def _introduced(host: Host) -> tuple[Settings, float]:
     send_at_once(host)
     printed = ask_agent(host, PuppetSettings, sections="agent")
     clock_ahead = printed.who.clock - time.time()
-    refusals = preflight.root_refusals(printed.who.uid)
+    refusals = preflight.root_refusals(printed.who.uid) or program_refusals(printed.unable)
     if refusals := refusals or preflight.puppet_refusals(printed.program, printed.complaints):
         raise AgentRefusedError(*refusals)
     with refused_alone():

@@ -14,8 +14,10 @@ from facts.backups import Backups, BackupStore
 from facts.credential_files import CredentialFiles, KeystoreCertificates, keystores_among
 from facts.host import WhoAndWhen
 from facts.puppet import AgentState, PuppetAgent
+from facts.script import ScriptFailedError
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
+from procedures.telling import harmless
 from recert.certificates import Certificate, read_certificate
 from recert.freshness import CredentialPaths
 from recert.layout import CREDENTIAL_PLACES, SEARCHED
@@ -28,7 +30,8 @@ T = TypeVar("T")
 def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     """A fact's value.
 
-    :raises DeployError: the host did not answer; pyinfra would go on with a default.
+    :raises DeployError: the host did not answer, where pyinfra would go on with a default, or
+        could not find it out.
     """
     # A host that has failed already would not be seen to fail again.
     failed = host.state.failed_hosts
@@ -37,6 +40,8 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     try:
         value = host.get_fact(fact, **arguments)
         failed_now = host in failed
+    except ScriptFailedError as error:
+        raise DeployError(f"{host.name} {not_found_out(fact, arguments, error)}") from error
     finally:
         if failed_before:
             failed.add(host)
@@ -44,6 +49,13 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
         asked = names_of(fact, arguments)
         raise DeployError(f"{host.name}: the fact {asked} could not be read; see above")
     return value
+
+
+def not_found_out(
+    fact: type[FactBase[Any]], arguments: dict[str, Any], error: ScriptFailedError
+) -> str:
+    """What a host could not tell, and why, after its name."""
+    return f"cannot tell {names_of(fact, arguments)}: {harmless(str(error))}"
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,8 @@ class Outcomes(BaseStateCallback):
         if name in self._failed_at:
             op_hash = self._failed_at[name]
             meta = state.ops[host][op_hash].operation_meta
-            output = meta.stderr_lines if meta.is_complete() else []
+            # On a terminal, which sudo may want, what is said of a failure is not apart.
+            output = (meta.stderr_lines or meta.stdout_lines[-6:]) if meta.is_complete() else []
             why = "\n".join(self._reasons.get(name) or output)
             why = why or "No answer in time, or the connection was lost."
             return Outcome(name, certname, Status.FAILED, step_name(state, op_hash), why)

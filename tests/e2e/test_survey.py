@@ -33,6 +33,26 @@ def problems(document: dict[str, Any], severity: str) -> dict[str, str]:
     return {p["subject"]: p["what"] for p in found if p["severity"] == severity}
 
 
+def test_programs_that_cannot_do_it_are_told_and_make_no_finding(site: Site) -> None:
+    """busybox' grep, first on the PATH, would find no certificate; its xargs can do all."""
+    site.on("agent01", "ln -s /bin/busybox /usr/local/bin/grep")
+    site.on("agent02", "ln -s /bin/busybox /usr/local/bin/xargs")
+    try:
+        _, document = surveyed(site)
+    finally:
+        site.on("agent01", "rm /usr/local/bin/grep")
+        site.on("agent02", "rm /usr/local/bin/xargs")
+    hosts = {host["host"]: host for host in document["now"]["hosts"]}
+    assert {name: host["answered"] for name, host in hosts.items() if name in AGENTS} == {
+        "agent01": False,
+        "agent02": True,
+    }
+    why = hosts["agent01"]["why"]
+    assert "/usr/local/bin/grep, the first grep on the PATH, cannot" in why
+    assert "Install grep (2.5 or later)" in why
+    assert hosts["agent02"]["well"]
+
+
 def test_a_survey_of_a_site_that_works(site: Site) -> None:
     paths = ("/etc", "/opt/puppet", "/root")
     before, agent = site.snapshot(paths), site.state_of("agent02")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyinfra.api import Config, FunctionCommand, Inventory, State
+from pyinfra.api import Config, FunctionCommand, Inventory, State, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import get_fact
 from pyinfra.api.host import Host
@@ -20,7 +20,7 @@ from facts.signing import AutosignSetting
 from facts.ssl import PemFiles
 from facts.together import Question, Together
 from operations.posix import PosixHands
-from operations.step import LookingCommand, changing
+from operations.step import ConnectedCommand, LookingCommand, changing
 from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
 from procedures.host import Look
 from recert.observed import Service
@@ -86,6 +86,32 @@ def test_what_a_login_prints_is_no_answer(sh: Sh) -> None:
     assert who.clock > 0
 
 
+def test_what_a_login_prints_need_not_end_its_line(sh: Sh) -> None:
+    """The title of a terminal, say."""
+    fact = Together()
+    output = sh.run(fact.command([(WhoAndWhen, {}), (WhoAndWhen, {})]).get_raw_value())
+    first, *lines = output.stdout.decode().splitlines()
+    (who, _) = fact.process([f"\x1b]0;root@web01\x07{first}", *lines])
+    assert who.clock > 0
+
+
+def test_a_terminal_ends_lines_in_its_own_way(sh: Sh) -> None:
+    fact = Together()
+    output = sh.run(fact.command([(WhoAndWhen, {})]).get_raw_value())
+    (who,) = fact.process([f"{line}\r" for line in output.stdout.decode().splitlines()])
+    assert who.clock > 0
+
+
+def test_a_change_says_nothing_of_what_its_login_prints(host: Host, sh: Sh) -> None:
+    command = changing("/nonexistent", "echo done; echo complained >&2")
+    plain = sh.run(command.get_raw_value())
+    sh.provide("greeting", "printf 'Welcome\n\033]0;title\007'")
+    greeted = StringCommand("greeting;", *command.bits)
+    ok, output = ConnectedCommand(*greeted.bits).execute(host.state, host, {})
+    assert plain.stdout.decode().splitlines()[1:] == ["done"]
+    assert (ok, output.stdout_lines, output.stderr_lines) == (True, ["done"], ["complained"])
+
+
 def test_if_one_fails_nothing_is_believed(sh: Sh) -> None:
     fact = Together()
     command = fact.command([(WhoAndWhen, {}), (WhoAndWhen, {}), (WhoAndWhen, {})])
@@ -140,7 +166,9 @@ def test_who_does_not_answer_is_told_what_was_asked(host: Host, sh: Sh) -> None:
 
 def test_a_look_that_tells_nothing_leaves_what_it_was_about_unknown(host: Host, sh: Sh) -> None:
     sh.provide("base64", "exit 1")
-    assert learning(host, "echo done", (WhoAndWhen, {})) == (True, ["done"], [])
+    ok, told, learnt = learning(host, "echo done", (WhoAndWhen, {}))
+    assert (ok, told[0], learnt) == (True, "done", [])
+    assert "encode ended with status 1" in told[1]
 
 
 def test_answers_that_make_no_sense_end_no_run(host: Host, sh: Sh) -> None:
