@@ -16,6 +16,7 @@ from facts.host import Basics, HostBasics, WhoAndWhen
 from facts.puppet import AgentState, PuppetSettings
 from facts.together import Question, names_of
 from procedures.host import HostFacts, T
+from procedures.names import note_certname
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
@@ -237,7 +238,9 @@ def _introduced(host: Host) -> tuple[Settings, float]:
     if refusals := refusals or preflight.puppet_refusals(printed.program, printed.complaints):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        return check_settings(printed.agent, printed.agent), clock_ahead
+        settings = check_settings(printed.agent, printed.agent)
+    note_certname(host, settings.certname)
+    return settings, clock_ahead
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from procedures.master import MasterFacts
 from procedures.outcomes import outcomes_of
 from procedures.preflight import backup_root_of, send_at_once
 from procedures.renewal import left_out
-from procedures.restoration import list_backups
 from procedures.site import Site, site_of
 from procedures.telling import reason_of
 from recert.backups import Backup, check_backup_name
@@ -59,10 +58,6 @@ def prepare_agent_restoration(host: Host) -> bool:
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
     try:
-        if host.data.get("backup") is None:
-            root, store = agent_kept(host, site)
-            list_backups(host, root, store)
-            return False
         restoration = _prepared(host, site)
     except DeployError:
         raise
@@ -70,7 +65,7 @@ def prepare_agent_restoration(host: Host) -> bool:
         left_out(host, outcomes, reason_of(error).splitlines())
         return False
     _restorations.setdefault(site, {})[host.name] = restoration
-    outcomes.prepared(host, restoration.facts.settings.certname, restoration.work_due)
+    outcomes.prepared(host, restoration.work_due)
     return True
 
 

@@ -18,6 +18,7 @@ from facts.host import WhoAndWhen
 from facts.puppet import PuppetSettings
 from procedures.host import ask
 from procedures.master import MasterFacts
+from procedures.names import note_certname
 from recert import preflight
 from recert.errors import RecertError
 from recert.settings import check_path, check_settings
@@ -93,6 +94,7 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
         settings = check_settings(printed.agent or printed.master, printed.master)
     except RecertError as error:
         refuse(host, [str(error)])
+    note_certname(host, settings.certname)
     if not settings.ca:
         refusals.append("puppet.conf says ca = false: this is no Puppet master with a CA.")
     facts = MasterFacts(host, settings, backup_root)

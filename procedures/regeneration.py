@@ -11,6 +11,7 @@ from facts.host import Basics
 from facts.tls import ClassifierGroups
 from procedures.host import ask
 from procedures.master import MasterFacts
+from procedures.names import hosts_not_asked, inventory_certnames
 from procedures.preflight import read_master, refuse
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import command_line, say, shortened, warn
@@ -29,8 +30,9 @@ from recert.settings import Settings
 class Regeneration(Procedure):
     """A master whose CA is going to be retired, as the preflight found it fit to be.
 
-    `left_behind`: certificates that nothing here brings back. `signed`: names with a
-    certificate of the CA to retire; `signed_here`: those that are still on the host.
+    `holders`: who has a certificate of the CA to retire, which is None where only a backup's
+    manifest remembers it. `signed`: their names, and what is still on the host; `signed_here`:
+    those that are.
     `classifier_confirmed`: the classifier said that the node groups are classified, which has
     to be remembered once it is stopped.
     """
@@ -41,7 +43,7 @@ class Regeneration(Procedure):
     retiring_ca: Certificate | None
     signed: tuple[str, ...] = ()
     signed_here: frozenset[str] = frozenset()
-    left_behind: list[str] = field(default_factory=list)
+    holders: dict[str, Certificate | None] = field(default_factory=dict)
     classifier_confirmed: bool = False
 
     @property
@@ -51,6 +53,12 @@ class Regeneration(Procedure):
     @property
     def work_due(self) -> bool:
         return bool(self.freshness.problems) or self.serves_old_certificate
+
+    @property
+    def left_behind(self) -> list[str]:
+        """Certificates that nothing here brings back, as far as hosts have said their certnames."""
+        host, certname = self.facts.host, self.facts.settings.certname
+        return interlock.left_behind(self.holders, certname, inventory_certnames(host))
 
     @property
     def note_for_resuming(self) -> str:
@@ -82,7 +90,7 @@ def prepare_regeneration(host: Host) -> Regeneration:
             host.data.get("retire_ca"),
             ca,
             [backup.manifest for backup in store.backups],
-            _found(ca, conf, (len(signed), revoked), left_behind),
+            _found(host, ca, conf, (len(signed), revoked), left_behind),
         )
     except RecertError as error:
         refusals.append(str(error))
@@ -93,22 +101,19 @@ def prepare_regeneration(host: Host) -> Regeneration:
     if retired is None:
         refuse(host, refusals)
     retiring_ca = ca if ca is not None and ca.fingerprint == retired.fingerprint else None
-    holders = set(signed)
+    holders = signed
     if retiring_ca is None:
         # After the deletion only the backups remember who had a certificate.
         backups = store.of_ca(retired.fingerprint)
-        holders = {name for backup in backups for name in backup.manifest.signed}
-        left_behind = interlock.left_behind(
-            dict.fromkeys(holders), conf.certname, inventory_certnames(host)
-        )
+        holders = dict.fromkeys(name for backup in backups for name in backup.manifest.signed)
     regeneration = Regeneration(
         facts=facts,
         retired=retired,
         alt_names=alt_names,
         retiring_ca=retiring_ca,
-        signed=tuple(sorted(holders | set(signed))),
+        signed=tuple(sorted(holders.keys() | signed.keys())),
         signed_here=frozenset(signed),
-        left_behind=left_behind,
+        holders=holders,
     )
     freshness = regeneration.freshness
     refusals += _refusals_of_the_host(regeneration, signed)
@@ -152,23 +157,17 @@ def announce(regeneration: Regeneration) -> None:
 
 def warn_left_behind(regeneration: Regeneration) -> None:
     """Name the certificates of the CA to retire that nothing here brings back."""
-    if regeneration.left_behind:
-        host = regeneration.facts.host
+    host, left_behind = regeneration.facts.host, regeneration.left_behind
+    if not left_behind:
+        return
+    unasked = len(hosts_not_asked(host))
+    if unasked:
+        warn(host, "No host of the inventory is called like these, which hold certificates of the")
+        warn(host, f"CA to retire. {interlock.not_asked_yet(unasked)}")
+    else:
         warn(host, "These hold certificates of the CA to retire, and nothing here renews them:")
-        for line in shortened(regeneration.left_behind):
-            warn(host, f"  {line}")
-
-
-def inventory_certnames(host: Host) -> set[str]:
-    """The names by which the inventory's hosts may be known to the CA."""
-    return {name for other in host.inventory for name in names_of(other)}
-
-
-def names_of(host: Host) -> frozenset[str]:
-    """The names by which one host may be known to the CA, before it has said its certname."""
-    given = (host.data.get("certname"), host.data.get("ssh_hostname"))
-    names = [host.name.rpartition("/")[2], *(name for name in given if isinstance(name, str))]
-    return frozenset(name.lower() for name in names)
+    for line in shortened(left_behind):
+        warn(host, f"  {line}")
 
 
 def nameable_ca(facts: MasterFacts) -> Certificate | None:
@@ -191,12 +190,23 @@ def _signed_certificates(facts: MasterFacts) -> tuple[dict[str, Certificate | No
 
 
 def _found(
-    ca: Certificate | None, conf: Settings, counts: tuple[int, int], left_behind: list[str]
+    host: Host,
+    ca: Certificate | None,
+    conf: Settings,
+    counts: tuple[int, int],
+    left_behind: list[str],
 ) -> str:
     lines = [interlock.describe_ca(ca, counts, command_line(), conf.cacert)]
     if left_behind:
-        lines.append("  Nothing here would bring back the certificates of:")
+        unasked = len(hosts_not_asked(host))
+        lines.append(
+            "  These have certificates, and no host of the inventory is called like them:"
+            if unasked
+            else "  Nothing here would bring back the certificates of:"
+        )
         lines += [f"    {line}" for line in shortened(left_behind)]
+        if unasked:
+            lines.append(f"  {interlock.not_asked_yet(unasked)}")
     return "\n".join(lines)
 
 

@@ -162,7 +162,7 @@ def prepare_renewal(host: Host) -> bool:
         _require_all_found(site, outcomes)
         return False
     _renewals.setdefault(site, {})[host.name] = renewal
-    outcomes.prepared(host, renewal.facts.settings.certname, _is_due(renewal))
+    outcomes.prepared(host, _is_due(renewal))
     _require_all_found(site, outcomes)
     return True
 

@@ -19,9 +19,9 @@ from procedures.agent import AgentFacts
 from procedures.agents import agent_looked_at
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
+from procedures.names import hosts_not_asked, inventory_certnames, names_of
 from procedures.outcomes import why_left_out
 from procedures.preflight import read_master
-from procedures.regeneration import inventory_certnames, names_of
 from procedures.renewal import known_renewal
 from procedures.site import Site
 from procedures.telling import reason_of
@@ -91,6 +91,7 @@ class Survey:
                 retired=self.retired,
                 retiring=self.retiring,
                 inventory_names=frozenset(inventory_certnames(site.master)),
+                not_asked=hosts_not_asked(site.master),
                 stopped_before=self._stopped_before(),
             )
         return self._judged

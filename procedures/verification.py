@@ -11,8 +11,8 @@ from pyinfra.api.exceptions import DeployError
 from facts.handshakes import TlsHandshakes
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
+from procedures.names import names_of
 from procedures.orchestration import ask_orchestration
-from procedures.regeneration import names_of
 from procedures.site import WINDOWS_GROUP, Site, group_of, site_of
 from procedures.survey import (
     BEFORE,

@@ -19,6 +19,7 @@ from facts.windows.installation import (
 )
 from facts.windows.services import WindowsServices
 from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, ask_agent, refused_alone
+from procedures.names import note_certname
 from procedures.preflight import send_at_once
 from recert.layout import AGENT_SERVICES
 from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
@@ -189,4 +190,6 @@ def _asked(host: Host) -> tuple[Windows, Settings]:
     if refusals := directory_refusals(windows, values.get("confdir", "")):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        return windows, check_settings(values, values, system=WINDOWS)
+        settings = check_settings(values, values, system=WINDOWS)
+    note_certname(host, settings.certname)
+    return windows, settings

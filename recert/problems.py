@@ -129,14 +129,15 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
         for name, cert in signed.items()
         if cert is None or cert.serial not in state.authority.revoked
     }
-    for line in interlock.left_behind(valid, conf.certname, state.inventory_names):
-        yield Problem(
-            Severity.WARNING,
-            host,
-            line,
-            "has a certificate, and no host of the inventory has that name",
-            "Add the host to the inventory, or `puppet cert clean` the name.",
-        )
+    said = {look.settings.certname for look in state.looks if look.settings is not None}
+    for line in interlock.left_behind(valid, conf.certname, state.inventory_names | said):
+        if state.not_asked:
+            what = "has a certificate, and no host of the inventory is called like that"
+            remedy = interlock.not_asked_yet(len(state.not_asked))
+        else:
+            what = "has a certificate, and no host of the inventory has that name"
+            remedy = "Add the host to the inventory, or `puppet cert clean` the name."
+        yield Problem(Severity.WARNING, host, line, what, remedy)
     for name in state.names_below(conf.csrdir):
         what, remedy = "waits for a signature", f"puppet cert sign {name}, or puppet cert clean"
         yield Problem(Severity.NOTE, host, name, what, remedy)

@@ -241,10 +241,23 @@ def test_a_stopped_service_a_wrong_clock_and_a_disabled_agent(well: SiteState) -
 
 
 def test_certificates_for_names_that_nobody_has(well: SiteState) -> None:
-    state = replace(well, inventory_names=frozenset())
+    # Whatever a host is called in the inventory, its certname is what it has said.
+    assert replace(well, inventory_names=frozenset()).problems == ()
+    db = NEW.issue("db01", 9)
+    state = site(with_file(well.looks[0], f"{SSLDIR}/ca/signed/db01.pem", db), well.looks[1])
     problem = only(state.problems)
-    assert (problem.severity, problem.subject) == (Severity.WARNING, AGENT)
+    assert (problem.severity, problem.subject) == (Severity.WARNING, "db01")
     assert "no host of the inventory has that name" in problem.what
+    assert "`puppet cert clean` the name" in problem.remedy
+
+
+def test_what_hosts_are_called_is_not_known_before_they_are_asked(well: SiteState) -> None:
+    db = NEW.issue("db01", 9)
+    state = site(with_file(well.looks[0], f"{SSLDIR}/ca/signed/db01.pem", db), well.looks[1])
+    problem = only(replace(state, not_asked=("10.0.0.7",)).problems)
+    assert "no host of the inventory is called like that" in problem.what
+    assert "is not known yet: 1 not asked" in problem.remedy
+    assert "Clean none of these names" in problem.remedy
 
 
 def test_without_the_masters_ca_certificates_are_not_judged(well: SiteState) -> None:
