@@ -14,7 +14,7 @@ from operations.step import REMEMBER, changing, show_diff, step_failed, wait_unt
 from procedures.outage import note_down, note_up
 from procedures.procedure import Procedure, procedure_of
 from recert.certificates import utc_now
-from recert.layout import AGENT_SERVICE, BROKER_SERVICE, NEEDS, START_ORDER, STOP_ORDER
+from recert.layout import AGENT_SERVICE, BROKER_SERVICE, NEEDS, STOP_ORDER
 from recert.observed import Service
 
 Commands = Generator[PyinfraCommand, None, None]
@@ -84,18 +84,25 @@ def stopped() -> Commands:
         note_down(host.state)
     yield changing(
         facts.settings.confdir,
-        # The classifier is about to be stopped; an interrupted run could not ask it again.
+        # The classifier is about to be stopped; an interrupted run could not ask it again. Nor
+        # could it tell what is stopped here from what somebody wants stopped.
         SERVICE_CHANGES
         + REMEMBER
         + r"""
-root=$1 confirmed=$2; shift 2
+root=$1 confirmed=$2 first=$3; shift 3
 if [ -n "$confirmed" ]; then remember "$root" classified "$confirmed"; fi
-for service in "$@"; do stop "$service"; done
+for service in "$@"; do remember "$root" stopped "$service"; done
+for service in "$@"; do
+    if [ "$service" = "$first" ]; then stop "$service"; fi
+done
 """,
         facts.backup_root,
         procedure.note_for_resuming,
-        *(name for name in running if name == AGENT_SERVICE),
+        AGENT_SERVICE,
+        *running,
     )
+    if host.state.is_executing:
+        procedure.stopped_now = frozenset(running)
 
     # An init script stops the agent's daemon, but not a run that this has begun: that goes on
     # writing below ssldir, and is let finish while there is a master to finish with.
@@ -123,25 +130,29 @@ for service in "$@"; do stop "$service"; done
 @operation()
 def running() -> Commands:
     """
-    Start PE's services in the document's order, each once those answer that it cannot do without,
-    and wait until all of them do and the Puppet master presents the certificate that is in ssldir
-    (step 5).
+    Start the services of PE's that ran before, in the document's order, each once those answer that
+    it cannot do without, and wait until all of them do and the Puppet master presents the
+    certificate that is in ssldir (step 5: "restart the PE services you stopped").
     """
     procedure = procedure_of(host)
     facts = procedure.facts
-    installed = [name for name in START_ORDER if facts.services[name] is not Service.MISSING]
-    down = [name for name in installed if facts.services[name] is Service.STOPPED]
+    due = procedure.services_due
+    procedure.to_run = tuple(due)
+    down = [name for name in due if facts.services[name] is Service.STOPPED]
     if not down and not procedure.work_due and facts.presented is not None:
-        host.noop("all services run, and the master answers")
+        host.noop("all services run that are to, and the master answers")
         return
     began = utc_now()
     _show_states(
         procedure,
-        installed if procedure.work_due else down,
+        due if procedure.work_due else down,
         Service.STOPPED,
         Service.RUNNING,
     )
-    yield from _start_in_order(procedure, installed)
+    yield from _start_in_order(procedure, due)
+    yield changing(facts.settings.confdir, 'rm -f -- "$1/stopped"', facts.backup_root)
+    facts.learn_stopped([])
+    procedure.stopped_now = frozenset()
     facts.forget("services", "presented")
     port = facts.settings.masterport
     presented, in_use = facts.presented, facts.certificate_in_use

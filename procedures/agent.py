@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
@@ -85,11 +85,6 @@ class AgentFacts(HostFacts):
         if not self.host.state.is_executing:
             return
         self._kept["services"] = {**self.services, **dict.fromkeys(names, state)}
-
-    def learn_stopped(self, names: Iterable[str]) -> None:
-        """Take in which services the record of those that were stopped has been left with."""
-        if self.host.state.is_executing:
-            self._kept["backups"] = replace(self.backups, stopped=frozenset(names))
 
     @property
     def ssl_roots(self) -> tuple[str, ...]:

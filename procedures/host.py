@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, Host
@@ -130,6 +130,11 @@ class HostFacts:
     def backups(self) -> BackupStore:
         backups: BackupStore = self.known("backups")
         return backups
+
+    def learn_stopped(self, names: Iterable[str]) -> None:
+        """Take in which services the record of those that were stopped has been left with."""
+        if self.host.state.is_executing:
+            self._kept["backups"] = replace(self.backups, stopped=frozenset(names))
 
     @property
     def certificate_in_use(self) -> Certificate | None:

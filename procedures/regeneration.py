@@ -149,6 +149,9 @@ def announce(regeneration: Regeneration) -> None:
     missing = [n for n, s in regeneration.facts.services.items() if s is Service.MISSING]
     if missing:
         warn(host, f"Not installed here, so neither stopped nor started: {', '.join(missing)}")
+    if left := regeneration.left_stopped:
+        warn(host, f"Does not run, and so is not started: {', '.join(left)}. Where that is wrong,")
+        warn(host, "start it before the run.")
     for component in COMPONENTS:
         if component not in freshness.installed_components:
             warn(host, f"{component.title} is not installed here: no {component.directory}")

@@ -101,8 +101,8 @@ class Survey:
         looks = before.state().looks if before is not None and before is not self else ()
         return {
             look.host: frozenset(n for n, s in look.services.items() if s is Service.STOPPED)
+            - look.stopped_by_run
             for look in looks
-            if look.role is not Role.MASTER
         }
 
 
@@ -253,6 +253,7 @@ def _host_look(
         master=master,
         credential_places=facts.credential_places,
         keystores=facts.keystores(found),
+        stopped_by_run=facts.backups.stopped,
     )
 
 

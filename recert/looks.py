@@ -39,7 +39,8 @@ class HostLook:
     clock is ahead of the control machine's. `disabled`: the reason that somebody gave for
     disabling its Puppet agent. `credential_places`: where PE keeps credentials there,
     besides confdir and ssldir. `names`: by which the CA and orchestration may know it, where its
-    settings are not known."""
+    settings are not known. `stopped_by_run`: the services that a run has stopped and not started
+    again."""
 
     host: str
     role: Role
@@ -55,6 +56,7 @@ class HostLook:
     credential_places: tuple[str, ...] = CREDENTIAL_PLACES
     keystores: Keystores = field(default_factory=Keystores)
     names: frozenset[str] = frozenset()
+    stopped_by_run: frozenset[str] = frozenset()
 
     @property
     def identities(self) -> frozenset[str]:

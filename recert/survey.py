@@ -35,7 +35,7 @@ class SiteState:
     `retired`: the CA to retire, if the run has named one. `retiring`: it is still to be done, so
     that what is of that CA is no problem yet. `inventory_names`: by which the inventory's hosts may
     be known to the CA. `not_asked`: those of its hosts that have not said their certnames, so that
-    they may be known by others. `stopped_before`: by agent, the services that did not run before
+    they may be known by others. `stopped_before`: by host, the services that did not run before
     the run of which this is the end.
     """
 

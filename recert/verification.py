@@ -279,9 +279,13 @@ class _HostChecks:
             path = renewal.settings.hostcrl
             yield path, STALE_CRL, crl_remedy(self.look, path)
 
+    @property
+    def _stopped_before(self) -> frozenset[str]:
+        return self.state.stopped_before.get(self.look.host, frozenset())
+
     def _running(self) -> Iterator[Check]:
         about, did = About.RUNNING, "asked the service manager"
-        before = self.state.stopped_before.get(self.look.host, frozenset())
+        before = self._stopped_before
         services = self.look.services
         down = [name for name, state in services.items() if state is Service.STOPPED]
         for name in down:
@@ -300,8 +304,11 @@ class _HostChecks:
     def _services(self) -> Iterator[Check]:
         made = self.evidence.handshakes.made
         for service, port in SERVICE_PORTS.items():
-            if self.look.services.get(service) is Service.MISSING:
+            state = self.look.services.get(service)
+            if state is Service.MISSING:
                 continue
+            if state is Service.STOPPED and service in self._stopped_before:
+                continue  # as it was
             with_it = {shake.offered: shake for shake in made if shake.service == service}
             how = f"TLS handshake with {service} on port {port}"
             if service == POSTGRESQL_SERVICE:

@@ -152,7 +152,7 @@ class Master:
             self.sh(f"rm {manifest}")
 
     def backups(self) -> list[str]:
-        return self.sh(f"ls {BACKUPS} 2>/dev/null | grep -v classified || true").split()
+        return self.sh(f"ls {BACKUPS} 2>/dev/null | grep ^2 || true").split()
 
     def presented(self, port: int = 8140) -> Certificate:
         """What a TLS client sees, with Puppet's own Ruby for a client."""
