@@ -151,7 +151,7 @@ def ssldir_deleted() -> Commands:
         lines += [f"    {line}" for line in describe(cert, now.authority.ca)]
     show_diff(host, "Remove", lines, [])
     if now.everything_goes:
-        yield from hands_of(facts).empty_ssldir(LIMIT)
+        yield from hands_of(facts).empty_ssldir(now.others, LIMIT)
     else:
         yield from hands_of(facts).remove(remains, LIMIT)
         facts.forget("ssl")

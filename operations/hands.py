@@ -35,8 +35,9 @@ class Hands(Protocol):
     def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
         """Start services, and remember of what was stopped only those that start later."""
 
-    def empty_ssldir(self, limit: int) -> Commands:
-        """Delete everything in ssldir, and itself where nothing is against that."""
+    def empty_ssldir(self, stay: Iterable[str], limit: int) -> Commands:
+        """Delete everything in ssldir but the files that stay, and itself where nothing is against
+        that."""
 
     def remove(self, paths: Iterable[str], limit: int) -> Commands:
         """Remove files."""

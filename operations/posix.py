@@ -9,6 +9,7 @@ from pyinfra.api.command import PyinfraCommand, StringCommand
 from facts.puppet import PUPPET_PROCESS, PUPPET_WITHOUT_CATALOG, UTF8_LOCALE
 from operations.agent import RUN
 from operations.backup import archiving
+from operations.clearing import patterns
 from operations.restore import unpacking
 from operations.services import SERVICE_CHANGES
 from operations.signing import Heard, overheard
@@ -112,20 +113,22 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
             limit=limit,
         )
 
-    def empty_ssldir(self, limit: int) -> Commands:
+    def empty_ssldir(self, stay: Iterable[str], limit: int) -> Commands:
+        (root,) = self._facts.ssl_roots
         yield self._looking(
             r"""
-for root in "$@"; do
-    [ -d "$root" ] || continue
-    find "$root/" -xdev -depth -mindepth 1 ! -type d -print0 | xargs -0 -r rm -f --
-    find "$root/" -xdev -depth -mindepth 1 -type d -print0 | xargs -0 -r rmdir -- 2>/dev/null
-    left=$(find "$root/" ! -type d)
-    [ -z "$left" ] || fail "These could not be removed: $left"
-    [ -L "$root" ] || rmdir "$root" 2>/dev/null
-done
+root=$1; shift
+[ -d "$root" ] || exit 0
+for stays; do shift; set -- "$@" ! -path "$stays"; done
+find "$root/" -xdev -mindepth 1 ! -type d "$@" -exec rm -f -- {} +
+find "$root/" -xdev -depth -mindepth 1 -type d -exec rmdir -- {} + 2>/dev/null
+left=$(find "$root/" ! -type d "$@")
+[ -z "$left" ] || fail "These could not be removed: $left"
+[ -L "$root" ] || rmdir "$root" 2>/dev/null
 :
 """,
-            *self._facts.ssl_roots,
+            root,
+            *patterns(stay),
             limit=limit,
         )
 

@@ -9,6 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
+from operations.clearing import CLEARING, GIVING, pattern, patterns
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
@@ -44,7 +45,8 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
     """
     Delete the CA and all certificates of the master (step 2.2).
 
-    Where a fresh CA is in place after an interrupted run, only what is not of it is removed.
+    Where a fresh CA is in place after an interrupted run, only what is not of it is removed. Keys
+    and certificates that are somebody else's stay (`recert.others`), as do mount points.
     The CA's key goes first: without it no later start of Puppet can certify it anew.
     """
     regeneration = regeneration_of(host)
@@ -60,20 +62,18 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
         yield changing(
             conf.confdir,
             _UNCHANGED
+            + CLEARING
             + r"""
-cakey=$1; shift
+cakey=$1 roots=$2; shift 2
 rm -f -- "$cakey"
-for root in "$@"; do
-    [ -d "$root" ] || continue
-    find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*' -exec rm -rf -- {} +
-    left=$(find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*')
-    [ -z "$left" ] || fail "These could not be removed: $left"
-done
+while [ "$roots" -gt 0 ]; do clear_below "$@"; shift 2; roots=$((roots - 1)); done
 [ ! -e "$cakey" ] || fail "The CA's key could not be removed: $cakey"
 """,
             *unchanged,
             conf.cakey,
-            *conf.ssl_roots,
+            str(len(conf.ssl_roots)),
+            *(word for root in conf.ssl_roots for word in (root, pattern(root))),
+            *patterns(freshness.others),
         )
     else:
         # Empty files are found by the host: their names may be no text.
@@ -231,17 +231,18 @@ def placed() -> Generator[PyinfraCommand, None, None]:
     )
     yield changing(
         conf.confdir,
-        r"""
-cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
-count=$1; shift
+        GIVING
+        + r"""
+cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5 keys=$6 roots=$7; shift 7
 cp "$cacrl" "$hostcrl" || fail "The CRL could not be copied to $hostcrl."
 cmp -s "$cacert" "$localcacert" || cp "$cacert" "$localcacert" || fail "Cannot write $localcacert."
-while [ "$count" -gt 0 ]; do
-    chown -R "$owner" "$1/" || fail "chown -R $owner $1 failed."
-    shift; count=$((count - 1))
+while [ "$keys" -gt 0 ]; do
+    [ ! -e "$1" ] || chmod o-rwx "$1" || fail "chmod o-rwx $1 failed."
+    shift; keys=$((keys - 1))
 done
-for key in "$@"; do
-    [ ! -e "$key" ] || chmod o-rwx "$key" || fail "chmod o-rwx $key failed."
+while [ "$roots" -gt 0 ]; do
+    give_below "$owner" "$@" || fail "chown -R $owner $1 failed."
+    shift; roots=$((roots - 1))
 done
 """,
         conf.cacrl,
@@ -249,9 +250,11 @@ done
         conf.cacert,
         conf.localcacert,
         f"{conf.user}:{conf.group}",
+        str(len(freshness.ssl.keys)),
         str(len(conf.ssl_roots)),
-        *conf.ssl_roots,
         *freshness.ssl.keys,
+        *conf.ssl_roots,
+        *patterns(freshness.kept),
     )
     facts.forget("ssl", "components")
     left = regeneration.freshness.placement_problems

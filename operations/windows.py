@@ -206,7 +206,8 @@ class WindowsHands:
 
     # Files
 
-    def empty_ssldir(self, limit: int) -> Commands:
+    def empty_ssldir(self, stay: Iterable[str], limit: int) -> Commands:
+        # Where anything is to stay, the agent was refused.
         for root in self._facts.ssl_roots:
             yield from self._deleted(root, limit)
         self._facts.forget("ssl")

@@ -13,6 +13,7 @@ from pyinfra.api.exceptions import DeployError
 from facts.backups import Backups, BackupStore
 from facts.credential_files import CredentialFiles, KeystoreCertificates, keystores_among
 from facts.host import WhoAndWhen
+from facts.others import StrayCredentials
 from facts.puppet import AgentState, PuppetAgent
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
@@ -20,6 +21,7 @@ from recert.certificates import Certificate, read_certificate
 from recert.freshness import CredentialPaths
 from recert.layout import CREDENTIAL_PLACES, SEARCHED
 from recert.observed import FoundCredentials, Keystores, Service, SslState
+from recert.others import Stray, of_others
 from recert.settings import Settings
 
 T = TypeVar("T")
@@ -93,15 +95,47 @@ class HostFacts:
         return self.settings.ssl_roots
 
     @property
+    def emptied(self) -> list[str]:
+        """Every directory that the procedure empties."""
+        return list(self.ssl_roots)
+
+    queues: tuple[str, ...] = ()
+    """Of these, where a CA keeps certificates by the thousand."""
+
+    @property
     def backup_paths(self) -> list[str]:
         """What a backup of this host holds."""
         raise NotImplementedError
+
+    @property
+    def own_files(self) -> list[str]:
+        """The files of the names that Puppet itself has in the directories that are emptied."""
+        conf = self.settings
+        return [conf.localcacert, conf.hostcrl, *self.paths(conf.certname).all]
+
+    def others(self, cas: Iterable[Certificate], certified: Iterable[str] = ()) -> dict[str, str]:
+        """What is somebody else's in the directories that are emptied, and so stays: by path, each
+        with what it is.
+
+        :param cas: whose things go; `certified`: keys that these have certified.
+        """
+        return of_others(self.strays, cas, certified)
+
+    @property
+    def strays(self) -> list[Stray]:
+        """What there is in the directories that are emptied under other names than Puppet's."""
+        strays: list[Stray] = self.known("others")
+        return strays
 
     def question(self, name: str) -> Question:
         """The question whose answer is kept under a name."""
         questions: dict[str, Question] = {
             "services": (ServiceStates, {"services": list(self.services_asked)}),
             "agent": (PuppetAgent, self._agent_arguments),
+            "others": (
+                StrayCredentials,
+                {"roots": self.emptied, "own": self.own_files, "queues": list(self.queues)},
+            ),
             "backups": (Backups, {"root": self.backup_root, "paths": self.backup_paths}),
         }
         return questions[name]

@@ -23,6 +23,7 @@ from recert.errors import RecertError
 from recert.freshness import Freshness, Retired
 from recert.layout import CLASSIFIER_PORT, COMPONENTS
 from recert.observed import Service
+from recert.others import told
 from recert.settings import Settings
 
 
@@ -152,6 +153,9 @@ def announce(regeneration: Regeneration) -> None:
     if left := regeneration.left_stopped:
         warn(host, f"Does not run, and so is not started: {', '.join(left)}. Where that is wrong,")
         warn(host, "start it before the run.")
+    if freshness.problems:
+        for line in shortened(told(regeneration.facts.left_alone(regeneration.retired))):
+            warn(host, line)
     for component in COMPONENTS:
         if component not in freshness.installed_components:
             warn(host, f"{component.title} is not installed here: no {component.directory}")

@@ -18,10 +18,11 @@ from procedures.agent import (
 from procedures.agents import agent_looked_at, agent_settings
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
-from procedures.telling import command_line, reason_of, warn
+from procedures.telling import command_line, reason_of, shortened, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.layout import AGENT_SERVICE
+from recert.others import told
 from recert.renewal import Renewal
 from recert.signing import Application, certified_alt_names
 
@@ -53,12 +54,23 @@ class AgentRenewal(AgentWork):
             or self._judged.ssl is not ssl
             or self._judged.authority is not authority
         ):
-            judged = Renewal(self.facts.settings, ssl, authority, utc_now())
+            others = frozenset(self.left_alone)
+            judged = Renewal(self.facts.settings, ssl, authority, utc_now(), others=others)
             if judged.certificate_problem is not None and judged.trusts_authority:
                 # The only case in which they matter; reading them takes a while.
                 judged = replace(judged, former=tuple(self._former_certificates))
             self._judged = judged
         return self._judged
+
+    @property
+    def left_alone(self) -> dict[str, str]:
+        """What is somebody else's in ssldir, and stays: by path, each with what it is."""
+        texts, path = self.facts.ssl.texts, self.facts.settings.localcacert
+        known = [
+            read_certificate(b.manifest.ca_certificate or "") for b in self.facts.backups.backups
+        ]
+        trusted = [read_certificate(texts.get(path, "")), *known]
+        return self.facts.others([*self.site.cas, *(ca for ca in trusted if ca is not None)])
 
     @property
     def backup_due(self) -> bool:
@@ -163,6 +175,9 @@ def prepare_renewal(host: Host) -> bool:
         return False
     _renewals.setdefault(site, {})[host.name] = renewal
     outcomes.prepared(host, _is_due(renewal))
+    if renewal.now.everything_goes:
+        for line in shortened(told(renewal.left_alone)):
+            outcomes.remark(host, line)
     _require_all_found(site, outcomes)
     return True
 

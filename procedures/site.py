@@ -286,7 +286,9 @@ class Site:
     def _read_cas(self) -> list[Certificate]:
         manifests = [backup.manifest for backup in self.view().facts.backups.backups]
         found = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
-        return [ca for ca in (self.authority().ca, *found) if ca is not None]
+        retired = self.view().retired
+        named = retired.certificate if retired is not None else None
+        return [ca for ca in (self.authority().ca, named, *found) if ca is not None]
 
     def learn_signed(self, pems: dict[str, str]) -> None:
         """Take in what the master has just signed, by name."""

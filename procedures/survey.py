@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
-from facts.backups import ArchivedCertificates
 from facts.signing import CaInventory
 from procedures.agent import AgentFacts
 from procedures.agents import agent_looked_at
@@ -25,7 +24,7 @@ from procedures.preflight import read_master
 from procedures.renewal import known_renewal
 from procedures.site import Site
 from procedures.telling import reason_of
-from recert.certificates import read_certificate, read_certificates, utc_now
+from recert.certificates import read_certificate, utc_now
 from recert.errors import RecertError
 from recert.freshness import Retired
 from recert.interlock import parse_fingerprint
@@ -191,20 +190,6 @@ def _look(site: Site, host: Host, retired: Retired | None) -> HostLook:
         return HostLook(host.name, role, reason_of(error))
 
 
-def _certified_keys(facts: MasterFacts, retired: Retired | None) -> frozenset[str]:
-    """Of whom the backup of the CA to retire has certificates: no key of theirs may live on."""
-    backups = facts.backups.of_ca(retired.fingerprint) if retired is not None else []
-    if retired is None or retired.certificate is None or not backups:
-        return frozenset()
-    texts = facts.seen(
-        ArchivedCertificates,
-        archive=f"{facts.backup_root}/{backups[0].name}/archive.tar",
-        directory=facts.settings.signeddir.removeprefix("/"),
-    )
-    certs = [cert for text in texts for cert in read_certificates(text)]
-    return frozenset(cert.key for cert in certs if cert.issued_by(retired.certificate))
-
-
 def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
     _forget(facts)
     conf = facts.settings
@@ -213,7 +198,8 @@ def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
         components=facts.components,
         inventory=inventory,
         manifests=tuple(backup.manifest for backup in facts.backups.backups),
-        retired_keys=_certified_keys(facts, retired),
+        # No key of theirs may live on.
+        retired_keys=facts.certified_keys(retired) if retired is not None else frozenset(),
     )
     return _host_look(facts, Role.MASTER, [c.directory for c in COMPONENTS], retired, side)
 
@@ -254,6 +240,7 @@ def _host_look(
         credential_places=facts.credential_places,
         keystores=facts.keystores(found),
         stopped_by_run=facts.backups.stopped,
+        strays=tuple(facts.strays),
     )
 
 

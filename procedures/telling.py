@@ -19,7 +19,7 @@ def shortened(lines: list[str]) -> list[str]:
     """A list as far as it is worth printing."""
     if len(lines) <= LONG:
         return lines
-    return [*lines[:LONG], f"and {len(lines) - LONG} more (`puppet cert list --all` has them all)"]
+    return [*lines[:LONG], f"and {len(lines) - LONG} more"]
 
 
 def reason_of(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from recert.observed import (
     Service,
     SslState,
 )
+from recert.others import Stray
 from recert.report import Role
 from recert.settings import Settings
 
@@ -40,7 +41,8 @@ class HostLook:
     disabling its Puppet agent. `credential_places`: where PE keeps credentials there,
     besides confdir and ssldir. `names`: by which the CA and orchestration may know it, where its
     settings are not known. `stopped_by_run`: the services that a run has stopped and not started
-    again."""
+    again. `strays`: credentials under other names than Puppet's in the directories that are
+    emptied."""
 
     host: str
     role: Role
@@ -57,6 +59,7 @@ class HostLook:
     keystores: Keystores = field(default_factory=Keystores)
     names: frozenset[str] = frozenset()
     stopped_by_run: frozenset[str] = frozenset()
+    strays: tuple[Stray, ...] = ()
 
     @property
     def identities(self) -> frozenset[str]:

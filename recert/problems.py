@@ -67,7 +67,13 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Problem]:
         what = "has not succeeded" if look.last_run else "has left no trace"
         remedy = "puppet agent --test, and mend what it says"
         yield problem(Severity.WARNING, "last Puppet run", what, remedy)
+    others = state.others(look)
+    for path, what in others.items():
+        said = f"is {what} of no CA of this site's, and is left alone"
+        yield problem(Severity.NOTE, path, said, "Nothing, if you know whose it is.")
     for path, mode in open_keys(look):
+        if path in others:
+            continue
         what, remedy = f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}"
         yield problem(Severity.BAD, path, what, remedy)
     for path in sorted(look.found.unreadable):
@@ -154,8 +160,9 @@ def _of_certificates(state: SiteState) -> Iterable[Problem]:
             own |= {(look.host, f"{conf.certdir}/{conf.certname}.pem")}
             own |= {(look.host, conf.localcacert)}
     looks = {look.host: look for look in state.looks}
+    others = {look.host: state.others(look) for look in state.looks}
     for record in state.certificates:
-        if (record.host, record.path) in judged:
+        if (record.host, record.path) in judged or record.path in others[record.host]:
             continue
         retired = record.standing is Standing.RETIRED
         if not retired and not is_pes_own(looks[record.host], record.path):

@@ -13,6 +13,7 @@ from recert.delivered import Sources, delivered_problems
 from recert.freshness import Freshness, Retired
 from recert.freshness import Problem as Stale
 from recert.looks import HostLook, MasterSide
+from recert.others import of_others
 from recert.problems import problems_of
 from recert.renewal import Renewal
 from recert.report import (
@@ -68,23 +69,45 @@ class SiteState:
             retired or Retired("", None),
             AltNames(conf.certname, ()),
             self.at,
+            others=frozenset(self.others(self.master)),
         )
 
     @cached_property
     def authorities(self) -> Authorities:
         """The CAs that certificates can be of."""
-        manifests = self._side.manifests if self._side is not None else ()
-        known = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
-        if self.retired is not None:
-            known.append(self.retired.certificate)
         ca = self.freshness.ca if self.freshness is not None else None
         return Authorities(
             ca=ca,
-            known=tuple(found for found in known if found is not None),
+            known=self._former_cas,
             revoked=self.authority.revoked,
             retired=self.retired,
             now=self.at,
         )
+
+    @property
+    def _former_cas(self) -> tuple[Certificate, ...]:
+        manifests = self._side.manifests if self._side is not None else ()
+        known = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
+        if self.retired is not None:
+            known.append(self.retired.certificate)
+        return tuple(found for found in known if found is not None)
+
+    def others(self, look: HostLook) -> dict[str, str]:
+        """What is somebody else's in the directories that a run empties on a host, and so is left
+        alone: by path, each with what it is. Nothing, where the master's CA is not known."""
+        if not look.strays or self.master is None or self.master.settings is None:
+            return {}
+        conf = self.master.settings
+        texts = (self.master.ssl.texts.get(path, "") for path in (conf.cacert, conf.localcacert))
+        here = [ca for ca in map(read_certificate, texts) if ca is not None]
+        if not here:
+            return {}
+        found = self.master.found.certificates
+        signed = (
+            read_certificate(t) for p, t in found.items() if p.startswith(f"{conf.signeddir}/")
+        )
+        certified = {cert.key for cert in signed if cert is not None} | self.retired_keys
+        return of_others(look.strays, [*here, *self._former_cas], certified)
 
     @cached_property
     def authority(self) -> Authority:
@@ -142,7 +165,8 @@ class SiteState:
         """The judgement over an agent; None if it could not be looked at."""
         if look.settings is None or look.role is Role.MASTER:
             return None
-        return Renewal(look.settings, look.ssl, self.authority, self.at)
+        others = frozenset(self.others(look))
+        return Renewal(look.settings, look.ssl, self.authority, self.at, others=others)
 
     def certificate_of(self, look: HostLook) -> Certificate | None:
         """The one that a host uses itself."""

@@ -168,7 +168,8 @@ class _HostChecks:
     def _may_be_retired(self, record: CertificateRecord) -> bool:
         if record.standing is not Standing.FOREIGN:
             return record.standing is Standing.RETIRED
-        return self._retired_is_unknown and is_pes_own(self.look, record.path)
+        own = is_pes_own(self.look, record.path) and record.path not in self.state.others(self.look)
+        return self._retired_is_unknown and own
 
     @property
     def _retired_is_unknown(self) -> bool:
@@ -194,7 +195,7 @@ class _HostChecks:
         about, found = About.RETIRED, self.look.found
         did = "compared private keys with those in the backups of the retired CA"
         ca_key = self.state.retired.key if self.state.retired is not None else None
-        stale = set(found.saved)
+        stale = found.saved - self.state.others(self.look).keys()
         old = self.state.retired_keys | ({ca_key} if ca_key else set())
         stale |= {path for path, key in found.keys.items() if key in old}
         for path in sorted(stale):
@@ -243,7 +244,7 @@ class _HostChecks:
         wrong += [
             (path, f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}")
             for path, mode in open_keys(self.look)
-            if path not in judged
+            if path not in judged and path not in self.state.others(self.look)
         ]
         for path, why, remedy in wrong:
             yield self._check(about, did, f"{path} {why}", False, remedy)
