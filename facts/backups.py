@@ -64,8 +64,18 @@ class BackupStore:
     stopped: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
 
-    def of_ca(self, fingerprint: str) -> list[Backup]:
-        return [b for b in self.backups if b.manifest.ca_fingerprint == fingerprint]
+    def of_ca(self, fingerprint: str, key: str | None = None) -> list[Backup]:
+        """Those from under a CA.
+
+        :param key: the digest of its key: a CA may have been signed anew with it, and whoever
+            trusts an older certificate for that key has the same CA.
+        """
+        return [
+            backup
+            for backup in self.backups
+            if backup.manifest.ca_fingerprint == fingerprint
+            or (key is not None and backup.manifest.ca_key == key)
+        ]
 
 
 # tar prints odd names in its own way; they are left to the digests.

@@ -17,6 +17,22 @@ from recert.backups import ARCHIVE_DIGEST, Manifest, backup_name
 from recert.certificates import Certificate, utc_now
 from recert.freshness import Retired
 
+# What a host's tar and file system have beside owner and mode. Not every tar knows the options,
+# and which it can use it says only when it does.
+_KEEPING = r"""
+keeping=
+for option in --acls --selinux --xattrs; do
+    tar $option -C "$new" -cf - manifest >/dev/null 2>&1 && keeping="$keeping $option"
+done
+flagged() { # the files below the paths with flags that chattr can set, each after its flags
+    command -v lsattr >/dev/null 2>&1 || return 0
+    for path; do
+        path=$(readlink -f "$path") && [ -e "$path" ] &&
+            find "$path" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null
+    done | awk '$1 ~ /[aAcCdDijsStTu]/'
+}
+"""
+
 _MAKE = (
     LIVE_SUMS
     + rf"""
@@ -28,14 +44,16 @@ rm -rf "$root"/.*.partial
 new=$root/.$name.partial
 mkdir "$new" || fail "Cannot make $new."
 cat >"$new/manifest" || fail "Cannot write to $new."
+{_KEEPING}
 members() {{ for path in "$@"; do
     path=$(readlink -f "$path") && [ -e "$path" ] && printf '%s\0' "${{path#/}}"
 done; }}
-members "$@" | tar -C / --null -T - -cpf "$new/archive.tar" ||
+members "$@" | tar -C / $keeping --null -T - -cpf "$new/archive.tar" ||
     fail "The backup could not be written to $new; nothing was deleted."
 tar -C / -df "$new/archive.tar" ||
     fail "The backup in $new does not compare with what it was made of; nothing was deleted."
 live_sums "$@" >"$new/SHA256SUMS"
+echo "$keeping" >"$new/kept" && flagged "$@" >"$new/flags" || fail "Cannot write to $new."
 digest=$(sha256sum <"$new/archive.tar" | cut -d' ' -f1)
 [ "${{#digest}}" -eq 64 ] || fail "The backup in $new cannot be read back; nothing was deleted."
 sed "s/{ARCHIVE_DIGEST}/$digest/" "$new/manifest" >"$new/manifest.json" && rm "$new/manifest" ||

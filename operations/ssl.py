@@ -9,10 +9,12 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
+from operations.attributes import WITH_ATTRIBUTES
 from operations.clearing import CLEARING, GIVING, pattern, patterns
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
+from recert.extensions import csr_attributes, named
 from recert.freshness import CaStatus
 
 # What goes was decided on by what was read. Another run may have made a CA since, which nobody
@@ -164,16 +166,20 @@ def certificates_generated(
         if alt_names:
             wanted = sorted({*regeneration.alt_names.names, conf.certname})
             after.append(f"alt names:   {', '.join(f'DNS:{n}' for n in wanted)}")
+            if regeneration.extensions:
+                after.append(f"extensions:  {named(regeneration.extensions)}")
         show_diff(
             host,
             f"Certificate {freshness.paths(name).certificate}",
             describe(freshness.certificate_of(name), freshness.ca),
             after,
         )
+    back = facts.put_back(regeneration.extensions) if alt_names else {}
     options = [f"--dns_alt_names={regeneration.alt_names.argument}"] if alt_names else []
     yield changing(
         conf.confdir,
-        UTF8_LOCALE
+        WITH_ATTRIBUTES
+        + UTF8_LOCALE
         + _MAKE_KEY
         + r"""
 keys=$1 public=$2 owner=$3 length=$4 first=$5 meanwhile=$6; shift 6
@@ -190,6 +196,8 @@ wait
 # Puppet 3.7 leaves private keys readable by everybody in a directory that is not.
 find "$keys/" -type f -perm /007 -exec chmod o-rwx {} +
 """,
+        facts.attributes_path,
+        csr_attributes(back) if back else "",
         conf.privatekeydir,
         conf.publickeydir,
         f"{conf.user}:{conf.group}",

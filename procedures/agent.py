@@ -73,7 +73,7 @@ class AgentFacts(HostFacts):
 
     def read_ahead(self) -> None:
         """Ask for what any agent that is due needs: one question more is cheaper than one later."""
-        self.read_together("files", "backups", "services", "basics", "others")
+        self.read_together("files", "backups", "services", "basics", "others", "attributes")
 
     def forget(self, *names: str) -> None:
         if not {"ssl", "agent"}.isdisjoint(names):

@@ -73,7 +73,8 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
     """:raises AgentRefusedError: it cannot go back."""
     ca = restored_ca(site)
     _, store = agent_kept(host, site)
-    fitting = [b for b in store.of_ca(ca.fingerprint) if b.valid]
+    of_it = store.of_ca(ca.fingerprint, ca.key)
+    fitting = [b for b in of_it if b.valid]
     if fitting:
         backup = fitting[-1]
         facts = agent_facts(host, site, Settings(**backup.manifest.settings))
@@ -82,7 +83,7 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
     cert = facts.certificate_in_use
     if cert is not None and cert.issued_by(ca):
         return AgentRestoration(facts, None)
-    damaged = ", ".join(b.name for b in store.of_ca(ca.fingerprint))
+    damaged = ", ".join(b.name for b in of_it)
     raise AgentRefusedError(
         f"It has no backup from under that CA ({ca.fingerprint})"
         + (f" but damaged ones ({damaged})" if damaged else "")

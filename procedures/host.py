@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
 
+from facts.attributes import CsrAttributes
 from facts.backups import Backups, BackupStore
 from facts.credential_files import CredentialFiles, KeystoreCertificates, keystores_among
 from facts.host import WhoAndWhen
@@ -18,6 +19,7 @@ from facts.puppet import AgentState, PuppetAgent
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
 from recert.certificates import Certificate, read_certificate
+from recert.extensions import FILE
 from recert.freshness import CredentialPaths
 from recert.layout import CREDENTIAL_PLACES, SEARCHED
 from recert.observed import FoundCredentials, Keystores, Service, SslState
@@ -95,6 +97,20 @@ class HostFacts:
         return self.settings.ssl_roots
 
     @property
+    def attributes_path(self) -> str:
+        return f"{self.settings.confdir}/{FILE}"
+
+    @property
+    def csr_attributes(self) -> list[str]:
+        """The host's csr_attributes.yaml, as far as it is about extensions; none if it has none."""
+        found: list[str] = self.known("attributes")
+        return found
+
+    def put_back(self, had: Mapping[str, str]) -> dict[str, str]:
+        """The extensions of an old certificate that a request can have only from us."""
+        return dict(had) if not self.csr_attributes else {}
+
+    @property
     def emptied(self) -> list[str]:
         """Every directory that the procedure empties."""
         return list(self.ssl_roots)
@@ -136,6 +152,7 @@ class HostFacts:
                 StrayCredentials,
                 {"roots": self.emptied, "own": self.own_files, "queues": list(self.queues)},
             ),
+            "attributes": (CsrAttributes, {"path": self.attributes_path}),
             "backups": (Backups, {"root": self.backup_root, "paths": self.backup_paths}),
         }
         return questions[name]

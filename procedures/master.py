@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from facts.answers import AskedService, ServiceAnswers
 from facts.backups import ArchivedCertificates
@@ -182,25 +182,37 @@ class MasterFacts(HostFacts):
             if PRIVATE_KEY in stay.values():
                 certs = map(read_certificate, self.known("signed").values())
                 certified = {cert.key for cert in certs if cert is not None}
-                stay = self.others(cas, certified | self.certified_keys(retired))
+                certified |= {cert.key for cert in self.retired_certificates(retired).values()}
+                stay = self.others(cas, certified)
             return stay
 
         return self._once("left alone", judge)
 
-    def certified_keys(self, retired: Retired) -> frozenset[str]:
-        """For whom the backup of the CA to retire has certificates: digests of public keys."""
-        backups = self.backups.of_ca(retired.fingerprint)
-        if retired.certificate is None or not backups:
-            return frozenset()
-        texts = self.seen(
-            ArchivedCertificates,
-            archive=f"{self.backup_root}/{backups[0].name}/archive.tar",
-            directory=self.settings.signeddir.removeprefix("/"),
-        )
-        certs = [cert for text in texts for cert in read_certificates(text)]
-        return frozenset(cert.key for cert in certs if cert.issued_by(retired.certificate))
+    def retired_certificates(self, retired: Retired) -> dict[str, Certificate]:
+        """What the CA to retire has signed, by name: what is still here, and what its backups
+        have."""
 
-    def freshness(self, retired: Retired, alt_names: AltNames) -> Freshness:
+        def read() -> dict[str, Certificate]:
+            ca = retired.certificate
+            if ca is None:
+                return {}
+            texts = list(self.known("signed").values())
+            here = self.known("signed").keys()
+            for backup in self.backups.of_ca(retired.fingerprint):
+                if not here >= set(backup.manifest.signed):
+                    texts += self.seen(
+                        ArchivedCertificates,
+                        archive=f"{self.backup_root}/{backup.name}/archive.tar",
+                        directory=self.settings.signeddir.removeprefix("/"),
+                    )
+            certs = [cert for text in texts for cert in read_certificates(text)]
+            return {cert.subject: cert for cert in certs if cert.issued_by(ca)}
+
+        return self._once("retired certificates", read)
+
+    def freshness(
+        self, retired: Retired, alt_names: AltNames, extensions: Mapping[str, str]
+    ) -> Freshness:
         """The judgement over what is there now."""
         ssl, components = self.ssl, self.components
         kept: Freshness | None = self._kept.get("freshness")
@@ -213,6 +225,7 @@ class MasterFacts(HostFacts):
                 alt_names,
                 utc_now(),
                 others=frozenset(self.left_alone(retired)),
+                extensions=extensions,
             )
             self._kept["freshness"] = kept
         return kept

@@ -20,6 +20,7 @@ from recert.altnames import AltNames, alt_names_to_give
 from recert.certificates import Certificate, read_certificate, read_revocation_list
 from recert.classification import unclassified_groups
 from recert.errors import RecertError
+from recert.extensions import loss_refusals
 from recert.freshness import Freshness, Retired
 from recert.layout import CLASSIFIER_PORT, COMPONENTS
 from recert.observed import Service
@@ -31,9 +32,9 @@ from recert.settings import Settings
 class Regeneration(Procedure):
     """A master whose CA is going to be retired, as the preflight found it fit to be.
 
-    `holders`: who has a certificate of the CA to retire, which is None where only a backup's
-    manifest remembers it. `signed`: their names, and what is still on the host; `signed_here`:
-    those that are.
+    `extensions`: Puppet's, of the master's own old certificate. `holders`: who has a certificate
+    of the CA to retire, which is None where only a backup's manifest remembers it. `signed`: their
+    names, and what is still on the host; `signed_here`: those that are.
     `classifier_confirmed`: the classifier said that the node groups are classified, which has
     to be remembered once it is stopped.
     """
@@ -44,12 +45,13 @@ class Regeneration(Procedure):
     retiring_ca: Certificate | None
     signed: tuple[str, ...] = ()
     signed_here: frozenset[str] = frozenset()
+    extensions: dict[str, str] = field(default_factory=dict)
     holders: dict[str, Certificate | None] = field(default_factory=dict)
     classifier_confirmed: bool = False
 
     @property
     def freshness(self) -> Freshness:
-        return self.facts.freshness(self.retired, self.alt_names)
+        return self.facts.freshness(self.retired, self.alt_names, self.extensions)
 
     @property
     def work_due(self) -> bool:
@@ -112,6 +114,7 @@ def prepare_regeneration(host: Host) -> Regeneration:
         retired=retired,
         alt_names=alt_names,
         retiring_ca=retiring_ca,
+        extensions=_extensions(facts, retired),
         signed=tuple(sorted(holders.keys() | signed.keys())),
         signed_here=frozenset(signed),
         holders=holders,
@@ -238,6 +241,14 @@ def _alt_names(host: Host, facts: MasterFacts, retired: Retired | None) -> AltNa
     )
 
 
+def _extensions(facts: MasterFacts, retired: Retired) -> dict[str, str]:
+    """Puppet's extensions of the certificate that the master has had of the CA to retire."""
+    before = [b.manifest.certificate for b in facts.backups.of_ca(retired.fingerprint)]
+    found = [facts.certificate_in_use, *(read_certificate(pem or "") for pem in before)]
+    ca = retired.certificate
+    return next((c.extensions for c in found if c and ca and c.issued_by(ca)), {})
+
+
 def _not_regenerated(facts: MasterFacts, retired: Retired, in_use: Certificate | None) -> bool:
     """Whether the master has no certificate of a CA that took the place of the retired one."""
     if in_use is None:
@@ -276,6 +287,10 @@ def _refusals_of_the_host(
         *preflight.link_refusals(facts.ssl.files, facts.settings.ssl_roots),
         *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
     ]
+    if freshness.certificate_problem(facts.settings.certname) is not None:
+        refusals += loss_refusals(
+            regeneration.extensions, facts.csr_attributes, facts.attributes_path
+        )
     if backup_due(regeneration):
         refusals += preflight.room_refusals(basics.free, basics.needed, facts.backup_root)
     if freshness.run_due(facts.agent.last_run):

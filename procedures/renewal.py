@@ -21,6 +21,7 @@ from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, shortened, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
+from recert.extensions import loss_refusals
 from recert.layout import AGENT_SERVICE
 from recert.others import told
 from recert.renewal import Renewal
@@ -100,7 +101,11 @@ class AgentRenewal(AgentWork):
         now = self.now
         if now.key is not None:
             self.application = Application(
-                now.certname, now.key, now.request, self.previous_alt_names
+                now.certname,
+                now.key,
+                now.request,
+                self.previous_alt_names,
+                frozenset(self.previous_extensions.items()),
             )
 
     @property
@@ -122,6 +127,29 @@ class AgentRenewal(AgentWork):
         had = certified_alt_names(name, self._former_certificates, self.site.cas)
         # Whoever has the retired CA's key can have had any: these let one node pass for another.
         return frozenset(n for n in had if n == name or not self.site.is_taken(n))
+
+    @property
+    def previous_extensions(self) -> dict[str, str]:
+        """Puppet's extensions of the certificate that is to be replaced, by the master's own copy:
+        the retired CA's key may be in hands that make certificates with any."""
+        name, site = self.facts.settings.certname, self.site
+        view, authority = site.view(), site.authority()
+        signed = authority.ever_signed(name)
+        if signed is not None and authority.ca is not None and signed.issued_by(authority.ca):
+            return signed.extensions
+        if view.retired is not None:
+            found = view.facts.retired_certificates(view.retired).get(name)
+            return found.extensions if found is not None else {}
+        # No CA is given up: what it has signed is true, wherever it is kept.
+        held = (*self.named.values(), self.now.certificate, *self._former_certificates)
+        own = (cert for cert in held if cert is not None and cert.subject == name)
+        ca = authority.ca
+        return next((c.extensions for c in own if ca is not None and c.issued_by(ca)), {})
+
+    @property
+    def put_back(self) -> dict[str, str]:
+        """The extensions that the agent's request can have only from us."""
+        return self.facts.put_back(self.previous_extensions)
 
 
 # By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.
@@ -241,8 +269,12 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
         return []
     trusted, retired = now.trusted_ca, view.retired.fingerprint
     ca, trusts = now.authority.ca, None if trusted is None else trusted.fingerprint
-    master_has_had = {b.manifest.ca_fingerprint for b in view.facts.backups.backups}
-    if trusts not in {None, retired, *master_has_had, ca.fingerprint if ca else None}:
+    manifests = [b.manifest for b in view.facts.backups.backups]
+    master_has_had = {manifest.ca_fingerprint for manifest in manifests}
+    # A CA that was signed anew for some more years is the same one: its key counts.
+    keys = {view.retired.key, *(manifest.ca_key for manifest in manifests), ca.key if ca else None}
+    is_known = trusts in {None, retired, *master_has_had, ca.fingerprint if ca else None}
+    if not is_known and (trusted is None or trusted.key not in keys):
         return [
             f"It trusts another CA ({trusts}) than the one to retire ({retired}), and "
             "none that the master has had: does it belong to this site? If it does, move "
@@ -251,6 +283,8 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
     # Before the master has a new CA, the one to retire is the one that it still has.
     known = master_has_had | {b.manifest.ca_fingerprint for b in backups.backups}
     if ca is None or retired in {trusts, *known}:
+        return []
+    if trusted is not None and trusted.key == view.retired.key:
         return []
     return [
         f"retire_ca={retired} is neither the CA that this agent trusts "
@@ -295,6 +329,10 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
         *preflight.agent_refusals(facts.agent.disabled),
         *preflight.link_refusals(facts.ssl.files, facts.ssl_roots),
     ]
+    if now.request_due:
+        refusals += loss_refusals(
+            renewal.previous_extensions, facts.csr_attributes, facts.attributes_path
+        )
     if now.conflict is not None:
         refusals.append(now.conflict)
     return refusals

@@ -251,8 +251,10 @@ class Site:
             fingerprint = parse_fingerprint(value)
         except RecertError as error:
             refuse(host, [str(error)])
-        key = next((m.ca_key for m in manifests if m.ca_fingerprint == fingerprint), None)
-        return Retired(fingerprint, key)
+        of_it = next((m for m in manifests if m.ca_fingerprint == fingerprint), None)
+        if of_it is None:
+            return Retired(fingerprint, None)
+        return Retired(fingerprint, of_it.ca_key, read_certificate(of_it.ca_certificate or ""))
 
     @property
     def retire_certs(self) -> frozenset[str]:

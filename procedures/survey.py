@@ -199,7 +199,9 @@ def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
         inventory=inventory,
         manifests=tuple(backup.manifest for backup in facts.backups.backups),
         # No key of theirs may live on.
-        retired_keys=facts.certified_keys(retired) if retired is not None else frozenset(),
+        retired_keys=frozenset(
+            cert.key for cert in facts.retired_certificates(retired or Retired("", None)).values()
+        ),
     )
     return _host_look(facts, Role.MASTER, [c.directory for c in COMPONENTS], retired, side)
 
@@ -222,10 +224,10 @@ def _host_look(
     retired: Retired | None,
     master: MasterSide | None,
 ) -> HostLook:
-    backups = facts.backups.of_ca(retired.fingerprint) if retired is not None else []
+    of_it = facts.backups.of_ca(retired.fingerprint, retired.key) if retired is not None else []
     asked = time.time()
     clock_ahead = facts.clock() - (asked + time.time()) / 2
-    found = facts.credentials(directories, [backup.name for backup in backups])
+    found = facts.credentials(directories, [backup.name for backup in of_it])
     return HostLook(
         host=facts.host.name,
         role=role,

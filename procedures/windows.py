@@ -10,6 +10,7 @@ from pyinfra.api import Host
 from facts.credential_files import keystores_among
 from facts.puppet import AgentState
 from facts.windows.agent import WindowsAgentFiles, WindowsDirectories, WindowsFiles
+from facts.windows.attributes import WindowsCsrAttributes
 from facts.windows.backups import WindowsBackups, WindowsBackupStore
 from facts.windows.credential_files import WindowsCredentialFiles
 from facts.windows.installation import (
@@ -96,6 +97,13 @@ class WindowsAgentFacts(AgentFacts):
             lambda: self._ask(
                 WindowsBackups, ruby=self.ruby, root=self.backup_root, paths=self.backup_paths
             ),
+        )
+
+    @property
+    def csr_attributes(self) -> list[str]:
+        return self._once(
+            "attributes",
+            lambda: self._ask(WindowsCsrAttributes, ruby=self.ruby, path=self.attributes_path),
         )
 
     @property

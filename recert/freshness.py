@@ -24,6 +24,7 @@ from recert.certificates import (
     read_public_key,
     read_revocation_list,
 )
+from recert.extensions import missing, named
 from recert.layout import (
     COMPONENTS,
     Component,
@@ -113,7 +114,8 @@ class CredentialPaths:
 @dataclass(frozen=True)
 class Freshness:
     """The judgement over one master at one moment. `others`: the files in the directories of the
-    document that are somebody else's, and stay as they are; see `recert.others`."""
+    document that are somebody else's, and stay as they are; see `recert.others`. `extensions`:
+    those of Puppet's that the master's certificate is to carry."""
 
     settings: Settings
     ssl: SslState
@@ -122,6 +124,7 @@ class Freshness:
     alt_names: AltNames
     now: datetime
     others: frozenset[str] = frozenset()
+    extensions: Mapping[str, str] = field(default_factory=dict)
 
     # The CA (steps 2.2 and 2.4)
 
@@ -206,6 +209,9 @@ class Freshness:
             return Problem(paths.public_key, "does not belong to the certificate")
         if name == self.settings.certname and not self.alt_names.satisfied_by(cert.alt_names):
             return Problem(paths.certificate, f"has other alt names than {self.alt_names}")
+        lost = missing(self.extensions, cert.extensions)
+        if name == self.settings.certname and lost:
+            return Problem(paths.certificate, f"has not the extensions {named(lost)}")
         return None
 
     def names_due(self, names: Iterable[str]) -> list[str]:
