@@ -30,7 +30,11 @@ esac
     fail "The archive $archive is damaged; nothing was replaced."
 for path in "$@"; do
     [ -d "$path" ] || continue
-    find "$path/" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} + || fail "Cannot empty $path."
+    # A mount point is emptied in place.
+    find "$path/" -mindepth 1 ! -type d -exec rm -f -- {} +
+    find "$path/" -mindepth 1 -depth -type d -exec rmdir -- {} + 2>/dev/null
+    left=$(find "$path/" -mindepth 1 ! -type d)
+    [ -z "$left" ] || fail "These could not be removed: $left"
 done
 set -f # the options are words, and no names of files
 tar -C / $keeping -xpf "$archive" || fail "Unpacking $archive failed."

@@ -12,7 +12,7 @@ from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
 from operations.attributes import WITH_ATTRIBUTES
 from operations.clearing import CLEARING, GIVING, pattern, patterns
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
-from procedures.regeneration import Regeneration, regeneration_of
+from procedures.regeneration import Regeneration, new_ca, regeneration_of
 from recert.certificates import describe, read_certificate
 from recert.extensions import csr_attributes, named
 from recert.freshness import CaStatus
@@ -128,7 +128,7 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
         host,
         "CA",
         describe(before, before),
-        [f"subject:     Puppet CA: {facts.settings.certname}", "a new key and certificate"],
+        [*new_ca(facts.settings), "a new key and certificate"],
     )
     yield changing(
         facts.settings.confdir,

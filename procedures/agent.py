@@ -113,6 +113,7 @@ class AgentFacts(HostFacts):
             )
         if now.everything_goes:
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
+            refusals += preflight.unchangeable_refusals(basics.unchangeable)
         if backup_due:
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
         return refusals

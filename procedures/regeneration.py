@@ -12,20 +12,21 @@ from facts.tls import ClassifierGroups
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames
+from procedures.options import flag, listed
 from procedures.preflight import read_master, refuse
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import command_line, say, shortened, warn
 from recert import interlock, preflight
-from recert.altnames import AltNames, alt_names_to_give
-from recert.certificates import Certificate, read_certificate, read_revocation_list
+from recert.altnames import AltNames, alt_names_to_give, default_alt_names
+from recert.certificates import Certificate, read_certificate, read_revocation_list, utc_now
 from recert.classification import unclassified_groups
 from recert.errors import RecertError
 from recert.extensions import loss_refusals
-from recert.freshness import Freshness, Retired
+from recert.freshness import CaStatus, Freshness, Retired
 from recert.layout import CLASSIFIER_PORT, COMPONENTS
 from recert.observed import Service
-from recert.others import told
-from recert.settings import Settings
+from recert.others import other_names, told
+from recert.settings import Settings, duration
 
 
 @dataclass
@@ -102,7 +103,7 @@ def prepare_regeneration(host: Host) -> Regeneration:
     except RecertError as error:
         refuse(host, [*refusals, str(error)])
     if retired is None:
-        refuse(host, refusals)
+        refuse(host, [*refusals, *preflight.failing_run_refusals(facts.agent.last_run, False)])
     retiring_ca = ca if ca is not None and ca.fingerprint == retired.fingerprint else None
     holders = signed
     if retiring_ca is None:
@@ -120,7 +121,10 @@ def prepare_regeneration(host: Host) -> Regeneration:
         holders=holders,
     )
     freshness = regeneration.freshness
-    refusals += _refusals_of_the_host(regeneration, signed)
+    try:
+        refusals += _refusals_of_the_host(regeneration, signed)
+    except RecertError as error:
+        refusals.append(str(error))
     if freshness.problems:
         refusals += _classification(host, regeneration, store)
     if refusals:
@@ -134,6 +138,12 @@ def announce(regeneration: Regeneration) -> None:
     host, freshness = regeneration.facts.host, regeneration.freshness
     due = "nothing is stale" if not freshness.problems else f"{len(freshness.problems)} stale"
     say(host, f"CA to retire: {regeneration.retired.fingerprint}, {due}")
+    if freshness.ca_due:
+        say(
+            host,
+            "The new CA: "
+            + ", ".join(" ".join(line.split()) for line in new_ca(freshness.settings)),
+        )
     in_use = regeneration.facts.certificate_in_use
     names = freshness.settings.certname, set(regeneration.alt_names.names)
     if in_use is None:
@@ -163,6 +173,14 @@ def announce(regeneration: Regeneration) -> None:
         if component not in freshness.installed_components:
             warn(host, f"{component.title} is not installed here: no {component.directory}")
     warn_left_behind(regeneration)
+
+
+def new_ca(conf: Settings) -> list[str]:
+    """What Puppet is going to make, as far as puppet.conf says."""
+    lines = [f"subject:     {conf.ca_name or f'Puppet CA: {conf.certname}'}"]
+    if lifetime := duration(conf.ca_ttl):
+        lines.append(f"expires:     after {lifetime.days} days, on {utc_now() + lifetime:%Y-%m-%d}")
+    return lines
 
 
 def warn_left_behind(regeneration: Regeneration) -> None:
@@ -274,7 +292,9 @@ def _refusals_of_the_host(
         paths=facts.backup_paths,
         accounts=[facts.settings.user],
         files=[facts.settings.config],
+        links=facts.emptied,
     )
+    due = bool(freshness.problems)
     refusals = [
         *preflight.tool_refusals(basics.missing_tools, basics.crypto),
         *preflight.service_refusals(facts.services),
@@ -284,7 +304,12 @@ def _refusals_of_the_host(
             signed,
             read_certificate(facts.ssl.texts.get(facts.settings.localcacert, "")),
         ),
-        *preflight.link_refusals(facts.ssl.files, facts.settings.ssl_roots),
+        *preflight.link_refusals(
+            {path: f for path, f in facts.ssl.files.items() if path not in freshness.others},
+            facts.settings.ssl_roots,
+        ),
+        *(preflight.unchangeable_refusals(basics.unchangeable) if due else ()),
+        *_refusals_of_the_end(regeneration),
         *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
     ]
     if freshness.certificate_problem(facts.settings.certname) is not None:
@@ -295,6 +320,30 @@ def _refusals_of_the_host(
         refusals += preflight.room_refusals(basics.free, basics.needed, facts.backup_root)
     if freshness.run_due(facts.agent.last_run):
         refusals += preflight.agent_refusals(facts.agent.disabled)
+    return refusals
+
+
+def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
+    """What would keep the new CA, or the master under it, from working in the end."""
+    facts, freshness = regeneration.facts, regeneration.freshness
+    conf, host = facts.settings, facts.host
+    refusals = []
+    if freshness.ca_due:
+        refusals += preflight.lifetime_refusals(conf.ca_ttl)
+        # What a run that was cut off has broken is for this one to mend.
+        if freshness.ca_status is CaStatus.RETIRING and not facts.backups.stopped:
+            declared = flag(host, "despite_failing_run")
+            refusals += preflight.failing_run_refusals(facts.agent.last_run, declared)
+        cas = [ca for ca in (freshness.ca, regeneration.retired.certificate) if ca is not None]
+        refusals += preflight.other_name_refusals(
+            other_names(facts.strays, cas), conf.certname, listed(host, "other_names")
+        )
+    if freshness.certificate_problem(conf.certname) is not None:
+        names = set(regeneration.alt_names.names)
+        if not names and not regeneration.alt_names.chosen:
+            names = default_alt_names(conf.certname)
+        looked_for = [name for name in conf.server_names if name]
+        refusals += preflight.server_refusals(looked_for, names | {conf.certname})
     return refusals
 
 
@@ -327,11 +376,10 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
         cacert=facts.settings.localcacert,
         certname=facts.settings.certname,
     )
-    declared = host.data.get("pe_groups_classified")
-    if declared not in (None, True, False) or isinstance(declared, int) != isinstance(
-        declared, bool
-    ):
-        return [f"pe_groups_classified={declared} is not understood: it is True or False."]
+    try:
+        declared = flag(host, "pe_groups_classified")
+    except RecertError as error:
+        return [str(error)]
     try:
         unclassified = None if answer is None else unclassified_groups(answer)
     except RecertError:
@@ -339,6 +387,6 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
     regeneration.classifier_confirmed = unclassified == []
     return preflight.classification_refusals(
         unclassified,
-        declared=declared is True,
+        declared=declared,
         confirmed_before=regeneration.retired.fingerprint in store.classified,
     )

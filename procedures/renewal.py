@@ -16,6 +16,7 @@ from procedures.agent import (
     KnownAgent,
 )
 from procedures.agents import agent_looked_at, agent_settings
+from procedures.options import listed
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, shortened, warn
@@ -23,7 +24,7 @@ from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.extensions import loss_refusals
 from recert.layout import AGENT_SERVICE
-from recert.others import told
+from recert.others import other_names, told
 from recert.renewal import Renewal
 from recert.signing import Application, certified_alt_names
 
@@ -66,12 +67,16 @@ class AgentRenewal(AgentWork):
     @property
     def left_alone(self) -> dict[str, str]:
         """What is somebody else's in ssldir, and stays: by path, each with what it is."""
-        texts, path = self.facts.ssl.texts, self.facts.settings.localcacert
-        known = [
-            read_certificate(b.manifest.ca_certificate or "") for b in self.facts.backups.backups
-        ]
-        trusted = [read_certificate(texts.get(path, "")), *known]
-        return self.facts.others([*self.site.cas, *(ca for ca in trusted if ca is not None)])
+        return self.facts.others(self.known_cas)
+
+    @property
+    def known_cas(self) -> list[Certificate]:
+        """The CAs that the site has had, and that this agent has trusted."""
+        facts = self.facts
+        trusted = facts.ssl.texts.get(facts.settings.localcacert, "")
+        before = [b.manifest.ca_certificate or "" for b in facts.backups.backups]
+        found = [ca for ca in map(read_certificate, (trusted, *before)) if ca is not None]
+        return [*self.site.cas, *found]
 
     @property
     def backup_due(self) -> bool:
@@ -329,6 +334,12 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
         *preflight.agent_refusals(facts.agent.disabled),
         *preflight.link_refusals(facts.ssl.files, facts.ssl_roots),
     ]
+    if now.everything_goes:
+        refusals += preflight.other_name_refusals(
+            other_names(facts.strays, renewal.known_cas),
+            now.certname,
+            listed(facts.host, "other_names"),
+        )
     if now.request_due:
         refusals += loss_refusals(
             renewal.previous_extensions, facts.csr_attributes, facts.attributes_path

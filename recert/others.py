@@ -64,6 +64,19 @@ def of_others(
     return dict(sorted(stay.items()))
 
 
+def other_names(strays: Iterable[Stray], cas: Iterable[Certificate]) -> dict[str, str]:
+    """The names of which these are a private key and a certificate of one of these CAs, and where
+    the certificate lies."""
+    strays, cas = list(strays), list(cas)
+    keys = {key for stray in strays if stray.what == PRIVATE_KEY for key in stray.keys}
+    return {
+        cert.subject: stray.path
+        for stray in strays
+        for cert in stray.certificates
+        if cert.key in keys and not cert.is_self_signed and any(map(cert.issued_by, cas))
+    }
+
+
 def kept_directories(stay: Iterable[str], settings: Settings, roots: Iterable[str]) -> set[str]:
     """The directories that are there for the sake of these files, and not for Puppet's."""
     puppets = {
