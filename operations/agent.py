@@ -63,7 +63,8 @@ def run() -> Generator[PyinfraCommand, None, None]:
             return facts.agent.running is None
 
         yield wait_until(no_run, "the agent service's own run to end", RUN_LIMIT)
-        running = [n for n, state in facts.services.items() if state is Service.RUNNING]
+        states = facts.services
+        running = [n for n in regeneration.must_answer if states[n] is Service.RUNNING]
         yield from until_answering(facts, [name for name in running if name != BROKER_SERVICE])
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield changing(conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))

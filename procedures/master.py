@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from facts.answers import AskedService, ServiceAnswers
 from facts.backups import ArchivedCertificates
+from facts.ports import ConfiguredPorts
 from facts.signing import AutosignSetting
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
@@ -72,6 +73,8 @@ class MasterFacts(HostFacts):
             return PemFiles, {"directory": conf.csrdir}
         if name == "signed":
             return PemFiles, {"directory": conf.signeddir}
+        if name == "ports":
+            return ConfiguredPorts, {}
         if name == "autosign":
             return AutosignSetting, {"autosign": conf.autosign}
         return super().question(name)
@@ -132,8 +135,16 @@ class MasterFacts(HostFacts):
         )
 
     def port_of(self, service: str) -> int:
-        """Where a service listens."""
-        return self.settings.masterport if service == MASTER_SERVICE else SERVICE_PORTS[service]
+        """Where a service listens; `NOWHERE` for one that can be asked on its socket alone."""
+        if service == MASTER_SERVICE:
+            return self.settings.masterport
+        return self.ports.get(service, SERVICE_PORTS[service])
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Where services listen that are configured to."""
+        ports: dict[str, int] = self.known("ports")
+        return ports
 
     @property
     def emptied(self) -> list[str]:

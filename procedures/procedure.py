@@ -17,6 +17,8 @@ class Procedure:
     facts: MasterFacts
     stopped_now: frozenset[str] = frozenset()
     """The services that this run has stopped and not started again."""
+    silent_now: frozenset[str] = frozenset()
+    """The services that did not answer before this run stopped them."""
     to_run: tuple[str, ...] = ()
     """Those that the run has found due when it started them."""
 
@@ -35,6 +37,13 @@ class Procedure:
         if MASTER_SERVICE not in ran:
             return installed
         return [name for name in installed if name in ran | NEEDED_SERVICES]
+
+    @property
+    def must_answer(self) -> list[str]:
+        """Of the services that are to run, those that have to answer in the end: what did not
+        before step 1 need not after it. Without the master nobody can go on."""
+        silent = self.facts.backups.silent | self.silent_now
+        return [n for n in self.services_due if n == MASTER_SERVICE or n not in silent]
 
     @property
     def left_stopped(self) -> list[str]:

@@ -23,7 +23,7 @@ from recert.classification import unclassified_groups
 from recert.errors import RecertError
 from recert.extensions import loss_refusals
 from recert.freshness import CaStatus, Freshness, Retired
-from recert.layout import CLASSIFIER_PORT, COMPONENTS
+from recert.layout import COMPONENTS, CONSOLE_SERVICE
 from recert.observed import Service
 from recert.others import other_names, told
 from recert.settings import Settings, duration
@@ -370,7 +370,7 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
     answer = ask(
         host,
         ClassifierGroups,
-        port=CLASSIFIER_PORT,
+        port=facts.port_of(CONSOLE_SERVICE),
         certificate=paths.certificate,
         private_key=paths.private_key,
         cacert=facts.settings.localcacert,

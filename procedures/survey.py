@@ -243,6 +243,8 @@ def _host_look(
         keystores=facts.keystores(found),
         stopped_by_run=facts.backups.stopped,
         strays=tuple(facts.strays),
+        ports=facts.ports if isinstance(facts, MasterFacts) else {},
+        silent_before=facts.backups.silent,
     )
 
 

@@ -42,7 +42,8 @@ class HostLook:
     besides confdir and ssldir. `names`: by which the CA and orchestration may know it, where its
     settings are not known. `stopped_by_run`: the services that a run has stopped and not started
     again. `strays`: credentials under other names than Puppet's in the directories that are
-    emptied."""
+    emptied. `ports`: where a master's services listen that are configured to; `silent_before`:
+    those of them that did not answer before a run stopped them."""
 
     host: str
     role: Role
@@ -60,6 +61,8 @@ class HostLook:
     names: frozenset[str] = frozenset()
     stopped_by_run: frozenset[str] = frozenset()
     strays: tuple[Stray, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    silent_before: frozenset[str] = frozenset()
 
     @property
     def identities(self) -> frozenset[str]:

@@ -274,9 +274,9 @@ def other_name_refusals(
     listed = ", ".join(f"{name} ({path})" for name, path in sorted(left.items()))
     return [
         f"Puppet calls this host {certname}, and keys with certificates of this site's CA lie "
-        f"there under another name: {listed}. If certname was changed since, what works under the old "
-        "name would not start again: correct certname in puppet.conf. If nobody needs them, say "
-        f"so: --data other_names={','.join(sorted(left))}"
+        f"there under another name: {listed}. If certname was changed since, what works under the "
+        "old name would not start again: correct certname in puppet.conf. If nobody needs them, "
+        f"say so: --data other_names={','.join(sorted(left))}"
     ]
 
 

@@ -11,7 +11,7 @@ from recert.causes import faults, leftovers
 from recert.certificates import Certificate, read_certificate
 from recert.delivered import RUN_PUPPET, is_delivered
 from recert.freshness import Problem
-from recert.layout import COMPONENTS, POSTGRESQL_SERVICE, SERVICE_PORTS
+from recert.layout import COMPONENTS, NOWHERE, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import findings
@@ -310,13 +310,20 @@ class _HostChecks:
                 continue
             if state is Service.STOPPED and service in self._stopped_before:
                 continue  # as it was
+            port = self.look.ports.get(service, port)
             with_it = {shake.offered: shake for shake in made if shake.service == service}
             how = f"TLS handshake with {service} on port {port}"
             if service == POSTGRESQL_SERVICE:
                 how += ", after its SSLRequest"
+            if port == NOWHERE:
+                how = f"TLS handshake with {service}"
+                yield self._not_made(About.PRESENTED, how, "it listens on its socket alone")
+                continue
             if not any(shake.answered for shake in with_it.values()):
                 said = next((s.said for s in with_it.values()), "it was not tried")
-                yield self._check(About.PRESENTED, how, f"no TLS: {said}", False)
+                as_before = service in self.look.silent_before
+                said += "; it did not answer before, either" if as_before else ""
+                yield self._check(About.PRESENTED, how, f"no TLS: {said}", as_before)
                 continue
             yield self._presented(how, with_it)
             yield self._refused(how, with_it)
