@@ -25,7 +25,7 @@ from recert.extensions import loss_refusals
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.layout import COMPONENTS, CONSOLE_SERVICE
 from recert.observed import Service
-from recert.others import other_names, told
+from recert.others import SURVEYED, other_names, told
 from recert.settings import Settings, duration
 
 
@@ -167,7 +167,7 @@ def announce(regeneration: Regeneration) -> None:
         warn(host, f"Does not run, and so is not started: {', '.join(left)}. Where that is wrong,")
         warn(host, "start it before the run.")
     if freshness.problems:
-        for line in shortened(told(regeneration.facts.left_alone(regeneration.retired))):
+        for line in shortened(told(regeneration.facts.left_alone(regeneration.retired)), SURVEYED):
             warn(host, line)
     for component in COMPONENTS:
         if component not in freshness.installed_components:

@@ -24,7 +24,7 @@ from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.extensions import loss_refusals
 from recert.layout import AGENT_SERVICE
-from recert.others import other_names, told
+from recert.others import SURVEYED, other_names, told
 from recert.renewal import Renewal
 from recert.signing import Application, certified_alt_names
 
@@ -209,7 +209,7 @@ def prepare_renewal(host: Host) -> bool:
     _renewals.setdefault(site, {})[host.name] = renewal
     outcomes.prepared(host, _is_due(renewal))
     if renewal.now.everything_goes:
-        for line in shortened(told(renewal.left_alone)):
+        for line in shortened(told(renewal.left_alone), SURVEYED):
             outcomes.remark(host, line)
     _require_all_found(site, outcomes)
     return True

@@ -230,7 +230,8 @@ def _visit(master: Master, names: Iterable[str]) -> tuple[dict[str, list[str]], 
                 puts OpenSSL::PKey::RSA.new($stdin.read).public_key.to_pem
             ' <$ssl/private_keys/$name.pem | pem "key $name"
         done
-        for copy in $(find {directories} -mindepth 1); do
+        # Some masters of the lab keep old keys there, of no CA that they have had.
+        for copy in $(find {directories} -mindepth 1 ! -name 'old-master.*' ! -name backup); do
             name=$(basename $copy | sed -E 's/\\.(cert|private_key|public_key)\\.pem$//')
             case $copy in
                 *.cert.pem) source=certs ;;
