@@ -203,10 +203,11 @@ class MasterFacts(HostFacts):
         """What the CA to retire has signed, by name: what is still here, and what its backups
         have."""
 
+        ca = retired.certificate
+        if ca is None:
+            return {}
+
         def read() -> dict[str, Certificate]:
-            ca = retired.certificate
-            if ca is None:
-                return {}
             texts = list(self.known("signed").values())
             here = self.known("signed").keys()
             for backup in self.backups.of_ca(retired.fingerprint):
