@@ -194,14 +194,14 @@ def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
     _forget(facts)
     conf = facts.settings
     inventory = facts.seen(CaInventory, path=f"{conf.cadir}/inventory.txt")
+    certified = facts.retired_certificates(retired or Retired("", None))
     side = MasterSide(
         components=facts.components,
         inventory=inventory,
         manifests=tuple(backup.manifest for backup in facts.backups.backups),
         # No key of theirs may live on.
-        retired_keys=frozenset(
-            cert.key for cert in facts.retired_certificates(retired or Retired("", None)).values()
-        ),
+        retired_keys=frozenset(cert.key for cert in certified.values()),
+        retired_extensions={n: found for n, c in certified.items() if (found := c.extensions)},
     )
     return _host_look(facts, Role.MASTER, [c.directory for c in COMPONENTS], retired, side)
 
@@ -245,6 +245,7 @@ def _host_look(
         strays=tuple(facts.strays),
         ports=facts.ports if isinstance(facts, MasterFacts) else {},
         silent_before=facts.backups.silent,
+        csr_attributes=tuple(facts.csr_attributes),
     )
 
 

@@ -26,12 +26,14 @@ NOTHING_SEEN = SslState({}, {}, {})
 class MasterSide:
     """What only a master has. `inventory`: serial number and name of every certificate that the
     CA's own list has. `manifests`: of the backups there, oldest first. `retired_keys`: digests of
-    the public halves for which a backup has certificates of the CA to retire."""
+    the public halves that the CA to retire has certified, and `retired_extensions` those of Puppet's in
+    its certificates, by name."""
 
     components: Mapping[str, ComponentState]
     inventory: frozenset[tuple[int, str]]
     manifests: tuple[Manifest, ...] = ()
     retired_keys: frozenset[str] = frozenset()
+    retired_extensions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class HostLook:
     settings are not known. `stopped_by_run`: the services that a run has stopped and not started
     again. `strays`: credentials under other names than Puppet's in the directories that are
     emptied. `ports`: where a master's services listen that are configured to; `silent_before`:
-    those of them that did not answer before a run stopped them."""
+    those of them that did not answer before a run stopped them. `csr_attributes`: the host's own
+    file, as far as it is about extensions."""
 
     host: str
     role: Role
@@ -63,6 +66,7 @@ class HostLook:
     strays: tuple[Stray, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)
     silent_before: frozenset[str] = frozenset()
+    csr_attributes: tuple[str, ...] = ()
 
     @property
     def identities(self) -> frozenset[str]:

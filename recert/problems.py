@@ -10,6 +10,7 @@ from recert import interlock
 from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import read_revocation_list
 from recert.delivered import RUN_PUPPET, is_delivered
+from recert.extensions import FILE, carried, missing, named
 from recert.looks import HostLook
 from recert.observed import Service
 from recert.preflight import MAX_CLOCK_SKEW
@@ -85,9 +86,31 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Problem]:
         if is_pes_own(look, path):
             what, remedy = "wants a password", "Look into it by hand: openssl pkcs12 -in FILE"
             yield problem(Severity.WARNING, path, what, remedy)
+    yield from _extensions(state, look)
     renewal = state.renewal(look)
     if renewal is not None and state.authority.ca is not None:
         yield from _of_agent(state, look, renewal)
+
+
+def _extensions(state: SiteState, look: HostLook) -> Iterable[Problem]:
+    """What a host's certificate has lost, or the next one would."""
+    cert, conf = state.certificate_of(look), look.settings
+    if cert is None or conf is None:
+        return
+    path = f"{conf.confdir}/{FILE}"
+    lost = missing(state.retired_extensions(conf.certname), cert.extensions)
+    if lost and not state.authorities.is_retired(cert):
+        what = f"lacks {named(lost)}, which its certificate of the retired CA had"
+        remedy = f"Have {path} ask for it, then replace the certificate: deploys/replace.py."
+        own = f"{conf.certdir}/{conf.certname}.pem"
+        yield Problem(Severity.WARNING, look.host, own, what, remedy)
+    asked = carried(list(look.csr_attributes))
+    if look.csr_attributes and (asked is None or missing(cert.extensions, asked)):
+        what = "cannot be read by Puppet"
+        if asked is not None:
+            what = f"does not ask for {named(missing(cert.extensions, asked))} of the certificate"
+        remedy = "Correct the file, or move it away: the next certificate would be without."
+        yield Problem(Severity.WARNING, look.host, path, what, remedy)
 
 
 def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Problem]:

@@ -146,6 +146,10 @@ class SiteState:
         """Digests of the public halves that the CA to retire has certified."""
         return self._side.retired_keys if self._side is not None else frozenset()
 
+    def retired_extensions(self, certname: str) -> Mapping[str, str]:
+        """Puppet's extensions of the certificate that the CA to retire had made for a name."""
+        return self._side.retired_extensions.get(certname, {}) if self._side is not None else {}
+
     @property
     def _side(self) -> MasterSide | None:
         return self.master.master if self.master is not None else None
