@@ -26,8 +26,8 @@ NOTHING_SEEN = SslState({}, {}, {})
 class MasterSide:
     """What only a master has. `inventory`: serial number and name of every certificate that the
     CA's own list has. `manifests`: of the backups there, oldest first. `retired_keys`: digests of
-    the public halves that the CA to retire has certified, and `retired_extensions` those of Puppet's in
-    its certificates, by name."""
+    the public halves that the CA to retire has certified, and `retired_extensions` those of
+    Puppet's in its certificates, by name."""
 
     components: Mapping[str, ComponentState]
     inventory: frozenset[tuple[int, str]]
