@@ -52,7 +52,7 @@ class Hands(Protocol):
         signs_itself: bool,
         limit: int,
         heard: Heard,
-        attributes: str,
+        attributes: str = "",
     ) -> Commands:
         """Have Puppet make a key and a request, and send that.
 

@@ -172,7 +172,7 @@ if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
         signs_itself: bool,
         limit: int,
         heard: Heard,
-        attributes: str,
+        attributes: str = "",
     ) -> Commands:
         # Its exit status says little: 1 is right as long as nobody has signed, and also where
         # the master has taken the request and then answered with an error. Puppet keeps no

@@ -251,7 +251,7 @@ class WindowsHands:
         signs_itself: bool,
         limit: int,
         heard: Heard,
-        attributes: str,
+        attributes: str = "",
     ) -> Commands:
         # Its exit status says as little as elsewhere. Where the master signs by itself, Puppet
         # goes on to its first run, which ends with the session that has begun it.
