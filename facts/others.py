@@ -138,7 +138,7 @@ fi
 
 def read_strays(records: Iterable[list[str]]) -> list[Stray]:
     """:raises FactProcessError: not everything was looked at."""
-    found = []
+    found: list[Stray] = []
     for record in records:
         if record[0] == "looked":
             return found

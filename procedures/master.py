@@ -208,8 +208,8 @@ class MasterFacts(HostFacts):
             return {}
 
         def read() -> dict[str, Certificate]:
-            texts = list(self.known("signed").values())
-            here = self.known("signed").keys()
+            signed: dict[str, str] = self.known("signed")
+            texts, here = list(signed.values()), signed.keys()
             for backup in self.backups.of_ca(retired.fingerprint):
                 if not here >= set(backup.manifest.signed):
                     texts += self.seen(

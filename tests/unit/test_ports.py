@@ -15,8 +15,8 @@ from tests.unit.shell import Sh
 
 
 @pytest.fixture
-def write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A directory in the place of the host's root."""
+def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """Where the configuration of each is looked for, below a directory of the test's."""
     there = {
         name: replace(
             endpoint,
@@ -27,7 +27,7 @@ def write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         for name, endpoint in ENDPOINTS.items()
     }
     monkeypatch.setattr(ports, "ENDPOINTS", there)
-    return tmp_path
+    return {name: endpoint.configured[0] for name, endpoint in there.items()}
 
 
 @pytest.mark.parametrize(
@@ -63,11 +63,11 @@ def write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     ],
 )
 def test_the_port_that_a_service_is_configured_to(
-    sh: Sh, write: Path, service: str, name: str, text: str, port: int | None
+    sh: Sh, places: dict[str, str], service: str, name: str, text: str, port: int | None
 ) -> None:
-    place = ports.ENDPOINTS[service].configured[0].replace("*.conf", name)
-    Path(place).parent.mkdir(parents=True, exist_ok=True)
-    Path(place).write_text(text)
+    place = Path(places[service].replace("*.conf", name))
+    place.parent.mkdir(parents=True)
+    place.write_text(text)
     output = sh.output(ConfiguredPorts)
     found = ConfiguredPorts().process(output)
     assert found == ({service: port} if port is not None else {})
