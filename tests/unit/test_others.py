@@ -8,6 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    pkcs12,
+)
 
 from facts.others import StrayCredentials
 from operations.clearing import CLEARING, GIVING, pattern, patterns
@@ -38,6 +45,7 @@ from tests.unit.authority import (
     public_pem,
     settings,
 )
+from tests.unit.authority import key as crypto_key
 from tests.unit.shell import ME, Sh
 
 CAS = [OLD.certificate, NEW.certificate]
@@ -178,6 +186,15 @@ def test_credentials_are_found_by_what_is_in_them(sh: Sh, tmp_path: Path) -> Non
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
+    der = OLD.certificate.x509.public_bytes(Encoding.DER)
+    java = b"\xfe\xed\xfe\xed...\x00\x05X.509" + len(der).to_bytes(4, "big") + der + b"rest"
+    (tmp_path / "broker.ks").write_bytes(java)
+    for name, password in (("open.p12", b""), ("sealed.p12", b"secret")):
+        how = BestAvailableEncryption(password) if password else NoEncryption()
+        leaf = x509.load_pem_x509_certificate(OTHER.issue("shop", 3).encode())
+        box = pkcs12.serialize_key_and_certificates(b"shop", crypto_key("shop"), leaf, None, how)
+        (tmp_path / name).write_bytes(box)
+    (tmp_path / "link").symlink_to(tmp_path / "secret")
     found = sh.ask(
         StrayCredentials,
         roots=[str(tmp_path)],
@@ -190,6 +207,13 @@ def test_credentials_are_found_by_what_is_in_them(sh: Sh, tmp_path: Path) -> Non
         "both": PRIVATE_KEY,
         "public": PUBLIC_KEY,
         "queue/key.pem": PRIVATE_KEY,
+        "broker.ks": KEYSTORE,
+        "open.p12": PRIVATE_KEY,
+        "sealed.p12": KEYSTORE,
+        "link": PRIVATE_KEY,
     }
+    assert [c.subject for c in by_name["broker.ks"].certificates] == [OLD.certificate.subject]
+    assert by_name["open.p12"].keys == by_name["both"].keys
+    assert by_name["sealed.p12"].keys == ()
     assert by_name["secret"].keys == by_name["public"].keys == (key_digest("eyaml"),)
     assert [c.subject for c in by_name["both"].certificates] == ["shop"]
