@@ -153,7 +153,8 @@ def running() -> Commands:
     due = procedure.services_due
     procedure.to_run = tuple(due)
     down = [name for name in due if facts.services[name] is Service.STOPPED]
-    if not down and not procedure.work_due and facts.presented is not None:
+    over = not down and not procedure.work_due and not facts.backups.stopped
+    if over and facts.presented is not None:
         host.noop("all services run that are to, and the master answers")
         return
     began = utc_now()
