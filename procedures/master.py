@@ -212,11 +212,12 @@ class MasterFacts(HostFacts):
             texts, here = list(signed.values()), signed.keys()
             for backup in self.backups.of_ca(retired.fingerprint):
                 if not here >= set(backup.manifest.signed):
-                    texts += self.seen(
+                    archived: list[str] = self.seen(
                         ArchivedCertificates,
                         archive=f"{self.backup_root}/{backup.name}/archive.tar",
                         directory=self.settings.signeddir.removeprefix("/"),
                     )
+                    texts += archived
             certs = [cert for text in texts for cert in read_certificates(text)]
             return {cert.subject: cert for cert in certs if cert.issued_by(ca)}
 
