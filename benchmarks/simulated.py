@@ -38,9 +38,12 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from facts.agent import AgentFiles
-from facts.backups import Backups
+from facts.attributes import CsrAttributes
+from facts.backups import ArchivedCertificates, Backups
 from facts.credential_files import CredentialFiles
 from facts.host import Basics, WhoAndWhen
+from facts.others import StrayCredentials
+from facts.ports import ConfiguredPorts
 from facts.puppet import PuppetAgent, PuppetSettings
 from facts.services import ServiceStates
 from facts.signing import AutosignSetting, CaInventory
@@ -241,6 +244,8 @@ class _Simulated:
             SslDirectories: self._ssl,
             Backups: self._backups,
             CredentialFiles: self._credentials,
+            CsrAttributes: lambda _: iter(()),
+            StrayCredentials: lambda _: iter([("looked",)]),
         }
 
     def answer(self, fact: type, arguments: list[str]) -> Answer:
@@ -328,7 +333,7 @@ class _SimulatedAgent(_Simulated):
             self.backups.append(manifest.replace(ARCHIVE_DIGEST, _DIGEST))
         elif script.endswith('stop_service "$1"\n'):
             self.services[arguments[0]] = "stopped"
-        elif "xargs -0 -r rm -f --" in script:
+        elif "-xdev -mindepth 1 ! -type d" in script:
             self.files.clear()
             self.texts.clear()
         elif "summary=$1 lockfile=$2" in script:
@@ -404,9 +409,11 @@ class _SimulatedMaster(_Simulated):
 
     def facts(self) -> dict[type, Callable[[list[str]], Iterator[Record]]]:
         return super().facts() | {
+            ArchivedCertificates: lambda _: iter([("texts", _NOTHING)]),
             AutosignSetting: lambda _: iter(()),
             CaInventory: lambda _: iter(()),
             ComponentDirectory: lambda _: iter(()),
+            ConfiguredPorts: lambda _: iter(()),
             PresentedCertificate: self._presented,
             PuppetAgent: lambda _: iter([("summary", _SUMMARY.format(int(_NOW)))]),
             ServiceStates: lambda services: (("service", s, "running") for s in services),
@@ -463,6 +470,7 @@ def _words(command: StringCommand) -> list[str]:
     return [str(bit.obj if isinstance(bit, QuoteString) else bit) for bit in command.bits]
 
 
+_NOTHING = base64.b64encode(gzip.compress(b"")).decode("ascii")
 _NO_SSL: dict[str, Any] = {
     **dict.fromkeys(("lock", "capass", "cacert"), ""),
     **dict.fromkeys(("roots", "texts", "keys", "certificate_dirs"), ()),
@@ -471,18 +479,22 @@ _NO_TRACES = dict.fromkeys(("summary", "catalog", "disabled", "lockfile"), "")
 _FACTS: dict[str, type] = {
     _words(command)[2]: fact
     for fact, command in {
+        ArchivedCertificates: ArchivedCertificates().command("", ""),
         AutosignSetting: AutosignSetting().command(""),
         Backups: Backups().command("", []),
         Basics: Basics().command("", [], [], []),
         CaInventory: CaInventory().command(""),
         ComponentDirectory: ComponentDirectory().command("", "", []),
+        ConfiguredPorts: ConfiguredPorts().command(),
         CredentialFiles: CredentialFiles().command([], ""),
+        CsrAttributes: CsrAttributes().command(""),
         PemFiles: PemFiles().command(""),
         PresentedCertificate: PresentedCertificate().command([], 0),
         PuppetAgent: PuppetAgent().command("", "", "", ""),
         AgentFiles: AgentFiles().command(_NO_SSL, _NO_TRACES),
         PuppetSettings: PuppetSettings().command(),
         ServiceStates: ServiceStates().command([]),
+        StrayCredentials: StrayCredentials().command([], [], []),
         SslDirectories: SslDirectories().command(**_NO_SSL),
         WhoAndWhen: WhoAndWhen().command(),
     }.items()

@@ -73,16 +73,28 @@ class BackupStore:
     whose regeneration the classifier had confirmed the node groups before it was stopped.
     `unsaved`: how many live files are in no valid backup with the same content. `stopped`: the
     services that a renewal has stopped and not started again. `refused`: fingerprints of revoked
-    certificates that the master has been restarted to refuse."""
+    certificates that the master has been restarted to refuse. `silent`: the services that ran and
+    did not answer when a run was about to stop them."""
 
     backups: tuple[Backup, ...]
     classified: frozenset[str]
     unsaved: int
     stopped: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
 
-    def of_ca(self, fingerprint: str) -> list[Backup]:
-        return [b for b in self.backups if b.manifest.ca_fingerprint == fingerprint]
+    def of_ca(self, fingerprint: str, key: str | None = None) -> list[Backup]:
+        """Those from under a CA.
+
+        :param key: the digest of its key: a CA may have been signed anew with it, and whoever
+            trusts an older certificate for that key has the same CA.
+        """
+        return [
+            backup
+            for backup in self.backups
+            if backup.manifest.ca_fingerprint == fingerprint
+            or (key is not None and backup.manifest.ca_key == key)
+        ]
 
 
 # tar prints odd names in its own way; they are left to the digests.
@@ -121,7 +133,7 @@ class Backups(FactBase[BackupStore]):
             + LIVE_ENTRIES
             + r"""
 root=$1; shift
-for note in classified stopped refused; do
+for note in classified stopped refused silent; do
     [ ! -f "$root/$note" ] || text_of "$root/$note" note "$note"
 done
 live=$(live_sums "$@")
@@ -207,7 +219,7 @@ say unsaved "$(unsaved "$@")"
                         differs=int(differs) > 0 or int(uncovered) > 0,
                     )
                 )
-        classified, stopped, refused = (
-            notes.get(name, frozenset()) for name in ("classified", "stopped", "refused")
+        classified, stopped, refused, silent = (
+            notes.get(name, frozenset()) for name in ("classified", "stopped", "refused", "silent")
         )
-        return BackupStore(tuple(backups), classified, unsaved, stopped, refused)
+        return BackupStore(tuple(backups), classified, unsaved, stopped, refused, silent)

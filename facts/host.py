@@ -39,7 +39,8 @@ class HostBasics:
     """`free` and `needed`: kibibytes, for a backup. `crypto`: the program that computes public
     keys, None without any. `missing_tools`, `missing_files`: what the procedure will need and
     the host lacks; an empty file counts as missing. `links`: those that are symbolic links.
-    `mounts`: what is mounted somewhere below them."""
+    `mounts`: what is mounted somewhere below them. `unchangeable`: what even root may not write to
+    there, because it is immutable or its file system is read-only."""
 
     free: int
     needed: int
@@ -49,6 +50,7 @@ class HostBasics:
     existing_accounts: frozenset[str]
     links: frozenset[str] = frozenset()
     mounts: tuple[str, ...] = ()
+    unchangeable: tuple[str, ...] = ()
 
 
 TOOLS = ("tar", "find", "xargs", "cmp", "comm", "sort", "readlink", "df", "du")
@@ -85,6 +87,17 @@ mounted_below() {
     done </proc/self/mountinfo
 }
 room() { stage df -Pk "$1" | stage awk 'NR == 2 { print $4 }'; }
+with_flags() { find "$1/" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null; :; }
+# The kernel is asked, who refuses that to root as well: the test of many a shell asks the mode.
+unchangeable() {
+    if find / -maxdepth 0 -writable >/dev/null 2>&1; then find "$1/" ! -type l ! -writable
+    else
+        stage find "$1/" ! -type l -print0 | stage ruby -e '
+            STDIN.read.split("\0").each { |path| puts path unless File.writable?(path) }'
+    fi
+    ! command -v lsattr >/dev/null 2>&1 ||
+        stage with_flags "$1" | stage sed -n 's/^[^ ]*a[^ ]* *//p'
+}
 place=$1; shift
 while [ ! -d "$place" ]; do place=$(dirname "$place"); done
 say free "$(room "$place")"
@@ -110,7 +123,8 @@ for word in "$@"; do
         (file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
         (link:*)
             [ -L "${word#link:}" ] && say link "${word#link:}"
-            [ ! -r /proc/self/mountinfo ] || mounted_below "${word#link:}" ;;
+            [ ! -r /proc/self/mountinfo ] || mounted_below "${word#link:}"
+            [ ! -d "${word#link:}" ] || say unchangeable "$(unchangeable "${word#link:}")" ;;
         (account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
     esac
 done
@@ -137,4 +151,9 @@ done
             existing_accounts=frozenset(values.get("account", [])),
             links=frozenset(values.get("link", [])),
             mounts=tuple(values.get("mount", [])),
+            unchangeable=tuple(
+                path.replace("//", "/")
+                for found in values.get("unchangeable", [])
+                for path in found.splitlines()
+            ),
         )

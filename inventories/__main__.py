@@ -64,11 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     source.add_argument("--list", metavar="FILE", help="a file with one certname a line; or -")
     for option, what in (
-        ("cert", "client certificate"),
+        ("cert", "the client certificate"),
         ("key", "its private key"),
-        ("cacert", "certificate of the CA, by which PuppetDB is known"),
+        ("cacert", "the certificate of the CA, by which PuppetDB is known"),
     ):
-        parser.add_argument(f"--{option}", metavar="FILE", help=f"the {what}, in PEM")
+        parser.add_argument(f"--{option}", metavar="FILE", help=f"{what}, in PEM")
     parser.add_argument(
         "--crl", metavar="FILE", help="the CA's ca_crl.pem: nodes that it revokes are left out"
     )

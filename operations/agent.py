@@ -11,7 +11,7 @@ from pyinfra.api.command import PyinfraCommand
 from facts.puppet import PUPPET_PROCESS, UTF8_LOCALE
 from operations.readiness import until_answering
 from operations.services import RUN_LIMIT
-from operations.step import changing, show_diff, step_failed, wait_until
+from operations.step import REMEMBER, changing, show_diff, step_failed, wait_until
 from procedures.regeneration import regeneration_of, warn_left_behind
 from recert.layout import BROKER_SERVICE
 from recert.observed import Service
@@ -67,7 +67,8 @@ def run() -> Generator[PyinfraCommand, None, None]:
             return facts.agent.running is None
 
         yield wait_until(no_run, "the agent service's own run to end", RUN_LIMIT)
-        running = [n for n, state in facts.services.items() if state is Service.RUNNING]
+        states = facts.services
+        running = [n for n in regeneration.must_answer if states[n] is Service.RUNNING]
         yield from until_answering(facts, [name for name in running if name != BROKER_SERVICE])
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield changing(conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
@@ -81,8 +82,13 @@ def run() -> Generator[PyinfraCommand, None, None]:
             )
         # A service may take its credentials, start, and only then refuse them.
         facts.forget("services")
-        dead = [name for name, state in facts.services.items() if state is Service.STOPPED]
+        dead = [name for name in regeneration.to_run if facts.services[name] is Service.STOPPED]
         if dead:
+            # The next run must not take them for what somebody wants stopped.
+            note = (
+                'root=$1; shift; for service in "$@"; do remember "$root" stopped "$service"; done'
+            )
+            yield changing(conf.confdir, REMEMBER + note, facts.backup_root, *dead)
             yield step_failed([f"These services have stopped since: {', '.join(dead)}"])
         yield from until_answering(facts, running)
     else:

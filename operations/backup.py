@@ -17,6 +17,26 @@ from recert.backups import ARCHIVE_DIGEST, Manifest, backup_name
 from recert.certificates import Certificate, utc_now
 from recert.freshness import Retired
 
+# What a host's tar and file system have beside owner and mode. Not every tar knows the options,
+# and which it can use it says only when it does.
+_KEEPING = r"""
+keeping=
+for option in --acls --selinux --xattrs; do
+    tar $option -C "$new" -cf - manifest >/dev/null 2>&1 && keeping="$keeping $option"
+done
+with_flags() {
+    for path; do
+        path=$(readlink -f "$path") && [ -e "$path" ] &&
+            find "$path" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null
+    done
+    :
+}
+flagged() { # the files below the paths with flags that chattr can set, each after its flags
+    command -v lsattr >/dev/null 2>&1 || return 0
+    stage with_flags "$@" | stage awk '$1 ~ /[aAcCdDijsStTu]/'
+}
+"""
+
 _MAKE = (
     LIVE_SUMS
     + rf"""
@@ -29,17 +49,19 @@ new=$root/.$name.partial
 mkdir "$new" || fail "Cannot make $new."
 given >"$new/manifest" || fail "Cannot write to $new."
 [ -s "$new/manifest" ] || fail "The backup's manifest did not arrive; nothing was deleted."
+{_KEEPING}
 members() {{ for path in "$@"; do
     [ -e "$path" ] || continue
     path=$(readlink -f "$path") || return
     printf '%s\0' "${{path#/}}"
 done; }}
-archived() {{ stage members "$@" | stage tar -C / --null -T - -cpf "$new/archive.tar"; }}
+archived() {{ stage members "$@" | stage tar -C / $keeping --null -T - -cpf "$new/archive.tar"; }}
 whole archived "$@" || fail "The backup could not be written to $new; nothing was deleted."
 tar -C / -df "$new/archive.tar" ||
     fail "The backup in $new does not compare with what it was made of; nothing was deleted."
 whole live_sums "$@" >"$new/SHA256SUMS" ||
     fail "What was backed up to $new cannot be read again; nothing was deleted."
+echo "$keeping" >"$new/kept" && whole flagged "$@" >"$new/flags" || fail "Cannot write to $new."
 digest=$(digests <"$new/archive.tar")
 digest=${{digest%% *}}
 [ "${{#digest}}" -eq 64 ] || fail "The backup in $new cannot be read back; nothing was deleted."

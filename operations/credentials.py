@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import PurePosixPath
 
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from operations.clearing import CLEARING, GIVING, pattern, patterns
 from operations.step import changing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
 from recert.layout import Component, Part
 
-_OWN = r"""
-own() { # $1 account, $2 whether the directory too, $3 directory
-    if [ "$2" = directory ]; then chown -R "$1:$1" "$3/"
-    else find "$3/" -mindepth 1 -maxdepth 1 ! -name '.*' -exec chown "$1:$1" {} +
-    fi || fail "Giving $3 to $1 failed."
+_OWN = (
+    GIVING
+    + r"""
+own() { # $1 account, $2 whether the directory too, $3 directory; what matches the others stays
+    to=$1 too=$2 place=$3; shift 3
+    if [ "$too" = directory ]; then give_below "$to:$to" "$place" "$@"
+    else
+        for stays; do shift; set -- "$@" ! -path "$stays"; done
+        find "$place/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec chown "$to:$to" {} +
+    fi || fail "Giving $place to $to failed."
 }
 """
+)
 
 
 @operation()
 def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
     """
-    Remove everything from the components' directories that is not a fresh copy.
+    Remove everything from the components' directories that is not a fresh copy, nor somebody
+    else's key or certificate.
 
     + components: rows of `recert.layout`
     """
@@ -49,16 +56,10 @@ def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
         # The host finds what goes: there may be thousands, and names that are no text.
         yield changing(
             facts.settings.confdir,
-            r"""
-directory=$1; shift
-for kept in "$@"; do set -- "$@" ! -name "$kept"; shift; done
-find "$directory/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec rm -rf -- {} +
-left=$(find "$directory/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@") ||
-    fail "Nobody knows what is left in $directory."
-[ -z "$left" ] || fail "These could not be removed: $left"
-""",
+            CLEARING + 'clear_below "$@"',
             component.directory,
-            *(PurePosixPath(path).name for path in kept),
+            pattern(component.directory),
+            *patterns([*kept, *freshness.others]),
         )
         facts.forget(component.directory)
 
@@ -95,22 +96,23 @@ def copied(
         facts.settings.confdir,
         _OWN
         + r"""
-directory=$1 account=$2 ownership=$3; shift 3
+directory=$1 account=$2 ownership=$3 parts=$4; shift 4
 umask 077 # a copy of a private key is never open to others, not even while it is made
 if [ ! -d "$directory" ]; then
     mkdir -p "$directory" && chmod 755 "$directory" && chown "$account:$account" "$directory" ||
         fail "Cannot make $directory for $account."
 fi
-while [ "$#" -gt 0 ]; do
+while [ "$parts" -gt 0 ]; do
     rm -f -- "$2" && cp "$1" "$2" && chmod "$3" "$2" || fail "Copying $1 to $2 failed."
     cmp -s "$1" "$2" || fail "The copy $2 differs from $1."
-    shift 3
+    shift 3; parts=$((parts - 1))
 done
-[ "$ownership" = later ] || own "$account" "$ownership" "$directory"
+[ "$ownership" = later ] || own "$account" "$ownership" "$directory" "$@"
 """,
         component.directory,
         component.account,
         _ownership(component) if owned else "later",
+        str(len(parts)),
         *(
             word
             for path, part in parts
@@ -120,6 +122,7 @@ done
                 f"{component.file_mode(part):04o}",
             )
         ),
+        *patterns(freshness.kept),
     )
     facts.forget(component.directory)
     problems = regeneration.freshness.copy_problems(component, credential)
@@ -153,10 +156,11 @@ def owned(component: Component) -> Generator[PyinfraCommand, None, None]:
     )
     yield changing(
         facts.settings.confdir,
-        _OWN + 'own "$1" "$2" "$3"',
+        _OWN + 'own "$@"',
         component.account,
         _ownership(component),
         component.directory,
+        *patterns(freshness.kept),
     )
     facts.forget(component.directory)
     left = regeneration.freshness.ownership_problems(component)

@@ -8,7 +8,9 @@ from pyinfra.api.command import PyinfraCommand, StringCommand
 
 from facts.puppet import PUPPET_PROCESS, PUPPET_WITHOUT_CATALOG, UTF8_LOCALE
 from operations.agent import RUN
+from operations.attributes import WITH_ATTRIBUTES
 from operations.backup import archiving
+from operations.clearing import patterns
 from operations.restore import unpacking
 from operations.services import SERVICE_CHANGES
 from operations.signing import Heard, overheard
@@ -54,7 +56,7 @@ puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
 _ASK_AND_RUN = r"""
 lockfile=$1; shift
 log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log"; without_attributes' EXIT
 apart=
 command -v setsid >/dev/null 2>&1 && apart=setsid
 $apart puppet agent --test --waitforcert 0 --color=false >"$log" 2>&1 </dev/null &
@@ -112,27 +114,22 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
             limit=limit,
         )
 
-    def empty_ssldir(self, limit: int) -> Commands:
+    def empty_ssldir(self, stay: Iterable[str], limit: int) -> Commands:
+        (root,) = self._facts.ssl_roots
         yield self._looking(
             r"""
-all_but_directories() { find "$1/" -xdev -depth -mindepth 1 ! -type d -print0; }
-directories() { find "$1/" -xdev -depth -mindepth 1 -type d -print0; }
-# A directory with a mount point below it stays.
-removed() { xargs -0 -r rmdir -- 2>/dev/null || [ "$?" -eq 123 ]; }
-emptied() {
-    stage all_but_directories "$1" | stage xargs -0 -r rm -f --
-    stage directories "$1" | stage removed
-}
-for root in "$@"; do
-    [ -d "$root" ] || continue
-    whole emptied "$root" || fail "Not everything in $root could be removed."
-    left=$(find "$root/" ! -type d) || fail "Nobody knows what is left in $root."
-    [ -z "$left" ] || fail "These could not be removed: $left"
-    [ -L "$root" ] || rmdir "$root" 2>/dev/null
-done
+root=$1; shift
+[ -d "$root" ] || exit 0
+for stays; do shift; set -- "$@" ! -path "$stays"; done
+find "$root/" -xdev -mindepth 1 ! -type d "$@" -exec rm -f -- {} +
+find "$root/" -xdev -depth -mindepth 1 -type d -exec rmdir -- {} + 2>/dev/null
+left=$(find "$root/" ! -type d "$@") || fail "Nobody knows what is left in $root."
+[ -z "$left" ] || fail "These could not be removed: $left"
+[ -L "$root" ] || rmdir "$root" 2>/dev/null
 :
 """,
-            *self._facts.ssl_roots,
+            root,
+            *patterns(stay),
             limit=limit,
         )
 
@@ -170,17 +167,25 @@ if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
         )
 
     def ask_for_certificate(
-        self, own: CredentialPaths, signs_itself: bool, limit: int, heard: Heard
+        self,
+        own: CredentialPaths,
+        signs_itself: bool,
+        limit: int,
+        heard: Heard,
+        attributes: str = "",
     ) -> Commands:
         # Its exit status says little: 1 is right as long as nobody has signed, and also where
         # the master has taken the request and then answered with an error. Puppet keeps no
         # request then.
         asking = self._looking(
-            (UTF8_LOCALE + _ASK_AND_RUN if signs_itself else PUPPET_WITHOUT_CATALOG + _ASK)
+            WITH_ATTRIBUTES
+            + (UTF8_LOCALE + _ASK_AND_RUN if signs_itself else PUPPET_WITHOUT_CATALOG + _ASK)
             + r"""
 for file in "$@"; do if [ -s "$file" ]; then exit 0; fi; done
 fail "Puppet has made neither a key nor a request; its messages are above."
 """,
+            self._facts.attributes_path,
+            attributes,
             *([self._conf.agent_catalog_run_lockfile] if signs_itself else []),
             own.private_key,
             own.request,

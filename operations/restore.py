@@ -22,17 +22,37 @@ _UNPACK = (
     + r"""
 LC_ALL=C; export LC_ALL
 archive=$1 digest=$2; shift 2
+keeping=$(cat "${archive%/*}/kept" 2>/dev/null)
+case $keeping in
+    (*--xattrs*) # all of them, where this tar would otherwise take users' alone
+        if tar --xattrs-include='*' -tf "$archive" >/dev/null 2>&1; then
+            keeping="$keeping --xattrs-include=*"
+        fi ;;
+esac
 found=$(digests <"$archive")
 [ "${found%% *}" = "$digest" ] ||
     fail "The archive $archive is damaged; nothing was replaced."
 for path in "$@"; do
     [ -d "$path" ] || continue
-    find "$path/" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} + || fail "Cannot empty $path."
+    # A mount point is emptied in place.
+    find "$path/" -mindepth 1 ! -type d -exec rm -f -- {} +
+    find "$path/" -mindepth 1 -depth -type d -exec rmdir -- {} + 2>/dev/null
+    left=$(find "$path/" -mindepth 1 ! -type d) || fail "Nobody knows what is left in $path."
+    [ -z "$left" ] || fail "These could not be removed: $left"
 done
-tar -C / -xpf "$archive" || fail "Unpacking $archive failed."
+set -f # the options are words, and no names of files
+tar -C / $keeping -xpf "$archive" || fail "Unpacking $archive failed."
 left=$(tar -C / -df "$archive" 2>&1) || left=${left:-"tar ended with status $?"}
 [ -z "$left" ] || fail "Not everything is as in the backup: $left"
-if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi
+case $keeping in
+    (*--selinux*) ;; # what was labelled by hand has its label again
+    (*) if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi ;;
+esac
+flags=${archive%/*}/flags
+[ ! -s "$flags" ] || while read -r found path; do
+    found=$(printf '%s' "$found" | tr -cd aAcCdDijsStTu)
+    chattr "+$found" "$path" || fail "The flags $found of $path cannot be set again."
+done <"$flags"
 sync
 """
 )

@@ -9,9 +9,12 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
+from operations.attributes import WITH_ATTRIBUTES
+from operations.clearing import CLEARING, GIVING, pattern, patterns
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
-from procedures.regeneration import Regeneration, regeneration_of
+from procedures.regeneration import Regeneration, new_ca, regeneration_of
 from recert.certificates import describe, read_certificate
+from recert.extensions import csr_attributes, named
 from recert.freshness import CaStatus
 
 # What goes was decided on by what was read. Another run may have made a CA since, which nobody
@@ -44,7 +47,8 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
     """
     Delete the CA and all certificates of the master (step 2.2).
 
-    Where a fresh CA is in place after an interrupted run, only what is not of it is removed.
+    Where a fresh CA is in place after an interrupted run, only what is not of it is removed. Keys
+    and certificates that are somebody else's stay (`recert.others`), as do mount points.
     The CA's key goes first: without it no later start of Puppet can certify it anew.
     """
     regeneration = regeneration_of(host)
@@ -60,21 +64,18 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
         yield changing(
             conf.confdir,
             _UNCHANGED
+            + CLEARING
             + r"""
-cakey=$1; shift
+cakey=$1 roots=$2; shift 2
 rm -f -- "$cakey"
-for root in "$@"; do
-    [ -d "$root" ] || continue
-    find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*' -exec rm -rf -- {} +
-    left=$(find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*') ||
-        fail "Nobody knows what is left in $root."
-    [ -z "$left" ] || fail "These could not be removed: $left"
-done
+while [ "$roots" -gt 0 ]; do clear_below "$@"; shift 2; roots=$((roots - 1)); done
 [ ! -e "$cakey" ] || fail "The CA's key could not be removed: $cakey"
 """,
             *unchanged,
             conf.cakey,
-            *conf.ssl_roots,
+            str(len(conf.ssl_roots)),
+            *(word for root in conf.ssl_roots for word in (root, pattern(root))),
+            *patterns(freshness.others),
         )
     else:
         # Empty files are found by the host: their names may be no text.
@@ -132,7 +133,7 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
         host,
         "CA",
         describe(before, before),
-        [f"subject:     Puppet CA: {facts.settings.certname}", "a new key and certificate"],
+        [*new_ca(facts.settings), "a new key and certificate"],
     )
     yield changing(
         facts.settings.confdir,
@@ -170,16 +171,20 @@ def certificates_generated(
         if alt_names:
             wanted = sorted({*regeneration.alt_names.names, conf.certname})
             after.append(f"alt names:   {', '.join(f'DNS:{n}' for n in wanted)}")
+            if regeneration.extensions:
+                after.append(f"extensions:  {named(regeneration.extensions)}")
         show_diff(
             host,
             f"Certificate {freshness.paths(name).certificate}",
             describe(freshness.certificate_of(name), freshness.ca),
             after,
         )
+    back = facts.put_back(regeneration.extensions) if alt_names else {}
     options = [f"--dns_alt_names={regeneration.alt_names.argument}"] if alt_names else []
     yield changing(
         conf.confdir,
-        UTF8_LOCALE
+        WITH_ATTRIBUTES
+        + UTF8_LOCALE
         + _MAKE_KEY
         + r"""
 keys=$1 public=$2 owner=$3 length=$4 first=$5 meanwhile=$6; shift 6
@@ -196,6 +201,8 @@ wait
 # Puppet 3.7 leaves private keys readable by everybody in a directory that is not.
 find "$keys/" -type f -perm /007 -exec chmod o-rwx {} +
 """,
+        facts.attributes_path,
+        csr_attributes(back) if back else "",
         conf.privatekeydir,
         conf.publickeydir,
         f"{conf.user}:{conf.group}",
@@ -237,17 +244,18 @@ def placed() -> Generator[PyinfraCommand, None, None]:
     )
     yield changing(
         conf.confdir,
-        r"""
-cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
-count=$1; shift
+        GIVING
+        + r"""
+cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5 keys=$6 roots=$7; shift 7
 cp "$cacrl" "$hostcrl" || fail "The CRL could not be copied to $hostcrl."
 cmp -s "$cacert" "$localcacert" || cp "$cacert" "$localcacert" || fail "Cannot write $localcacert."
-while [ "$count" -gt 0 ]; do
-    chown -R "$owner" "$1/" || fail "chown -R $owner $1 failed."
-    shift; count=$((count - 1))
+while [ "$keys" -gt 0 ]; do
+    [ ! -e "$1" ] || chmod o-rwx "$1" || fail "chmod o-rwx $1 failed."
+    shift; keys=$((keys - 1))
 done
-for key in "$@"; do
-    [ ! -e "$key" ] || chmod o-rwx "$key" || fail "chmod o-rwx $key failed."
+while [ "$roots" -gt 0 ]; do
+    give_below "$owner" "$@" || fail "chown -R $owner $1 failed."
+    shift; roots=$((roots - 1))
 done
 """,
         conf.cacrl,
@@ -255,9 +263,11 @@ done
         conf.cacert,
         conf.localcacert,
         f"{conf.user}:{conf.group}",
+        str(len(freshness.ssl.keys)),
         str(len(conf.ssl_roots)),
-        *conf.ssl_roots,
         *freshness.ssl.keys,
+        *conf.ssl_roots,
+        *patterns(freshness.kept),
     )
     facts.forget("ssl", "components")
     left = regeneration.freshness.placement_problems

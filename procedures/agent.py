@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
@@ -18,6 +18,7 @@ from facts.puppet import AgentState, PuppetSettings
 from facts.script import ScriptFailedError
 from facts.together import Question, names_of
 from procedures.host import HostFacts, T, not_found_out
+from procedures.names import note_certname
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
@@ -75,7 +76,7 @@ class AgentFacts(HostFacts):
 
     def read_ahead(self) -> None:
         """Ask for what any agent that is due needs: one question more is cheaper than one later."""
-        self.read_together("files", "backups", "services", "basics")
+        self.read_together("files", "backups", "services", "basics", "others", "attributes")
 
     def forget(self, *names: str) -> None:
         if not {"ssl", "agent"}.isdisjoint(names):
@@ -87,11 +88,6 @@ class AgentFacts(HostFacts):
         if not self.host.state.is_executing:
             return
         self._kept["services"] = {**self.services, **dict.fromkeys(names, state)}
-
-    def learn_stopped(self, names: Iterable[str]) -> None:
-        """Take in which services the record of those that were stopped has been left with."""
-        if self.host.state.is_executing:
-            self._kept["backups"] = replace(self.backups, stopped=frozenset(names))
 
     @property
     def ssl_roots(self) -> tuple[str, ...]:
@@ -120,6 +116,7 @@ class AgentFacts(HostFacts):
             )
         if now.everything_goes:
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
+            refusals += preflight.unchangeable_refusals(basics.unchangeable)
         if backup_due:
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
         return refusals
@@ -246,7 +243,9 @@ def _introduced(host: Host) -> tuple[Settings, float]:
     if refusals := refusals or preflight.puppet_refusals(printed.program, printed.complaints):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        return check_settings(printed.agent, printed.agent), clock_ahead
+        settings = check_settings(printed.agent, printed.agent)
+    note_certname(host, settings.certname)
+    return settings, clock_ahead
 
 
 @contextmanager

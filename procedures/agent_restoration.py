@@ -16,7 +16,6 @@ from procedures.master import MasterFacts
 from procedures.outcomes import outcomes_of
 from procedures.preflight import backup_root_of, send_at_once
 from procedures.renewal import left_out
-from procedures.restoration import list_backups
 from procedures.site import Site, site_of
 from procedures.telling import reason_of
 from recert.backups import Backup, check_backup_name
@@ -59,10 +58,6 @@ def prepare_agent_restoration(host: Host) -> bool:
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
     try:
-        if host.data.get("backup") is None:
-            root, store = agent_kept(host, site)
-            list_backups(host, root, store)
-            return False
         restoration = _prepared(host, site)
     except DeployError:
         raise
@@ -70,7 +65,7 @@ def prepare_agent_restoration(host: Host) -> bool:
         left_out(host, outcomes, reason_of(error).splitlines())
         return False
     _restorations.setdefault(site, {})[host.name] = restoration
-    outcomes.prepared(host, restoration.facts.settings.certname, restoration.work_due)
+    outcomes.prepared(host, restoration.work_due)
     return True
 
 
@@ -78,7 +73,8 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
     """:raises AgentRefusedError: it cannot go back."""
     ca = restored_ca(site)
     _, store = agent_kept(host, site)
-    fitting = [b for b in store.of_ca(ca.fingerprint) if b.valid]
+    of_it = store.of_ca(ca.fingerprint, ca.key)
+    fitting = [b for b in of_it if b.valid]
     if fitting:
         backup = fitting[-1]
         facts = agent_facts(host, site, Settings(**backup.manifest.settings))
@@ -87,7 +83,7 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
     cert = facts.certificate_in_use
     if cert is not None and cert.issued_by(ca):
         return AgentRestoration(facts, None)
-    damaged = ", ".join(b.name for b in store.of_ca(ca.fingerprint))
+    damaged = ", ".join(b.name for b in of_it)
     raise AgentRefusedError(
         f"It has no backup from under that CA ({ca.fingerprint})"
         + (f" but damaged ones ({damaged})" if damaged else "")

@@ -15,6 +15,7 @@ from procedures.agent import (
     require_root_on_agent,
     settings_of,
 )
+from procedures.names import note_certname
 from procedures.site import Site
 from procedures.windows import (
     WindowsAgentFacts,
@@ -60,6 +61,7 @@ def agent_facts(host: Host, site: Site, settings: Settings | None) -> AgentFacts
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
     settings = settings or agent_settings(host, site)
+    note_certname(host, settings.certname)  # those of a backup, too
     if site.is_windows(host):
         windows = known_windows(host)
         return WindowsAgentFacts(host, settings, windows_backup_root(host, windows), windows)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
 
+from facts.attributes import CsrAttributes
 from facts.backups import Backups, BackupStore
 from facts.credential_files import CredentialFiles, KeystoreCertificates, keystores_among
 from facts.host import WhoAndWhen
+from facts.others import StrayCredentials
 from facts.puppet import AgentState, PuppetAgent
 from facts.script import ScriptFailedError
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
 from procedures.telling import harmless
 from recert.certificates import Certificate, read_certificate
+from recert.extensions import FILE
 from recert.freshness import CredentialPaths
 from recert.layout import CREDENTIAL_PLACES, SEARCHED
 from recert.observed import FoundCredentials, Keystores, Service, SslState
+from recert.others import Stray, of_others
 from recert.settings import Settings
 
 T = TypeVar("T")
@@ -105,15 +109,62 @@ class HostFacts:
         return self.settings.ssl_roots
 
     @property
+    def attributes_path(self) -> str:
+        return f"{self.settings.confdir}/{FILE}"
+
+    @property
+    def csr_attributes(self) -> list[str]:
+        """The host's csr_attributes.yaml, as far as it is about extensions; none if it has none."""
+        found: list[str] = self.known("attributes")
+        return found
+
+    def put_back(self, had: Mapping[str, str]) -> dict[str, str]:
+        """The extensions of an old certificate that a request can have only from us."""
+        return dict(had) if not self.csr_attributes else {}
+
+    @property
+    def emptied(self) -> list[str]:
+        """Every directory that the procedure empties."""
+        return list(self.ssl_roots)
+
+    queues: tuple[str, ...] = ()
+    """Of these, where a CA keeps certificates by the thousand."""
+
+    @property
     def backup_paths(self) -> list[str]:
         """What a backup of this host holds."""
         raise NotImplementedError
+
+    @property
+    def own_files(self) -> list[str]:
+        """The files of the names that Puppet itself has in the directories that are emptied."""
+        conf = self.settings
+        return [conf.localcacert, conf.hostcrl, *self.paths(conf.certname).all]
+
+    def others(self, cas: Iterable[Certificate], certified: Iterable[str] = ()) -> dict[str, str]:
+        """What is somebody else's in the directories that are emptied, and so stays: by path, each
+        with what it is.
+
+        :param cas: whose things go; `certified`: keys that these have certified.
+        """
+        return of_others(self.strays, cas, certified)
+
+    @property
+    def strays(self) -> list[Stray]:
+        """What there is in the directories that are emptied under other names than Puppet's."""
+        strays: list[Stray] = self.known("others")
+        return strays
 
     def question(self, name: str) -> Question:
         """The question whose answer is kept under a name."""
         questions: dict[str, Question] = {
             "services": (ServiceStates, {"services": list(self.services_asked)}),
             "agent": (PuppetAgent, self._agent_arguments),
+            "others": (
+                StrayCredentials,
+                {"roots": self.emptied, "own": self.own_files, "queues": list(self.queues)},
+            ),
+            "attributes": (CsrAttributes, {"path": self.attributes_path}),
             "backups": (Backups, {"root": self.backup_root, "paths": self.backup_paths}),
         }
         return questions[name]
@@ -142,6 +193,11 @@ class HostFacts:
     def backups(self) -> BackupStore:
         backups: BackupStore = self.known("backups")
         return backups
+
+    def learn_stopped(self, names: Iterable[str]) -> None:
+        """Take in which services the record of those that were stopped has been left with."""
+        if self.host.state.is_executing:
+            self._kept["backups"] = replace(self.backups, stopped=frozenset(names))
 
     @property
     def certificate_in_use(self) -> Certificate | None:

@@ -10,6 +10,7 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
 
+from procedures.names import said_certname
 from procedures.site import Site
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order
 from recert.signing import Authority
@@ -23,8 +24,8 @@ class Outcomes(BaseStateCallback):
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._certnames: dict[str, str] = {}
         self._settled: dict[str, tuple[Status, str, str]] = {}
+        self._prepared: set[str] = set()
         self._due: set[str] = set()
         self._failed_at: dict[str, str] = {}
         self._reasons: dict[str, list[str]] = {}
@@ -37,9 +38,9 @@ class Outcomes(BaseStateCallback):
 
     # Before the run
 
-    def prepared(self, host: Host, certname: str, due: bool) -> None:
+    def prepared(self, host: Host, due: bool) -> None:
         """An agent takes part; `due`: it will be renewed."""
-        self._certnames[host.name] = certname
+        self._prepared.add(host.name)
         if due:
             self._due.add(host.name)
         self._count_look()
@@ -145,7 +146,7 @@ class Outcomes(BaseStateCallback):
     def outcome(self, host: Host, executed: bool) -> Outcome:
         """What became of one of them."""
         state, name = self.site.state, host.name
-        certname = self._certnames.get(name)
+        certname = said_certname(host)
         if host not in state.activated_hosts:
             return Outcome(name, certname, Status.UNREACHABLE, why="it could not be connected to")
         if name in self._settled:
@@ -161,7 +162,7 @@ class Outcomes(BaseStateCallback):
             return Outcome(name, certname, Status.FAILED, step_name(state, op_hash), why)
         if name in self._touched:
             return Outcome(name, certname, Status.INTERRUPTED, why="the run ended before")
-        if executed or name not in self._certnames:
+        if executed or name not in self._prepared:
             return Outcome(name, certname, Status.UNTOUCHED, why="the run ended before")
         fresh = Status.AS_BEFORE if self.site.restores else Status.FRESH
         return Outcome(name, certname, self._to_do if name in self._due else fresh)

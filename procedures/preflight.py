@@ -19,6 +19,7 @@ from facts.programs import UnablePrograms
 from facts.puppet import PuppetSettings
 from procedures.host import ask
 from procedures.master import MasterFacts
+from procedures.names import note_certname
 from recert import preflight
 from recert.errors import RecertError
 from recert.programs import program_refusals
@@ -98,6 +99,7 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
         settings = check_settings(printed.agent or printed.master, printed.master)
     except RecertError as error:
         refuse(host, [str(error)])
+    note_certname(host, settings.certname)
     if not settings.ca:
         refusals.append("puppet.conf says ca = false: this is no Puppet master with a CA.")
     facts = MasterFacts(host, settings, backup_root)

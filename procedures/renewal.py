@@ -16,12 +16,15 @@ from procedures.agent import (
     KnownAgent,
 )
 from procedures.agents import agent_looked_at, agent_settings
+from procedures.options import listed
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
-from procedures.telling import command_line, reason_of, warn
+from procedures.telling import command_line, reason_of, shortened, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
+from recert.extensions import loss_refusals
 from recert.layout import AGENT_SERVICE
+from recert.others import SURVEYED, other_names, told
 from recert.renewal import Renewal
 from recert.signing import Application, certified_alt_names
 
@@ -53,12 +56,27 @@ class AgentRenewal(AgentWork):
             or self._judged.ssl is not ssl
             or self._judged.authority is not authority
         ):
-            judged = Renewal(self.facts.settings, ssl, authority, utc_now())
+            others = frozenset(self.left_alone)
+            judged = Renewal(self.facts.settings, ssl, authority, utc_now(), others=others)
             if judged.certificate_problem is not None and judged.trusts_authority:
                 # The only case in which they matter; reading them takes a while.
                 judged = replace(judged, former=tuple(self._former_certificates))
             self._judged = judged
         return self._judged
+
+    @property
+    def left_alone(self) -> dict[str, str]:
+        """What is somebody else's in ssldir, and stays: by path, each with what it is."""
+        return self.facts.others(self.known_cas)
+
+    @property
+    def known_cas(self) -> list[Certificate]:
+        """The CAs that the site has had, and that this agent has trusted."""
+        facts = self.facts
+        trusted = facts.ssl.texts.get(facts.settings.localcacert, "")
+        before = [b.manifest.ca_certificate or "" for b in facts.backups.backups]
+        found = [ca for ca in map(read_certificate, (trusted, *before)) if ca is not None]
+        return [*self.site.cas, *found]
 
     @property
     def backup_due(self) -> bool:
@@ -88,7 +106,11 @@ class AgentRenewal(AgentWork):
         now = self.now
         if now.key is not None:
             self.application = Application(
-                now.certname, now.key, now.request, self.previous_alt_names
+                now.certname,
+                now.key,
+                now.request,
+                self.previous_alt_names,
+                frozenset(self.previous_extensions.items()),
             )
 
     @property
@@ -110,6 +132,29 @@ class AgentRenewal(AgentWork):
         had = certified_alt_names(name, self._former_certificates, self.site.cas)
         # Whoever has the retired CA's key can have had any: these let one node pass for another.
         return frozenset(n for n in had if n == name or not self.site.is_taken(n))
+
+    @property
+    def previous_extensions(self) -> dict[str, str]:
+        """Puppet's extensions of the certificate that is to be replaced, by the master's own copy:
+        the retired CA's key may be in hands that make certificates with any."""
+        name, site = self.facts.settings.certname, self.site
+        view, authority = site.view(), site.authority()
+        signed = authority.ever_signed(name)
+        if signed is not None and authority.ca is not None and signed.issued_by(authority.ca):
+            return signed.extensions
+        if view.retired is not None:
+            found = view.facts.retired_certificates(view.retired).get(name)
+            return found.extensions if found is not None else {}
+        # No CA is given up: what it has signed is true, wherever it is kept.
+        held = (*self.named.values(), self.now.certificate, *self._former_certificates)
+        own = (cert for cert in held if cert is not None and cert.subject == name)
+        ca = authority.ca
+        return next((c.extensions for c in own if ca is not None and c.issued_by(ca)), {})
+
+    @property
+    def put_back(self) -> dict[str, str]:
+        """The extensions that the agent's request can have only from us."""
+        return self.facts.put_back(self.previous_extensions)
 
 
 # By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.
@@ -162,7 +207,10 @@ def prepare_renewal(host: Host) -> bool:
         _require_all_found(site, outcomes)
         return False
     _renewals.setdefault(site, {})[host.name] = renewal
-    outcomes.prepared(host, renewal.facts.settings.certname, _is_due(renewal))
+    outcomes.prepared(host, _is_due(renewal))
+    if renewal.now.everything_goes:
+        for line in shortened(told(renewal.left_alone), SURVEYED):
+            outcomes.remark(host, line)
     _require_all_found(site, outcomes)
     return True
 
@@ -226,8 +274,12 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
         return []
     trusted, retired = now.trusted_ca, view.retired.fingerprint
     ca, trusts = now.authority.ca, None if trusted is None else trusted.fingerprint
-    master_has_had = {b.manifest.ca_fingerprint for b in view.facts.backups.backups}
-    if trusts not in {None, retired, *master_has_had, ca.fingerprint if ca else None}:
+    manifests = [b.manifest for b in view.facts.backups.backups]
+    master_has_had = {manifest.ca_fingerprint for manifest in manifests}
+    # A CA that was signed anew for some more years is the same one: its key counts.
+    keys = {view.retired.key, *(manifest.ca_key for manifest in manifests), ca.key if ca else None}
+    is_known = trusts in {None, retired, *master_has_had, ca.fingerprint if ca else None}
+    if not is_known and (trusted is None or trusted.key not in keys):
         return [
             f"It trusts another CA ({trusts}) than the one to retire ({retired}), and "
             "none that the master has had: does it belong to this site? If it does, move "
@@ -236,6 +288,8 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
     # Before the master has a new CA, the one to retire is the one that it still has.
     known = master_has_had | {b.manifest.ca_fingerprint for b in backups.backups}
     if ca is None or retired in {trusts, *known}:
+        return []
+    if trusted is not None and trusted.key == view.retired.key:
         return []
     return [
         f"retire_ca={retired} is neither the CA that this agent trusts "
@@ -280,6 +334,16 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
         *preflight.agent_refusals(facts.agent.disabled),
         *preflight.link_refusals(facts.ssl.files, facts.ssl_roots),
     ]
+    if now.everything_goes:
+        refusals += preflight.other_name_refusals(
+            other_names(facts.strays, renewal.known_cas),
+            now.certname,
+            listed(facts.host, "other_names"),
+        )
+    if now.request_due:
+        refusals += loss_refusals(
+            renewal.previous_extensions, facts.csr_attributes, facts.attributes_path
+        )
     if now.conflict is not None:
         refusals.append(now.conflict)
     return refusals

@@ -21,7 +21,7 @@ from procedures.master import MasterFacts
 from procedures.preflight import read_master, refuse, the_master
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
 from procedures.telling import command_line, refuse_options, warn
-from recert.altnames import AltNames
+from recert.altnames import AltNames, default_alt_names
 from recert.certificates import Certificate, read_certificate, utc_now
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness, Retired
@@ -200,7 +200,7 @@ class Site:
             retired: Retired | None = regeneration.retired
             names = set(regeneration.alt_names.names)
             if not names and not regeneration.alt_names.chosen:
-                names = _puppets_default_names(facts.settings.certname)
+                names = default_alt_names(facts.settings.certname)
         else:
             with self._master_answers():
                 facts = read_master(self.master, as_agent_too=False)
@@ -251,8 +251,10 @@ class Site:
             fingerprint = parse_fingerprint(value)
         except RecertError as error:
             refuse(host, [str(error)])
-        key = next((m.ca_key for m in manifests if m.ca_fingerprint == fingerprint), None)
-        return Retired(fingerprint, key)
+        of_it = next((m for m in manifests if m.ca_fingerprint == fingerprint), None)
+        if of_it is None:
+            return Retired(fingerprint, None)
+        return Retired(fingerprint, of_it.ca_key, read_certificate(of_it.ca_certificate or ""))
 
     @property
     def retire_certs(self) -> frozenset[str]:
@@ -286,7 +288,9 @@ class Site:
     def _read_cas(self) -> list[Certificate]:
         manifests = [backup.manifest for backup in self.view().facts.backups.backups]
         found = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
-        return [ca for ca in (self.authority().ca, *found) if ca is not None]
+        retired = self.view().retired
+        named = retired.certificate if retired is not None else None
+        return [ca for ca in (self.authority().ca, named, *found) if ca is not None]
 
     def learn_signed(self, pems: dict[str, str]) -> None:
         """Take in what the master has just signed, by name."""
@@ -460,9 +464,3 @@ def group_of(state: State, name: str) -> list[Host]:
         return list(state.inventory.get_group(name))
     except NoGroupError:
         return []
-
-
-def _puppets_default_names(certname: str) -> set[str]:
-    """The names that `puppet cert generate` gives by itself to the certname's certificate."""
-    domain = certname.partition(".")[2]
-    return {"puppet", certname} | ({f"puppet.{domain}"} if domain else set())

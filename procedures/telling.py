@@ -15,11 +15,14 @@ LONG = 30
 """Lines of a list that are printed; a person does not read more."""
 
 
-def shortened(lines: list[str]) -> list[str]:
-    """A list as far as it is worth printing."""
+def shortened(lines: list[str], rest: str = "`puppet cert list --all` has them all") -> list[str]:
+    """A list as far as it is worth printing.
+
+    :param rest: where the rest is to be found.
+    """
     if len(lines) <= LONG:
         return lines
-    return [*lines[:LONG], f"and {len(lines) - LONG} more (`puppet cert list --all` has them all)"]
+    return [*lines[:LONG], f"and {len(lines) - LONG} more ({rest})"]
 
 
 def reason_of(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from pyinfra.api import Host
 from facts.credential_files import keystores_among
 from facts.puppet import AgentState
 from facts.windows.agent import WindowsAgentFiles, WindowsDirectories, WindowsFiles
+from facts.windows.attributes import WindowsCsrAttributes
 from facts.windows.backups import WindowsBackups, WindowsBackupStore
 from facts.windows.credential_files import WindowsCredentialFiles
 from facts.windows.installation import (
@@ -17,11 +18,14 @@ from facts.windows.installation import (
     WindowsInstallation,
     WindowsPuppetSettings,
 )
+from facts.windows.others import WindowsStrayCredentials
 from facts.windows.services import WindowsServices
 from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, ask_agent, refused_alone
+from procedures.names import note_certname
 from procedures.preflight import send_at_once
 from recert.layout import AGENT_SERVICES
 from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
+from recert.others import Stray
 from recert.preflight import puppet_refusals
 from recert.renewal import Renewal
 from recert.settings import Settings, check_settings, parse_printed
@@ -95,6 +99,22 @@ class WindowsAgentFacts(AgentFacts):
             ),
         )
 
+    @property
+    def csr_attributes(self) -> list[str]:
+        return self._once(
+            "attributes",
+            lambda: self._ask(WindowsCsrAttributes, ruby=self.ruby, path=self.attributes_path),
+        )
+
+    @property
+    def strays(self) -> list[Stray]:
+        return self._once(
+            "others",
+            lambda: self._ask(
+                WindowsStrayCredentials, ruby=self.ruby, roots=self.emptied, own=self.own_files
+            ),
+        )
+
     def clock(self) -> float:
         return self._ask(WindowsClock, ruby=self.ruby)
 
@@ -121,12 +141,19 @@ class WindowsAgentFacts(AgentFacts):
         return self._ask(WindowsDirectories, ruby=self.ruby, roots=roots)
 
     def refusals(self, now: Renewal, backup_due: bool) -> list[str]:
+        refusals = []
+        if now.everything_goes and now.others:
+            refusals.append(
+                f"{', '.join(sorted(now.others)[:5])} is a key or certificate of somebody else's, "
+                "and would be deleted with ssldir. Move it away."
+            )
         unreadable = self._looked_at.unreadable
         if not unreadable:
-            return []
+            return refusals
         return [
+            *refusals,
             f"{', '.join(unreadable[:5])} cannot be read by the connected account, and could not "
-            "be backed up. Give Administrators full control of it (icacls, or takeown first)."
+            "be backed up. Give Administrators full control of it (icacls, or takeown first).",
         ]
 
 
@@ -189,4 +216,6 @@ def _asked(host: Host) -> tuple[Windows, Settings]:
     if refusals := directory_refusals(windows, values.get("confdir", "")):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        return windows, check_settings(values, values, system=WINDOWS)
+        settings = check_settings(values, values, system=WINDOWS)
+    note_certname(host, settings.certname)
+    return windows, settings

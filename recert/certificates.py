@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from recert.extensions import puppets_extensions
+
 # Anybody can send a master a request, and what an odd one makes a parser raise is not to be
 # foreseen: it must not end a run over a whole site.
 _UNREADABLE = Exception
@@ -52,6 +54,14 @@ class Certificate:
     key: str
     alt_names: frozenset[str]
     other_alt_names: tuple[str, ...]
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """Puppet's own; see `recert.extensions`."""
+        try:
+            return puppets_extensions(self.x509.extensions)
+        except _UNREADABLE:
+            return {}
 
     @property
     def pem(self) -> str:
@@ -109,7 +119,7 @@ class RevocationList:
 class CertificateRequest:
     """A CSR. `digest`: SHA-256 of the whole request (DER), by which two are compared; `key` and
     `alt_names` as in `Certificate`. `by_its_key`: it was signed with the private key of `key`, so
-    that nobody else can have made it."""
+    that nobody else can have made it. `extensions`: Puppet's own that it asks for."""
 
     subject: str
     key: str
@@ -117,6 +127,7 @@ class CertificateRequest:
     alt_names: frozenset[str]
     other_alt_names: tuple[str, ...]
     by_its_key: bool
+    extensions: frozenset[tuple[str, str]] = frozenset()
 
 
 def read_certificate(pem: str) -> Certificate | None:
@@ -168,6 +179,7 @@ def read_request(pem: str) -> CertificateRequest | None:
             alt_names=dns,
             other_alt_names=others,
             by_its_key=request.is_signature_valid,
+            extensions=frozenset(puppets_extensions(request.extensions).items()),
         )
     except _UNREADABLE:
         return None

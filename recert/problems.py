@@ -10,6 +10,7 @@ from recert import interlock
 from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import read_revocation_list
 from recert.delivered import RUN_PUPPET, is_delivered
+from recert.extensions import FILE, carried, missing, named
 from recert.looks import HostLook
 from recert.observed import Service
 from recert.preflight import MAX_CLOCK_SKEW
@@ -67,7 +68,13 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Problem]:
         what = "has not succeeded" if look.last_run else "has left no trace"
         remedy = "puppet agent --test, and mend what it says"
         yield problem(Severity.WARNING, "last Puppet run", what, remedy)
+    others = state.others(look)
+    for path, what in others.items():
+        said = f"is {what} of no CA of this site's, and is left alone"
+        yield problem(Severity.NOTE, path, said, "Nothing, if you know whose it is.")
     for path, mode in open_keys(look):
+        if path in others:
+            continue
         what, remedy = f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}"
         yield problem(Severity.BAD, path, what, remedy)
     for path in sorted(look.found.unreadable):
@@ -79,9 +86,31 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Problem]:
         if is_pes_own(look, path):
             what, remedy = "wants a password", "Look into it by hand: openssl pkcs12 -in FILE"
             yield problem(Severity.WARNING, path, what, remedy)
+    yield from _extensions(state, look)
     renewal = state.renewal(look)
     if renewal is not None and state.authority.ca is not None:
         yield from _of_agent(state, look, renewal)
+
+
+def _extensions(state: SiteState, look: HostLook) -> Iterable[Problem]:
+    """What a host's certificate has lost, or the next one would."""
+    cert, conf = state.certificate_of(look), look.settings
+    if cert is None or conf is None:
+        return
+    path = f"{conf.confdir}/{FILE}"
+    lost = missing(state.retired_extensions(conf.certname), cert.extensions)
+    if lost and not state.authorities.is_retired(cert):
+        what = f"lacks {named(lost)}, which its certificate of the retired CA had"
+        remedy = f"Have {path} ask for it, then replace the certificate: deploys/replace.py."
+        own = f"{conf.certdir}/{conf.certname}.pem"
+        yield Problem(Severity.WARNING, look.host, own, what, remedy)
+    asked = carried(list(look.csr_attributes))
+    if look.csr_attributes and (asked is None or missing(cert.extensions, asked)):
+        what = "cannot be read by Puppet"
+        if asked is not None:
+            what = f"does not ask for {named(missing(cert.extensions, asked))} of the certificate"
+        remedy = "Correct the file, or move it away: the next certificate would be without."
+        yield Problem(Severity.WARNING, look.host, path, what, remedy)
 
 
 def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Problem]:
@@ -129,14 +158,15 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
         for name, cert in signed.items()
         if cert is None or cert.serial not in state.authority.revoked
     }
-    for line in interlock.left_behind(valid, conf.certname, state.inventory_names):
-        yield Problem(
-            Severity.WARNING,
-            host,
-            line,
-            "has a certificate, and no host of the inventory has that name",
-            "Add the host to the inventory, or `puppet cert clean` the name.",
-        )
+    said = {look.settings.certname for look in state.looks if look.settings is not None}
+    for line in interlock.left_behind(valid, conf.certname, state.inventory_names | said):
+        if state.not_asked:
+            what = "has a certificate, and no host of the inventory is called like that"
+            remedy = interlock.not_asked_yet(len(state.not_asked))
+        else:
+            what = "has a certificate, and no host of the inventory has that name"
+            remedy = "Add the host to the inventory, or `puppet cert clean` the name."
+        yield Problem(Severity.WARNING, host, line, what, remedy)
     for name in state.names_below(conf.csrdir):
         what, remedy = "waits for a signature", f"puppet cert sign {name}, or puppet cert clean"
         yield Problem(Severity.NOTE, host, name, what, remedy)
@@ -153,8 +183,9 @@ def _of_certificates(state: SiteState) -> Iterable[Problem]:
             own |= {(look.host, f"{conf.certdir}/{conf.certname}.pem")}
             own |= {(look.host, conf.localcacert)}
     looks = {look.host: look for look in state.looks}
+    others = {look.host: state.others(look) for look in state.looks}
     for record in state.certificates:
-        if (record.host, record.path) in judged:
+        if (record.host, record.path) in judged or record.path in others[record.host]:
             continue
         retired = record.standing is Standing.RETIRED
         if not retired and not is_pes_own(looks[record.host], record.path):

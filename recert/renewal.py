@@ -35,7 +35,8 @@ PUPPETS_OWN = frozenset(
 class Renewal:
     """The judgement over one agent at one moment.
 
-    `former`: certificates that the agent has had, as far as its backups hold them.
+    `former`: certificates that the agent has had, as far as its backups hold them. `others`: the
+    files in ssldir that are somebody else's, and stay; see `recert.others`.
     """
 
     settings: Settings
@@ -43,6 +44,7 @@ class Renewal:
     authority: Authority
     now: datetime
     former: tuple[Certificate, ...] = ()
+    others: frozenset[str] = frozenset()
 
     @property
     def certname(self) -> str:
@@ -120,7 +122,11 @@ class Renewal:
         """
         files = self.ssl.files
         if self.everything_goes:
-            return tuple(path for path, entry in files.items() if entry.kind != "d")
+            return tuple(
+                path
+                for path, entry in files.items()
+                if entry.kind != "d" and path not in self.others
+            )
         remains: list[str] = []
         paths = self.paths
         if self.certificate_problem is not None:

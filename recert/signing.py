@@ -21,6 +21,7 @@ from recert.certificates import (
     read_request,
     read_revocation_list,
 )
+from recert.extensions import named
 
 
 class Autosigning(Enum):
@@ -151,7 +152,7 @@ class Authority:
 @dataclass(frozen=True)
 class Application:
     """What an agent wants signed: its certname, the digest of its key, the request that its own
-    file holds, and the alternative names that its previous certificate had.
+    file holds, and the alternative names and extensions that its previous certificate had.
 
     `request` is None where the agent's Puppet did not keep it, because the master took it but
     answered with an error; what the master holds then has to be made with the agent's key.
@@ -161,6 +162,7 @@ class Application:
     key: str
     request: CertificateRequest | None
     previous_alt_names: frozenset[str]
+    previous_extensions: frozenset[tuple[str, str]] = frozenset()
 
 
 def certified_alt_names(
@@ -186,6 +188,7 @@ class Verdict(Enum):
     ANOTHER = "another"
     UNKNOWN = "unknown"
     ALT_NAMES = "alt names"
+    LESS = "less than before"
     FAILED = "failed"
 
 
@@ -217,6 +220,13 @@ def judge(application: Application, authority: Authority) -> Judgement:
         return Judgement(Verdict.ANOTHER, _another_request(name, request, authority))
     if request.subject != name:
         return Judgement(Verdict.ANOTHER, f"Its request is for {request.subject}, not for {name}.")
+    if lost := application.previous_extensions - request.extensions:
+        return Judgement(
+            Verdict.LESS,
+            f"Its request lacks the extensions {named(dict(lost))} of its previous certificate. "
+            f"Remove {authority.csrdir}/{name}.pem on the master and the agent's private key, and "
+            "run the same command again; or sign it as it is: puppet cert sign " + name,
+        )
     extra = (request.alt_names | set(request.other_alt_names)) - {name}
     if not extra:
         return Judgement(Verdict.SIGN)

@@ -11,7 +11,7 @@ from recert.causes import faults, leftovers
 from recert.certificates import Certificate, read_certificate
 from recert.delivered import RUN_PUPPET, is_delivered
 from recert.freshness import Problem
-from recert.layout import COMPONENTS, POSTGRESQL_SERVICE, SERVICE_PORTS
+from recert.layout import COMPONENTS, NOWHERE, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import findings
@@ -168,7 +168,8 @@ class _HostChecks:
     def _may_be_retired(self, record: CertificateRecord) -> bool:
         if record.standing is not Standing.FOREIGN:
             return record.standing is Standing.RETIRED
-        return self._retired_is_unknown and is_pes_own(self.look, record.path)
+        own = is_pes_own(self.look, record.path) and record.path not in self.state.others(self.look)
+        return self._retired_is_unknown and own
 
     @property
     def _retired_is_unknown(self) -> bool:
@@ -194,7 +195,7 @@ class _HostChecks:
         about, found = About.RETIRED, self.look.found
         did = "compared private keys with those in the backups of the retired CA"
         ca_key = self.state.retired.key if self.state.retired is not None else None
-        stale = set(found.saved)
+        stale = found.saved - self.state.others(self.look).keys()
         old = self.state.retired_keys | ({ca_key} if ca_key else set())
         stale |= {path for path, key in found.keys.items() if key in old}
         for path in sorted(stale):
@@ -243,7 +244,7 @@ class _HostChecks:
         wrong += [
             (path, f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}")
             for path, mode in open_keys(self.look)
-            if path not in judged
+            if path not in judged and path not in self.state.others(self.look)
         ]
         for path, why, remedy in wrong:
             yield self._check(about, did, f"{path} {why}", False, remedy)
@@ -279,9 +280,13 @@ class _HostChecks:
             path = renewal.settings.hostcrl
             yield path, STALE_CRL, crl_remedy(self.look, path)
 
+    @property
+    def _stopped_before(self) -> frozenset[str]:
+        return self.state.stopped_before.get(self.look.host, frozenset())
+
     def _running(self) -> Iterator[Check]:
         about, did = About.RUNNING, "asked the service manager"
-        before = self.state.stopped_before.get(self.look.host, frozenset())
+        before = self._stopped_before
         services = self.look.services
         down = [name for name, state in services.items() if state is Service.STOPPED]
         for name in down:
@@ -300,15 +305,25 @@ class _HostChecks:
     def _services(self) -> Iterator[Check]:
         made = self.evidence.handshakes.made
         for service, port in SERVICE_PORTS.items():
-            if self.look.services.get(service) is Service.MISSING:
+            state = self.look.services.get(service)
+            if state is Service.MISSING:
                 continue
+            if state is Service.STOPPED and service in self._stopped_before:
+                continue  # as it was
+            port = self.look.ports.get(service, port)
             with_it = {shake.offered: shake for shake in made if shake.service == service}
             how = f"TLS handshake with {service} on port {port}"
             if service == POSTGRESQL_SERVICE:
                 how += ", after its SSLRequest"
+            if port == NOWHERE:
+                how = f"TLS handshake with {service}"
+                yield self._not_made(About.PRESENTED, how, "it listens on its socket alone")
+                continue
             if not any(shake.answered for shake in with_it.values()):
                 said = next((s.said for s in with_it.values()), "it was not tried")
-                yield self._check(About.PRESENTED, how, f"no TLS: {said}", False)
+                as_before = service in self.look.silent_before
+                said += "; it did not answer before, either" if as_before else ""
+                yield self._check(About.PRESENTED, how, f"no TLS: {said}", as_before)
                 continue
             yield self._presented(how, with_it)
             yield self._refused(how, with_it)

@@ -113,6 +113,8 @@ def test_unfit_agents_are_refused_and_the_others_go_on(site: Site, retired: str)
     assert run.status == 1
     assert statuses(run) == {**dict.fromkeys(AGENTS[:4], "failed"), "agent05": "renewed"}
     assert "old-puppet.lab.test" in why(run, "agent01")
+    certnames = {entry["host"]: entry["certname"] for entry in reported(run)["agents"]}
+    assert certnames["agent01"] == "agent01.lab.test"
     assert "dns_alt_names=master.lab.test,puppet,puppet.lab.test,old-puppet" in why(run, "agent01")
     assert "being repaired" in why(run, "agent02")
     assert "no `puppet`" in why(run, "agent03")

@@ -112,10 +112,12 @@ class Authority:
         key: str | None = None,
         expires: datetime = NOW + timedelta(days=1825),
         others: Iterable[x509.GeneralName] = (),
+        extensions: Iterable[tuple[str, str]] = (),
     ) -> str:
-        """A certificate for `name`, whose key goes by `key` (without: by the name)."""
+        """A certificate for `name`, whose key goes by `key` (without: by the name), with Puppet's
+        `extensions` by number."""
         names = [*(x509.DNSName(n) for n in alt_names), *others]
-        return _leaf_pem(self, name, serial, tuple(names), key or name, expires)
+        return _leaf_pem(self, name, serial, tuple(names), key or name, expires, tuple(extensions))
 
     def crl(self, revoked: Iterable[int] = ()) -> str:
         """A revocation list."""
@@ -227,6 +229,7 @@ def _leaf_pem(
     alt_names: tuple[x509.GeneralName, ...],
     key_label: str,
     expires: datetime,
+    extensions: tuple[tuple[str, str], ...] = (),
 ) -> str:
     builder = (
         x509.CertificateBuilder()
@@ -239,6 +242,9 @@ def _leaf_pem(
     )
     if alt_names:
         builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
+    for number, value in extensions:
+        oid = x509.ObjectIdentifier(number)
+        builder = builder.add_extension(x509.UnrecognizedExtension(oid, value.encode()), False)
     cert = builder.sign(key(ca.key), hashes.SHA256())
     return cert.public_bytes(Encoding.PEM).decode("ascii")
 

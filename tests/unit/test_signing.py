@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from recert.extensions import ARC
 from recert.signing import (
     Application,
     Authority,
@@ -492,3 +494,11 @@ def test_who_is_signed_without_asking(
 def test_master_signs_nothing_by_itself_unless_told() -> None:
     assert Autosign().kind is Autosigning.OFF
     assert Authority(None).autosign == Autosign()
+
+
+def test_a_request_that_lacks_an_extension_of_the_old_certificate_is_not_signed() -> None:
+    had = frozenset({(f"{ARC}.1.13", "web")})
+    judgement = judge(replace(application(), previous_extensions=had), authority({NAME: OWN}))
+    assert judgement.verdict is Verdict.LESS
+    assert "lacks the extensions pp_role=web" in judgement.why
+    assert f"{CSRDIR}/{NAME}.pem" in judgement.why

@@ -23,6 +23,7 @@ from operations.posix import PosixHands
 from operations.step import ConnectedCommand, LookingCommand, changing
 from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
 from procedures.host import Look
+from recert.extensions import ARC, csr_attributes
 from recert.observed import Service
 from recert.signing import Autosigning
 from tests.unit.authority import settings
@@ -204,3 +205,29 @@ def test_only_a_puppet_that_applies_no_catalog_has_a_roomy_heap(
     ask = asking_puppet(host, sh, tmp_path)
     assert ask(False) == ["ok: True", "heap: 600000 600000"]
     assert ask(True) == ["ok: True", "heap:  "]
+
+
+@pytest.mark.parametrize("signs_itself", [False, True])
+def test_extensions_are_asked_for_by_a_file_that_is_gone_afterwards(
+    host: Host, sh: Sh, tmp_path: Path, signs_itself: bool
+) -> None:
+    path, key = tmp_path / "csr_attributes.yaml", tmp_path / "key.pem"
+    sh.provide("puppet", f"cat {path}; echo >{key}")
+    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"))
+    own = replace(facts.paths("web01"), private_key=str(key))
+
+    def ask(attributes: str) -> list[str]:
+        heard: list[str] = []
+        (command,) = PosixHands(facts).ask_for_certificate(
+            own, signs_itself, 60, lambda ok, said: heard.extend(said), attributes
+        )
+        assert isinstance(command, FunctionCommand)
+        command.function(host.state, host)
+        return heard
+
+    wanted = csr_attributes({f"{ARC}.1.13": "web"})
+    assert ask(wanted) == wanted.splitlines()
+    assert not path.exists()
+    path.write_text("---\n")  # the host's own
+    assert ask("") == ["---"]
+    assert path.read_text() == "---\n"
