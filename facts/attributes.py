@@ -23,11 +23,12 @@ class CsrAttributes(FactBase[list[str]]):
     def command(self, path: str) -> StringCommand:
         return record_script(
             r"""
-if [ -f "$1" ] && [ "$(head -n 1 "$1")" != "$2" ]; then
-    say attributes "$(awk '
+asked_for() {
+    stage awk '
         /^[^ \t#-]/ { inside = /^["\047]?extension_requests/ }
-        inside || /^[{]/' "$1" | tr -d '\000')"
-fi
+        inside || /^[{]/' "$1" | stage tr -d '\000'
+}
+if [ -f "$1" ] && [ "$(head -n 1 "$1")" != "$2" ]; then say attributes "$(asked_for "$1")"; fi
 """,
             path,
             MARK,

@@ -119,10 +119,12 @@ for root; do
     shift
     [ ! -d "$root" ] || set -- "$@" "$root/"
 done
+unknown() { grep -vxF -e "$own" || [ "$?" -eq 1 ]; }
+others() { stage lines_of "$files" | stage unknown; }
 files=
-[ "$#" -eq 0 ] || files=$(find "$@" -xtype f) || exit 1
-if printf '%s\n' "$files" | grep -vxF -e "$own" | grep -q .; then
-    find "$@" -xtype f -print0 | ruby -e "$look" -- "$own" "$queues"
+[ "$#" -eq 0 ] || files=$(find "$@" -xtype f) || fail "Nobody knows what is in $*."
+if [ -n "$(others)" ]; then
+    stage find "$@" -xtype f -print0 | stage ruby -e "$look" -- "$own" "$queues"
 else say looked
 fi
 """,

@@ -48,6 +48,12 @@ fail "The Puppet run failed with status $status; its messages are above."
 )
 
 
+_TO_BE_STARTED = r"""
+root=$1; shift
+for service in "$@"; do remember "$root" stopped "$service"; done
+"""
+
+
 @operation()
 def run() -> Generator[PyinfraCommand, None, None]:
     """
@@ -85,10 +91,7 @@ def run() -> Generator[PyinfraCommand, None, None]:
         dead = [name for name in regeneration.to_run if facts.services[name] is Service.STOPPED]
         if dead:
             # The next run must not take them for what somebody wants stopped.
-            note = (
-                'root=$1; shift; for service in "$@"; do remember "$root" stopped "$service"; done'
-            )
-            yield changing(conf.confdir, REMEMBER + note, facts.backup_root, *dead)
+            yield changing(conf.confdir, REMEMBER + _TO_BE_STARTED, facts.backup_root, *dead)
             yield step_failed([f"These services have stopped since: {', '.join(dead)}"])
         yield from until_answering(facts, running)
     else:

@@ -48,9 +48,10 @@ case $keeping in
     (*--selinux*) ;; # what was labelled by hand has its label again
     (*) if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi ;;
 esac
+settable() { stage printf '%s' "$1" | stage tr -cd aAcCdDijsStTu; }
 flags=${archive%/*}/flags
 [ ! -s "$flags" ] || while read -r found path; do
-    found=$(printf '%s' "$found" | tr -cd aAcCdDijsStTu)
+    found=$(whole settable "$found") || fail "The flags of $path cannot be told."
     chattr "+$found" "$path" || fail "The flags $found of $path cannot be set again."
 done <"$flags"
 sync
