@@ -65,5 +65,5 @@ class CaInventory(FactBase[frozenset[tuple[int, str]]]):
 
     def process(self, output: list[str]) -> frozenset[tuple[int, str]]:
         text = "".join(record[2] for record in read_records(output))
-        lines = re.findall(r"^0x([0-9a-fA-F]+) .*/CN=([^/\n]+)$", text, re.MULTILINE)
+        lines = re.findall(r"^0x([0-9a-fA-F]+) \S+ \S+ /CN=([^/\n]+)$", text, re.MULTILINE)
         return frozenset((int(serial, 16), name) for serial, name in lines)

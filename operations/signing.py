@@ -156,7 +156,13 @@ def _sign(
         unsigned = []
         for application in batch:
             cert = site.authority().signed(application.certname)
-            if cert is None:
+            if misnamed := site.authority().misnamed(application.certname):
+                problems[application.certname] = (
+                    f"The master has signed under {application.certname} what is for "
+                    f"{misnamed.subject}. Revoke it at once: puppet cert clean "
+                    f"{application.certname}"
+                )
+            elif cert is None:
                 unsigned.append(application)
             elif cert.key != application.key:
                 problems[application.certname] = (

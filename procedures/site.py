@@ -361,7 +361,8 @@ class Site:
         port = view.facts.settings.masterport
         if presented is None:
             return f"the master does not answer on port {port}."
-        if not presented.issued_by(freshness.ca) or presented != in_use:
+        its_own = presented == in_use and presented.subject == view.facts.settings.certname
+        if not presented.issued_by(freshness.ca) or not its_own:
             return (
                 f"the master presents {presented.fingerprint} on port {port}, which is not its "
                 "certificate of the CA in place."

@@ -16,12 +16,15 @@ from recert.preflight import MAX_CLOCK_SKEW
 from recert.renewal import Renewal
 from recert.report import CertificateRecord, Problem, Role, Severity, Standing
 from recert.settings import Settings
-from recert.standing import SOON, is_pes_own, open_keys
+from recert.standing import NOT_ONE_NAME, SOON, is_pes_own, open_keys
 
 if TYPE_CHECKING:
     from recert.survey import SiteState
 
 RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
+REVOKE = (
+    "Find out who asked for it; revoke it on the master, and restart its server: puppet cert revoke"
+)
 STALE_CRL = "is not a revocation list of the master's CA"
 
 
@@ -129,6 +132,15 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
         for name, cert in signed.items()
         if cert is None or cert.serial not in state.authority.revoked
     }
+    for name, cert in valid.items():
+        misnamed = state.authority.misnamed(name)
+        path = f"{conf.signeddir}/{name}.pem"
+        if misnamed is not None:
+            what = f"is for {misnamed.subject}, and was signed under the name {name}"
+            yield Problem(Severity.BAD, host, path, what, f"{REVOKE} 0x{misnamed.serial:x}")
+        elif cert is None:
+            what = "cannot be read, so that nobody knows for whom it is"
+            yield Problem(Severity.BAD, host, path, what, f"Look at it, and at {conf.cadir}.")
     for line in interlock.left_behind(valid, conf.certname, state.inventory_names):
         yield Problem(
             Severity.WARNING,
@@ -190,6 +202,8 @@ def crl_remedy(look: HostLook, path: str) -> str:
 def _weight(record: CertificateRecord, what: str) -> tuple[Severity | None, str]:
     if what.startswith(("has a ", "is signed over")):
         return Severity.WARNING, "A new CA and new certificates have stronger ones."
+    if what.endswith(NOT_ONE_NAME):
+        return Severity.BAD, f"{REVOKE} {record.serial}"
     match record.standing:
         case Standing.RETIRED:
             remedy = "Find out what uses it, give that a certificate of the CA in place, remove it."

@@ -110,8 +110,18 @@ class Authority:
         return self._requests.get(certname)
 
     def signed(self, certname: str) -> Certificate | None:
-        """What it has signed for a name; None also if that is not of this CA, or is revoked or
-        named to be replaced."""
+        """What it has signed for a name; None also if that is not of this CA, is for another
+        name, or is revoked or named to be replaced."""
+        cert = self._valid(certname)
+        return cert if cert is not None and cert.subject == certname else None
+
+    def misnamed(self, certname: str) -> Certificate | None:
+        """What it has signed under a name, and is for another one: whoever has that may pass for
+        somebody else."""
+        cert = self._valid(certname)
+        return cert if cert is not None and cert.subject != certname else None
+
+    def _valid(self, certname: str) -> Certificate | None:
         cert = self.ever_signed(certname)
         if cert is None or self.ca is None or not cert.issued_by(self.ca):
             return None
@@ -244,6 +254,13 @@ def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str 
             f"The master's CA has already signed a certificate for {certname} that is not this "
             f"agent's ({signed.fingerprint}). Find out whose it is; then revoke it with "
             f"`puppet cert clean {certname}` on the master and run the same command again."
+        )
+    if (misnamed := authority.misnamed(certname)) is not None:
+        return (
+            f"The master's CA has signed a certificate under the name {certname} that is for "
+            f"{misnamed.subject} ({misnamed.fingerprint}): whoever has it can pass for that. "
+            f"Revoke it at once with `puppet cert clean {certname}` on the master and restart its "
+            "server; then find out who asked for it."
         )
     held = authority.request(certname)
     if held is not None and (key is None or held.key != key):

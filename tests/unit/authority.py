@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from cryptography.x509.name import _ASN1Type
 
 from recert.altnames import AltNames
 from recert.certificates import (
@@ -81,8 +82,55 @@ def read(pem: str) -> Certificate:
     return cert
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+def _name(name: str | x509.Name) -> x509.Name:
+    if isinstance(name, x509.Name):
+        return name
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+
+def odd_subjects(name: str, *others: str) -> dict[str, x509.Name]:
+    """Subjects that say more than `name`, or say it in a way that programs differ about; by what
+    is odd about each.
+
+    :param others: names that whoever asks for such a certificate would like to have.
+    """
+
+    def named(value: str, kind: _ASN1Type | None = None) -> x509.NameAttribute[str]:
+        common_name = x509.NameOID.COMMON_NAME
+        return x509.NameAttribute(common_name, value, kind, _validate=False)
+
+    def single(value: str, kind: _ASN1Type | None = None) -> x509.Name:
+        return x509.Name([named(value, kind)])
+
+    country = x509.NameAttribute(x509.NameOID.COUNTRY_NAME, "DE")
+    unit = x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, name)
+    together = [named(name), *map(named, others)]
+    return {
+        "other names after it": x509.Name(together),
+        "other names before it": x509.Name(together[::-1]),
+        "the same name twice": x509.Name([named(name)] * 2),
+        "several in one RDN": x509.Name([x509.RelativeDistinguishedName(together)]),
+        "an attribute in its RDN": x509.Name(
+            [x509.RelativeDistinguishedName([named(name), country])]
+        ),
+        "an attribute before it": x509.Name([country, named(name)]),
+        "an attribute after it": x509.Name([named(name), country]),
+        "another attribute instead": x509.Name([unit]),
+        "nothing": x509.Name([]),
+        "upper case": single(name.upper()),
+        "a NUL in it": single(f"{name}\0.{name}"),
+        "a NUL after it": single(f"{name}\0"),
+        "a line feed after it": single(f"{name}\n"),
+        "a space after it": single(f"{name} "),
+        "a space before it": single(f" {name}"),
+        "a dot after it": single(f"{name}."),
+        "another alphabet": single(name.replace("a", "\u0430")),
+        "a zero-width character": single(f"{name}\u200b"),
+        "one-line notation": single(f"{name}/CN={others[0] if others else name}"),
+        "BMPString": single(name, _ASN1Type.BMPString),
+        "UniversalString": single(name, _ASN1Type.UniversalString),
+        "T61String": single(name, _ASN1Type.T61String),
+    }
 
 
 @dataclass(frozen=True)
@@ -106,7 +154,7 @@ class Authority:
 
     def issue(
         self,
-        name: str,
+        name: str | x509.Name,
         serial: int,
         alt_names: Iterable[str] = (),
         key: str | None = None,
@@ -115,7 +163,8 @@ class Authority:
     ) -> str:
         """A certificate for `name`, whose key goes by `key` (without: by the name)."""
         names = [*(x509.DNSName(n) for n in alt_names), *others]
-        return _leaf_pem(self, name, serial, tuple(names), key or name, expires)
+        label = key or _label(name)
+        return _leaf_pem(self, name, _bytes(name), serial, tuple(names), label, expires)
 
     def crl(self, revoked: Iterable[int] = ()) -> str:
         """A revocation list."""
@@ -136,8 +185,18 @@ class Authority:
         return signed.public_bytes(Encoding.PEM).decode("ascii")
 
 
+def _label(name: str | x509.Name) -> str:
+    return name if isinstance(name, str) else name.rfc4514_string()
+
+
+def _bytes(name: str | x509.Name) -> bytes:
+    """By which names are told apart: to the library those are equal that differ in the kind of
+    their strings alone."""
+    return _name(name).public_bytes()
+
+
 def request_pem(
-    name: str,
+    name: str | x509.Name,
     alt_names: Iterable[str] = (),
     key: str | None = None,
     others: Iterable[x509.GeneralName] = (),
@@ -145,7 +204,7 @@ def request_pem(
     """A request for `name`, whose key goes by `key` (without: by the name). The same arguments
     make the same bytes: an RSA signature has no chance in it."""
     names = [*(x509.DNSName(n) for n in alt_names), *others]
-    return _request_pem(name, tuple(names), key or name)
+    return _request_pem(name, _bytes(name), tuple(names), key or _label(name))
 
 
 STANDARD, MICROSOFT = (
@@ -195,7 +254,12 @@ def read_csr(pem: str) -> CertificateRequest:
 
 
 @cache
-def _request_pem(name: str, alt_names: tuple[x509.GeneralName, ...], key_label: str) -> str:
+def _request_pem(
+    name: str | x509.Name,
+    subject: bytes,
+    alt_names: tuple[x509.GeneralName, ...],
+    key_label: str,
+) -> str:
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name(name))
     if alt_names:
         builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
@@ -222,7 +286,8 @@ def _ca_pem(ca: Authority) -> str:
 @cache
 def _leaf_pem(
     ca: Authority,
-    name: str,
+    name: str | x509.Name,
+    subject: bytes,
     serial: int,
     alt_names: tuple[x509.GeneralName, ...],
     key_label: str,
