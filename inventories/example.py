@@ -12,8 +12,8 @@ master = [
 ]
 
 # Linux nodes: step 6. An ordinary user needs sudo: add `"_sudo": True` here, or --sudo on the
-# command line. A node's certname comes from its own Puppet; give it here as well where it is not
-# the name below, and the master's warnings know that the node is looked after.
+# command line. Give a node's certname where it is not the name below: a node that says another one
+# has to prove it with the key of its old certificate, and is refused if it cannot.
 agents = [
     "web01.example.com",
     "web02.example.com",

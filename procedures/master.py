@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from facts.answers import AskedService, ServiceAnswers
+from facts.backups import ArchivedCertificates
 from facts.signing import AutosignSetting
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
 from facts.together import Question
 from procedures.host import HostFacts
 from recert.altnames import AltNames
-from recert.certificates import Certificate, read_certificate, utc_now
+from recert.certificates import (
+    Certificate,
+    read_certificate,
+    read_certificates,
+    read_revocation_list,
+    utc_now,
+)
 from recert.freshness import Freshness, Retired
 from recert.layout import (
     COMPONENTS,
@@ -134,6 +141,36 @@ class MasterFacts(HostFacts):
         """Step 2.1: the document's five directories and puppet.conf."""
         conf = self.settings
         return [*conf.ssl_roots, *(c.directory for c in COMPONENTS), conf.config]
+
+    def retired_certificates(self, retired: Retired) -> dict[str, Certificate]:
+        """What the CA to retire has signed and not revoked, by name: what is still here, and what
+        its backups have."""
+        ca = retired.certificate
+        if ca is None:
+            return {}
+
+        def read() -> dict[str, Certificate]:
+            conf = self.settings
+            texts, crls = list(self.known("signed").values()), [self.ssl.texts.get(conf.cacrl, "")]
+            here = self.known("signed").keys()
+            for backup in self.backups.of_ca(retired.fingerprint):
+                if backup.valid and not here >= set(backup.manifest.signed):
+                    archive = f"{self.backup_root}/{backup.name}/archive.tar"
+                    signed, revoked = (
+                        self.seen(ArchivedCertificates, archive=archive, directory=held[1:])
+                        for held in (conf.signeddir, conf.cacrl)
+                    )
+                    texts, crls = texts + signed, crls + revoked
+            lists = [crl for crl in map(read_revocation_list, crls) if crl is not None]
+            gone = {serial for crl in lists if crl.signed_by(ca) for serial in crl.revoked}
+            certs = [cert for text in texts for cert in read_certificates(text)]
+            return {
+                cert.subject: cert
+                for cert in certs
+                if cert.issued_by(ca) and cert.serial not in gone
+            }
+
+        return self._once("retired certificates", read)
 
     def freshness(self, retired: Retired, alt_names: AltNames) -> Freshness:
         """The judgement over what is there now."""

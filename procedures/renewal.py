@@ -16,11 +16,13 @@ from procedures.agent import (
     KnownAgent,
 )
 from procedures.agents import agent_looked_at, agent_settings
+from procedures.identity import identities_of
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
+from recert.identity import never_believed, not_proven, other_hosts_name, proves, same_key
 from recert.layout import AGENT_SERVICE
 from recert.renewal import Renewal
 from recert.signing import Application, certified_alt_names
@@ -109,7 +111,8 @@ class AgentRenewal(AgentWork):
         name = self.facts.settings.certname
         had = certified_alt_names(name, self._former_certificates, self.site.cas)
         # Whoever has the retired CA's key can have had any: these let one node pass for another.
-        return frozenset(n for n in had if n == name or not self.site.is_taken(n))
+        host = self.facts.host
+        return frozenset(n for n in had if n == name or not self.site.is_taken(host, n))
 
 
 # By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.
@@ -138,13 +141,13 @@ def prepare_renewal(host: Host) -> bool:
     An agent that it refuses has failed, and no other one with it.
 
     :returns: whether the agent takes part.
-    :raises DeployError: nobody can be helped: there is no master, or two hosts have one certname.
+    :raises DeployError: nobody can be helped: there is no master.
     """
     site = site_of(host.state)
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
     try:
-        agent: KnownAgent | Exception = agent_looked_at(host, site)
+        agent: KnownAgent | Exception = agent_looked_at(host, site, prove=True)
     except Exception as error:
         agent = error
     view = site.view()
@@ -155,6 +158,8 @@ def prepare_renewal(host: Host) -> bool:
         if isinstance(agent, Exception):
             raise agent
         renewal = _prepared(host, agent, site, view)
+        if renewal.now.certname in site.disputed:
+            raise AgentRefusedError(same_key([host.name], renewal.now.certname))
     except DeployError:
         raise
     except Exception as error:
@@ -185,9 +190,12 @@ def warn_of_unknown_names(host: Host) -> None:
         warn(host, refusal)
 
 
-def left_out(host: Host, outcomes: Outcomes, refusals: list[str]) -> None:
-    """An agent takes no part in the run, which goes on without it."""
-    outcomes.refused(host, refusals)
+def left_out(host: Host, outcomes: Outcomes, refusals: list[str], counted: bool = False) -> None:
+    """An agent takes no part in the run, which goes on without it.
+
+    :param counted: it was thought to.
+    """
+    outcomes.refused(host, refusals, counted)
     # Not `fail_hosts`, which would ask the person about each of them, or end the run.
     host.state.failed_hosts.add(host)
     host.state.active_hosts.discard(host)
@@ -201,7 +209,7 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
     """:raises AgentRefusedError: with all refusals."""
     facts = agent.facts
     settings = facts.settings
-    site.register(host, settings.certname, view.facts.settings.certname)
+    require_identity(host, site, facts)
     renewal = AgentRenewal(site, facts)
     refusals = [
         *preflight.skew_refusals(agent.clock_ahead, view.clock_ahead),
@@ -214,6 +222,31 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
     if refusals:
         raise AgentRefusedError(*refusals)
     return renewal
+
+
+def require_identity(host: Host, site: Site, facts: AgentFacts) -> None:
+    """Believe that an agent has the certname that it says, or refuse it alone.
+
+    :raises AgentRefusedError: it is another one's, or nothing bears it out.
+    """
+    site.require_no_master(host)
+    certname, identities = facts.settings.certname, identities_of(host)
+    whose = never_believed(certname, site.names_of_master)
+    if whose is None and not facts.is_given:
+        whose = identities.whose(host.name, certname)
+        if whose is None:
+            certs = site.certificates_of(certname)
+            if not any(proves(facts.words, facts.signatures, cert) for cert in certs):
+                raise AgentRefusedError(not_proven(host.name, certname))
+    if whose is not None:
+        raise AgentRefusedError(other_hosts_name(certname, whose))
+    other = site.register(host, certname)
+    if other is not None:
+        why = same_key([host.name, other.name], certname)
+        # The other one may still be on its way through all this.
+        if _renewals.get(site, {}).pop(other.name, None) is not None:
+            left_out(other, outcomes_of(site), [why], counted=True)
+        raise AgentRefusedError(why)
 
 
 def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:

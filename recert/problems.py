@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from recert import interlock
 from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import read_revocation_list
 from recert.delivered import RUN_PUPPET, is_delivered
+from recert.identity import never_believed
 from recert.looks import HostLook
 from recert.observed import Service
 from recert.preflight import MAX_CLOCK_SKEW
@@ -110,8 +112,27 @@ def _of_master(state: SiteState) -> Iterable[Problem]:
         yield Problem(Severity.BAD, host, one.path, one.why, one.remedy)
     for one in leftovers(fresh):
         yield Problem(Severity.WARNING, host, one.path, one.why, one.remedy)
+    yield from _of_names(state, fresh.settings)
     if not fresh.ca_due:
         yield from _of_ca(state, host, fresh.settings)
+
+
+def _of_names(state: SiteState, conf: Settings) -> Iterable[Problem]:
+    """Hosts that say that they are called as another one is."""
+    assert state.master is not None
+    in_use = state.certificate_of(state.master)
+    of_master = {conf.certname, *(in_use.alt_names if in_use is not None else ())}
+    agents = [look for look in state.looks if look.role is not Role.MASTER]
+    names = Counter(look.settings.certname for look in agents if look.settings is not None)
+    for look in agents:
+        certname = look.settings.certname if look.settings is not None else ""
+        whose = never_believed(certname, of_master)
+        if whose is None and names[certname] > 1:
+            whose = "another host"
+        if certname and whose is not None:
+            what = f"is its certname, as it says, and the name of {whose}"
+            remedy = "Correct certname in its puppet.conf; revoke what it got under that name."
+            yield Problem(Severity.BAD, look.host, certname, what, remedy)
 
 
 def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:

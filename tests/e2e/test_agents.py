@@ -486,24 +486,8 @@ def test_alt_names_that_the_agent_did_not_have_before(site: Site, retired: str) 
     assert_renewed(site, "agent01")
 
 
-def test_certnames_that_two_hosts_have(site: Site, retired: str, tmp_path: Path) -> None:
-    conf = "/etc/puppetlabs/puppet/puppet.conf"
+def test_the_master_among_the_agents(site: Site, retired: str, tmp_path: Path) -> None:
     before = site.state_of("agent01")
-    for name in ("agent02.lab.test", "master.lab.test"):
-        site.on("agent03", f"sed -i 's/^\\( *certname *= *\\).*/\\1{name}/' {conf}")
-
-        run = site.renew(retired)
-
-        assert run.status == 1
-        assert f"have the same certname, {name}" in run.stderr
-        assert fresh(site) == []
-
-        # Nor does the CA go that a whole run would retire.
-        current = site.ca
-        whole = site.whole(current.fingerprint)
-        assert whole.status == 1
-        assert f"have the same certname, {name}" in whole.stderr
-        assert site.ca == current
     both = Site.of(tmp_path, "master", ("master", "agent01"))
     credentials = site.snapshot([SSLDIR])
     as_agent = both.renew(retired)

@@ -337,3 +337,20 @@ def test_an_empty_and_a_garbled_certificate(well: SiteState) -> None:
         ("cannot be read as a certificate",),
     )
     assert found.subject is None
+
+
+@pytest.mark.parametrize("name", ["puppet", CERTNAME, "pe-internal-dashboard"])
+def test_a_host_that_calls_itself_as_the_master_is_called(well: SiteState, name: str) -> None:
+    conf = well.looks[1].settings
+    assert conf is not None
+    found = changed(well, "web01", settings=replace(conf, certname=name))
+    assert any(
+        (p.host, p.subject, p.severity) == ("web01", name, Severity.BAD) for p in found.problems
+    )
+
+
+def test_two_hosts_of_one_name(well: SiteState) -> None:
+    second = replace(well.looks[1], host="web02")
+    found = replace(well, looks=(*well.looks, second))
+    named = {p.host for p in found.problems if p.subject == AGENT}
+    assert named == {"web01", "web02"}

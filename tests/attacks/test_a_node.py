@@ -1,0 +1,192 @@
+"""Who holds one node gets no certificate but that node's, and keeps no other from its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.nodes import Site, assert_renewed, statuses, why
+from tests.e2e.site import SSLDIR
+
+HELD, OTHER, ALIAS = "agent01", "agent02", "agent03"
+AGENTS = (HELD, OTHER, ALIAS)
+"""The node that somebody holds, one that he wants to be, and one whose certname the inventory does
+not give."""
+
+CONF = "/etc/puppetlabs/puppet/puppet.conf"
+PUPPET = "/opt/puppet/bin/puppet"
+_INVENTORY = """from inventories.lab import lab_host
+
+def bare(name):
+    host, data = lab_host(name)
+    return host, {key: value for key, value in data.items() if key != "certname"}
+
+master = [lab_host("master")]
+agents = [lab_host("agent02"), *map(bare, ("agent01", "agent03"))]
+"""
+
+# In the place of `puppet agent`: a request of his own making, sent as Puppet would send it.
+_ASKING = r"""
+require "openssl"
+require "net/http"
+name, *others = ARGV
+key = OpenSSL::PKey::RSA.new(2048)
+request = OpenSSL::X509::Request.new
+request.version = 0
+request.subject = OpenSSL::X509::Name.new([name, *others].map { |cn| ["CN", cn] })
+request.public_key = key.public_key
+request.sign(key, OpenSSL::Digest::SHA256.new)
+ssldir = "/etc/puppetlabs/puppet/ssl"
+{ "private_keys" => key, "certificate_requests" => request }.each do |directory, held|
+  Dir.mkdir("#{ssldir}/#{directory}") unless File.directory?("#{ssldir}/#{directory}")
+  File.write("#{ssldir}/#{directory}/#{name}.pem", held.to_pem)
+end
+http = Net::HTTP.new("puppet", 8140)
+http.use_ssl = true
+http.verify_mode = OpenSSL::SSL::VERIFY_NONE
+path = "/puppet-ca/v1/certificate_request/#{name}?environment=production"
+puts http.send_request("PUT", path, request.to_pem, "Content-Type" => "text/plain").code
+"""
+
+
+@pytest.fixture(scope="module")
+def retired_and_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Site]:
+    """A site whose master has been regenerated and whose agents have not."""
+    directory = tmp_path_factory.mktemp("inventories")
+    Site.of(directory, "master", AGENTS).reset()
+    inventory = directory / "attacked.py"
+    inventory.write_text(_INVENTORY)
+    site = Site("master", inventory, agents=AGENTS)
+    site.remember()
+    retired = site.ca.fingerprint
+    run = site.regenerate(retired)
+    assert run.status == 0, run.stderr
+    return retired, site
+
+
+@pytest.fixture
+def retired(retired_and_site: tuple[str, Site]) -> str:
+    return retired_and_site[0]
+
+
+@pytest.fixture
+def site(retired_and_site: tuple[str, Site]) -> Iterator[Site]:
+    site = retired_and_site[1]
+    yield site
+    site.set_back()
+    site.sh(f"rm -f {SSLDIR}/ca/requests/*")
+
+
+def signed(site: Site) -> set[str]:
+    """The names that the new CA has signed for others than PE itself."""
+    names = {name.removesuffix(".pem") for name in site.sh(f"ls {SSLDIR}/ca/signed").split()}
+    return {n for n in names if not n.startswith("pe-internal-")} - {site.certname}
+
+
+def call(site: Site, agent: str, certname: str) -> None:
+    """Have an agent say that it has a certname."""
+    site.on(agent, f"sed -i 's/^\\( *certname *= *\\).*/\\1{certname}/' {CONF}")
+
+
+def in_place_of_puppet(site: Site, agent: str, script: str) -> None:
+    """Have an agent's `puppet agent` do something else; `put_back` ends that."""
+    site.on(
+        agent,
+        f"""
+        mkdir -p /opt/puppet/real && mv {PUPPET} /opt/puppet/real/
+        cat >/opt/puppet/real/instead <<'END'
+{script}
+END
+        cat >{PUPPET} <<'END'
+#!/bin/sh
+[ "$1" != agent ] || exec sh /opt/puppet/real/instead
+exec /opt/puppet/real/puppet "$@"
+END
+        chmod 755 {PUPPET}
+        """,
+    )
+
+
+def put_back(site: Site, agent: str) -> None:
+    site.on(agent, f"mv /opt/puppet/real/puppet {PUPPET}; rm -rf /opt/puppet/real")
+
+
+def test_a_request_with_a_second_cn(site: Site, retired: str) -> None:
+    name = site.certname_of(HELD)
+    site.on(HELD, f"cat >/root/asking.rb <<'END'\n{_ASKING}\nEND\n")
+    names = f"{name} puppet {site.certname}"
+    in_place_of_puppet(site, HELD, f"/opt/puppet/bin/ruby /root/asking.rb {names} | tee /root/said")
+    try:
+        run = site.renew(retired, "--limit", HELD)
+    finally:
+        put_back(site, HELD)
+
+    assert site.on(HELD, "cat /root/said").strip() == "200"
+    assert statuses(run) == {HELD: "failed"}
+    assert f"/CN={name}/CN=puppet/CN={site.certname}" in why(run, HELD)
+    assert name not in signed(site)
+
+
+def test_a_node_that_takes_another_ones_name(site: Site, retired: str) -> None:
+    other = site.certname_of(OTHER)
+    # Nobody else: one of the master's alternative names, a host of the inventory that this run is
+    # not about, a service of PE's that this site does not have, and a node that never was.
+    taken = {
+        "puppet": "the name of the master",
+        other: f"the name of {OTHER}",
+        "pe-internal-puppetdb": "the name of a service of PE's",
+        "stranger.lab.test": "certname': 'stranger.lab.test'",
+    }
+    for certname, said in taken.items():
+        call(site, HELD, certname)
+
+        run = site.renew(retired, "--limit", HELD)
+
+        assert run.status == 1
+        assert statuses(run) == {HELD: "failed"}
+        assert why(run, HELD).startswith("before the first change")
+        assert said in why(run, HELD)
+    assert not signed(site)
+    assert retired in site.on(
+        HELD, f"openssl x509 -noout -fingerprint -sha256 -in {SSLDIR}/certs/ca.pem"
+    )
+
+    # One that the inventory does not give, though another host's key is the master's for it.
+    call(site, HELD, site.certname_of(ALIAS))
+    run = site.renew(retired, "--limit", HELD, "--limit", OTHER)
+    assert statuses(run) == {HELD: "failed", OTHER: "renewed"}
+    assert "not proven it" in why(run, HELD)
+    assert signed(site) == {other}
+
+
+def test_a_node_that_the_inventory_does_not_give_a_name_proves_it(site: Site, retired: str) -> None:
+    preview = site.preview_renewal(retired, "--limit", ALIAS)
+    # Also where a run was cut off after it had deleted the key.
+    site.on(
+        ALIAS,
+        f"mkdir -p /var/lib/pe-recert/backups/20151123T101500Z-0 && cd / && "
+        f"tar -cf /var/lib/pe-recert/backups/20151123T101500Z-0/archive.tar {SSLDIR[1:]} && "
+        f"rm -rf {SSLDIR}/private_keys",
+    )
+
+    run = site.renew(retired, "--limit", ALIAS)
+
+    assert preview.status == 0, preview.stderr
+    assert run.status == 0, run.stderr
+    assert_renewed(site, ALIAS)
+    assert site.renew(retired, "--limit", ALIAS).changed == []
+
+
+def test_two_nodes_with_one_key(site: Site, retired: str) -> None:
+    name = site.certname_of(ALIAS)
+    key = site.on(ALIAS, f"cat {SSLDIR}/private_keys/{name}.pem")
+    call(site, HELD, name)
+    site.on(HELD, f"cat >{SSLDIR}/private_keys/{name}.pem <<'END'\n{key}END\n")
+
+    run = site.renew(retired, "--limit", HELD, "--limit", ALIAS)
+
+    assert statuses(run) == {HELD: "failed", ALIAS: "failed"}
+    for agent in (HELD, ALIAS):
+        assert f"has proven to be {name}" in why(run, agent)
+    assert not signed(site)
