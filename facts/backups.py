@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts.numbers import count
 from facts.script import read_records, record_script
 from recert.backups import Backup, read_manifest
 
@@ -156,7 +157,7 @@ say unsaved "$({
                 notes[record[1]] = frozenset(record[2].split())
                 continue
             if record[0] == "unsaved":
-                unsaved = int(record[1])
+                unsaved = count(record[1])
                 continue
             _, name, text, state, uncovered, differs = record
             manifest = read_manifest(text)
@@ -166,8 +167,8 @@ say unsaved "$({
                         name=name,
                         manifest=manifest,
                         valid=state == "valid",
-                        uncovered=int(uncovered),
-                        differs=int(differs) > 0 or int(uncovered) > 0,
+                        uncovered=count(uncovered),
+                        differs=count(differs) > 0 or count(uncovered) > 0,
                     )
                 )
         classified, stopped, refused = (

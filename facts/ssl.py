@@ -10,6 +10,8 @@ from io import BytesIO
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts import numbers
+from facts.numbers import count, file_time
 from facts.script import ENCODE, payload, read_records, record_script, shell
 from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
@@ -231,5 +233,5 @@ done
 def read_file_record(record: list[str]) -> tuple[str, FileState]:
     """A `file` record as (path, entry); the slash that made find follow a link is taken off."""
     _, kind, mode, owner, group, size, mtime, path, target = record
-    entry = FileState(kind, int(mode, 8), owner, group, int(size), float(mtime), target)
+    entry = FileState(kind, numbers.mode(mode), owner, group, count(size), file_time(mtime), target)
     return path.replace("//", "/").rstrip("/") or "/", entry

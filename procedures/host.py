@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, Host
-from pyinfra.api.exceptions import DeployError
+from pyinfra.api.exceptions import DeployError, PyinfraError
 
 from facts.backups import Backups, BackupStore
 from facts.credential_files import CredentialFiles, KeystoreCertificates, keystores_among
@@ -37,6 +37,13 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     try:
         value = host.get_fact(fact, **arguments)
         failed_now = host in failed
+    except (PyinfraError, OSError):
+        raise
+    except Exception as error:
+        asked = names_of(fact, arguments)
+        raise DeployError(
+            f"{host.name}: its answer to {asked} makes no sense: {error!r}"
+        ) from error
     finally:
         if failed_before:
             failed.add(host)

@@ -194,6 +194,7 @@ def read_revocation_list(pem: str) -> RevocationList | None:
     """The CRL in `pem`, or None for anything that is not one."""
     try:
         crl = x509.load_pem_x509_crl(pem.encode("utf-8", "surrogateescape"))
+        _ = crl.next_update_utc  # read when it is asked for, and an odd one is an error
         return RevocationList(crl, frozenset(entry.serial_number for entry in crl))
     except _UNREADABLE:
         return None

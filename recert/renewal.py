@@ -22,6 +22,7 @@ from recert.certificates import (
 )
 from recert.freshness import CredentialPaths, Problem
 from recert.observed import FileState, LastRun, SslState
+from recert.preflight import MAX_CLOCK_SKEW
 from recert.settings import Settings
 from recert.signing import Authority, conflict_at_ca
 
@@ -197,6 +198,9 @@ class Renewal:
         if self.certificate_problem is not None or last_run is None:
             return True
         made = self._certificate_made
+        # The agent's clock and ours may each differ from the master's by so much.
+        if last_run.time > self.now.timestamp() + 2 * MAX_CLOCK_SKEW:
+            return True
         # Puppet notes whole seconds, and a small catalog is applied in less than one.
         return not last_run.succeeded or last_run.time + 1 <= made
 

@@ -81,7 +81,10 @@ def _orchestrated(state: SiteState, evidence: Evidence) -> Iterator[Check]:
     if seen is None or seen.why:
         master = next((look.host for look in state.looks if look.role is Role.MASTER), "")
         why = seen.why if seen is not None else "nobody was asked"
-        yield Check(about, master, did, why, Result.NOT_MADE)
+        if seen is not None and seen.failed:
+            yield Check(about, master, did, why, Result.FAILED, AGAIN)
+        else:
+            yield Check(about, master, did, why, Result.NOT_MADE)
         return
     for one in findings(state, seen, evidence.left_out):
         yield Check(about, one.host, did, one.saw, one.result, one.remedy)

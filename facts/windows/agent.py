@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.numbers import count, file_time
 from facts.proof import read_signatures
 from facts.puppet import AgentState, read_summary
 from facts.script import read_records
@@ -152,11 +153,11 @@ end
             elif kind == "summary":
                 last_run = read_summary(fields[0])
             elif kind == "catalog":
-                catalog = FileState("f", 0, "", "", int(fields[0]), float(fields[1]))
+                catalog = FileState("f", 0, "", "", count(fields[0]), file_time(fields[1]))
             elif kind == "disabled":
                 disabled = fields[0]
             elif kind == "running":
-                running = int(fields[0])
+                running = count(fields[0])
         return WindowsFiles(
             SslState(read_entries(records), texts, keys),
             AgentState(last_run, catalog, disabled, running),
@@ -171,5 +172,5 @@ def read_entries(records: list[list[str]]) -> dict[str, FileState]:
     for record in records:
         if record[0] == "file":
             _, path, kind, size, mtime = record
-            files[path] = FileState(kind, 0, "", "", int(size), float(mtime))
+            files[path] = FileState(kind, 0, "", "", count(size), file_time(mtime))
     return files

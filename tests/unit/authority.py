@@ -160,11 +160,12 @@ class Authority:
         key: str | None = None,
         expires: datetime = NOW + timedelta(days=1825),
         others: Iterable[x509.GeneralName] = (),
+        begins: datetime | None = None,
     ) -> str:
         """A certificate for `name`, whose key goes by `key` (without: by the name)."""
         names = [*(x509.DNSName(n) for n in alt_names), *others]
         label = key or _label(name)
-        return _leaf_pem(self, name, _bytes(name), serial, tuple(names), label, expires)
+        return _leaf_pem(self, name, _bytes(name), serial, tuple(names), label, expires, begins)
 
     def crl(self, revoked: Iterable[int] = ()) -> str:
         """A revocation list."""
@@ -292,6 +293,7 @@ def _leaf_pem(
     alt_names: tuple[x509.GeneralName, ...],
     key_label: str,
     expires: datetime,
+    begins: datetime | None,
 ) -> str:
     builder = (
         x509.CertificateBuilder()
@@ -299,7 +301,7 @@ def _leaf_pem(
         .issuer_name(_name(CA_SUBJECT))
         .serial_number(serial)
         .public_key(key(key_label).public_key())
-        .not_valid_before(expires - timedelta(days=3650))
+        .not_valid_before(begins or expires - timedelta(days=3650))
         .not_valid_after(expires)
     )
     if alt_names:
