@@ -21,6 +21,7 @@ from procedures.renewal import AgentRenewal, renewals
 from procedures.site import Site
 from procedures.telling import reason_of
 from recert.layout import MASTER_SERVICE
+from recert.pasted import for_sh
 from recert.signing import Application, Authority, Judgement, Verdict, judge
 
 BATCH = 100
@@ -159,15 +160,15 @@ def _sign(
             if misnamed := site.authority().misnamed(application.certname):
                 problems[application.certname] = (
                     f"The master has signed under {application.certname} what is for "
-                    f"{misnamed.subject}. Revoke it at once: puppet cert clean "
-                    f"{application.certname}"
+                    f"{misnamed.subject}. Revoke it at once: "
+                    + for_sh("puppet cert clean", application.certname)
                 )
             elif cert is None:
                 unsigned.append(application)
             elif cert.key != application.key:
                 problems[application.certname] = (
                     f"The master has signed another key under {application.certname}. Revoke it at "
-                    f"once: puppet cert clean {application.certname}"
+                    f"once: {for_sh('puppet cert clean', application.certname)}"
                 )
         said = [line for line in output.stderr_lines if line.lower().startswith("err")]
         said = said or [line for line in output.stderr_lines if line.strip()]

@@ -11,6 +11,7 @@ from recert.certificates import Certificate
 from recert.freshness import CaStatus, Freshness
 from recert.layout import NEEDED_SERVICES, Component, credential_names
 from recert.observed import ComponentState, FileState, Service
+from recert.pasted import word
 
 MAX_CLOCK_SKEW = 300
 """Seconds. Certificates begin to be valid when the master's clock says so."""
@@ -81,8 +82,8 @@ def server_refusals(looked_for: Iterable[str], carried: Iterable[str]) -> list[s
     return [
         f"It looks for its master under the name {', '.join(missing)}, which the master's new "
         f"certificate does not carry ({', '.join(carried)}), so it could never trust it. Retire "
-        f"the CA with dns_alt_names={','.join([*carried, *missing])}, or correct `server` in the "
-        "agent's puppet.conf."
+        f"the CA with {word('dns_alt_names=' + ','.join([*carried, *missing]))}, or correct "
+        "`server` in the agent's puppet.conf."
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from recert.delivered import RUN_PUPPET, is_delivered
 from recert.identity import never_believed
 from recert.looks import HostLook
 from recert.observed import Service
+from recert.pasted import for_cmd, for_sh
 from recert.preflight import MAX_CLOCK_SKEW
 from recert.renewal import Renewal
 from recert.report import CertificateRecord, Problem, Role, Severity, Standing
@@ -73,7 +73,7 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Problem]:
         remedy = "puppet agent --test, and mend what it says"
         yield problem(Severity.WARNING, "last Puppet run", what, remedy)
     for path, mode in open_keys(look):
-        what, remedy = f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}"
+        what, remedy = f"is open to others ({mode:04o})", for_sh("chmod o-rwx", path)
         yield problem(Severity.BAD, path, what, remedy)
     for path in sorted(look.found.unreadable):
         what, remedy = "may not be read by the connected account", "Give it the right to."
@@ -171,7 +171,10 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
             "Add the host to the inventory, or `puppet cert clean` the name.",
         )
     for name in state.names_below(conf.csrdir):
-        what, remedy = "waits for a signature", f"puppet cert sign {name}, or puppet cert clean"
+        what, remedy = (
+            "waits for a signature",
+            (f"{for_sh('puppet cert sign', name)}, or {for_sh('puppet cert clean', name)}"),
+        )
         yield Problem(Severity.NOTE, host, name, what, remedy)
 
 
@@ -214,9 +217,8 @@ def start_remedy(look: HostLook, service: str) -> str:
 
 def crl_remedy(look: HostLook, path: str) -> str:
     """What to do about a revocation list at `path` that Puppet itself never replaces."""
-    native = path.replace("/", "\\")
     windows = look.role is Role.WINDOWS_AGENT
-    remove = f'del "{native}"' if windows else f"rm {shlex.quote(path)}"
+    remove = for_cmd("del", path) if windows else for_sh("rm", path)
     return f"{remove}; Puppet fetches it anew"
 
 

@@ -22,6 +22,7 @@ from recert.certificates import (
 )
 from recert.freshness import CredentialPaths, Problem
 from recert.observed import FileState, LastRun, SslState
+from recert.pasted import for_sh
 from recert.preflight import MAX_CLOCK_SKEW
 from recert.settings import Settings
 from recert.signing import Authority, conflict_at_ca
@@ -220,8 +221,8 @@ class Renewal:
         if signed is not None and (invalidity := signed.invalidity(self.now)):
             return (
                 f"What the master's CA has signed for {self.certname} {invalidity}, and it takes "
-                f"no request beside that. Remove it on the master (`puppet cert clean "
-                f"{self.certname}`) and run the same command again."
+                "no request beside that. Remove it on the master "
+                f"(`{for_sh('puppet cert clean', self.certname)}`) and run the same command again."
             )
         return conflict_at_ca(self.certname, kept, self.authority)
 

@@ -21,6 +21,7 @@ from recert.certificates import (
     read_request,
     read_revocation_list,
 )
+from recert.pasted import for_sh, word
 
 
 class Autosigning(Enum):
@@ -237,7 +238,7 @@ def judge(application: Application, authority: Authority) -> Judgement:
         Verdict.ALT_NAMES,
         f"Its request carries the alt names {', '.join(sorted(extra))}. It may have {had}: what "
         "its previous certificate had and no other node has. If more is right, run on the master: "
-        f"puppet cert sign --allow-dns-alt-names {name}",
+        + for_sh("puppet cert sign --allow-dns-alt-names", name),
     )
 
 
@@ -247,20 +248,21 @@ def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str 
 
     :param key: the agent's own, None if it is going to make a new one.
     """
+    clean = for_sh("puppet cert clean", certname)
     if (signed := authority.signed(certname)) is not None:
         if key is not None and signed.key == key:
             return None
         return (
             f"The master's CA has already signed a certificate for {certname} that is not this "
             f"agent's ({signed.fingerprint}). Find out whose it is; then revoke it with "
-            f"`puppet cert clean {certname}` on the master and run the same command again."
+            f"`{clean}` on the master and run the same command again."
         )
     if (misnamed := authority.misnamed(certname)) is not None:
         return (
             f"The master's CA has signed a certificate under the name {certname} that is for "
             f"{misnamed.subject} ({misnamed.fingerprint}): whoever has it can pass for that. "
-            f"Revoke it at once with `puppet cert clean {certname}` on the master and restart its "
-            "server; then find out who asked for it."
+            f"Revoke it at once with `{clean}` on the master and restart its server; then find "
+            "out who asked for it."
         )
     held = authority.request(certname)
     if held is not None and (key is None or held.key != key):
@@ -268,20 +270,20 @@ def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str 
     if held is None and authority.request_pem(certname) is not None:
         return (
             f"What the master holds as the request of {certname} is none. Remove "
-            f"{authority.csrdir}/{certname}.pem there, then run the same command again."
+            f"{word(f'{authority.csrdir}/{certname}.pem')} there, then run the same command again."
         )
     left = authority.ever_signed(certname)
     if held is None and left is not None and left.fingerprint not in authority.retired:
         return (
             f"The master still holds a certificate for {certname} that is worth nothing any more "
-            f"({left.fingerprint}), and takes no request beside it. Remove it with `puppet cert "
-            f"clean {certname}` on the master and run the same command again."
+            f"({left.fingerprint}), and takes no request beside it. Remove it with `{clean}` on "
+            "the master and run the same command again."
         )
     if held is None and left is None and authority.holds_file(certname):
         return (
             f"What the master keeps as the certificate of {certname} is none. Remove "
-            f"{certname}.pem from its signeddir (`puppet master --configprint signeddir`), then "
-            "run the same command again."
+            f"{word(f'{certname}.pem')} from its signeddir (`puppet master --configprint "
+            "signeddir`), then run the same command again."
         )
     return None
 
@@ -290,5 +292,6 @@ def _another_request(certname: str, held: CertificateRequest, authority: Authori
     return (
         f"The master holds a request under the name {certname} that is not this agent's "
         f"({held.digest}); it is not signed. Find out who sent it; then remove "
-        f"{authority.csrdir}/{certname}.pem on the master and run the same command again."
+        f"{word(f'{authority.csrdir}/{certname}.pem')} on the master and run the same command "
+        "again."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +14,7 @@ from recert.layout import COMPONENTS, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import findings
+from recert.pasted import for_sh
 from recert.problems import RENEW, STALE_CRL, crl_remedy, start_remedy
 from recert.report import CertificateRecord, Check, Result, Role, Severity, Standing
 from recert.standing import is_pes_own, open_keys
@@ -244,7 +244,7 @@ class _HostChecks:
             wrong = list(self._stale_on_agent())
         judged = {path for path, *_ in wrong}
         wrong += [
-            (path, f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}")
+            (path, f"is open to others ({mode:04o})", for_sh("chmod o-rwx", path))
             for path, mode in open_keys(self.look)
             if path not in judged
         ]

@@ -478,10 +478,10 @@ def test_alt_names_that_the_agent_did_not_have_before(site: Site, retired: str) 
 
     assert run.status == 1
     assert statuses(run) == {"agent01": "waiting for a signature"}
-    assert "puppet cert sign --allow-dns-alt-names agent01.lab.test" in why(run, "agent01")
+    assert "puppet cert sign --allow-dns-alt-names -- agent01.lab.test" in why(run, "agent01")
     assert fresh(site) == []
     assert "pe-puppet" in site.state_of("agent01").split()
-    site.sh(f"{PUPPET} cert sign --allow-dns-alt-names agent01.lab.test")
+    site.sh(f"{PUPPET} cert sign --allow-dns-alt-names -- agent01.lab.test")
     assert site.renew(retired, "--limit", "agent01").status == 0
     assert_renewed(site, "agent01")
 

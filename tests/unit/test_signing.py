@@ -184,7 +184,7 @@ def test_who_waits_is_told_both_lists_of_names_and_what_to_run() -> None:
     pem = request_pem(NAME, ["web", "puppet", NAME])
     found = judge(application(pem, ("db", "a", NAME)), authority({NAME: pem}))
     assert "the alt names puppet, web. It may have a, db: what" in found.why
-    assert found.why.endswith(f"puppet cert sign --allow-dns-alt-names {NAME}")
+    assert found.why.endswith(f"puppet cert sign --allow-dns-alt-names -- {NAME}")
 
 
 def test_who_waits_and_had_no_alt_names_is_told_so() -> None:
@@ -245,7 +245,7 @@ def test_certificate_for_another_key_is_in_the_way() -> None:
         found = judge(application(), authority(requests, {NAME: theirs}))
         assert found.verdict is Verdict.ANOTHER
         assert read(theirs).fingerprint in found.why
-        assert f"`puppet cert clean {NAME}`" in found.why
+        assert f"`puppet cert clean -- {NAME}`" in found.why
 
 
 @pytest.mark.parametrize("key", [NAME, "attacker"])
@@ -300,7 +300,7 @@ def test_what_was_of_the_agents_old_key_stands_in_the_way_of_its_new_one() -> No
 
 def test_revoked_certificate_that_is_still_there_stands_in_the_way() -> None:
     found = conflict_at_ca(NAME, None, authority(signed={NAME: CERT}, revoked=(7,)))
-    assert found is not None and f"clean {NAME}`" in found
+    assert found is not None and f"clean -- {NAME}`" in found
 
 
 def test_certificate_to_be_retired_does_not_stand_in_the_way() -> None:

@@ -189,7 +189,7 @@ def test_a_key_that_others_can_read(well: SiteState) -> None:
     look = with_file(well.looks[1], f"{SSLDIR}/private_keys/{AGENT}.pem", mode=0o644)
     problem = only(site(well.looks[0], look, named=False).problems)
     assert (problem.severity, problem.what) == (Severity.BAD, "is open to others (0644)")
-    assert problem.remedy == f"chmod o-rwx {SSLDIR}/private_keys/{AGENT}.pem"
+    assert problem.remedy == f"chmod o-rwx -- {SSLDIR}/private_keys/{AGENT}.pem"
 
 
 def test_what_others_have_below_pes_directories_is_their_affair(well: SiteState) -> None:
