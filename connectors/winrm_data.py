@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PORTS = {"https": 5986, "http": 5985}
 
+_USER = re.compile(r"[^\x00-\x1f\x7f:]{1,256}")  # a colon would end it in Basic authentication
+
 
 class ConnectorData(TypedDict):
     winrm_hostname: str
@@ -91,9 +93,20 @@ def shell_for(data: ConnectorData, name: str, timeout: int) -> RemoteShell:
         )
     if not user:
         raise ValueError("there is no winrm_user in its data: the Windows account to use")
+    if not _USER.fullmatch(user):
+        raise ValueError(f"winrm_user is {user!r}, which is no name of a Windows account")
+    # pyinfra loads every connector in every directory, and this one's project is not in all of them.
+    from recert.errors import RecertError
+    from recert.hostnames import check_host_name
+
+    hostname = data["winrm_hostname"] or name
+    try:
+        check_host_name(hostname, elsewhere=False)
+    except RecertError as error:
+        raise ValueError(f"winrm_hostname: {error}") from None
     way = Way(
-        hostname=data["winrm_hostname"] or name,
-        port=data["winrm_port"] or PORTS[transport],
+        hostname=hostname,
+        port=_port(data["winrm_port"] or PORTS[transport]),
         transport=transport,
         auth=auth,
         user=user,
@@ -110,6 +123,13 @@ def shell_for(data: ConnectorData, name: str, timeout: int) -> RemoteShell:
     from connectors.winrm_shell import RemoteShell
 
     return RemoteShell(way, password, ca_file, fingerprint, data["winrm_codepage"])
+
+
+def _port(value: object) -> int:
+    text = str(value)
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise ValueError(f"winrm_port is {value!r}, which is no port")
+    return int(text)
 
 
 def _password(data: ConnectorData) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from recert.certificates import RevocationList
 from recert.errors import RecertError
+from recert.hostnames import check_host_name
 from recert.layout import INTERNAL_NAMES
 from recert.settings import check_certname
 
@@ -254,11 +255,7 @@ def _names(nodes: Iterable[Node]) -> tuple[str, ...]:
 
 
 def _checked(name: str) -> str:
-    try:
-        return check_certname(name)
-    except RecertError:
-        # Without the remedy of puppet.conf, from which it does not come here.
-        raise RecertError(f"{name!r} cannot be a certname") from None
+    return check_certname(check_host_name(name))
 
 
 def _objects(answer: Any, endpoint: str, required: Iterable[str]) -> list[dict[str, Any]]:
