@@ -95,7 +95,7 @@ def shell_for(data: ConnectorData, name: str, timeout: int) -> RemoteShell:
         raise ValueError("there is no winrm_user in its data: the Windows account to use")
     if not _USER.fullmatch(user):
         raise ValueError(f"winrm_user is {user!r}, which is no name of a Windows account")
-    # pyinfra loads every connector in every directory, and this one's project is not in all of them.
+    # pyinfra loads every connector wherever it is run, and the project is not always there.
     from recert.errors import RecertError
     from recert.hostnames import check_host_name
 

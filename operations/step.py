@@ -156,9 +156,8 @@ def removing(lock: str, paths: Iterable[str], limit: int | None = None) -> Itera
 
 
 def printable(line: object) -> str:
-    """`line` for a terminal: control characters, and the bytes of a name that is not UTF-8, as
-    escapes."""
-    return harmless(str(line).encode("utf-8", "backslashreplace").decode("utf-8"))
+    """`line` for a terminal."""
+    return harmless(str(line))
 
 
 def step_failed(found: Iterable[object]) -> FunctionCommand:
@@ -168,8 +167,9 @@ def step_failed(found: Iterable[object]) -> FunctionCommand:
         names = state.get_op_meta(host.executing_op_hash or "").names
         step = ", ".join(sorted(names))
         host.log_styled(f"{host.name}, step {step}:", fg="red", log_func=logger.error)
-        for line in found:
-            host.log_styled(f"  {printable(line)}", fg="red", log_func=logger.error)
+        # What a host says does not begin a line of its own.
+        for line in (part for one in found for part in printable(one).splitlines() or [""]):
+            host.log_styled(f"  {line}", fg="red", log_func=logger.error)
         host.log_styled(f"  {CONTINUE}", fg="red", log_func=logger.error)
         return False
 

@@ -50,8 +50,8 @@ class Outcomes(BaseStateCallback):
         :param counted: it was prepared before that was known.
         """
         self._settled[host.name] = (Status.FAILED, "before the first change", "\n".join(refusals))
-        for refusal in refusals:
-            logger.error(f"{host.print_prefix}{refusal}")
+        for line in (line for refusal in refusals for line in refusal.splitlines()):
+            logger.error(f"{host.print_prefix}{line}")
         if not counted:
             self._count_look()
 

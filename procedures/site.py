@@ -22,6 +22,7 @@ from procedures.master import MasterFacts
 from procedures.preflight import read_master, refuse, the_master
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
 from procedures.telling import command_line, refuse_options, warn
+from procedures.terminal import guard
 from recert.altnames import AltNames
 from recert.certificates import Certificate, read_certificate, utc_now
 from recert.errors import RecertError
@@ -481,6 +482,7 @@ def site_of(state: State) -> Site:
     """The site of a run."""
     if state not in _sites:
         _sites[state] = Site(state)
+        guard()  # also where another configuration is used
         refuse_options()
         # Otherwise pyinfra asks at each step whether to go on without who has failed, and
         # everything waits with services stopped. One agent's failure is no question here.
