@@ -22,7 +22,14 @@ from procedures.site import Site
 from procedures.telling import reason_of
 from recert.layout import MASTER_SERVICE
 from recert.pasted import for_sh
-from recert.signing import Application, Authority, Judgement, Verdict, judge
+from recert.signing import (
+    Application,
+    Authority,
+    Judgement,
+    Verdict,
+    judge,
+    more_than_judged,
+)
 
 BATCH = 100
 """Names to one `puppet cert`."""
@@ -106,9 +113,10 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
     site.forget_authority()
     authority = site.authority()
     applications = {
-        host.name: renewal.application
+        host.name: application
         for host, renewal in renewals(site)
-        if renewal.application is not None and host.name not in _judged.get(site, {})
+        if host.name not in _judged.get(site, {})
+        and (application := renewal.application_for(authority)) is not None
     }
     judgements = {name: judge(found, authority) for name, found in applications.items()}
     results = {name: (judgement, False) for name, judgement in judgements.items()}
@@ -169,6 +177,12 @@ def _sign(
                 problems[application.certname] = (
                     f"The master has signed another key under {application.certname}. Revoke it at "
                     f"once: {for_sh('puppet cert clean', application.certname)}"
+                )
+            elif more := more_than_judged(cert, application):
+                problems[application.certname] = (
+                    f"What the master has signed for {application.certname} says more than the "
+                    f"request that was compared ({more}): somebody has put another in its place. "
+                    f"Revoke it at once: {for_sh('puppet cert clean', application.certname)}"
                 )
         said = [line for line in output.stderr_lines if line.lower().startswith("err")]
         said = said or [line for line in output.stderr_lines if line.strip()]

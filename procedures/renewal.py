@@ -25,7 +25,7 @@ from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.identity import never_believed, not_proven, other_hosts_name, proves, same_key
 from recert.layout import AGENT_SERVICE
 from recert.renewal import Renewal
-from recert.signing import Application, certified_alt_names
+from recert.signing import Application, Authority, certified
 
 
 class AgentRenewal(AgentWork):
@@ -89,9 +89,7 @@ class AgentRenewal(AgentWork):
         """Note what the agent wants to be signed."""
         now = self.now
         if now.key is not None:
-            self.application = Application(
-                now.certname, now.key, now.request, self.previous_alt_names
-            )
+            self.application = Application(now.certname, now.key, now.request, frozenset())
 
     @property
     def errors_said(self) -> list[str]:
@@ -105,14 +103,31 @@ class AgentRenewal(AgentWork):
         found = [read_certificate(manifest.certificate or "") for manifest in manifests]
         return [cert for cert in found if cert is not None]
 
+    def application_for(self, authority: Authority) -> Application | None:
+        """What the agent wants to be signed, with what it may ask for: looked up only if the
+        request that the master holds asks for anything."""
+        found = self.application
+        held = authority.request(found.certname) if found is not None else None
+        if found is None or held is None or not held.asks_for_more:
+            return found
+        former = self.former_certificate
+        if former is None:
+            return found
+        host, site, name = self.facts.host, self.site, found.certname
+        names = (n for n in former.alt_names if n == name or not site.is_taken(host, n))
+        return replace(found, previous_alt_names=frozenset(names), previous_demands=former.demands)
+
     @property
-    def previous_alt_names(self) -> frozenset[str]:
-        """The alternative names that the agent's certificate had before the renewal."""
-        name = self.facts.settings.certname
-        had = certified_alt_names(name, self._former_certificates, self.site.cas)
-        # Whoever has the retired CA's key can have had any: these let one node pass for another.
-        host = self.facts.host
-        return frozenset(n for n in had if n == name or not self.site.is_taken(host, n))
+    def former_certificate(self) -> Certificate | None:
+        """The one that is replaced, as the master's own records have it: whoever has the retired
+        CA's key can have put any other one on the agent, or into its backups."""
+        name, site = self.facts.settings.certname, self.site
+        if not site.replaces:
+            return next(iter(site.certificates_of(name)), None)
+        # No CA is given up: what it has signed is true, wherever it is kept.
+        ca, own = site.authority().ca, self.now.certificate
+        held = [*self.named.values(), *([own] if own else []), *self._former_certificates]
+        return certified(name, held, ca) if ca is not None else None
 
 
 # By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from recert.demands import Demand, demands_of
+
 # Anybody can send a master a request, and what an odd one makes a parser raise is not to be
 # foreseen: it must not end a run over a whole site.
 _UNREADABLE = Exception
@@ -55,6 +57,15 @@ class Certificate:
     key: str
     alt_names: frozenset[str]
     other_alt_names: tuple[str, ...]
+
+    @property
+    def demands(self) -> frozenset[Demand]:
+        """Its extensions, by which those that a request asks for are compared with what was there
+        before; none if they cannot be read."""
+        try:
+            return demands_of(self.x509.extensions)
+        except _UNREADABLE:
+            return frozenset()
 
     @property
     def pem(self) -> str:
@@ -118,7 +129,8 @@ class RevocationList:
 class CertificateRequest:
     """A CSR. `digest`: SHA-256 of the whole request (DER), by which two are compared; `subject`,
     `key` and `alt_names` as in `Certificate`. `by_its_key`: it was signed with the private key of
-    `key`, so that nobody else can have made it."""
+    `key`, so that nobody else can have made it. `demands`: the other extensions that
+    it asks for."""
 
     subject: str
     key: str
@@ -126,6 +138,13 @@ class CertificateRequest:
     alt_names: frozenset[str]
     other_alt_names: tuple[str, ...]
     by_its_key: bool
+    demands: frozenset[Demand] = frozenset()
+
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether it asks for anything but a certificate for its name and key."""
+        names = (self.alt_names | set(self.other_alt_names)) - {self.subject}
+        return bool(names or self.demands)
 
 
 def read_certificate(pem: str) -> Certificate | None:
@@ -177,6 +196,7 @@ def read_request(pem: str) -> CertificateRequest | None:
             alt_names=dns,
             other_alt_names=others,
             by_its_key=request.is_signature_valid,
+            demands=demands_of(request.extensions),
         )
     except _UNREADABLE:
         return None

@@ -14,6 +14,8 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from cryptography import x509
+
 from recert.certificates import (
     Certificate,
     CertificateRequest,
@@ -21,7 +23,11 @@ from recert.certificates import (
     read_request,
     read_revocation_list,
 )
+from recert.demands import Demand, demands_of
 from recert.pasted import for_sh, word
+
+_COMMENT = "2.16.840.1.113730.1.13"
+"""Netscape's, in which Puppet names itself."""
 
 
 class Autosigning(Enum):
@@ -162,7 +168,8 @@ class Authority:
 @dataclass(frozen=True)
 class Application:
     """What an agent wants signed: its certname, the digest of its key, the request that its own
-    file holds, and the alternative names that its previous certificate had.
+    file holds, and the alternative names and other extensions that its previous certificate had, by
+    the master's own records.
 
     `request` is None where the agent's Puppet did not keep it, because the master took it but
     answered with an error; what the master holds then has to be made with the agent's key.
@@ -172,22 +179,19 @@ class Application:
     key: str
     request: CertificateRequest | None
     previous_alt_names: frozenset[str]
+    previous_demands: frozenset[Demand] = frozenset()
 
 
-def certified_alt_names(
-    certname: str, certificates: Iterable[Certificate], cas: Iterable[Certificate]
-) -> frozenset[str]:
-    """The alternative names of the first of these certificates that is this agent's and that one
-    of these CAs has made.
+def certified(
+    certname: str, certificates: Iterable[Certificate], ca: Certificate
+) -> Certificate | None:
+    """The first of these certificates that is this agent's and that this CA has made.
 
     What an agent has lying about is not believed: a certificate that it made for itself, or
     that of somebody else, would get it any name.
     """
-    trusted = list(cas)
-    for cert in certificates:
-        if cert.subject == certname and any(cert.issued_by(ca) for ca in trusted):
-            return cert.alt_names
-    return frozenset()
+    own = (cert for cert in certificates if cert.subject == certname)
+    return next((cert for cert in own if cert.issued_by(ca)), None)
 
 
 class Verdict(Enum):
@@ -197,6 +201,7 @@ class Verdict(Enum):
     ANOTHER = "another"
     UNKNOWN = "unknown"
     ALT_NAMES = "alt names"
+    EXTENSIONS = "extensions"
     FAILED = "failed"
 
 
@@ -229,17 +234,61 @@ def judge(application: Application, authority: Authority) -> Judgement:
     if request.subject != name:
         return Judgement(Verdict.ANOTHER, f"Its request is for {request.subject}, not for {name}.")
     extra = (request.alt_names | set(request.other_alt_names)) - {name}
-    if not extra:
-        return Judgement(Verdict.SIGN)
-    if extra == application.previous_alt_names - {name}:
-        return Judgement(Verdict.SIGN_WITH_ALT_NAMES)
-    had = ", ".join(sorted(application.previous_alt_names - {name})) or "none"
-    return Judgement(
-        Verdict.ALT_NAMES,
-        f"Its request carries the alt names {', '.join(sorted(extra))}. It may have {had}: what "
-        "its previous certificate had and no other node has. If more is right, run on the master: "
-        + for_sh("puppet cert sign --allow-dns-alt-names", name),
-    )
+    had = application.previous_alt_names - {name}
+    more = request.demands - application.previous_demands
+    why = []
+    if more:
+        why.append(
+            f"Its request asks for extensions that nobody has seen yet: {_told(more)}. By the "
+            "master's own copy of its previous certificate it had "
+            f"{_told(_others(application, more))}."
+        )
+    if extra and extra != had:
+        why.append(
+            f"Its request carries the alt names {', '.join(sorted(extra))}. It may have "
+            f"{', '.join(sorted(had)) or 'none'}: what its previous certificate had, by the "
+            "master's own copy, and no other node has."
+        )
+    if why:
+        option = " --allow-dns-alt-names" if extra else ""
+        sign = for_sh(f"puppet cert sign{option}", name)
+        why.append(f"If more is right, run on the master: {sign}")
+        return Judgement(Verdict.EXTENSIONS if more else Verdict.ALT_NAMES, " ".join(why))
+    return Judgement(Verdict.SIGN_WITH_ALT_NAMES if extra else Verdict.SIGN)
+
+
+def _others(application: Application, more: Iterable[Demand]) -> frozenset[Demand]:
+    """What the previous certificate had under the numbers that are asked for now."""
+    numbers = {demand.number for demand in more}
+    return frozenset(d for d in application.previous_demands if d.number in numbers)
+
+
+def _told(demands: Iterable[Demand]) -> str:
+    return ", ".join(map(str, sorted(demands))) or "none of them"
+
+
+def more_than_judged(cert: Certificate, application: Application) -> str:
+    """What a certificate says beyond what was judged and beyond what Puppet puts into each; empty
+    if nothing. Whoever is quick puts another request in the place of the one that was compared."""
+    allowed = {application.certname, *application.previous_alt_names}
+    found = sorted((cert.alt_names | set(cert.other_alt_names)) - allowed)
+    try:
+        extensions = [e for e in cert.x509.extensions if not _is_puppets_own(e)]
+        found += map(str, sorted(demands_of(extensions) - application.previous_demands))
+    except ValueError:
+        found.append("an extension that cannot be read")
+    return ", ".join(found)
+
+
+def _is_puppets_own(extension: x509.Extension[x509.ExtensionType]) -> bool:
+    """Whether Puppet puts it into every certificate of a node."""
+    value = extension.value
+    if isinstance(value, x509.BasicConstraints):
+        return not value.ca
+    if isinstance(value, x509.KeyUsage):
+        return not (value.key_cert_sign or value.crl_sign)
+    ours = (x509.ExtendedKeyUsage, x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
+    return isinstance(value, ours) or extension.oid.dotted_string == _COMMENT
 
 
 def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str | None:

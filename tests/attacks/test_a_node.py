@@ -190,3 +190,25 @@ def test_two_nodes_with_one_key(site: Site, retired: str) -> None:
     for agent in (HELD, ALIAS):
         assert f"has proven to be {name}" in why(run, agent)
     assert not signed(site)
+
+
+def test_a_role_that_the_node_did_not_have(site: Site, retired: str) -> None:
+    name = site.certname_of(HELD)
+    asked = "/etc/puppetlabs/puppet/csr_attributes.yaml"
+    site.on(
+        HELD,
+        f"printf 'extension_requests:\\n  1.3.6.1.4.1.34380.1.1.13: puppet::master\\n' >{asked}",
+    )
+    try:
+        run = site.renew(retired, "--limit", HELD)
+    finally:
+        site.on(HELD, f"rm {asked}")
+
+    assert statuses(run) == {HELD: "waiting for a signature"}
+    assert "pp_role = 'puppet::master'" in why(run, HELD)
+    assert f"puppet cert sign -- {name}" in why(run, HELD)
+    assert name not in signed(site)
+    # Who has looked at it types that.
+    site.sh(f"{PUPPET} cert sign -- {name}")
+    assert site.renew(retired, "--limit", HELD).status == 0
+    assert_renewed(site, HELD)

@@ -333,15 +333,18 @@ def test_a_master_that_cannot_sign(site: Site, retired: str) -> None:
 def test_a_request_that_puppet_does_not_sign_keeps_nobody_elses_from_it(
     site: Site, retired: str
 ) -> None:
-    asked = "/etc/puppetlabs/puppet/csr_attributes.yaml"
-    site.on("agent01", f"printf 'extension_requests:\\n  1.3.6.1.4.1.99999.1: x\\n' >{asked}")
+    # A directory where its certificate would be written.
+    in_the_way = f"{SSLDIR}/ca/signed/agent01.lab.test.pem"
+    site.sh(f"mkdir {in_the_way}")
     agents = ("--limit", "agent01", "--limit", "agent02", "--limit", "agent03")
-
-    run = site.renew(retired, *agents)
+    try:
+        run = site.renew(retired, *agents)
+    finally:
+        site.sh(f"rmdir {in_the_way}")
 
     assert run.status == 1
     assert statuses(run) == {"agent01": "failed", "agent02": "renewed", "agent03": "renewed"}
-    assert "not permitted" in why(run, "agent01")
+    assert "did not sign agent01.lab.test" in why(run, "agent01")
     assert "agent01.lab.test.pem" not in fresh(site)
     assert_renewed(site, "agent02", "agent03")
 

@@ -161,11 +161,22 @@ class Authority:
         expires: datetime = NOW + timedelta(days=1825),
         others: Iterable[x509.GeneralName] = (),
         begins: datetime | None = None,
+        extensions: Iterable[x509.ExtensionType] = (),
     ) -> str:
         """A certificate for `name`, whose key goes by `key` (without: by the name)."""
         names = [*(x509.DNSName(n) for n in alt_names), *others]
         label = key or _label(name)
-        return _leaf_pem(self, name, _bytes(name), serial, tuple(names), label, expires, begins)
+        return _leaf_pem(
+            self,
+            name,
+            _bytes(name),
+            serial,
+            tuple(names),
+            label,
+            expires,
+            begins,
+            tuple(extensions),
+        )
 
     def crl(self, revoked: Iterable[int] = ()) -> str:
         """A revocation list."""
@@ -201,11 +212,21 @@ def request_pem(
     alt_names: Iterable[str] = (),
     key: str | None = None,
     others: Iterable[x509.GeneralName] = (),
+    extensions: Iterable[x509.ExtensionType] = (),
 ) -> str:
     """A request for `name`, whose key goes by `key` (without: by the name). The same arguments
     make the same bytes: an RSA signature has no chance in it."""
     names = [*(x509.DNSName(n) for n in alt_names), *others]
-    return _request_pem(name, _bytes(name), tuple(names), key or _label(name))
+    return _request_pem(name, _bytes(name), tuple(names), key or _label(name), tuple(extensions))
+
+
+def puppets_extension(value: str, number: str = "1.13", bare: bool = False) -> x509.ExtensionType:
+    """One of Puppet's own arc; 1.13 is pp_role. `bare`: as Puppet 3 writes it."""
+    encoded = value.encode()
+    if not bare:
+        encoded = _der(0x0C, encoded)
+    oid = x509.ObjectIdentifier(f"1.3.6.1.4.1.34380.1.{number}")
+    return x509.UnrecognizedExtension(oid, encoded)
 
 
 STANDARD, MICROSOFT = (
@@ -260,8 +281,11 @@ def _request_pem(
     subject: bytes,
     alt_names: tuple[x509.GeneralName, ...],
     key_label: str,
+    extensions: tuple[x509.ExtensionType, ...],
 ) -> str:
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name(name))
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
     if alt_names:
         builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
     signed = builder.sign(key(key_label), hashes.SHA256())
@@ -294,6 +318,7 @@ def _leaf_pem(
     key_label: str,
     expires: datetime,
     begins: datetime | None,
+    extensions: tuple[x509.ExtensionType, ...],
 ) -> str:
     builder = (
         x509.CertificateBuilder()
@@ -304,6 +329,8 @@ def _leaf_pem(
         .not_valid_before(begins or expires - timedelta(days=3650))
         .not_valid_after(expires)
     )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
     if alt_names:
         builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
     cert = builder.sign(key(ca.key), hashes.SHA256())
