@@ -39,10 +39,10 @@ class KeyProof(FactBase[list[bytes]]):
 words=$1 key=$2 root=$3
 sign() {
     if command -v openssl >/dev/null 2>&1; then
-        printf '%s' "$words" | openssl dgst -sha256 -passin pass: -sign /dev/fd/3 2>/dev/null
+        printf '%s' "$words" | openssl dgst -sha256 -passin pass: -sign /dev/fd/5 2>/dev/null
     else
         ruby -ropenssl -e '
-            key = IO.for_fd(3).read
+            key = IO.for_fd(5).read
             key = begin
                 OpenSSL::PKey::RSA.new(key, "")
             rescue StandardError
@@ -53,14 +53,14 @@ sign() {
         ' -- "$words" 2>/dev/null </dev/null
     fi | $encode
 }
-[ ! -f "$key" ] || say signature "$(sign 3<"$key")"
+[ ! -f "$key" ] || say signature "$(sign 5<"$key")"
 kind=${key%/*}
 member=/${kind##*/}/${key##*/}
 for archive in "$root"/*/archive.tar; do
     [ -f "$archive" ] || continue
     held=$(tar -tf "$archive" 2>/dev/null | grep -F -- "$member" | head -n 1)
     [ -z "$held" ] ||
-        say signature "$(tar -xOf "$archive" -- "$held" 2>/dev/null | sign 3<&0)"
+        say signature "$(tar -xOf "$archive" -- "$held" 2>/dev/null | sign 5<&0)"
 done
 """,
             words,
