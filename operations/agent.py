@@ -66,7 +66,7 @@ def run() -> Generator[PyinfraCommand, None, None]:
         running = [n for n, state in facts.services.items() if state is Service.RUNNING]
         yield from until_answering(facts, [name for name in running if name != BROKER_SERVICE])
         if regeneration.freshness.run_due(facts.agent.last_run):
-            yield changing(conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
+            yield changing(facts.lock, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
         facts.forget("agent", "ssl")
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield step_failed(

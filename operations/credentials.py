@@ -48,7 +48,7 @@ def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
         kept = [path for path, _, _ in freshness.copies(component) if path not in gone]
         # The host finds what goes: there may be thousands, and names that are no text.
         yield changing(
-            facts.settings.confdir,
+            facts.lock,
             r"""
 directory=$1; shift
 for kept in "$@"; do set -- "$@" ! -name "$kept"; shift; done
@@ -91,7 +91,7 @@ def copied(
     for path, part in parts:
         _show_copy(regeneration, component, path, name, part)
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         _OWN
         + r"""
 directory=$1 account=$2 ownership=$3; shift 3
@@ -151,7 +151,7 @@ def owned(component: Component) -> Generator[PyinfraCommand, None, None]:
         [f"{component.directory}: all {component.account}:{component.account}"],
     )
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         _OWN + 'own "$1" "$2" "$3"',
         component.account,
         _ownership(component),

@@ -130,7 +130,7 @@ done
         )
 
     def remove(self, paths: Iterable[str], limit: int) -> Commands:
-        yield from removing(self._conf.confdir, paths, limit)
+        yield from removing(self._facts.lock, paths, limit)
 
     def place_ca(self, pem: str | None, limit: int) -> Commands:
         conf = self._conf
@@ -207,4 +207,4 @@ fail "Puppet has made neither a key nor a request; its messages are above."
     def _changing(
         self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
     ) -> StringCommand:
-        return changing(self._conf.confdir, script, *arguments, stdin=stdin, limit=limit)
+        return changing(self._facts.lock, script, *arguments, stdin=stdin, limit=limit)

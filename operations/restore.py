@@ -134,7 +134,7 @@ def put_back() -> Generator[PyinfraCommand, None, None]:
 def unpacking(facts: HostFacts, backup: Backup, limit: int | None = None) -> StringCommand:
     """The command that makes the directories of a backup what they were."""
     return changing(
-        facts.settings.confdir,
+        facts.lock,
         _UNPACK,
         f"{facts.backup_root}/{backup.name}/archive.tar",
         backup.manifest.archive_sha256,

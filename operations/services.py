@@ -83,7 +83,7 @@ def stopped() -> Commands:
     if host.state.is_executing:
         note_down(host.state)
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         # The classifier is about to be stopped; an interrupted run could not ask it again.
         SERVICE_CHANGES
         + REMEMBER
@@ -113,7 +113,7 @@ for service in "$@"; do stop "$service"; done
                 ]
             )
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         SERVICE_CHANGES + 'for service in "$@"; do stop "$service"; done',
         *(name for name in running if name != AGENT_SERVICE),
     )
@@ -166,7 +166,7 @@ def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
     def start() -> Commands:
         if begun:
             yield changing(
-                facts.settings.confdir,
+                facts.lock,
                 SERVICE_CHANGES + 'for service in "$@"; do start "$service"; done',
                 *begun,
             )

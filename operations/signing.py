@@ -143,7 +143,8 @@ def _sign(
     `puppet cert sign` stops at the first that it cannot sign, so what comes after that one is
     tried again.
     """
-    conf = site.view().facts.settings
+    facts = site.view().facts
+    conf = facts.settings
     problems: dict[str, str] = {}
     todo = list(applications)
     fruitless = 0
@@ -157,7 +158,7 @@ def _sign(
         signed: dict[str, Any] = {"directory": conf.signeddir, "names": names}
         answers: list[dict[str, str]] = []
         signing = LookingCommand(
-            changing(conf.confdir, _SIGN, conf.csrdir, option, *words, limit=600),
+            changing(facts.lock, _SIGN, conf.csrdir, option, *words, limit=600),
             Look([(PemFiles, signed)], answers.clear, answers.extend),
         )
         _, output = run_on(site.master, signing)
@@ -238,14 +239,14 @@ def _clean_round(site: Site) -> str | None:
         for start in range(0, len(words), BATCH):
             ok, output = run_on(
                 site.master,
-                changing(conf.confdir, _CLEAN, verb, *words[start : start + BATCH], limit=600),
+                changing(facts.lock, _CLEAN, verb, *words[start : start + BATCH], limit=600),
             )
             if not ok:
                 return "\n".join(output.stderr_lines[-6:])
     ok, output = run_on(
         site.master,
         changing(
-            conf.confdir,
+            facts.lock,
             SERVICE_CHANGES
             + REMEMBER
             + r"""

@@ -58,7 +58,7 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
     unchanged = (conf.cacert, f"{seen.size} {int(seen.mtime)}" if seen is not None else "")
     if freshness.ca_due:
         yield changing(
-            conf.confdir,
+            facts.lock,
             _UNCHANGED
             + r"""
 cakey=$1; shift
@@ -78,7 +78,7 @@ done
     else:
         # Empty files are found by the host: their names may be no text.
         yield changing(
-            conf.confdir,
+            facts.lock,
             _UNCHANGED + 'for queue; do find "$queue/" -type f -size 0 -exec rm -f -- {} +; done',
             *unchanged,
             conf.csrdir,
@@ -86,7 +86,7 @@ done
         )
         for batch in in_batches(path for path in remains if printable(path) == path):
             yield changing(
-                conf.confdir,
+                facts.lock,
                 _UNCHANGED
                 + 'rm -f -- "$@"; for path; do [ ! -e "$path" ] || fail "Still there: $path"; done',
                 *unchanged,
@@ -105,7 +105,7 @@ def catalog_removed() -> Generator[PyinfraCommand, None, None]:
         host.noop("no catalog from before the master's certificate is cached")
         return
     show_diff(host, "Remove", [f"{path} {catalog.describe()}"], [])
-    yield from removing(facts.settings.confdir, [path])
+    yield from removing(facts.lock, [path])
 
 
 @operation()
@@ -129,7 +129,7 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
         [f"subject:     Puppet CA: {facts.settings.certname}", "a new key and certificate"],
     )
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         PUPPET_WITHOUT_CATALOG + "puppet cert list --all --color=false </dev/null",
     )
     facts.forget("ssl")
@@ -172,7 +172,7 @@ def certificates_generated(
         )
     options = [f"--dns_alt_names={regeneration.alt_names.argument}"] if alt_names else []
     yield changing(
-        conf.confdir,
+        facts.lock,
         UTF8_LOCALE
         + _MAKE_KEY
         + r"""
@@ -230,7 +230,7 @@ def placed() -> Generator[PyinfraCommand, None, None]:
         [f"{conf.hostcrl}: the CA's revocation list; all {conf.user}:{conf.group}"],
     )
     yield changing(
-        conf.confdir,
+        facts.lock,
         r"""
 cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
 count=$1; shift

@@ -23,6 +23,7 @@ CONTINUE = "Mend the cause, then run the same command again: it goes on from her
 
 _LOCKED = rf"""
 lock=$1 script=$2; shift 2
+[ -d "$lock" ] || (umask 077; mkdir -p "$lock") 2>/dev/null
 if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
     flock -o -w 300 "$lock" sh -c "$script" pe-recert "$@"
 else
@@ -57,7 +58,7 @@ def changing(
     A run that was cut off can leave its last command working on the host, so the next run has
     to wait for it.
 
-    :param lock: a directory that exists; confdir.
+    :param lock: a directory, which is made for root alone if it is not there.
     :param stdin: what the script reads.
     :param limit: seconds after which nobody waits for it any more.
     """

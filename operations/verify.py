@@ -120,7 +120,7 @@ def _failure_of_run(facts: HostFacts, options: list[str]) -> list[str]:
         return WindowsHands(facts).failure_of_run(host, RUN_LIMIT, options)
     conf = facts.settings
     command = changing(
-        conf.confdir,
+        facts.lock,
         RUN,
         conf.agent_catalog_run_lockfile,
         str(RUN_LIMIT),

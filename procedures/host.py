@@ -24,6 +24,10 @@ from recert.settings import Settings
 
 T = TypeVar("T")
 
+LOCK = "/var/lib/pe-recert/lock"
+"""On every host with `sh`. Whoever can open a file can lock it, so it is one that only root can: a
+local account would otherwise keep everybody waiting in the middle of an outage."""
+
 
 def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     """A fact's value.
@@ -75,6 +79,9 @@ class HostFacts:
 
     services_asked: tuple[str, ...] = ()
     """The services that the procedure is about."""
+
+    lock = LOCK
+    """The directory that changing commands lock."""
 
     def __init__(self, host: Host, settings: Settings, backup_root: str) -> None:
         self.host = host
@@ -153,7 +160,7 @@ class HostFacts:
         """Those of `SslDirectories`."""
         conf = self.settings
         return {
-            "lock": conf.confdir,
+            "lock": self.lock,
             "roots": list(self.ssl_roots),
             "texts": texts,
             "keys": keys,

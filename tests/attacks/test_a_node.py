@@ -14,7 +14,8 @@ AGENTS = (HELD, OTHER, ALIAS)
 """The node that somebody holds, one that he wants to be, and one whose certname the inventory does
 not give."""
 
-CONF = "/etc/puppetlabs/puppet/puppet.conf"
+CONFDIR = "/etc/puppetlabs/puppet"
+CONF = f"{CONFDIR}/puppet.conf"
 PUPPET = "/opt/puppet/bin/puppet"
 _INVENTORY = """from inventories.lab import lab_host
 
@@ -170,8 +171,13 @@ def test_a_node_that_the_inventory_does_not_give_a_name_proves_it(site: Site, re
         f"rm -rf {SSLDIR}/private_keys",
     )
 
+    # And while a local account holds what it can open.
+    hold = f"flock {CONFDIR} sleep 120 >/dev/null 2>&1 &"
+    site.on(ALIAS, f"su nobody -s /bin/sh -c '{hold}'; sleep 0.5; ! flock -n {CONFDIR} true")
+
     run = site.renew(retired, "--limit", ALIAS)
 
+    site.on(ALIAS, "pkill -u nobody sleep; true")
     assert preview.status == 0, preview.stderr
     assert run.status == 0, run.stderr
     assert_renewed(site, ALIAS)

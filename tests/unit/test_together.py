@@ -22,7 +22,7 @@ from facts.together import Question, Together
 from operations.posix import PosixHands
 from operations.step import LookingCommand, changing
 from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
-from procedures.host import Look
+from procedures.host import LOCK, Look
 from recert.observed import Service
 from recert.signing import Autosigning
 from tests.unit.authority import settings
@@ -153,6 +153,7 @@ def asking_puppet(host: Host, sh: Sh, tmp_path: Path) -> Callable[[bool], list[s
     key = tmp_path / "key.pem"
     sh.provide("puppet", f'echo "heap: $RUBY_HEAP_MIN_SLOTS $RUBY_GC_HEAP_INIT_SLOTS"; echo >{key}')
     facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"))
+    facts.lock = str(tmp_path / "lock")
     own = facts.paths("web01")
 
     def ask(signs_itself: bool) -> list[str]:
@@ -176,3 +177,19 @@ def test_only_a_puppet_that_applies_no_catalog_has_a_roomy_heap(
     ask = asking_puppet(host, sh, tmp_path)
     assert ask(False) == ["ok: True", "heap: 600000 600000"]
     assert ask(True) == ["ok: True", "heap:  "]
+
+
+def test_a_lock_is_one_that_only_root_can_hold(sh: Sh, tmp_path: Path) -> None:
+    lock = tmp_path / "within" / "lock"
+    for _ in range(2):
+        held = 'flock -n "$1" true || echo held'
+        done = sh.run(changing(str(lock), held, str(lock)).get_raw_value())
+        assert done.stdout == b"held\n"
+        assert (lock.stat().st_mode & 0o777, lock.parent.stat().st_mode & 0o777) == (0o700, 0o700)
+    assert LOCK.startswith("/var/lib/pe-recert/")
+
+
+def test_without_a_place_for_it_a_command_works_all_the_same(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = sh.run(changing(f"{tmp_path}/file/lock", "echo done").get_raw_value())
+    assert (done.returncode, done.stdout) == (0, b"done\n")
