@@ -37,22 +37,39 @@ BATCH = 100
 FRUITLESS = 10
 """Starts of `puppet cert sign` in a row that sign nothing, after which it is not about names."""
 
-# Between the comparison and the signature nobody may have put another request there.
+# Where requests wait Puppet's account writes, and with allow_duplicate_certs whoever has a
+# certificate: what is compared and signed is a copy that only root can get at.
 _SIGN = (
     PUPPET_WITHOUT_CATALOG
     + r"""
 csrdir=$1 option=$2; shift 2
+umask 077
+own=$(mktemp -d) && mkdir "$own/requests" "$own/seen" || fail "Cannot make a copy of requests."
+trap 'rm -rf "$own"' EXIT
 count=$#
 while [ "$count" -gt 0 ]; do
     sum=$1 name=$2; shift 2; count=$((count - 2))
-    if [ "$(sha256sum <"$csrdir/$name.pem" | cut -d' ' -f1)" = "$sum" ]; then set -- "$@" "$name"
-    else echo "The request of $name is not the one that was looked at." >&2
+    copy=$own/requests/$name.pem
+    if cat "$csrdir/$name.pem" >"$copy" &&
+        [ "$(sha256sum <"$copy" | cut -d' ' -f1)" = "$sum" ] && cp "$copy" "$own/seen/"
+    then set -- "$@" "$name"
+    else
+        rm -f "$copy"
+        echo "The request of $name is not the one that was looked at." >&2
     fi
 done
 [ "$#" -gt 0 ] || exit 0
-puppet cert sign $option --color=false "$@" </dev/null
+umask 022
+puppet cert sign --csrdir="$own/requests" $option --color=false "$@" </dev/null
+status=$?
+for name in "$@"; do
+    [ ! -e "$own/requests/$name.pem" ] || continue
+    ! cmp -s "$own/seen/$name.pem" "$csrdir/$name.pem" || rm -f "$csrdir/$name.pem"
+done
+exit "$status"
 """
 )
+"""What Puppet has signed it removes, here the copy; the request goes if it is still the same."""
 
 
 _CLEAN = (
