@@ -6,7 +6,8 @@ The data in inventories/group_data/ is found by pyinfra, because it lies beside 
 """
 
 # Exactly one host: the monolithic master. How to reach it is pyinfra's business; without
-# ssh_user and ssh_key your SSH configuration and agent are used.
+# ssh_user and ssh_key your SSH configuration and agent are used. A host whose key is not known is
+# not worked on (group_data/all.py; the runbook says how to have the keys beforehand).
 master = [
     ("puppet.example.com", {"ssh_user": "root"}),
 ]
