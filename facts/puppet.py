@@ -218,7 +218,7 @@ def read_summary(text: str) -> LastRun | None:
     if not isinstance(summary, dict):
         return None
     time = _section(summary, "time").get("last_run")
-    if not is_moment(time):
+    if not isinstance(time, (int, float)) or not is_moment(time):
         return None
     version = _section(summary, "version").get("config")
     failed = _section(summary, "resources").get("failed")

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 def printed(*records: Iterable[object]) -> list[str]:
     """The lines with these records."""
     fields: list[str] = []
-    for record in (*map(list, records), ["end"]):
-        fields += [str(len(record)), *map(str, record)]
+    for record in (*records, ["end"]):
+        own = [str(field) for field in record]
+        fields += [str(len(own)), *own]
     text = "".join(f"{field}\0" for field in fields).encode("utf-8", "surrogateescape")
     return ["pe-recert:", base64.b64encode(text).decode("ascii"), "pe-recert."]

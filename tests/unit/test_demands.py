@@ -40,7 +40,7 @@ ASKED: dict[str, tuple[x509.ExtensionType, str]] = {
     "to be a CA": (x509.BasicConstraints(ca=True, path_length=None), "basicConstraints = <"),
     "to sign certificates": (KEY_USAGE, "keyUsage = <KeyUsage(digital_signature=True"),
     "to be a server": (
-        x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]),
+        x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]),
         "extendedKeyUsage = <",
     ),
     "a long one": (puppets_extension("r" * 200), f"pp_role = '{'r' * 200}'"),

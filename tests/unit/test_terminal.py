@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pyinfra import logger
 from pyinfra.api import output
-from pyinfra_cli.exceptions import CliError
-from pyinfra_cli.log import LogFormatter, LogHandler
+from typing_extensions import override
 
 from procedures import terminal
 from procedures.telling import harmless
@@ -36,12 +35,20 @@ EVIL = {
 }
 
 
+class Handler(logging.Handler):
+    """As pyinfra's command line has it, whose modules would patch all of this process."""
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.msg % record.args if record.args else record.msg
+        click.echo(click.style(f"    {message}", "red"), err=True)
+
+
 @pytest.fixture
 def printed(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
     """What pyinfra prints at a terminal."""
     echo, filters, propagates = output._echo, list(logger.filters), logger.propagate
-    handler = LogHandler()
-    handler.setFormatter(LogFormatter())
+    handler = Handler()
     logger.addHandler(handler)
     logger.propagate = False
     logger.setLevel(logging.INFO)
@@ -66,7 +73,7 @@ def test_nothing_is_obeyed(kind: str, printed: pytest.CaptureFixture[str]) -> No
     logger.info("[web01] %s", said)
     logger.error(f"[web01] {said}")
     output.echo(f"[web01] {said}", err=True)
-    CliError(said).show()
+    logger.warning(f"--> {click.style('pyinfra error', 'red', bold=True)}: {said}")
     shown = printed.readouterr()
     assert is_text(terminal._STYLES.sub("", shown.err))
     assert shown.err.count("[web01]") == 4
