@@ -13,21 +13,16 @@ _ADDRESS = re.compile(r"[0-9a-f.:]{2,45}", re.IGNORECASE)  # no zone: that may b
 _NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 
 
-def check_host_name(value: str, *, elsewhere: bool = True) -> str:
-    """`value` if it is a plain DNS name or an address.
+def check_host_name(value: str) -> str:
+    """`value` if it is a plain DNS name or an address of another machine.
 
     Whoever can get a name into PuppetDB, or a request signed, chooses it: as a word of a
     ProxyCommand it could be an option or more, and as `localhost` it would be this machine.
 
-    :param elsewhere: whether it has to be another machine's.
     :raises RecertError: it is anything else.
     """
     name = value.lower()
-    if (
-        _is_dns_name(name)
-        or (not elsewhere and name == "localhost")
-        or _is_address(name, elsewhere)
-    ):
+    if _is_dns_name(name) or _is_address(name):
         return value
     raise RecertError(f"{value!r} is no plain DNS name or address that could be connected to")
 
@@ -40,7 +35,7 @@ def _is_dns_name(name: str) -> bool:
     return last != "localhost" and not _NUMBER.fullmatch(last)
 
 
-def _is_address(name: str, elsewhere: bool) -> bool:
+def _is_address(name: str) -> bool:
     if not _ADDRESS.fullmatch(name):
         return False
     try:
@@ -48,9 +43,8 @@ def _is_address(name: str, elsewhere: bool) -> bool:
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None) or address
-    if mapped.is_loopback:
-        return not elsewhere
     unusable = (
+        mapped.is_loopback,
         mapped.is_unspecified,
         mapped.is_multicast,
         mapped.is_link_local,
