@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import gzip
-import zlib
 from dataclasses import dataclass
 
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from facts.numbers import count
+from facts.packed import gunzip
 from facts.script import read_records, record_script
 from recert.backups import Backup, read_manifest
 
@@ -44,10 +43,10 @@ class ArchivedCertificates(FactBase[list[str]]):
     def process(self, output: list[str]) -> list[str]:
         try:
             return [
-                gzip.decompress(base64.b64decode(packed)).decode("utf-8", "replace")
+                gunzip(base64.b64decode(packed)).decode("utf-8", "replace")
                 for _, packed in read_records(output)
             ]
-        except (OSError, ValueError, EOFError, zlib.error) as error:
+        except ValueError as error:
             raise FactProcessError(f"the archive could not be read: {error}") from error
 
 

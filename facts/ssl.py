@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tarfile
-import zlib
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 
@@ -12,6 +11,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from facts import numbers
 from facts.numbers import count, file_time
+from facts.packed import LARGEST_FILE, gunzip
 from facts.script import ENCODE, payload, read_records, record_script, shell
 from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
@@ -169,14 +169,17 @@ tar -hczf - "$@" | $encode | framed
     def process(self, output: list[str]) -> dict[str, str]:
         texts = {}
         try:
-            with tarfile.open(fileobj=BytesIO(payload(output))) as archive:
+            unpacked = BytesIO(gunzip(payload(output)))
+            with tarfile.open(fileobj=unpacked, mode="r:") as archive:
                 for member in archive:
                     has_content = member.isreg() or member.islnk()
+                    if member.issparse() or member.size > LARGEST_FILE:
+                        continue  # what claims so is no certificate
                     content = archive.extractfile(member) if has_content else None
                     name = member.name.removeprefix("./").removesuffix(".pem")
                     if content is not None and member.name == f"./{name}.pem" and "/" not in name:
                         texts[name] = content.read().decode("utf-8", "replace")
-        except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error) as error:
+        except (tarfile.TarError, ValueError, EOFError, OSError) as error:
             raise FactProcessError(f"the files could not be read: {error}") from error
         return texts
 

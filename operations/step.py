@@ -17,6 +17,7 @@ from pyinfra.operations.util.files import generate_color_diff
 from facts.script import PREAMBLE
 from facts.together import NEXT, Together
 from procedures.host import Look
+from procedures.limits import at_most
 from procedures.telling import harmless
 
 CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
@@ -90,7 +91,10 @@ class ConnectedCommand(StringCommand):
         self, state: State, host: Host, connector_arguments: ConnectorArguments
     ) -> tuple[bool, CommandOutput]:
         try:
-            result: tuple[bool, CommandOutput] = super().execute(state, host, connector_arguments)
+            with at_most(self.connector_arguments.get("_timeout")):
+                result: tuple[bool, CommandOutput] = super().execute(
+                    state, host, connector_arguments
+                )
         except EOFError as error:
             raise OSError(f"the connection to {host.name} was lost") from error
         return result

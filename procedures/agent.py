@@ -20,6 +20,7 @@ from facts.puppet import AgentState, PuppetSettings
 from facts.together import Question, names_of
 from procedures.host import HostFacts, T
 from procedures.identity import identities_of
+from procedures.limits import at_most
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
@@ -191,15 +192,18 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
     """
     asked = names_of(fact, arguments)
     try:
-        value: T | None = get_fact(
-            host.state,
-            host,
-            fact,
-            kwargs={**arguments, "_timeout": FACT_LIMIT},
-            apply_failed_hosts=False,
-        )
+        with at_most(FACT_LIMIT):
+            value: T | None = get_fact(
+                host.state,
+                host,
+                fact,
+                kwargs={**arguments, "_timeout": FACT_LIMIT},
+                apply_failed_hosts=False,
+            )
     except DeployError:
         raise
+    except TimeoutError:
+        value = None
     except Exception as error:
         # Whatever an agent says, or however it goes away, must not end the run over the others.
         raise AgentRefusedError(

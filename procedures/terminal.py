@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from pyinfra import logger
 from pyinfra.api.output import is_output_active, set_echo
+from pyinfra.connectors import util
 from typing_extensions import override
 
 from procedures.telling import harmless
@@ -42,8 +43,18 @@ def _echo(message: Any = None, **options: Any) -> None:
     click.echo(clean(message) if isinstance(message, str) else message, **options)
 
 
+def _nobody_asks(prompt: str) -> NoReturn:
+    """:raises OSError: always, which fails the host; pyinfra would wait at the terminal."""
+    raise OSError(
+        f"{clean(prompt).strip(' :')} is wanted, and nobody is asked during a run: give "
+        "_sudo_password in the host's data, or let the account use sudo without one."
+    )
+
+
 def guard() -> None:
-    """Let nothing reach the terminal but text. Done once, however often it is called."""
+    """Let nothing reach the terminal but text, and nothing ask there. Done once, however often it
+    is called."""
     logger.addFilter(_harmless)
+    util.getpass = _nobody_asks
     if is_output_active():
         set_echo(_echo)
