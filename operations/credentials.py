@@ -9,18 +9,20 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from operations.placing import PLACING
 from operations.step import changing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
 from recert.layout import Component, Part
 
-_OWN = r"""
+_OWN = (
+    PLACING
+    + r"""
 own() { # $1 account, $2 whether the directory too, $3 directory
-    if [ "$2" = directory ]; then chown -R "$1:$1" "$3/"
-    else find "$3/" -mindepth 1 -maxdepth 1 ! -name '.*' -exec chown "$1:$1" {} +
-    fi || fail "Giving $3 to $1 failed."
+    give "$1:$1" "$3" "$2"
 }
 """
+)
 
 
 @operation()
@@ -97,11 +99,11 @@ def copied(
 directory=$1 account=$2 ownership=$3; shift 3
 umask 077 # a copy of a private key is never open to others, not even while it is made
 if [ ! -d "$directory" ]; then
-    mkdir -p "$directory" && chmod 755 "$directory" && chown "$account:$account" "$directory" ||
+    mkdir -p "$directory" && chmod 755 "$directory" && chown -h "$account:$account" "$directory" ||
         fail "Cannot make $directory for $account."
 fi
 while [ "$#" -gt 0 ]; do
-    rm -f -- "$2" && cp "$1" "$2" && chmod "$3" "$2" || fail "Copying $1 to $2 failed."
+    get "$1" | put "$2" '' "$3" || fail "Copying $1 to $2 failed."
     cmp -s "$1" "$2" || fail "The copy $2 differs from $1."
     shift 3
 done

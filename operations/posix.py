@@ -9,6 +9,7 @@ from pyinfra.api.command import PyinfraCommand, StringCommand
 from facts.puppet import PUPPET_PROCESS, PUPPET_WITHOUT_CATALOG, UTF8_LOCALE
 from operations.agent import RUN
 from operations.backup import archiving
+from operations.placing import PLACING
 from operations.restore import unpacking
 from operations.services import SERVICE_CHANGES
 from operations.signing import Heard, overheard
@@ -135,22 +136,18 @@ done
     def place_ca(self, pem: str | None, limit: int) -> Commands:
         conf = self._conf
         yield self._looking(
-            r"""
+            PLACING
+            + r"""
 ssldir=$1 certdir=$2 path=$3 user=$4 group=$5
 id "$user" >/dev/null 2>&1 || user=
 make() { # directory $1 with mode $2, for Puppet's account if there is one
     [ -d "$1" ] && return
     mkdir -p "$1" && chmod "$2" "$1" || fail "Cannot make $1."
-    [ -z "$user" ] || chown "$user:$group" "$1"
+    [ -z "$user" ] || chown -h "$user:$group" "$1"
 }
 make "$ssldir" 771
 make "$certdir" 755
-cat >"$path.new" && [ -s "$path.new" ] && chmod 644 "$path.new" || {
-    rm -f "$path.new"
-    fail "The CA's certificate could not be written to $path."
-}
-[ -z "$user" ] || chown "$user:$group" "$path.new"
-mv "$path.new" "$path" || fail "The CA's certificate could not be put to $path."
+put "$path" "${user:+$user:$group}" 0644
 if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
 """,
             conf.ssldir,

@@ -13,6 +13,7 @@ from pyinfra.connectors.util import CommandOutput
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG
 from facts.ssl import PemFiles
+from operations.placing import PLACING
 from operations.readiness import silent_after_waiting
 from operations.services import SERVICE_CHANGES
 from operations.step import REMEMBER, LookingCommand, changing
@@ -266,12 +267,10 @@ def _clean_round(site: Site) -> str | None:
             facts.lock,
             SERVICE_CHANGES
             + REMEMBER
+            + PLACING
             + r"""
 # A master that stays down could not be asked again.
-cp "$1" "$2.new" && chmod 644 "$2.new" && chown "$3" "$2.new" || {
-    rm -f "$2.new"
-    fail "The CRL could not be copied to $2."
-}
+get "$1" | put "$2.new" "$3" 0644 || fail "The CRL could not be copied to $2."
 stop "$4"
 mv "$2.new" "$2"
 moved=$?

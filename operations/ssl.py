@@ -9,6 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
+from operations.placing import PLACING
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
@@ -25,18 +26,24 @@ now=$(stat -c '%s %Y' "$cacert" 2>/dev/null)
 
 # Puppet uses a key that is there, but then leaves its public half unwritten. What is made here
 # is what Puppet would have made, with Puppet's own library; where that fails Puppet makes it.
-_MAKE_KEY = r"""
-make_key() {
+_MAKE_KEY = (
+    PLACING
+    + r"""
+make_key() (
     [ ! -s "$keys/$1.pem" ] || [ ! -s "$public/$1.pem" ] || return 0
+    aside=$(mktemp -d) || exit
     ruby -ropenssl -e '
         key = OpenSSL::PKey::RSA.new(ARGV[0].to_i)
-        File.open(ARGV[2], "w", 0644) { |file| file.write(key.public_key.to_pem) }
+        File.open(ARGV[2], "w", 0600) { |file| file.write(key.public_key.to_pem) }
         File.open(ARGV[1], "w", 0600) { |file| file.write(key.to_pem) }
-    ' "$length" "$keys/$1.pem" "$public/$1.pem" 2>/dev/null &&
-        chown "$owner" "$keys/$1.pem" "$public/$1.pem" && chmod 640 "$keys/$1.pem" ||
+    ' "$length" "$aside/key" "$aside/public" 2>/dev/null &&
+        put "$public/$1.pem" "$owner" 0644 <"$aside/public" &&
+        put "$keys/$1.pem" "$owner" 0640 <"$aside/key" ||
         rm -f "$keys/$1.pem" "$public/$1.pem"
-}
+    rm -rf "$aside"
+)
 """
+)
 
 
 @operation()
@@ -188,7 +195,7 @@ status=$?
 wait
 [ "$status" -eq 0 ] || fail "puppet cert generate failed."
 # Puppet 3.7 leaves private keys readable by everybody in a directory that is not.
-find "$keys/" -type f -perm /007 -exec chmod o-rwx {} +
+close_to_others "$keys"/*.pem
 """,
         conf.privatekeydir,
         conf.publickeydir,
@@ -231,18 +238,19 @@ def placed() -> Generator[PyinfraCommand, None, None]:
     )
     yield changing(
         facts.lock,
-        r"""
+        PLACING
+        + r"""
 cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
 count=$1; shift
-cp "$cacrl" "$hostcrl" || fail "The CRL could not be copied to $hostcrl."
-cmp -s "$cacert" "$localcacert" || cp "$cacert" "$localcacert" || fail "Cannot write $localcacert."
+get "$cacrl" | put "$hostcrl" "$owner" 0644 || fail "The CRL could not be copied to $hostcrl."
+if ! cmp -s "$cacert" "$localcacert"; then
+    get "$cacert" | put "$localcacert" "$owner" 0644 || fail "Cannot write $localcacert."
+fi
 while [ "$count" -gt 0 ]; do
-    chown -R "$owner" "$1/" || fail "chown -R $owner $1 failed."
+    give "$owner" "$1" directory
     shift; count=$((count - 1))
 done
-for key in "$@"; do
-    [ ! -e "$key" ] || chmod o-rwx "$key" || fail "chmod o-rwx $key failed."
-done
+close_to_others "$@"
 """,
         conf.cacrl,
         conf.hostcrl,

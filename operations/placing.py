@@ -1,0 +1,75 @@
+"""Files in directories of service accounts, made by root without following what such an account
+puts in its way.
+
+A path below a directory that somebody else can write is looked up anew each time that it is named:
+between two times a link may stand there. So a directory is entered, and it is looked where one has
+arrived; a file is made in a directory that is root's alone, with its owner and its mode, and
+renamed into place; and nothing there is acted upon twice by its path.
+"""
+
+from __future__ import annotations
+
+PLACING = r"""
+enter() {
+    place=$1 walked= rest=${1#/}
+    set -- /
+    while [ -n "$rest" ]; do
+        walked=$walked/${rest%%/*}
+        set -- "$@" "$walked"
+        case $rest in (*/*) rest=${rest#*/} ;; (*) rest= ;; esac
+    done
+    trusted=$(stat -Lc '%u %a %n' -- "$@" 2>/dev/null | own_way)
+    cd -- "$place" 2>/dev/null || fail "Cannot enter $place."
+    [ "$(pwd -P)" = "$(readlink -f -- "$trusted")${place#"${trusted%/}"}" ] ||
+        fail "$place leads to $(pwd -P), by a link that is not root's."
+}
+own_way() {
+    while read -r owner mode name; do
+        printf '%s\n' "$name"
+        case $owner:$mode in ("$(id -u)":*[2367]|"$(id -u)":*[2367]?) break ;; esac
+        [ "$owner" -eq 0 ] || [ "$owner" -eq "$(id -u)" ] || break
+    done | tail -n 1
+}
+get() {
+    (enter "${1%/*}" && dd if="./${1##*/}" iflag=nofollow bs=65536 2>/dev/null) ||
+        fail "$1 cannot be read, or is a link."
+}
+put() {
+    (
+        aim=$1 whose=$2 mode=$3
+        umask 077
+        enter "${aim%/*}"
+        here=$(pwd -P)
+        own=$(mktemp -d .pe-recert.XXXXXX) && cd -- "$own" || exit
+        [ "$(pwd -P)" = "$here/$own" ] && [ "$(stat -c '%u %a' .)" = "$(id -u) 700" ] || exit
+        cat >new && [ -s new ] && { [ -z "$whose" ] || chown -h "$whose" new; } &&
+            chmod "$mode" new && mv -f new "../${aim##*/}"
+        status=$?
+        rm -f new
+        cd .. && rmdir -- "$own"
+        exit "$status"
+    ) || fail "$1 could not be put into place."
+}
+give() {
+    (
+        whose=$1
+        enter "$2"
+        case $3 in
+            (directory) chown -hR "$whose" . ;;
+            (*) find . -mindepth 1 -maxdepth 1 ! -name '.*' -exec chown -h "$whose" {} + ;;
+        esac
+    ) || fail "Giving $2 to $1 failed."
+}
+close_to_others() {
+    for key; do
+        [ -z "$(find "$key" -type f -perm /007 2>/dev/null)" ] || {
+            owner=$(stat -c '%U:%G' "$key")
+            get "$key" | put "$key" "$owner" 0640 || exit
+        }
+    done
+}
+"""
+"""Needs `fail`. `enter` goes into a directory, if no link leads there that somebody else than root
+can have made. `get` prints a file; `put` makes one of what it reads, which has to be something, of
+an owner (none: root) and with a mode; `give` changes the owner of all that is in a directory, and
+with "directory" of itself; `close_to_others` makes private keys anew that others could read."""
