@@ -181,8 +181,7 @@ def reporting_of(site: Site) -> Reporting:
 
 
 def write(report: Report) -> list[Path]:
-    """The report as files of its own, which only their owner reads: what is in them is public,
-    and still a map of the site."""
+    """The report as files of its own, which only their owner reads: see `recert.report`."""
     REPORTS.mkdir(exist_ok=True)
     name = f"{report.kind.value}-{report.finished:%Y%m%dT%H%M%SZ}"
     for number in count(1):

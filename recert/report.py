@@ -1,7 +1,9 @@
 """The document that a survey, a verification or a run leaves: for a person's page and for programs.
 
 Its JSON is described by docs/report.schema.json, which is made from these classes
-(`python -m recert.report`). Everything in it is public: no private key, no password.
+(`python -m recert.report`). No private key is in it and no password of ours; but it is a map of the
+site, and where a Puppet run has failed it has Puppet's errors, which can hold what a catalog keeps
+secret: it is for its owner's eyes.
 """
 
 from __future__ import annotations
