@@ -130,13 +130,21 @@ _judged: WeakKeyDictionary[Site, dict[str, tuple[Judgement, bool]]] = WeakKeyDic
 def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
     site.forget_authority()
     authority = site.authority()
-    applications = {
-        host.name: application
-        for host, renewal in renewals(site)
-        if host.name not in _judged.get(site, {})
-        and (application := renewal.application_for(authority)) is not None
-    }
-    judgements = {name: judge(found, authority) for name, found in applications.items()}
+    applications: dict[str, Application] = {}
+    judgements: dict[str, Judgement] = {}
+    for host, renewal in renewals(site):
+        if host.name in _judged.get(site, {}):
+            continue
+        try:
+            application = renewal.application_for(authority)
+        except Exception as error:
+            # What one asks for beyond the usual keeps nobody else's from being signed.
+            why = f"What its previous certificate had is not known: {reason_of(error)}"
+            judgements[host.name] = Judgement(Verdict.FAILED, why)
+            continue
+        if application is not None:
+            applications[host.name] = application
+            judgements[host.name] = judge(application, authority)
     results = {name: (judgement, False) for name, judgement in judgements.items()}
     # One start of Puppet for all: who has alternative names was judged for each.
     due = {name: applications[name] for name, found in judgements.items() if found.may_be_signed}

@@ -275,7 +275,7 @@ def more_than_judged(cert: Certificate, application: Application) -> str:
     try:
         extensions = [e for e in cert.x509.extensions if not _is_puppets_own(e)]
         found += map(str, sorted(demands_of(extensions) - application.previous_demands))
-    except ValueError:
+    except Exception:  # what an odd one makes a parser raise is not to be foreseen
         found.append("an extension that cannot be read")
     return ", ".join(found)
 
