@@ -127,7 +127,7 @@ def test_a_question_that_is_never_through_is_its_own_hosts_affair(
 
 def test_so_is_a_change(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(host.connector), "run_shell_command", Silent())
-    command = changing("/nowhere", "true", limit=1)
+    command = changing("/dev/null/lock", "true", limit=1)
     with gevent.Timeout(10), pytest.raises(TimeoutError, match="no end after 1 s"):
         command.execute(host.state, host, {})
 

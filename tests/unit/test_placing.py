@@ -39,7 +39,7 @@ def roots(tmp_path: Path) -> Path:
 
 
 def run(sh: Sh, script: str, *words: object) -> subprocess.CompletedProcess[bytes]:
-    command = changing("/nowhere/lock", PLACING + script, *map(str, words))
+    command = changing("/dev/null/lock", PLACING + script, *map(str, words))
     return sh.run(command.get_raw_value())
 
 

@@ -101,7 +101,7 @@ def learning(host: Host, change: str, *questions: Question) -> tuple[bool, list[
     """What a change that is looked at has come to, has printed, and what the look has told."""
     learnt: list[Any] = ["out of date"]
     command = LookingCommand(
-        changing("/nonexistent", change), Look(list(questions), learnt.clear, learnt.extend)
+        changing("/dev/null/lock", change), Look(list(questions), learnt.clear, learnt.extend)
     )
     ok, output = command.execute(host.state, host, {})
     return ok, output.output_lines, learnt
@@ -125,7 +125,7 @@ def test_a_change_that_fails_fails_and_is_looked_at(host: Host, tmp_path: Path) 
 
 
 def test_what_pyinfra_keeps_of_it_is_the_change(host: Host) -> None:
-    change = changing("/nonexistent", "echo done")
+    change = changing("/dev/null/lock", "echo done")
     command = LookingCommand(change, Look([(WhoAndWhen, {})], lambda: None, lambda answers: None))
     command.execute(host.state, host, {})
     assert command.get_raw_value() == change.get_raw_value()
