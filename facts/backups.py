@@ -10,6 +10,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from facts.numbers import count
 from facts.packed import gunzip
+from facts.public import WITHOUT_KEYS
 from facts.script import read_records, record_script
 from recert.backups import Backup, read_manifest
 
@@ -35,7 +36,9 @@ class ArchivedCertificates(FactBase[list[str]]):
 
     def command(self, archive: str, directory: str) -> StringCommand:
         return record_script(
-            'say texts "$(tar -xOf "$1" -- "$2" 2>/dev/null | gzip -c | $encode)"',
+            f"""
+say texts "$(tar -xOf "$1" -- "$2" 2>/dev/null | sed '{WITHOUT_KEYS}' | gzip -c | $encode)"
+""",
             archive,
             directory,
         )

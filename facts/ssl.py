@@ -12,6 +12,7 @@ from pyinfra.api.exceptions import FactProcessError
 from facts import numbers
 from facts.numbers import count, file_time
 from facts.packed import LARGEST_FILE, gunzip
+from facts.public import PUBLIC_CONTENTS, WITHOUT_KEYS
 from facts.script import ENCODE, payload, read_records, record_script, shell
 from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
@@ -75,6 +76,7 @@ class SslDirectories(FactBase[SslState]):
 
 DIRECTORIES = (
     PUBLIC_HALF
+    + PUBLIC_CONTENTS
     + r"""
 lock=$1 capass=$2 cacert=$3; shift 3
 """
@@ -90,7 +92,7 @@ read_key() {{ [ -e "$1" ] && say key "$1" "$(public_half "$1" "$capass")"; }}
 older() {{
     [ -d "$1" ] && [ -e "$cacert" ] || return 0
     find "$1/" -name '*.pem' -type f ! -newer "$cacert" | while IFS= read -r path; do
-        say older "$path" "$(tr -d '\000' <"$path")"
+        contents "$path" older
     done
 }}
 for act in list read_text read_key older; do
@@ -155,9 +157,17 @@ class PemFiles(FactBase[dict[str, str]]):
         # One archive instead of a process for each of thousands of files.
         return shell(
             ENCODE
-            + r"""
+            + rf"""
 cd "$1" 2>/dev/null || exit 0
 shift
+if grep -rqs -- 'PRIVATE KEY-----' .; then
+    aside=$(mktemp -d) || exit 1
+    trap 'rm -rf "$aside"' EXIT
+    for file in ./*.pem; do
+        [ ! -f "$file" ] || sed '{WITHOUT_KEYS}' <"$file" >"$aside/$file"
+    done
+    cd "$aside"
+fi
 for file; do shift; [ ! -e "$file" ] || set -- "$@" "$file"; done
 [ "$#" -gt 0 ] || exit 0
 tar -hczf - "$@" | $encode | framed
@@ -196,7 +206,8 @@ class ComponentDirectory(FactBase[ComponentState]):
 
     def command(self, directory: str, account: str, copies: list[tuple[str, str]]) -> StringCommand:
         return record_script(
-            rf"""
+            PUBLIC_CONTENTS
+            + rf"""
 directory=$1 account=$2; shift 2
 id "$account" >/dev/null 2>&1 && say account
 [ -d "$directory" ] && find "$directory/" -printf '{FILE_RECORD}'
