@@ -139,8 +139,8 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
             application = renewal.application_for(authority)
         except Exception as error:
             # What one asks for beyond the usual keeps nobody else's from being signed.
-            why = f"What its previous certificate had is not known: {reason_of(error)}"
-            judgements[host.name] = Judgement(Verdict.FAILED, why)
+            unknown = f"What its previous certificate had is not known: {reason_of(error)}"
+            judgements[host.name] = Judgement(Verdict.FAILED, unknown)
             continue
         if application is not None:
             applications[host.name] = application

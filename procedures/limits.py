@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gevent import Timeout
+from gevent import Timeout  # type: ignore[import-untyped]
 
 GRACE = 30
 """Seconds after its own limit in which a connection has to be through with it."""

@@ -9,7 +9,7 @@ import zlib
 from base64 import b64encode
 from typing import Any
 
-import gevent
+import gevent  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some

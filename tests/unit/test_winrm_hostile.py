@@ -69,6 +69,10 @@ def repeating(piece: bytes, pause: float = 0, **headers: str) -> Answer:
     return answer
 
 
+def leading(status: int, there: str) -> Answer:
+    return lambda handler: handler.say(status, Location=there)
+
+
 def _bomb() -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     zeros = b"\0" * (1 << 20)
@@ -155,7 +159,7 @@ def test_nobody_else_is_given_the_password(tmp_path: Path) -> None:
     with served(lambda h: h.say(200), tmp_path / "other") as other:
         there = f"https://localhost:{other.server_address[1]}/wsman"
         for status in (301, 302, 303, 307, 308):
-            with served(lambda h, s=status: h.say(s, Location=there), tmp_path) as server:
+            with served(leading(status, there), tmp_path) as server:
                 assert "leads elsewhere" in refusal(server, tmp_path)
                 assert server.seen  # type: ignore[attr-defined]
         assert other.seen == []  # type: ignore[attr-defined]
