@@ -43,7 +43,7 @@ def _echo(message: Any = None, **options: Any) -> None:
     click.echo(clean(message) if isinstance(message, str) else message, **options)
 
 
-def _nobody_asks(prompt: str, stream: TextIO | None = None) -> str:
+def _nobody_asks(prompt: str = "", stream: TextIO | None = None) -> str:
     """:raises OSError: always, which fails the host; pyinfra would wait at the terminal."""
     raise OSError(
         f"{clean(prompt).strip(' :')} is wanted, and nobody is asked during a run: give "
