@@ -11,24 +11,17 @@ from __future__ import annotations
 
 PLACING = r"""
 enter() {
-    place=$1 walked= rest=${1#/}
-    set -- /
+    place=$1 real= rest=${1#/}
     while [ -n "$rest" ]; do
-        walked=$walked/${rest%%/*}
-        set -- "$@" "$walked"
+        real=$real/${rest%%/*}
         case $rest in (*/*) rest=${rest#*/} ;; (*) rest= ;; esac
+        [ -L "$real" ] || continue
+        [ "$(stat -c %u -- "$real")" = 0 ] || fail "$real is a link that is not root's."
+        real=$(readlink -f -- "$real") || fail "$place leads nowhere."
     done
-    trusted=$(stat -Lc '%u %a %n' -- "$@" 2>/dev/null | own_way)
     cd -- "$place" 2>/dev/null || fail "Cannot enter $place."
-    [ "$(pwd -P)" = "$(readlink -f -- "$trusted")${place#"${trusted%/}"}" ] ||
-        fail "$place leads to $(pwd -P), by a link that is not root's."
-}
-own_way() {
-    while read -r owner mode name; do
-        printf '%s\n' "$name"
-        case $owner:$mode in ("$(id -u)":*[2367]|"$(id -u)":*[2367]?) break ;; esac
-        [ "$owner" -eq 0 ] || [ "$owner" -eq "$(id -u)" ] || break
-    done | tail -n 1
+    here=$(pwd -P)
+    [ "$here" = "${real:-/}" ] || fail "$place leads to $here, by a link that is not root's."
 }
 get() {
     (enter "${1%/*}" && dd if="./${1##*/}" iflag=nofollow bs=65536 2>/dev/null) ||
@@ -39,7 +32,6 @@ put() {
         aim=$1 whose=$2 mode=$3
         umask 077
         enter "${aim%/*}"
-        here=$(pwd -P)
         own=$(mktemp -d .pe-recert.XXXXXX) && cd -- "$own" || exit
         [ "$(pwd -P)" = "$here/$own" ] && [ "$(stat -c '%u %a' .)" = "$(id -u) 700" ] || exit
         cat >new && [ -s new ] && { [ -z "$whose" ] || chown -h "$whose" new; } &&
@@ -69,7 +61,7 @@ close_to_others() {
     done
 }
 """
-"""Needs `fail`. `enter` goes into a directory, if no link leads there that somebody else than root
-can have made. `get` prints a file; `put` makes one of what it reads, which has to be something, of
+"""Needs `fail`. `enter` goes into a directory, if no link leads there that is somebody else's than
+root's. `get` prints a file; `put` makes one of what it reads, which has to be something, of
 an owner (none: root) and with a mode; `give` changes the owner of all that is in a directory, and
 with "directory" of itself; `close_to_others` makes private keys anew that others could read."""
