@@ -340,7 +340,7 @@ class _SimulatedAgent(_Simulated):
             pass  # the run that its service has begun is over
         elif "Cannot be removed: $path" in script:
             self.catalog = False
-        elif 'given >"$path.new"' in script:
+        elif 'put "$path"' in script:
             self.put(arguments[2], lambda: site.text("new ca"))
         elif "Puppet has made neither a key nor a request" in script:
             self.renewed = True

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-import gzip
-import zlib
 from dataclasses import dataclass
 
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts.numbers import count
+from facts.packed import gunzip
+from facts.public import WITHOUT_KEYS
 from facts.script import DIGESTS, read_records, record_script
 from recert.backups import Backup, read_manifest
 
@@ -51,19 +52,20 @@ class ArchivedCertificates(FactBase[list[str]]):
         return record_script(
             r"""
 held() { tar -xOf "$1" -- "$2" 2>/dev/null || tar -tf "$1" >/dev/null; }
-stage held "$1" "$2" | stage gzip -c | stage encode | stage relay texts
+stage held "$1" "$2" | stage sed "$3" | stage gzip -c | stage encode | stage relay texts
 """,
             archive,
             directory,
+            WITHOUT_KEYS,
         )
 
     def process(self, output: list[str]) -> list[str]:
         try:
             return [
-                gzip.decompress(base64.b64decode(packed)).decode("utf-8", "replace")
+                gunzip(base64.b64decode(packed)).decode("utf-8", "replace")
                 for _, packed in read_records(output)
             ]
-        except (OSError, ValueError, EOFError, zlib.error) as error:
+        except ValueError as error:
             raise FactProcessError(f"the archive could not be read: {error}") from error
 
 
@@ -205,7 +207,7 @@ say unsaved "$(unsaved "$@")"
                 notes[record[1]] = frozenset(record[2].split())
                 continue
             if record[0] == "unsaved":
-                unsaved = int(record[1])
+                unsaved = count(record[1])
                 continue
             _, state, uncovered, differs, name, text = record
             manifest = read_manifest(text)
@@ -215,8 +217,8 @@ say unsaved "$(unsaved "$@")"
                         name=name,
                         manifest=manifest,
                         valid=state == "valid",
-                        uncovered=int(uncovered),
-                        differs=int(differs) > 0 or int(uncovered) > 0,
+                        uncovered=count(uncovered),
+                        differs=count(differs) > 0 or count(uncovered) > 0,
                     )
                 )
         classified, stopped, refused, silent = (

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts import numbers
+from facts.numbers import count
 from facts.script import read_records, record_script
 
 
@@ -31,7 +33,7 @@ class WhoAndWhen(FactBase[Identity]):
 
     def process(self, output: list[str]) -> Identity:
         ((_, uid, clock),) = read_records(output)
-        return Identity(int(uid), float(clock))
+        return Identity(count(uid), numbers.clock(clock))
 
 
 @dataclass(frozen=True)
@@ -143,8 +145,8 @@ done
         for record in read_records(output):
             values.setdefault(record[0], []).append(record[1])
         return HostBasics(
-            free=int(values["free"][0] or 0),
-            needed=int(values["needed"][0]),
+            free=count(values["free"][0] or "0"),
+            needed=count(values["needed"][0]),
             crypto=next(iter(values.get("crypto", [])), None),
             missing_tools=tuple(values.get("missing", [])),
             missing_files=tuple(values.get("absent", [])),

@@ -11,7 +11,9 @@ import yaml
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts import numbers
 from facts.host import Identity
+from facts.numbers import clock, count, file_time, is_moment
 from facts.programs import UNABLE, read_unable
 from facts.script import read_records, record_script
 from recert.observed import FileState, LastRun
@@ -133,7 +135,7 @@ say identity "$uid" "$(date +%s)" # last: nobody waits between the clock and who
             if record[0] == "program":
                 program = record[1]
             elif record[0] == "identity":
-                who = Identity(int(record[1]), float(record[2]))
+                who = Identity(count(record[1]), clock(record[2]))
             elif record[0] == "printed":
                 _, section, printed = record
                 lines = [_COLOUR.sub("", line).strip() for line in printed.splitlines()]
@@ -208,30 +210,39 @@ def read_agent_state(records: Iterable[list[str]]) -> AgentState:
             last_run = read_summary(record[1])
         elif record[0] == "catalog":
             mode, owner, group, size, mtime = record[1:]
-            catalog = FileState("f", int(mode, 8), owner, group, int(size), float(mtime))
+            catalog = FileState(
+                "f", numbers.mode(mode), owner, group, count(size), file_time(mtime)
+            )
         elif record[0] == "disabled":
             disabled = record[1].rstrip("\n")
         elif record[0] == "running":
-            running = int(record[1])
+            running = count(record[1])
     return AgentState(last_run, catalog, disabled, running)
+
+
+LONGEST_SUMMARY = 65536
+"""Characters. Puppet writes some thousand; parsing megabytes would hold up the run over all."""
 
 
 # A run reads the same summary several times, and PyYAML's parser is slow. The one in C would be
 # faster still, but an agent's file can crash it, and the run over all others with it.
 @cache
 def read_summary(text: str) -> LastRun | None:
-    """Puppet's `last_run_summary.yaml`; None if it says nothing of a run.
+    """Puppet's `last_run_summary.yaml`; None if it says nothing of a run, or of one at no time.
 
     A run succeeded if it had a catalog (`version: config:` has a value) and no resource failed.
     """
+    if len(text) > LONGEST_SUMMARY:
+        return None
     try:
         summary = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except Exception:
+        # What odd YAML makes a parser raise is not to be foreseen.
         return None
     if not isinstance(summary, dict):
         return None
     time = _section(summary, "time").get("last_run")
-    if not isinstance(time, (int, float)):
+    if not isinstance(time, (int, float)) or not is_moment(time):
         return None
     version = _section(summary, "version").get("config")
     failed = _section(summary, "resources").get("failed")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import tarfile
-import zlib
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts import numbers
+from facts.numbers import count, file_time
+from facts.packed import LARGEST_FILE, gunzip
+from facts.public import PUBLIC_CONTENTS, WITHOUT_KEYS
 from facts.script import answer_script, payload, read_records, record_script
 from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
@@ -72,6 +75,7 @@ class SslDirectories(FactBase[SslState]):
 
 DIRECTORIES = (
     PUBLIC_HALF
+    + PUBLIC_CONTENTS
     + r"""
 lock=$1 capass=$2 cacert=$3; shift 3
 """
@@ -163,9 +167,19 @@ packed() { tar --null --ignore-failed-read -T - -hczf - || [ "$?" -eq 1 ]; }
 [ -d "$1" ] || exit 0
 cd "$1" || fail "Cannot look into $1."
 shift
+without_keys=$1; shift
+if grep -rqs -- 'PRIVATE KEY-----' .; then
+    aside=$(mktemp -d) || fail "No directory can be made for what may leave the host."
+    trap 'rm -rf "$aside"' EXIT
+    for file in ./*.pem; do
+        [ ! -f "$file" ] || sed "$without_keys" <"$file" >"$aside/$file"
+    done
+    cd "$aside" || fail "Cannot look into $aside."
+fi
 [ "$#" -eq 0 ] || stage listed "$@" | stage packed
 """,
             directory,
+            WITHOUT_KEYS,
             *(["."] if names is None else [f"./{name}.pem" for name in names]),
         )
 
@@ -175,14 +189,17 @@ shift
         if not packed:
             return texts
         try:
-            with tarfile.open(fileobj=BytesIO(packed)) as archive:
+            unpacked = BytesIO(gunzip(packed))
+            with tarfile.open(fileobj=unpacked, mode="r:") as archive:
                 for member in archive:
                     has_content = member.isreg() or member.islnk()
+                    if member.issparse() or member.size > LARGEST_FILE:
+                        continue  # what claims so is no certificate
                     content = archive.extractfile(member) if has_content else None
                     name = member.name.removeprefix("./").removesuffix(".pem")
                     if content is not None and member.name == f"./{name}.pem" and "/" not in name:
                         texts[name] = content.read().decode("utf-8", "replace")
-        except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error) as error:
+        except (tarfile.TarError, ValueError, EOFError, OSError) as error:
             raise FactProcessError(f"the files could not be read: {error}") from error
         return texts
 
@@ -199,7 +216,8 @@ class ComponentDirectory(FactBase[ComponentState]):
 
     def command(self, directory: str, account: str, copies: list[tuple[str, str]]) -> StringCommand:
         return record_script(
-            rf"""
+            PUBLIC_CONTENTS
+            + rf"""
 directory=$1 account=$2; shift 2
 id "$account" >/dev/null 2>&1 && say account
 [ ! -d "$directory" ] ||
@@ -240,5 +258,5 @@ done
 def read_file_record(record: list[str]) -> tuple[str, FileState]:
     """A `file` record as (path, entry); the slash that made find follow a link is taken off."""
     _, kind, mode, owner, group, size, mtime, path, target = record
-    entry = FileState(kind, int(mode, 8), owner, group, int(size), float(mtime), target)
+    entry = FileState(kind, numbers.mode(mode), owner, group, count(size), file_time(mtime), target)
     return path.replace("//", "/").rstrip("/") or "/", entry

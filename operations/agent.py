@@ -77,7 +77,7 @@ def run() -> Generator[PyinfraCommand, None, None]:
         running = [n for n in regeneration.must_answer if states[n] is Service.RUNNING]
         yield from until_answering(facts, [name for name in running if name != BROKER_SERVICE])
         if regeneration.freshness.run_due(facts.agent.last_run):
-            yield changing(conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
+            yield changing(facts.lock, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
         facts.forget("agent", "ssl")
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield step_failed(

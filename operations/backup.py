@@ -151,7 +151,7 @@ def archive_of(
 def archiving(facts: HostFacts, name: str, manifest: Manifest, limit: int | None) -> StringCommand:
     """The command that makes an archive, with its manifest beside it, and looks at the backups."""
     change = changing(
-        facts.settings.confdir,
+        facts.lock,
         _MAKE,
         facts.backup_root,
         name,

@@ -10,9 +10,10 @@ clear_below() { # directory $1, $2 the pattern of its path; what matches the oth
     below=$1 top=$2; shift 2
     [ -d "$below" ] || return 0
     for stays; do shift; set -- "$@" ! -path "$stays"; done
-    find "$below/" -mindepth 1 ! -path "$top/.*" ! -type d "$@" -exec rm -f -- {} +
+    # By find itself, which follows no link that somebody puts there meanwhile.
+    find "$below/" -mindepth 1 ! -path "$top/.*" ! -type d "$@" -delete
     # Mount points stay, and directories with what stays.
-    find "$below/" -mindepth 1 -depth ! -path "$top/.*" -type d -exec rmdir -- {} + 2>/dev/null
+    find "$below/" -mindepth 1 ! -path "$top/.*" -type d -delete 2>/dev/null
     left=$(find "$below/" -mindepth 1 ! -path "$top/.*" ! -type d "$@") ||
         fail "Nobody knows what is left in $below."
     [ -z "$left" ] || fail "These could not be removed: $left"
@@ -32,11 +33,9 @@ def patterns(stay: Iterable[str]) -> list[str]:
     return [pattern(path) for path in sorted(stay)]
 
 
-GIVING = r"""
-give_below() { # to $1 directory $2 and all in it; what matches the others stays as it is
-    whose=$1 below=$2; shift 2
-    if [ "$#" -eq 0 ]; then chown -R "$whose" "$below/"; return; fi
-    for stays; do shift; set -- "$@" ! -path "$stays"; done
-    find "$below/" "$@" -exec chown -h "$whose" {} +
-}
-"""
+def patterns_within(directory: str, stay: Iterable[str]) -> list[str]:
+    """The same of those below a directory, for a `find .` in there."""
+    inside = (
+        path.removeprefix(f"{directory}/") for path in stay if path.startswith(f"{directory}/")
+    )
+    return [f"./{pattern(path)}" for path in sorted(inside)]

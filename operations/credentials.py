@@ -8,22 +8,19 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from operations.clearing import CLEARING, GIVING, pattern, patterns
+from operations.clearing import CLEARING, pattern, patterns, patterns_within
+from operations.placing import PLACING
 from operations.step import changing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
 from recert.layout import Component, Part
 
 _OWN = (
-    GIVING
+    PLACING
     + r"""
 own() { # $1 account, $2 whether the directory too, $3 directory; what matches the others stays
     to=$1 too=$2 place=$3; shift 3
-    if [ "$too" = directory ]; then give_below "$to:$to" "$place" "$@"
-    else
-        for stays; do shift; set -- "$@" ! -path "$stays"; done
-        find "$place/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec chown "$to:$to" {} +
-    fi || fail "Giving $place to $to failed."
+    give "$to:$to" "$place" "$too" "$@"
 }
 """
 )
@@ -55,7 +52,7 @@ def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
         kept = [path for path, _, _ in freshness.copies(component) if path not in gone]
         # The host finds what goes: there may be thousands, and names that are no text.
         yield changing(
-            facts.settings.confdir,
+            facts.lock,
             CLEARING + 'clear_below "$@"',
             component.directory,
             pattern(component.directory),
@@ -93,17 +90,17 @@ def copied(
     for path, part in parts:
         _show_copy(regeneration, component, path, name, part)
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         _OWN
         + r"""
 directory=$1 account=$2 ownership=$3 parts=$4; shift 4
 umask 077 # a copy of a private key is never open to others, not even while it is made
 if [ ! -d "$directory" ]; then
-    mkdir -p "$directory" && chmod 755 "$directory" && chown "$account:$account" "$directory" ||
+    mkdir -p "$directory" && chmod 755 "$directory" && chown -h "$account:$account" "$directory" ||
         fail "Cannot make $directory for $account."
 fi
 while [ "$parts" -gt 0 ]; do
-    rm -f -- "$2" && cp "$1" "$2" && chmod "$3" "$2" || fail "Copying $1 to $2 failed."
+    place "$1" "$2" '' "$3" || fail "Copying $1 to $2 failed."
     cmp -s "$1" "$2" || fail "The copy $2 differs from $1."
     shift 3; parts=$((parts - 1))
 done
@@ -122,7 +119,7 @@ done
                 f"{component.file_mode(part):04o}",
             )
         ),
-        *patterns(freshness.kept),
+        *patterns_within(component.directory, freshness.kept),
     )
     facts.forget(component.directory)
     problems = regeneration.freshness.copy_problems(component, credential)
@@ -155,12 +152,12 @@ def owned(component: Component) -> Generator[PyinfraCommand, None, None]:
         [f"{component.directory}: all {component.account}:{component.account}"],
     )
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         _OWN + 'own "$@"',
         component.account,
         _ownership(component),
         component.directory,
-        *patterns(freshness.kept),
+        *patterns_within(component.directory, freshness.kept),
     )
     facts.forget(component.directory)
     left = regeneration.freshness.ownership_problems(component)

@@ -11,6 +11,7 @@ from operations.agent import RUN
 from operations.attributes import WITH_ATTRIBUTES
 from operations.backup import archiving
 from operations.clearing import patterns
+from operations.placing import PLACING
 from operations.restore import unpacking
 from operations.services import SERVICE_CHANGES
 from operations.signing import Heard, overheard
@@ -134,27 +135,24 @@ left=$(find "$root/" ! -type d "$@") || fail "Nobody knows what is left in $root
         )
 
     def remove(self, paths: Iterable[str], limit: int) -> Commands:
-        yield from removing(self._conf.confdir, paths, limit)
+        yield from removing(self._facts.lock, paths, limit)
 
     def place_ca(self, pem: str | None, limit: int) -> Commands:
         conf = self._conf
         yield self._looking(
-            r"""
+            PLACING
+            + r"""
 ssldir=$1 certdir=$2 path=$3 user=$4 group=$5
 id "$user" >/dev/null 2>&1 || user=
 make() { # directory $1 with mode $2, for Puppet's account if there is one
     [ -d "$1" ] && return
     mkdir -p "$1" && chmod "$2" "$1" || fail "Cannot make $1."
-    [ -z "$user" ] || chown "$user:$group" "$1"
+    [ -z "$user" ] || chown -h "$user:$group" "$1"
 }
 make "$ssldir" 771
 make "$certdir" 755
-given >"$path.new" && [ -s "$path.new" ] && chmod 644 "$path.new" || {
-    rm -f "$path.new"
-    fail "The CA's certificate could not be written to $path."
-}
-[ -z "$user" ] || chown "$user:$group" "$path.new"
-mv "$path.new" "$path" || fail "The CA's certificate could not be put to $path."
+put_given() { stage given | stage put "$path" "${user:+$user:$group}" 0644; }
+whole put_given || fail "The CA's certificate could not be put to $path."
 if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
 """,
             conf.ssldir,
@@ -221,4 +219,4 @@ fail "Puppet has made neither a key nor a request; its messages are above."
     def _changing(
         self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
     ) -> StringCommand:
-        return changing(self._conf.confdir, script, *arguments, stdin=stdin, limit=limit)
+        return changing(self._facts.lock, script, *arguments, stdin=stdin, limit=limit)

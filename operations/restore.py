@@ -17,8 +17,47 @@ from recert.backups import Backup
 from recert.certificates import describe, read_certificate
 from recert.freshness import Retired
 
+# What is not at or below the paths that come first, up to an empty line, or leads out of them, and
+# what no certificate or key is: devices, sockets, programs that run as somebody else.
+MEMBERS = r"""
+function within(name,    place) {
+    name = plain(name)
+    for (place in allowed) if (name == place || index(name, place "/") == 1) return 1
+    return 0
+}
+function plain(name,    parts, count, i, kept, left) {
+    count = split(name, parts, "/")
+    for (i = 1; i <= count; i++) {
+        if (parts[i] == "" || parts[i] == ".") continue
+        if (parts[i] != "..") { kept[++left] = parts[i]; continue }
+        if (--left < 0) return ".."
+    }
+    name = ""
+    for (i = 1; i <= left; i++) name = name (i > 1 ? "/" : "") kept[i]
+    return name
+}
+function parent(name) { sub("/[^/]*$", "", name); return name }
+!begun { if ($0 == "") begun = 1; else allowed[$0] = 1; next }
+{
+    kind = substr($0, 1, 1); mode = substr($0, 2, 9)
+    if (!match($0, "^[^ ]+ +[^ ]+ +[0-9]+ +[0-9]+-[0-9]+-[0-9]+ [0-9:.]+ ")) { print; next }
+    name = substr($0, RLENGTH + 1); target = name
+    if (kind == "l" && (at = index(name, " -> "))) {
+        target = substr(name, at + 4); name = substr(name, 1, at - 1)
+        target = substr(target, 1, 1) == "/" ? target : parent(name) "/" target
+    }
+    if (kind == "h" && (at = index(name, " link to "))) {
+        target = substr(name, at + 9); name = substr(name, 1, at - 1)
+    }
+    sub("/$", "", name)
+    if (name != plain(name) || !within(name) || !within(target)) { print; next }
+    if (kind !~ "[-dlh]" || (kind != "d" && mode ~ "[sS]")) print
+}
+"""
+
 _UNPACK = (
     DIGESTS
+    + f"MEMBERS='{MEMBERS}'"
     + r"""
 LC_ALL=C; export LC_ALL
 archive=$1 digest=$2; shift 2
@@ -32,6 +71,16 @@ esac
 found=$(digests <"$archive")
 [ "${found%% *}" = "$digest" ] ||
     fail "The archive $archive is damaged; nothing was replaced."
+allowed() {
+    for path; do
+        [ -e "$path" ] || [ -L "$path" ] || { printf '%s\n' "${path#/}"; continue; }
+        path=$(readlink -f "$path") && printf '%s\n' "${path#/}" || return
+    done
+}
+listed() { allowed "$@" && echo && tar -tvf "$archive"; }
+odd_members() { stage listed "$@" | stage awk "$MEMBERS"; }
+odd=$(whole odd_members "$@" 2>&1) || odd=${odd:-"it cannot be listed"}
+[ -z "$odd" ] || fail "The archive $archive holds what no backup does; nothing was replaced: $odd"
 for path in "$@"; do
     [ -d "$path" ] || continue
     # A mount point is emptied in place.
@@ -112,7 +161,7 @@ def put_back() -> Generator[PyinfraCommand, None, None]:
 def unpacking(facts: HostFacts, backup: Backup, limit: int | None = None) -> StringCommand:
     """The command that makes the directories of a backup what they were."""
     return changing(
-        facts.settings.confdir,
+        facts.lock,
         _UNPACK,
         f"{facts.backup_root}/{backup.name}/archive.tar",
         backup.manifest.archive_sha256,

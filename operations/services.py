@@ -92,7 +92,7 @@ def stopped() -> Commands:
             procedure.silent_now = frozenset(_silent(procedure, running))
         note_down(host.state)
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         # The classifier is about to be stopped; an interrupted run could not ask it again. Nor
         # could it tell what is stopped here from what somebody wants stopped.
         SERVICE_CHANGES
@@ -134,7 +134,7 @@ done
                 ]
             )
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         SERVICE_CHANGES + 'for service in "$@"; do stop_service "$service"; done',
         *(name for name in running if name != AGENT_SERVICE),
     )
@@ -208,7 +208,7 @@ def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
     def start() -> Commands:
         if begun:
             yield changing(
-                facts.settings.confdir,
+                facts.lock,
                 SERVICE_CHANGES + 'for service in "$@"; do start_service "$service"; done',
                 *begun,
             )

@@ -10,7 +10,8 @@ from pyinfra.api.command import PyinfraCommand
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
 from operations.attributes import WITH_ATTRIBUTES
-from operations.clearing import CLEARING, GIVING, pattern, patterns
+from operations.clearing import CLEARING, pattern, patterns, patterns_within
+from operations.placing import PLACING
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
 from procedures.regeneration import Regeneration, new_ca, regeneration_of
 from recert.certificates import describe, read_certificate
@@ -28,18 +29,24 @@ now=$(stat -c '%s %Y' "$cacert" 2>/dev/null)
 
 # Puppet uses a key that is there, but then leaves its public half unwritten. What is made here
 # is what Puppet would have made, with Puppet's own library; where that fails Puppet makes it.
-_MAKE_KEY = r"""
-make_key() {
+_MAKE_KEY = (
+    PLACING
+    + r"""
+make_key() (
     [ ! -s "$keys/$1.pem" ] || [ ! -s "$public/$1.pem" ] || return 0
+    aside=$(mktemp -d) || exit
     ruby -ropenssl -e '
         key = OpenSSL::PKey::RSA.new(ARGV[0].to_i)
-        File.open(ARGV[2], "w", 0644) { |file| file.write(key.public_key.to_pem) }
+        File.open(ARGV[2], "w", 0600) { |file| file.write(key.public_key.to_pem) }
         File.open(ARGV[1], "w", 0600) { |file| file.write(key.to_pem) }
-    ' "$length" "$keys/$1.pem" "$public/$1.pem" 2>/dev/null &&
-        chown "$owner" "$keys/$1.pem" "$public/$1.pem" && chmod 640 "$keys/$1.pem" ||
+    ' "$length" "$aside/key" "$aside/public" 2>/dev/null &&
+        put "$public/$1.pem" "$owner" 0644 <"$aside/public" &&
+        put "$keys/$1.pem" "$owner" 0640 <"$aside/key" ||
         rm -f "$keys/$1.pem" "$public/$1.pem"
-}
+    rm -rf "$aside"
+)
 """
+)
 
 
 @operation()
@@ -62,7 +69,7 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
     unchanged = (conf.cacert, f"{seen.size} {int(seen.mtime)}" if seen is not None else "")
     if freshness.ca_due:
         yield changing(
-            conf.confdir,
+            facts.lock,
             _UNCHANGED
             + CLEARING
             + r"""
@@ -80,7 +87,7 @@ while [ "$roots" -gt 0 ]; do clear_below "$@"; shift 2; roots=$((roots - 1)); do
     else:
         # Empty files are found by the host: their names may be no text.
         yield changing(
-            conf.confdir,
+            facts.lock,
             _UNCHANGED
             + r"""
 for queue; do
@@ -93,7 +100,7 @@ done
         )
         for batch in in_batches(path for path in remains if printable(path) == path):
             yield changing(
-                conf.confdir,
+                facts.lock,
                 _UNCHANGED
                 + 'rm -f -- "$@"; for path; do [ ! -e "$path" ] || fail "Still there: $path"; done',
                 *unchanged,
@@ -112,7 +119,7 @@ def catalog_removed() -> Generator[PyinfraCommand, None, None]:
         host.noop("no catalog from before the master's certificate is cached")
         return
     show_diff(host, "Remove", [f"{path} {catalog.describe()}"], [])
-    yield from removing(facts.settings.confdir, [path])
+    yield from removing(facts.lock, [path])
 
 
 @operation()
@@ -136,7 +143,7 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
         [*new_ca(facts.settings), "a new key and certificate"],
     )
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         PUPPET_WITHOUT_CATALOG + "puppet cert list --all --color=false </dev/null",
     )
     facts.forget("ssl")
@@ -182,7 +189,7 @@ def certificates_generated(
     back = facts.put_back(regeneration.extensions) if alt_names else {}
     options = [f"--dns_alt_names={regeneration.alt_names.argument}"] if alt_names else []
     yield changing(
-        conf.confdir,
+        facts.lock,
         WITH_ATTRIBUTES
         + UTF8_LOCALE
         + _MAKE_KEY
@@ -199,7 +206,7 @@ status=$?
 wait
 [ "$status" -eq 0 ] || fail "puppet cert generate failed."
 # Puppet 3.7 leaves private keys readable by everybody in a directory that is not.
-find "$keys/" -type f -perm /007 -exec chmod o-rwx {} +
+close_to_others "$keys"/*.pem
 """,
         facts.attributes_path,
         csr_attributes(back) if back else "",
@@ -233,6 +240,7 @@ def placed() -> Generator[PyinfraCommand, None, None]:
     regeneration = regeneration_of(host)
     facts, freshness = regeneration.facts, regeneration.freshness
     conf, problems = facts.settings, freshness.placement_problems
+    owner = f"{conf.user}:{conf.group}"
     if not problems:
         host.noop("CRL, owners and modes are as they should be")
         return
@@ -240,35 +248,28 @@ def placed() -> Generator[PyinfraCommand, None, None]:
         host,
         "CRL, owners and modes",
         [str(problem) for problem in problems],
-        [f"{conf.hostcrl}: the CA's revocation list; all {conf.user}:{conf.group}"],
+        [f"{conf.hostcrl}: the CA's revocation list; all {owner}"],
     )
     yield changing(
-        conf.confdir,
-        GIVING
+        facts.lock,
+        PLACING
         + r"""
-cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5 keys=$6 roots=$7; shift 7
-cp "$cacrl" "$hostcrl" || fail "The CRL could not be copied to $hostcrl."
-cmp -s "$cacert" "$localcacert" || cp "$cacert" "$localcacert" || fail "Cannot write $localcacert."
-while [ "$keys" -gt 0 ]; do
-    [ ! -e "$1" ] || chmod o-rwx "$1" || fail "chmod o-rwx $1 failed."
-    shift; keys=$((keys - 1))
-done
-while [ "$roots" -gt 0 ]; do
-    give_below "$owner" "$@" || fail "chown -R $owner $1 failed."
-    shift; roots=$((roots - 1))
-done
+cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
+place "$cacrl" "$hostcrl" "$owner" 0644 || fail "The CRL could not be copied to $hostcrl."
+cmp -s "$cacert" "$localcacert" ||
+    place "$cacert" "$localcacert" "$owner" 0644 || fail "Cannot write $localcacert."
+close_to_others "$@"
 """,
         conf.cacrl,
         conf.hostcrl,
         conf.cacert,
         conf.localcacert,
-        f"{conf.user}:{conf.group}",
-        str(len(freshness.ssl.keys)),
-        str(len(conf.ssl_roots)),
+        owner,
         *freshness.ssl.keys,
-        *conf.ssl_roots,
-        *patterns(freshness.kept),
     )
+    for root in conf.ssl_roots:
+        stay = patterns_within(root, freshness.kept)
+        yield changing(facts.lock, PLACING + 'give "$@"', owner, root, "directory", *stay)
     facts.forget("ssl", "components")
     left = regeneration.freshness.placement_problems
     if left:

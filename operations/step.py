@@ -17,6 +17,7 @@ from pyinfra.operations.util.files import generate_color_diff
 from facts.script import CLEAN_SH, CLEAN_SH_UNASKED, PIPELINES, PREAMBLE
 from facts.together import Together, is_next
 from procedures.host import Look
+from procedures.limits import at_most
 from procedures.telling import harmless
 
 CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
@@ -27,6 +28,7 @@ BEGINNING = "pe-recert, what it says:"
 _LOCKED = rf"""
 echo '{BEGINNING}'
 lock=$1 script=$2; shift 2
+[ -d "$lock" ] || (umask 077; mkdir -p "$lock") 2>/dev/null
 if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
     flock -o -w 300 "$lock" sh -c "$script" pe-recert "$@"
 else
@@ -69,7 +71,7 @@ def changing(
     A run that was cut off can leave its last command working on the host, so the next run has
     to wait for it.
 
-    :param lock: a directory that exists; confdir.
+    :param lock: a directory, which is made for root alone if it is not there.
     :param stdin: lines that the script reads, with the function `given`.
     :param limit: seconds after which nobody waits for it any more.
     """
@@ -101,7 +103,10 @@ class ConnectedCommand(StringCommand):
         self, state: State, host: Host, connector_arguments: ConnectorArguments
     ) -> tuple[bool, CommandOutput]:
         try:
-            result: tuple[bool, CommandOutput] = super().execute(state, host, connector_arguments)
+            with at_most(self.connector_arguments.get("_timeout")):
+                result: tuple[bool, CommandOutput] = super().execute(
+                    state, host, connector_arguments
+                )
         except EOFError as error:
             raise OSError(f"the connection to {host.name} was lost") from error
         ok, output = result
@@ -178,9 +183,8 @@ def removing(lock: str, paths: Iterable[str], limit: int | None = None) -> Itera
 
 
 def printable(line: object) -> str:
-    """`line` for a terminal: control characters, and the bytes of a name that is not UTF-8, as
-    escapes."""
-    return harmless(str(line).encode("utf-8", "backslashreplace").decode("utf-8"))
+    """`line` for a terminal."""
+    return harmless(str(line))
 
 
 def step_failed(found: Iterable[object]) -> FunctionCommand:
@@ -190,8 +194,9 @@ def step_failed(found: Iterable[object]) -> FunctionCommand:
         names = state.get_op_meta(host.executing_op_hash or "").names
         step = ", ".join(sorted(names))
         host.log_styled(f"{host.name}, step {step}:", fg="red", log_func=logger.error)
-        for line in found:
-            host.log_styled(f"  {printable(line)}", fg="red", log_func=logger.error)
+        # What a host says does not begin a line of its own.
+        for line in (part for one in found for part in printable(one).splitlines() or [""]):
+            host.log_styled(f"  {line}", fg="red", log_func=logger.error)
         host.log_styled(f"  {CONTINUE}", fg="red", log_func=logger.error)
         return False
 

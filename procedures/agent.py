@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
@@ -14,15 +16,19 @@ from pyinfra.api.facts import get_fact
 from facts.agent import AgentFiles
 from facts.host import Basics, HostBasics, WhoAndWhen
 from facts.programs import UnablePrograms
+from facts.proof import KeyProof
 from facts.puppet import AgentState, PuppetSettings
 from facts.script import ScriptFailedError
 from facts.together import Question, names_of
 from procedures.host import HostFacts, T, not_found_out
+from procedures.identity import identities_of
+from procedures.limits import at_most
 from procedures.names import note_certname
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
 from recert.errors import RecertError
+from recert.identity import words_to_sign
 from recert.layout import AGENT_SERVICES
 from recert.observed import Service, SslState
 from recert.programs import program_refusals
@@ -72,11 +78,36 @@ class AgentFacts(HostFacts):
                 "files": [conf.config],
                 "links": [conf.ssldir],
             }
+        if name == "proof":
+            key = self.paths(conf.certname).private_key
+            return KeyProof, {"words": self.words, "key": key, "backup_root": self.backup_root}
         return super().question(name)
 
-    def read_ahead(self) -> None:
-        """Ask for what any agent that is due needs: one question more is cheaper than one later."""
-        self.read_together("files", "backups", "services", "basics", "others", "attributes")
+    def read_ahead(self, prove: bool) -> None:
+        """Ask for what any agent that is due needs: one question more is cheaper than one later.
+
+        :param prove: whether it has to prove who it is, where the inventory does not say so.
+        """
+        asked = ["proof"] if prove and not self.is_given else []
+        self.read_together(
+            *("files", "backups", "services", "basics", "others", "attributes"), *asked
+        )
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the inventory says that the host has the certname that it claims."""
+        return identities_of(self.host).is_given(self.host.name, self.settings.certname)
+
+    @cached_property
+    def words(self) -> str:
+        """What the host has to sign to prove that."""
+        return words_to_sign(secrets.token_hex(32), self.host.name, self.settings.certname)
+
+    @property
+    def signatures(self) -> list[bytes]:
+        """What it has signed them with."""
+        signatures: list[bytes] = self.known("proof")
+        return signatures
 
     def forget(self, *names: str) -> None:
         if not {"ssl", "agent"}.isdisjoint(names):
@@ -163,17 +194,20 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
     """
     asked = names_of(fact, arguments)
     try:
-        value: T | None = get_fact(
-            host.state,
-            host,
-            fact,
-            kwargs={**arguments, "_timeout": FACT_LIMIT},
-            apply_failed_hosts=False,
-        )
+        with at_most(FACT_LIMIT):
+            value: T | None = get_fact(
+                host.state,
+                host,
+                fact,
+                kwargs={**arguments, "_timeout": FACT_LIMIT},
+                apply_failed_hosts=False,
+            )
     except DeployError:
         raise
     except ScriptFailedError as error:
         raise AgentRefusedError(f"It {not_found_out(fact, arguments, error)}") from error
+    except TimeoutError:
+        value = None
     except Exception as error:
         # Whatever an agent says, or however it goes away, must not end the run over the others.
         raise AgentRefusedError(
@@ -195,14 +229,15 @@ class KnownAgent:
     clock_ahead: float
 
 
-def look_at(host: Host) -> KnownAgent:
+def look_at(host: Host, prove: bool) -> KnownAgent:
     """What an agent says before anything is known of its master.
 
+    :param prove: as for `AgentFacts.read_ahead`.
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
     settings, clock_ahead = _introduced(host)
     facts = AgentFacts(host, settings, posix_backup_root(host))
-    facts.read_ahead()
+    facts.read_ahead(prove)
     return KnownAgent(facts, clock_ahead)
 
 

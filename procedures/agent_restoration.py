@@ -9,7 +9,7 @@ from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
 from facts.backups import Backups
-from procedures.agent import AgentFacts, AgentRefusedError, AgentWork
+from procedures.agent import AgentFacts, AgentRefusedError, AgentWork, refused_alone
 from procedures.agents import agent_facts, agent_kept
 from procedures.host import ask
 from procedures.master import MasterFacts
@@ -18,10 +18,11 @@ from procedures.preflight import backup_root_of, send_at_once
 from procedures.renewal import left_out
 from procedures.site import Site, site_of
 from procedures.telling import reason_of
-from recert.backups import Backup, check_backup_name
+from recert.backups import Backup, check_backup_name, check_paths
 from recert.certificates import Certificate, read_certificate
 from recert.errors import RecertError
-from recert.settings import Settings
+from recert.settings import stored_settings
+from recert.windows import WINDOWS
 
 
 class AgentRestoration(AgentWork):
@@ -77,7 +78,11 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
     fitting = [b for b in of_it if b.valid]
     if fitting:
         backup = fitting[-1]
-        facts = agent_facts(host, site, Settings(**backup.manifest.settings))
+        with refused_alone():
+            system = WINDOWS if site.is_windows(host) else None
+            settings = stored_settings(backup.manifest.settings, system=system)
+            facts = agent_facts(host, site, settings)
+            check_paths(backup.manifest, facts.backup_paths)
         return AgentRestoration(facts, backup.name)
     facts = agent_facts(host, site, None)
     cert = facts.certificate_in_use
@@ -139,4 +144,7 @@ def _read_restored(site: Site) -> tuple[MasterFacts, Certificate]:
             f"Nothing was changed: {name} is no backup on the master {master.name} that holds a "
             f"CA, and agents go back with their master's; there are: {names}"
         )
-    return MasterFacts(master, Settings(**found.manifest.settings), root), ca
+    try:
+        return MasterFacts(master, stored_settings(found.manifest.settings), root), ca
+    except RecertError as error:
+        raise DeployError(f"Nothing was changed: {name}: {error}") from error

@@ -27,9 +27,12 @@ from procedures.windows import (
 from recert.settings import Settings
 
 
-def agent_looked_at(host: Host, site: Site) -> KnownAgent:
-    """:raises AgentRefusedError: it is no agent that can be worked on."""
-    return look_at_windows(host) if site.is_windows(host) else look_at(host)
+def agent_looked_at(host: Host, site: Site, prove: bool = False) -> KnownAgent:
+    """
+    :param prove: whether it has to prove who it is, where the inventory does not say so.
+    :raises AgentRefusedError: it is no agent that can be worked on.
+    """
+    return look_at_windows(host, prove) if site.is_windows(host) else look_at(host, prove)
 
 
 def agent_settings(host: Host, site: Site) -> Settings:

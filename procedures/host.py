@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, Host
-from pyinfra.api.exceptions import DeployError
+from pyinfra.api.exceptions import DeployError, PyinfraError
 
 from facts.attributes import CsrAttributes
 from facts.backups import Backups, BackupStore
@@ -30,6 +30,10 @@ from recert.settings import Settings
 
 T = TypeVar("T")
 
+LOCK = "/var/lib/pe-recert/lock"
+"""On every host with `sh`. Whoever can open a file can lock it, so it is one that only root can: a
+local account would otherwise keep everybody waiting in the middle of an outage."""
+
 
 def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     """A fact's value.
@@ -46,6 +50,13 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
         failed_now = host in failed
     except ScriptFailedError as error:
         raise DeployError(f"{host.name} {not_found_out(fact, arguments, error)}") from error
+    except (PyinfraError, OSError):
+        raise
+    except Exception as error:
+        asked = names_of(fact, arguments)
+        raise DeployError(
+            f"{host.name}: its answer to {asked} makes no sense: {error!r}"
+        ) from error
     finally:
         if failed_before:
             failed.add(host)
@@ -84,6 +95,9 @@ class HostFacts:
 
     services_asked: tuple[str, ...] = ()
     """The services that the procedure is about."""
+
+    lock = LOCK
+    """The directory that changing commands lock."""
 
     def __init__(self, host: Host, settings: Settings, backup_root: str) -> None:
         self.host = host
@@ -214,7 +228,7 @@ class HostFacts:
         """Those of `SslDirectories`."""
         conf = self.settings
         return {
-            "lock": conf.confdir,
+            "lock": self.lock,
             "roots": list(self.ssl_roots),
             "texts": texts,
             "keys": keys,

@@ -13,7 +13,13 @@ from facts.tls import PresentedCertificate
 from facts.together import Question
 from procedures.host import HostFacts
 from recert.altnames import AltNames
-from recert.certificates import Certificate, read_certificate, read_certificates, utc_now
+from recert.certificates import (
+    Certificate,
+    read_certificate,
+    read_certificates,
+    read_revocation_list,
+    utc_now,
+)
 from recert.freshness import Freshness, Retired
 from recert.layout import (
     COMPONENTS,
@@ -193,33 +199,40 @@ class MasterFacts(HostFacts):
             if PRIVATE_KEY in stay.values():
                 certs = map(read_certificate, self.known("signed").values())
                 certified = {cert.key for cert in certs if cert is not None}
-                certified |= {cert.key for cert in self.retired_certificates(retired).values()}
+                certified |= {cert.key for cert in self._signed_by(retired)[0]}
                 stay = self.others(cas, certified)
             return stay
 
         return self._once("left alone", judge)
 
     def retired_certificates(self, retired: Retired) -> dict[str, Certificate]:
-        """What the CA to retire has signed, by name: what is still here, and what its backups
-        have."""
+        """What the CA to retire has signed and not revoked, by name: what is still here, and what
+        its backups have."""
+        certs, gone = self._signed_by(retired)
+        return {cert.subject: cert for cert in certs if cert.serial not in gone}
 
+    def _signed_by(self, retired: Retired) -> tuple[list[Certificate], set[int]]:
+        """All that the CA to retire has signed, and the serial numbers that it has revoked."""
         ca = retired.certificate
         if ca is None:
-            return {}
+            return [], set()
 
-        def read() -> dict[str, Certificate]:
-            signed: dict[str, str] = self.known("signed")
-            texts, here = list(signed.values()), signed.keys()
+        def read() -> tuple[list[Certificate], set[int]]:
+            conf = self.settings
+            texts, crls = list(self.known("signed").values()), [self.ssl.texts.get(conf.cacrl, "")]
+            here = self.known("signed").keys()
             for backup in self.backups.of_ca(retired.fingerprint):
-                if not here >= set(backup.manifest.signed):
-                    archived: list[str] = self.seen(
-                        ArchivedCertificates,
-                        archive=f"{self.backup_root}/{backup.name}/archive.tar",
-                        directory=self.settings.signeddir.removeprefix("/"),
+                if backup.valid and not here >= set(backup.manifest.signed):
+                    archive = f"{self.backup_root}/{backup.name}/archive.tar"
+                    signed, revoked = (
+                        self.seen(ArchivedCertificates, archive=archive, directory=held[1:])
+                        for held in (conf.signeddir, conf.cacrl)
                     )
-                    texts += archived
+                    texts, crls = texts + signed, crls + revoked
+            lists = [crl for crl in map(read_revocation_list, crls) if crl is not None]
+            gone = {serial for crl in lists if crl.signed_by(ca) for serial in crl.revoked}
             certs = [cert for text in texts for cert in read_certificates(text)]
-            return {cert.subject: cert for cert in certs if cert.issued_by(ca)}
+            return [cert for cert in certs if cert.issued_by(ca)], gone
 
         return self._once("retired certificates", read)
 

@@ -45,12 +45,16 @@ class Outcomes(BaseStateCallback):
             self._due.add(host.name)
         self._count_look()
 
-    def refused(self, host: Host, refusals: list[str]) -> None:
-        """An agent is left as it is."""
+    def refused(self, host: Host, refusals: list[str], counted: bool = False) -> None:
+        """An agent is left as it is.
+
+        :param counted: it was prepared before that was known.
+        """
         self._settled[host.name] = (Status.FAILED, "before the first change", "\n".join(refusals))
-        for refusal in refusals:
-            logger.error(f"{host.print_prefix}{refusal}")
-        self._count_look()
+        for line in (line for refusal in refusals for line in refusal.splitlines()):
+            logger.error(f"{host.print_prefix}{line}")
+        if not counted:
+            self._count_look()
 
     def _count_look(self) -> None:
         self.looked_at += 1

@@ -26,6 +26,7 @@ from recert.freshness import CaStatus, Freshness, Retired
 from recert.layout import COMPONENTS, CONSOLE_SERVICE
 from recert.observed import Service
 from recert.others import SURVEYED, other_names, told
+from recert.pasted import word
 from recert.settings import Settings, duration
 
 
@@ -247,7 +248,7 @@ def _alt_names(host: Host, facts: MasterFacts, retired: Retired | None) -> AltNa
     if override is not None and not str(override).strip():
         raise RecertError(
             "dns_alt_names is empty. Leave it out to keep the names there are; to have none, give "
-            f"the certname alone: dns_alt_names={conf.certname}"
+            f"the certname alone: {word(f'dns_alt_names={conf.certname}')}"
         )
     in_use = facts.certificate_in_use
     names = set(in_use.alt_names) if in_use is not None else set()

@@ -16,6 +16,7 @@ from procedures.agent import (
     KnownAgent,
 )
 from procedures.agents import agent_looked_at, agent_settings
+from procedures.identity import identities_of
 from procedures.options import listed
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
@@ -23,10 +24,11 @@ from procedures.telling import command_line, reason_of, shortened, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.extensions import loss_refusals
+from recert.identity import never_believed, not_proven, other_hosts_name, proves, same_key
 from recert.layout import AGENT_SERVICE
 from recert.others import SURVEYED, other_names, told
 from recert.renewal import Renewal
-from recert.signing import Application, certified_alt_names
+from recert.signing import Application, Authority, certified
 
 
 class AgentRenewal(AgentWork):
@@ -109,8 +111,8 @@ class AgentRenewal(AgentWork):
                 now.certname,
                 now.key,
                 now.request,
-                self.previous_alt_names,
-                frozenset(self.previous_extensions.items()),
+                frozenset(),
+                previous_extensions=frozenset(self.previous_extensions.items()),
             )
 
     @property
@@ -125,31 +127,37 @@ class AgentRenewal(AgentWork):
         found = [read_certificate(manifest.certificate or "") for manifest in manifests]
         return [cert for cert in found if cert is not None]
 
+    def application_for(self, authority: Authority) -> Application | None:
+        """What the agent wants to be signed, with what it may ask for: looked up only if the
+        request that the master holds asks for anything."""
+        found = self.application
+        held = authority.request(found.certname) if found is not None else None
+        if found is None or held is None or not held.asks_for_more:
+            return found
+        former = self.former_certificate
+        if former is None:
+            return found
+        host, site, name = self.facts.host, self.site, found.certname
+        names = (n for n in former.alt_names if n == name or not site.is_taken(host, n))
+        return replace(found, previous_alt_names=frozenset(names), previous_demands=former.demands)
+
     @property
-    def previous_alt_names(self) -> frozenset[str]:
-        """The alternative names that the agent's certificate had before the renewal."""
-        name = self.facts.settings.certname
-        had = certified_alt_names(name, self._former_certificates, self.site.cas)
-        # Whoever has the retired CA's key can have had any: these let one node pass for another.
-        return frozenset(n for n in had if n == name or not self.site.is_taken(n))
+    def former_certificate(self) -> Certificate | None:
+        """The one that is replaced, as the master's own records have it: whoever has the retired
+        CA's key can have put any other one on the agent, or into its backups."""
+        name, site = self.facts.settings.certname, self.site
+        if not site.replaces:
+            return next(iter(site.certificates_of(name)), None)
+        # No CA is given up: what it has signed is true, wherever it is kept.
+        ca, own = site.authority().ca, self.now.certificate
+        held = [*self.named.values(), *([own] if own else []), *self._former_certificates]
+        return certified(name, held, ca) if ca is not None else None
 
     @property
     def previous_extensions(self) -> dict[str, str]:
-        """Puppet's extensions of the certificate that is to be replaced, by the master's own copy:
-        the retired CA's key may be in hands that make certificates with any."""
-        name, site = self.facts.settings.certname, self.site
-        view, authority = site.view(), site.authority()
-        signed = authority.ever_signed(name)
-        if signed is not None and authority.ca is not None and signed.issued_by(authority.ca):
-            return signed.extensions
-        if view.retired is not None:
-            found = view.facts.retired_certificates(view.retired).get(name)
-            return found.extensions if found is not None else {}
-        # No CA is given up: what it has signed is true, wherever it is kept.
-        held = (*self.named.values(), self.now.certificate, *self._former_certificates)
-        own = (cert for cert in held if cert is not None and cert.subject == name)
-        ca = authority.ca
-        return next((c.extensions for c in own if ca is not None and c.issued_by(ca)), {})
+        """Puppet's extensions of the certificate that is replaced, by the master's own copy."""
+        former = self.former_certificate
+        return former.extensions if former is not None else {}
 
     @property
     def put_back(self) -> dict[str, str]:
@@ -183,13 +191,13 @@ def prepare_renewal(host: Host) -> bool:
     An agent that it refuses has failed, and no other one with it.
 
     :returns: whether the agent takes part.
-    :raises DeployError: nobody can be helped: there is no master, or two hosts have one certname.
+    :raises DeployError: nobody can be helped: there is no master.
     """
     site = site_of(host.state)
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
     try:
-        agent: KnownAgent | Exception = agent_looked_at(host, site)
+        agent: KnownAgent | Exception = agent_looked_at(host, site, prove=True)
     except Exception as error:
         agent = error
     view = site.view()
@@ -200,6 +208,8 @@ def prepare_renewal(host: Host) -> bool:
         if isinstance(agent, Exception):
             raise agent
         renewal = _prepared(host, agent, site, view)
+        if renewal.now.certname in site.disputed:
+            raise AgentRefusedError(same_key([host.name], renewal.now.certname))
     except DeployError:
         raise
     except Exception as error:
@@ -233,9 +243,12 @@ def warn_of_unknown_names(host: Host) -> None:
         warn(host, refusal)
 
 
-def left_out(host: Host, outcomes: Outcomes, refusals: list[str]) -> None:
-    """An agent takes no part in the run, which goes on without it."""
-    outcomes.refused(host, refusals)
+def left_out(host: Host, outcomes: Outcomes, refusals: list[str], counted: bool = False) -> None:
+    """An agent takes no part in the run, which goes on without it.
+
+    :param counted: it was thought to.
+    """
+    outcomes.refused(host, refusals, counted)
     # Not `fail_hosts`, which would ask the person about each of them, or end the run.
     host.state.failed_hosts.add(host)
     host.state.active_hosts.discard(host)
@@ -249,7 +262,7 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
     """:raises AgentRefusedError: with all refusals."""
     facts = agent.facts
     settings = facts.settings
-    site.register(host, settings.certname, view.facts.settings.certname)
+    require_identity(host, site, facts)
     renewal = AgentRenewal(site, facts)
     refusals = [
         *preflight.skew_refusals(agent.clock_ahead, view.clock_ahead),
@@ -262,6 +275,31 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
     if refusals:
         raise AgentRefusedError(*refusals)
     return renewal
+
+
+def require_identity(host: Host, site: Site, facts: AgentFacts) -> None:
+    """Believe that an agent has the certname that it says, or refuse it alone.
+
+    :raises AgentRefusedError: it is another one's, or nothing bears it out.
+    """
+    site.require_no_master(host)
+    certname, identities = facts.settings.certname, identities_of(host)
+    whose = never_believed(certname, site.names_of_master)
+    if whose is None and not facts.is_given:
+        whose = identities.whose(host.name, certname)
+        if whose is None:
+            certs = site.certificates_of(certname)
+            if not any(proves(facts.words, facts.signatures, cert) for cert in certs):
+                raise AgentRefusedError(not_proven(host.name, certname))
+    if whose is not None:
+        raise AgentRefusedError(other_hosts_name(certname, whose))
+    other = site.register(host, certname)
+    if other is not None:
+        why = same_key([host.name, other.name], certname)
+        # The other one may still be on its way through all this.
+        if _renewals.get(site, {}).pop(other.name, None) is not None:
+            left_out(other, outcomes_of(site), [why], counted=True)
+        raise AgentRefusedError(why)
 
 
 def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:

@@ -12,9 +12,9 @@ from procedures.master import MasterFacts
 from procedures.preflight import backup_root_of, refuse, require_root, send_at_once
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import say, warn
-from recert.backups import Backup, check_backup_name
+from recert.backups import Backup, check_backup_name, check_paths
 from recert.errors import RecertError
-from recert.settings import Settings
+from recert.settings import stored_settings
 
 
 @dataclass
@@ -62,10 +62,10 @@ def prepare_restoration(host: Host) -> Restoration:
                 f"The backup {name} is damaged: its archive has not the digest of its manifest. "
                 "Restore another one."
             )
-        settings = Settings(**found.manifest.settings)
+        facts = MasterFacts(host, stored_settings(found.manifest.settings), root)
+        check_paths(found.manifest, facts.backup_paths)
     except RecertError as error:
         refuse(host, [str(error)])
-    facts = MasterFacts(host, settings, root)
     restoration = Restoration(facts, name)
     fingerprint = found.manifest.ca_fingerprint or "no CA that could be read"
     say(host, f"Backup {name} of {found.manifest.made_at}: {fingerprint}")

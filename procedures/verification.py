@@ -144,7 +144,7 @@ class Verification:
             hosts = awaited(self.survey.state())
             self._orchestration = ask_orchestration(facts, hosts)
         except Exception as error:
-            self._orchestration = Orchestration(why=reason_of(error))
+            self._orchestration = Orchestration(why=reason_of(error), failed=True)
         self._checks = self._failed = None
 
     def _left_out(self) -> dict[str, frozenset[str]]:

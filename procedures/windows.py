@@ -50,6 +50,8 @@ class WindowsAgentFacts(AgentFacts):
         # `windows_refusals` has let it pass: both are there.
         self.puppet, self.ruby = windows.puppet or "", windows.ruby or ""
         self.credential_places = (f"{windows.puppetlabs}/mcollective",)
+        self._prove = False
+        self._signatures: list[bytes] = []
 
     @property
     def ssl(self) -> SslState:
@@ -71,11 +73,26 @@ class WindowsAgentFacts(AgentFacts):
                 texts=[conf.localcacert, conf.hostcrl, own.certificate, own.request],
                 keys=[own.private_key],
                 agent=self._agent_arguments,
+                proof=self._proof if self._prove else [],
             ),
         )
 
-    def read_ahead(self) -> None:
-        _ = self._looked_at, self.backups
+    def read_ahead(self, prove: bool) -> None:
+        self._prove = prove and not self.is_given
+        self._signatures = list(self._looked_at.signatures)
+        self._prove = False
+        _ = self.backups
+
+    @property
+    def signatures(self) -> list[bytes]:
+        return self._signatures
+
+    @property
+    def _proof(self) -> list[str]:
+        """The words to sign, and the keys to do it with: see `facts.proof`."""
+        key = self.paths(self.settings.certname).private_key
+        within = key.removeprefix(self.settings.ssldir)
+        return [self.words, key, f"{self.backup_root}/*/files/0{within}"]
 
     def learn_services(self, state: Service, *names: str) -> None:
         self.forget("services")  # its manager is asked: it costs no start of anything
@@ -157,16 +174,17 @@ class WindowsAgentFacts(AgentFacts):
         ]
 
 
-def look_at_windows(host: Host) -> KnownAgent:
+def look_at_windows(host: Host, prove: bool) -> KnownAgent:
     """What a Windows agent says before anything is known of its master.
 
+    :param prove: as for `AgentFacts.read_ahead`.
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
     windows, settings = _asked(host)
     clock = ask_agent(host, WindowsClock, ruby=windows.ruby)
     clock_ahead = clock - time.time()
     facts = WindowsAgentFacts(host, settings, windows_backup_root(host, windows), windows)
-    facts.read_ahead()
+    facts.read_ahead(prove)
     return KnownAgent(facts, clock_ahead)
 
 

@@ -9,7 +9,6 @@ preview, a run, a second run and a resumed run need no other memory.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +32,7 @@ from recert.layout import (
 )
 from recert.observed import ComponentState, FileState, LastRun, SslState
 from recert.others import kept_directories
+from recert.pasted import for_sh, word
 from recert.settings import Settings
 
 OTHERS = 0o007
@@ -281,7 +281,7 @@ class Freshness:
                 found.append(_not_owned_by(wanted, path, entry))
             if path in self.ssl.keys and entry.mode & OTHERS:
                 why = f"is open to others ({entry.mode:04o})"
-                found.append(Problem(path, why, f"chmod o-rwx {shlex.quote(path)}"))
+                found.append(Problem(path, why, for_sh("chmod o-rwx", path)))
         return tuple(found)
 
     # Steps 3 and 4
@@ -417,7 +417,7 @@ class Freshness:
             return Problem(path, "is missing")
         if path not in state.same:
             source = self.paths(name).of_part(part)
-            copying = f"cat {shlex.quote(source)} > {shlex.quote(path)}"
+            copying = f"{for_sh('cat', source)} > {word(path)}"
             return Problem(path, f"differs from {source}", f"{copying}, then restart its service")
         return None
 
@@ -426,7 +426,7 @@ class Freshness:
         wanted = component.file_mode(part)
         if entry.mode == wanted:
             return None
-        remedy = f"chmod {wanted:04o} {shlex.quote(path)}"
+        remedy = for_sh(f"chmod {wanted:04o}", path)
         return Problem(path, f"has mode {entry.mode:04o}, not {wanted:04o}", remedy)
 
     def _certificate(self, path: str) -> Certificate | None:
@@ -449,7 +449,7 @@ class Freshness:
 
 def _not_owned_by(wanted: str, path: str, entry: FileState) -> Problem:
     why = f"belongs to {entry.ownership}, not to {wanted}"
-    return Problem(path, why, f"chown {wanted} {shlex.quote(path)}")
+    return Problem(path, why, for_sh(f"chown {wanted}", path))
 
 
 def _hidden(path: str, root: str) -> bool:

@@ -12,6 +12,7 @@ from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
 from recert.layout import NEEDED_SERVICES, Component, credential_names
 from recert.observed import ComponentState, FileState, LastRun, Service
+from recert.pasted import word
 from recert.settings import duration
 
 MAX_CLOCK_SKEW = 300
@@ -83,8 +84,8 @@ def server_refusals(looked_for: Iterable[str], carried: Iterable[str]) -> list[s
     return [
         f"It looks for its master under the name {', '.join(missing)}, which the master's new "
         f"certificate does not carry ({', '.join(carried)}), so it could never trust it. Retire "
-        f"the CA with dns_alt_names={','.join([*carried, *missing])}, or correct `server` in the "
-        "agent's puppet.conf."
+        f"the CA with {word('dns_alt_names=' + ','.join([*carried, *missing]))}, or correct "
+        "`server` in the agent's puppet.conf."
     ]
 
 

@@ -22,6 +22,8 @@ from recert.certificates import (
 )
 from recert.freshness import CredentialPaths, Problem
 from recert.observed import FileState, LastRun, SslState
+from recert.pasted import for_sh
+from recert.preflight import MAX_CLOCK_SKEW
 from recert.settings import Settings
 from recert.signing import Authority, conflict_at_ca
 
@@ -203,6 +205,9 @@ class Renewal:
         if self.certificate_problem is not None or last_run is None:
             return True
         made = self._certificate_made
+        # The agent's clock and ours may each differ from the master's by so much.
+        if last_run.time > self.now.timestamp() + 2 * MAX_CLOCK_SKEW:
+            return True
         # Puppet notes whole seconds, and a small catalog is applied in less than one.
         return not last_run.succeeded or last_run.time + 1 <= made
 
@@ -222,8 +227,8 @@ class Renewal:
         if signed is not None and (invalidity := signed.invalidity(self.now)):
             return (
                 f"What the master's CA has signed for {self.certname} {invalidity}, and it takes "
-                f"no request beside that. Remove it on the master (`puppet cert clean "
-                f"{self.certname}`) and run the same command again."
+                "no request beside that. Remove it on the master "
+                f"(`{for_sh('puppet cert clean', self.certname)}`) and run the same command again."
             )
         return conflict_at_ca(self.certname, kept, self.authority)
 

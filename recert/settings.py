@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import PurePath, PurePosixPath
 
@@ -206,6 +206,27 @@ def duration(value: str) -> timedelta | None:
     if found is None:
         raise RecertError(f"ca_ttl is {value!r}, which is no time. Correct puppet.conf.")
     return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
+def stored_settings(values: Mapping[str, object], *, system: System | None = None) -> Settings:
+    """Settings out of a backup's manifest, checked as those are that Puppet prints: somebody may
+    have had the backup in his hands.
+
+    :raises RecertError: they are none that a backup would be made with.
+    """
+    known = {field.name for field in fields(Settings)}
+    if odd := sorted(values.keys() - known):
+        raise RecertError(f"the backup's settings have {odd[0]!r}, which is none")
+    printed = {"server": "", "ca_server": "", "autosign": "false"}
+    for name, value in values.items():
+        if name == "dns_alt_names" and isinstance(value, (list, tuple)):
+            value = ",".join(map(str, value))
+        if isinstance(value, bool):
+            value = str(value).lower()
+        if not isinstance(value, (str, int)):
+            raise RecertError(f"the backup's {name} is {value!r}")
+        printed[name] = str(value)
+    return check_settings(printed, printed, system=system)
 
 
 def check_certname(value: str) -> str:

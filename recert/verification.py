@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +14,7 @@ from recert.layout import COMPONENTS, NOWHERE, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import findings
+from recert.pasted import for_sh
 from recert.problems import RENEW, STALE_CRL, crl_remedy, start_remedy
 from recert.report import CertificateRecord, Check, Result, Role, Severity, Standing
 from recert.standing import is_pes_own, open_keys
@@ -81,7 +81,10 @@ def _orchestrated(state: SiteState, evidence: Evidence) -> Iterator[Check]:
     if seen is None or seen.why:
         master = next((look.host for look in state.looks if look.role is Role.MASTER), "")
         why = seen.why if seen is not None else "nobody was asked"
-        yield Check(about, master, did, why, Result.NOT_MADE)
+        if seen is not None and seen.failed:
+            yield Check(about, master, did, why, Result.FAILED, AGAIN)
+        else:
+            yield Check(about, master, did, why, Result.NOT_MADE)
         return
     for one in findings(state, seen, evidence.left_out):
         yield Check(about, one.host, did, one.saw, one.result, one.remedy)
@@ -242,7 +245,7 @@ class _HostChecks:
             wrong = list(self._stale_on_agent())
         judged = {path for path, *_ in wrong}
         wrong += [
-            (path, f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}")
+            (path, f"is open to others ({mode:04o})", for_sh("chmod o-rwx", path))
             for path, mode in open_keys(self.look)
             if path not in judged and path not in self.state.others(self.look)
         ]

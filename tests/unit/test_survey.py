@@ -194,7 +194,7 @@ def test_a_key_that_others_can_read(well: SiteState) -> None:
     look = with_file(well.looks[1], f"{SSLDIR}/private_keys/{AGENT}.pem", mode=0o644)
     problem = only(site(well.looks[0], look, named=False).problems)
     assert (problem.severity, problem.what) == (Severity.BAD, "is open to others (0644)")
-    assert problem.remedy == f"chmod o-rwx {SSLDIR}/private_keys/{AGENT}.pem"
+    assert problem.remedy == f"chmod o-rwx -- {SSLDIR}/private_keys/{AGENT}.pem"
 
 
 def test_what_others_have_below_pes_directories_is_their_affair(well: SiteState) -> None:
@@ -384,3 +384,20 @@ def test_what_is_somebody_elses_is_noted_and_nothing_else(well: SiteState) -> No
     problem = only(state.problems)
     assert (problem.severity, problem.subject) == (Severity.NOTE, eyaml)
     assert "is a private key of no CA of this site's, and is left alone" in problem.what
+
+
+@pytest.mark.parametrize("name", ["puppet", CERTNAME, "pe-internal-dashboard"])
+def test_a_host_that_calls_itself_as_the_master_is_called(well: SiteState, name: str) -> None:
+    conf = well.looks[1].settings
+    assert conf is not None
+    found = changed(well, "web01", settings=replace(conf, certname=name))
+    assert any(
+        (p.host, p.subject, p.severity) == ("web01", name, Severity.BAD) for p in found.problems
+    )
+
+
+def test_two_hosts_of_one_name(well: SiteState) -> None:
+    second = replace(well.looks[1], host="web02")
+    found = replace(well, looks=(*well.looks, second))
+    named = {p.host for p in found.problems if p.subject == AGENT}
+    assert named == {"web01", "web02"}

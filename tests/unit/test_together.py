@@ -22,7 +22,7 @@ from facts.together import Question, Together
 from operations.posix import PosixHands
 from operations.step import ConnectedCommand, LookingCommand, changing
 from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
-from procedures.host import Look
+from procedures.host import LOCK, Look
 from recert.extensions import ARC, csr_attributes
 from recert.observed import Service
 from recert.signing import Autosigning
@@ -128,7 +128,7 @@ def learning(host: Host, change: str, *questions: Question) -> tuple[bool, list[
     """What a change that is looked at has come to, has printed, and what the look has told."""
     learnt: list[Any] = ["out of date"]
     command = LookingCommand(
-        changing("/nonexistent", change), Look(list(questions), learnt.clear, learnt.extend)
+        changing("/dev/null/lock", change), Look(list(questions), learnt.clear, learnt.extend)
     )
     ok, output = command.execute(host.state, host, {})
     return ok, output.output_lines, learnt
@@ -152,7 +152,7 @@ def test_a_change_that_fails_fails_and_is_looked_at(host: Host, tmp_path: Path) 
 
 
 def test_what_pyinfra_keeps_of_it_is_the_change(host: Host) -> None:
-    change = changing("/nonexistent", "echo done")
+    change = changing("/dev/null/lock", "echo done")
     command = LookingCommand(change, Look([(WhoAndWhen, {})], lambda: None, lambda answers: None))
     command.execute(host.state, host, {})
     assert command.get_raw_value() == change.get_raw_value()
@@ -182,6 +182,7 @@ def asking_puppet(host: Host, sh: Sh, tmp_path: Path) -> Callable[[bool], list[s
     key = tmp_path / "key.pem"
     sh.provide("puppet", f'echo "heap: $RUBY_HEAP_MIN_SLOTS $RUBY_GC_HEAP_INIT_SLOTS"; echo >{key}')
     facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"))
+    facts.lock = str(tmp_path / "lock")
     own = facts.paths("web01")
 
     def ask(signs_itself: bool) -> list[str]:
@@ -231,3 +232,19 @@ def test_extensions_are_asked_for_by_a_file_that_is_gone_afterwards(
     path.write_text("---\n")  # the host's own
     assert ask("") == ["---"]
     assert path.read_text() == "---\n"
+
+
+def test_a_lock_is_one_that_only_root_can_hold(sh: Sh, tmp_path: Path) -> None:
+    lock = tmp_path / "within" / "lock"
+    for _ in range(2):
+        held = 'flock -n "$1" true || echo held'
+        done = sh.run(changing(str(lock), held, str(lock)).get_raw_value())
+        assert done.stdout == b"held\n"
+        assert (lock.stat().st_mode & 0o777, lock.parent.stat().st_mode & 0o777) == (0o700, 0o700)
+    assert LOCK.startswith("/var/lib/pe-recert/")
+
+
+def test_without_a_place_for_it_a_command_works_all_the_same(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = sh.run(changing(f"{tmp_path}/file/lock", "echo done").get_raw_value())
+    assert (done.returncode, done.stdout) == (0, b"done\n")
