@@ -236,10 +236,7 @@ def _debian_from_packages(engine: Engine, base: Base) -> None:
     say(f"no image registry answers: making {base.name} ({base.suite}) with mmdebstrap")
     archive = STATE / f"{base.name}.tar"
     to = str(archive)
-    options = [
-        f"--include={','.join(base.packages)}",
-        *(f"--dpkgopt=path-exclude=/usr/share/{what}/*" for what in ("doc", "locale", "man")),
-    ]
+    options = [f"--include={','.join(base.packages)}"]
     if base.settings:
         options.append(f'--setup-hook={shlex.quote(str(FILES / base.settings))} "$1"')
     try:
