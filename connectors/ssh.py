@@ -251,7 +251,7 @@ def _give_terminal(channel: Channel) -> None:
     request.add_string(modes.asbytes())
     assert channel.transport is not None
     channel._event_pending()  # type: ignore[attr-defined]
-    channel.transport._send_user_message(request)
+    channel.transport._send_user_message(request)  # type: ignore[attr-defined]
     channel._wait_for_event()  # type: ignore[attr-defined]
 
 

@@ -59,7 +59,9 @@ def judged(
     pem = request_pem(NAME, names, extensions=asked)
     former = read(OLD.issue(NAME, 5, had_names, extensions=had))
     own = read_csr(pem) if kept else None
-    application = Application(NAME, key_digest(NAME), own, former.alt_names, former.demands)
+    application = Application(
+        NAME, key_digest(NAME), own, former.alt_names, previous_demands=former.demands
+    )
     found = judge(application, Authority(NEW.certificate, NEW.crl(), {NAME: pem}))
     return found.verdict, found.why
 
@@ -152,7 +154,7 @@ def test_a_certificate_that_says_more_than_was_judged_is_recognised(
 ) -> None:
     former = read(OLD.issue(NAME, 5, ["web"], extensions=[ROLE]))
     own = read_csr(request_pem(NAME))
-    application = Application(NAME, own.key, own, former.alt_names, former.demands)
+    application = Application(NAME, own.key, own, former.alt_names, previous_demands=former.demands)
     cert = read(NEW.issue(NAME, 9, names, extensions=extensions))
     assert bool(more_than_judged(cert, application)) is more
 

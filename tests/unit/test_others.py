@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from facts.others import StrayCredentials
-from operations.clearing import CLEARING, GIVING, pattern, patterns
+from facts.script import PIPELINES
+from operations.clearing import CLEARING, pattern, patterns, patterns_within
+from operations.placing import PLACING
 from recert.certificates import read_certificates
 from recert.freshness import Freshness
 from recert.layout import PUPPETDB
@@ -145,18 +147,19 @@ def test_a_directory_is_emptied_around_what_stays(sh: Sh, tmp_path: Path) -> Non
         (root / name).write_text(name)
     (root / "eyaml/private key.pem").chmod(0o400)
     (root / "link").symlink_to("/etc/passwd")
-    stay = patterns([f"{root}/eyaml/private key.pem"])
-    words = " ".join(map(shlex.quote, [str(root), pattern(str(root)), *stay]))
+    kept = [f"{root}/eyaml/private key.pem"]
+    words = shlex.join([str(root), pattern(str(root)), *patterns(kept)])
+    given = shlex.join([ME, str(root), "directory", *patterns_within(str(root), kept)])
     fail = 'fail() { echo "$*" >&2; exit 1; }\n'
 
-    done = sh.run(f"{fail}{CLEARING}\nclear_below {words}\n{GIVING}\ngive_below {ME} {words}")
+    done = sh.run(f"{fail}{CLEARING}\nclear_below {words}\n{PIPELINES}{PLACING}\ngive {given}")
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
     left = {str(path.relative_to(root)) for path in root.rglob("*")}
     assert left == {"eyaml", "eyaml/private key.pem", ".hidden"}
     assert (root / "eyaml/private key.pem").stat().st_mode & 0o777 == 0o400
-    whole = " ".join(map(shlex.quote, [str(root), pattern(str(root))]))
+    whole = shlex.join([str(root), pattern(str(root))])
     done = sh.run(f"{fail}{CLEARING}\nclear_below {whole}")
     assert done.returncode == 0, done.stderr
     assert {path.name for path in root.rglob("*")} == {".hidden"}
