@@ -277,7 +277,7 @@ def for_any_shell(command: str) -> str:
     for char, escape in _MISREAD.items():
         text = text.replace(char, escape)
     text = _OTHER.sub(_octal, text)
-    return f"""{wrapped[0]}'eval "$(printf %b "$0")"' '{text}'"""
+    return f"""{wrapped[0]}'eval "$(command printf %b "$0")"' '{text}'"""
 
 
 def _octal(match: re.Match[str]) -> str:

@@ -25,7 +25,7 @@ _KEPT = ("HOME", "LOGNAME", "TMPDIR", "TZ", "USER")
 
 CLEAN_SH = " ".join(
     [
-        "env -i",
+        "command env -i",
         'PATH="/opt/puppet/bin:$PATH:/usr/local/bin:/usr/sbin:/sbin"',
         *(f'${{{name}+"{name}=${name}"}}' for name in _KEPT),
         "sh",

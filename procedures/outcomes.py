@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from pyinfra import logger
 from pyinfra.api import Host, State
+from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import BaseStateCallback
 
 from procedures.names import said_certname
@@ -159,8 +160,7 @@ class Outcomes(BaseStateCallback):
         if name in self._failed_at:
             op_hash = self._failed_at[name]
             meta = state.ops[host][op_hash].operation_meta
-            # On a terminal, which sudo may want, what is said of a failure is not apart.
-            output = (meta.stderr_lines or meta.stdout_lines[-6:]) if meta.is_complete() else []
+            output = said_of_failure(meta) if meta.is_complete() else []
             why = "\n".join(self._reasons.get(name) or output)
             why = why or "No answer in time, or the connection was lost."
             return Outcome(name, certname, Status.FAILED, step_name(state, op_hash), why)
@@ -174,6 +174,15 @@ class Outcomes(BaseStateCallback):
     @property
     def _to_do(self) -> Status:
         return Status.TO_RESTORE if self.site.restores else Status.DUE
+
+
+def said_of_failure(meta: OperationMeta) -> list[str]:
+    """On a terminal, which sudo may want, it is not apart from the rest; a command that has come to
+    its end says that it failed."""
+    lines: list[str] = meta.stderr_lines
+    if not lines and any(line.startswith("The step failed") for line in meta.stdout_lines[-1:]):
+        lines = meta.stdout_lines[-6:]
+    return lines
 
 
 _outcomes: WeakKeyDictionary[Site, Outcomes] = WeakKeyDictionary()

@@ -35,7 +35,7 @@ def reach(tmp_path: Path) -> Iterator[Reach]:
     with ExitStack() as servers:
 
         def connected(served: Served, **data: Any) -> Host:
-            served.env = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
+            served.env |= {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
             servers.enter_context(serving(served))
             reached = {
                 "ssh_hostname": "127.0.0.1",
@@ -203,6 +203,17 @@ def test_every_login_shell_hands_on_what_was_meant(reach: Reach, shell: str) -> 
     assert (ok, "\n".join(lines)) == (True, _ODD)
     assert not run(host, StringCommand("exit", "7"))[0]
     assert host.get_fact(WhoAndWhen).clock > 0
+
+
+def test_functions_that_a_bash_exports_reach_no_script(reach: Reach, tmp_path: Path) -> None:
+    """They have the names of programs that a command is begun with, and `sh` is a bash."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/sh").symlink_to(shutil.which("bash") or "bash")
+    names = ("printf", "env", "id", "date", "cat", "base64")
+    env = {f"BASH_FUNC_{name}%%": "() { echo somebody else; }" for name in names}
+    host = reach(Served(user_key=KEY, env=env))
+    assert host.get_fact(WhoAndWhen).clock > 0
+    assert run(host, changing("/nonexistent", "printf there"))[1][-1] == "there"
 
 
 def test_a_login_shell_that_is_of_no_use_is_named(
