@@ -37,30 +37,39 @@ class KeyProof(FactBase[list[bytes]]):
         return record_script(
             r"""
 words=$1 key=$2 root=$3
-sign() {
-    if command -v openssl >/dev/null 2>&1; then
-        printf '%s' "$words" | openssl dgst -sha256 -passin pass: -sign /dev/fd/5 2>/dev/null
-    else
-        ruby -ropenssl -e '
-            key = IO.for_fd(5).read
-            key = begin
-                OpenSSL::PKey::RSA.new(key, "")
-            rescue StandardError
-                OpenSSL::PKey::EC.new(key, "")
-            end
-            $stdout.binmode
-            print key.sign(OpenSSL::Digest::SHA256.new, ARGV[0])
-        ' -- "$words" 2>/dev/null </dev/null
-    fi | $encode
+# What cannot be used as a key signs nothing; what is sent to it is taken all the same.
+by_openssl() { openssl dgst -sha256 -passin pass: -sign /dev/fd/5 2>/dev/null || cat >/dev/null; }
+by_ruby() {
+    ruby -ropenssl -e '
+        key = IO.for_fd(5).read
+        key = begin
+            OpenSSL::PKey::RSA.new(key, "")
+        rescue StandardError
+            OpenSSL::PKey::EC.new(key, "")
+        end
+        $stdout.binmode
+        print key.sign(OpenSSL::Digest::SHA256.new, ARGV[0])
+    ' -- "$words" 2>/dev/null </dev/null || :
 }
+signed() { # with the key on descriptor 5
+    if command -v openssl >/dev/null 2>&1; then stage printf '%s' "$words" | stage by_openssl
+    else by_ruby
+    fi
+}
+sign() { stage signed | stage encode; }
 [ ! -f "$key" ] || say signature "$(sign 5<"$key")"
 kind=${key%/*}
 member=/${kind##*/}/${key##*/}
+names_in() { tar -tf "$1" 2>/dev/null || :; }
+of_the_key() { grep -F -- "$member" || [ "$?" -eq 1 ]; }
+first() { head -n 1; cat >/dev/null; }
+held_in() { stage names_in "$1" | stage of_the_key | stage first; }
+unpacked() { tar -xOf "$1" -- "$2" 2>/dev/null || :; }
+sign_with_it() { sign 5<&0; }
 for archive in "$root"/*/archive.tar; do
     [ -f "$archive" ] || continue
-    held=$(tar -tf "$archive" 2>/dev/null | grep -F -- "$member" | head -n 1)
-    [ -z "$held" ] ||
-        say signature "$(tar -xOf "$archive" -- "$held" 2>/dev/null | sign 5<&0)"
+    held=$(held_in "$archive")
+    [ -z "$held" ] || say signature "$(stage unpacked "$archive" "$held" | stage sign_with_it)"
 done
 """,
             words,

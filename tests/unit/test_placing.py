@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from operations.placing import PLACING
-from operations.step import changing
+from operations.step import BEGINNING, changing
 from tests.unit.shell import Sh
 
 NOBODY = 65534
@@ -39,7 +39,9 @@ def roots(tmp_path: Path) -> Path:
 
 def run(sh: Sh, script: str, *words: object) -> subprocess.CompletedProcess[bytes]:
     command = changing("/dev/null/lock", PLACING + script, *map(str, words))
-    return sh.run(command.get_raw_value())
+    done = sh.run(command.get_raw_value())
+    done.stdout = done.stdout.removeprefix(f"{BEGINNING}\n".encode())
+    return done
 
 
 def untouched(roots: Path) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from facts.script import PIPELINES
 from operations.restore import _UNPACK, MEMBERS
 from recert.backups import Manifest, check_paths, read_manifest
 from recert.errors import RecertError
@@ -162,7 +163,7 @@ def restored(live: Path, *members: Any) -> subprocess.CompletedProcess[str]:
     digest = subprocess.run(
         ["sha256sum", str(archive)], capture_output=True, text=True, check=True
     ).stdout.split()[0]
-    script = 'fail() { echo "$*" >&2; exit 1; }\n' + _UNPACK
+    script = 'fail() { echo "$*" >&2; exit 1; }\n' + PIPELINES + _UNPACK
     return subprocess.run(
         ["sh", "-c", script, "sh", str(archive), digest, str(live)],
         capture_output=True,

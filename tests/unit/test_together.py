@@ -20,7 +20,7 @@ from facts.signing import AutosignSetting
 from facts.ssl import PemFiles
 from facts.together import Question, Together
 from operations.posix import PosixHands
-from operations.step import ConnectedCommand, LookingCommand, changing
+from operations.step import BEGINNING, ConnectedCommand, LookingCommand, changing
 from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
 from procedures.host import LOCK, Look
 from recert.extensions import ARC, csr_attributes
@@ -239,7 +239,7 @@ def test_a_lock_is_one_that_only_root_can_hold(sh: Sh, tmp_path: Path) -> None:
     for _ in range(2):
         held = 'flock -n "$1" true || echo held'
         done = sh.run(changing(str(lock), held, str(lock)).get_raw_value())
-        assert done.stdout == b"held\n"
+        assert done.stdout.decode() == f"{BEGINNING}\nheld\n"
         assert (lock.stat().st_mode & 0o777, lock.parent.stat().st_mode & 0o777) == (0o700, 0o700)
     assert LOCK.startswith("/var/lib/pe-recert/")
 
@@ -247,4 +247,4 @@ def test_a_lock_is_one_that_only_root_can_hold(sh: Sh, tmp_path: Path) -> None:
 def test_without_a_place_for_it_a_command_works_all_the_same(sh: Sh, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = sh.run(changing(f"{tmp_path}/file/lock", "echo done").get_raw_value())
-    assert (done.returncode, done.stdout) == (0, b"done\n")
+    assert (done.returncode, done.stdout.decode()) == (0, f"{BEGINNING}\ndone\n")
