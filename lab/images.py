@@ -168,8 +168,7 @@ def _yes(value: bool) -> str:
 
 
 def _keylength(host: Host) -> str:
-    """Keys of 4096 bits, Puppet's default, are half of the work of a regeneration; stand-ins are
-    there to be quick."""
+    """Stand-ins are there to be quick, and keys of 4096 bits, Puppet's default, take long."""
     return "2048" if host.kind == STAND_INS else ""
 
 

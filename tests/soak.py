@@ -34,7 +34,8 @@ _AGENTS = ("agent01", "agent02")
 _HOSTS = ("master-init", "master", *_AGENTS)
 _INVENTORY = "from inventories.lab_hosts import lab_host\nmaster = [lab_host('master-init')]\n"
 
-_console = Console()
+# What went wrong is printed as it is: rich would take `:AB:` in a fingerprint for an emoji.
+_console = Console(emoji=False, markup=False)
 
 
 def _killed(directory: Path) -> list[Master]:
@@ -82,9 +83,9 @@ def kills(number: int, minutes: float, seed: int) -> int:
             master, seconds = masters[count % len(masters)], lasts[count % len(masters)]
             try:
                 killed_at_random(master, chance, seconds)
-            except AssertionError as error:
+            except (AssertionError, TimeoutError) as error:
                 lost.append(str(error))
-                _console.print(f"[red]Lost:[/] {error}")
+                _console.print(f"Lost: {error}", style="red")
                 lab.reset(*_HOSTS)
             made += 1
             progress.update(task, advance=1, lost=len(lost))
@@ -92,8 +93,11 @@ def kills(number: int, minutes: float, seed: int) -> int:
     return len(lost)
 
 
-def agents(number: int) -> int:
-    """0 if so many simulated agents are renewed; what that costs is printed."""
+def agents(number: int) -> None:
+    """Print what it costs to renew so many simulated agents.
+
+    :raises SystemExit: not every one was renewed.
+    """
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         directory = Path(name)
         register_connector(directory)
@@ -105,7 +109,6 @@ def agents(number: int) -> int:
         f"{number} agents renewed: {cost.cpu:.0f} s of CPU, {cost.peak:.0f} MiB,"
         f" the master was asked {sum(cost.asked.values())} times"
     )
-    return 0
 
 
 def main() -> None:
@@ -120,7 +123,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.command == "kills":
         sys.exit(1 if kills(arguments.number, arguments.minutes, arguments.seed) else 0)
-    sys.exit(agents(arguments.number))
+    agents(arguments.number)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from subprocess import TimeoutExpired
 from tests.e2e.nodes import Site, assert_renewed
 from tests.e2e.site import Master, assert_regenerated
 
-_AT_WORK = "pkill -9 -f '[p]uppet (cert|agent --test)'; pkill -9 tar; true"
+_AT_WORK = "pkill -9 -f '[p]uppet (cert|agent --test)'; pkill -9 -x tar; true"
 """What a command of the suite may have left working on a host."""
 
 
@@ -22,8 +22,7 @@ def killed_at_random(master: Master, chance: random.Random, seconds: float) -> s
     :return: what was killed and when, for a person.
     :raises AssertionError: something is not as it has to be afterwards.
     """
-    retired, moment = master.ca.fingerprint, chance.uniform(0, seconds)
-    deploy = "deploys/site.py" if isinstance(master, Site) else "deploys/master.py"
+    retired, moment, deploy = master.ca.fingerprint, chance.uniform(0, seconds), _deploy(master)
     process = master.begin(deploy, "-y", "--data", f"retire_ca={retired}")
     with suppress(TimeoutExpired):
         process.communicate(timeout=moment)
@@ -46,11 +45,14 @@ def killed_at_random(master: Master, chance: random.Random, seconds: float) -> s
     return what
 
 
+def _deploy(master: Master) -> str:
+    return "deploys/site.py" if isinstance(master, Site) else "deploys/master.py"
+
+
 def duration(master: Master) -> float:
     """Seconds that a regeneration takes here, which is the time over which kills are spread."""
     began = time.monotonic()
     retired = master.ca.fingerprint
-    deploy = "deploys/site.py" if isinstance(master, Site) else "deploys/master.py"
-    run = master.pyinfra(deploy, "-y", "--data", f"retire_ca={retired}")
+    run = master.pyinfra(_deploy(master), "-y", "--data", f"retire_ca={retired}")
     assert run.status == 0, run.stderr
     return time.monotonic() - began
