@@ -89,6 +89,8 @@ def kills(number: int, minutes: float, seed: int) -> int:
                 lab.reset(*_HOSTS)
             made += 1
             progress.update(task, advance=1, lost=len(lost))
+    if not lost:
+        lab.down()
     _console.print(f"{made} kills at random moments, {len(lost)} not made good")
     return len(lost)
 
