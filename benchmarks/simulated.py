@@ -38,15 +38,18 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from facts.agent import AgentFiles
-from facts.backups import Backups
+from facts.attributes import CsrAttributes
+from facts.backups import ArchivedCertificates, Backups
 from facts.credential_files import CredentialFiles
 from facts.host import Basics, WhoAndWhen
+from facts.others import StrayCredentials
+from facts.ports import ConfiguredPorts
 from facts.puppet import PuppetAgent, PuppetSettings
 from facts.services import ServiceStates
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
-from operations.step import AND_LOOK
+from operations.step import AND_LOOK, END_OF_INPUT
 from recert.backups import ARCHIVE_DIGEST
 from recert.certificates import read_certificate
 from recert.layout import INTERNAL_NAMES
@@ -241,6 +244,8 @@ class _Simulated:
             SslDirectories: self._ssl,
             Backups: self._backups,
             CredentialFiles: self._credentials,
+            CsrAttributes: lambda _: iter(()),
+            StrayCredentials: lambda _: iter([("looked",)]),
         }
 
     def answer(self, fact: type, arguments: list[str]) -> Answer:
@@ -293,7 +298,8 @@ class _Simulated:
 
     def _backups(self, arguments: list[str]) -> Iterator[Record]:
         for number, manifest in enumerate(self.backups):
-            yield "backup", f"20151123T10150{number}Z-{_DIGEST[:16]}", manifest, "valid", 0, 0
+            name = f"20151123T10150{number}Z-{_DIGEST[:16]}"
+            yield "backup", "valid", 0, 0, name, manifest
         yield "unsaved", 0 if self.backups else 5
 
 
@@ -323,17 +329,18 @@ class _SimulatedAgent(_Simulated):
     def change(self, script: str, arguments: list[str], stdin: str) -> Answer | None:
         site, name = self.site, self.certname
         if "archive.tar" in script:
-            self.backups.append(stdin.replace(ARCHIVE_DIGEST, _DIGEST))
-        elif script.endswith('stop "$1"\n'):
+            manifest = stdin.partition(END_OF_INPUT)[0]
+            self.backups.append(manifest.replace(ARCHIVE_DIGEST, _DIGEST))
+        elif script.endswith('stop_service "$1"\n'):
             self.services[arguments[0]] = "stopped"
-        elif "xargs -0 -r rm -f --" in script:
+        elif "-xdev -mindepth 1 ! -type d" in script:
             self.files.clear()
             self.texts.clear()
         elif "summary=$1 lockfile=$2" in script:
             pass  # the run that its service has begun is over
         elif "Cannot be removed: $path" in script:
             self.catalog = False
-        elif 'cat >"$path.new"' in script:
+        elif 'put "$path"' in script:
             self.put(arguments[2], lambda: site.text("new ca"))
         elif "Puppet has made neither a key nor a request" in script:
             self.renewed = True
@@ -341,7 +348,7 @@ class _SimulatedAgent(_Simulated):
             self.put(self.request, lambda: site.agent(name).request)
             site.requests.add(name)
             return _REQUESTING
-        elif 'do start "$service"; done' in script:
+        elif 'do start_service "$service"; done' in script:
             for service in arguments[1:]:
                 self.services[service] = "running"
             if name in site.signed:
@@ -402,9 +409,11 @@ class _SimulatedMaster(_Simulated):
 
     def facts(self) -> dict[type, Callable[[list[str]], Iterator[Record]]]:
         return super().facts() | {
+            ArchivedCertificates: lambda _: iter([("texts", _NOTHING)]),
             AutosignSetting: lambda _: iter(()),
             CaInventory: lambda _: iter(()),
             ComponentDirectory: lambda _: iter(()),
+            ConfiguredPorts: lambda _: iter(()),
             PresentedCertificate: self._presented,
             PuppetAgent: lambda _: iter([("summary", _SUMMARY.format(int(_NOW)))]),
             ServiceStates: lambda services: (("service", s, "running") for s in services),
@@ -461,6 +470,7 @@ def _words(command: StringCommand) -> list[str]:
     return [str(bit.obj if isinstance(bit, QuoteString) else bit) for bit in command.bits]
 
 
+_NOTHING = base64.b64encode(gzip.compress(b"")).decode("ascii")
 _NO_SSL: dict[str, Any] = {
     **dict.fromkeys(("lock", "capass", "cacert"), ""),
     **dict.fromkeys(("roots", "texts", "keys", "certificate_dirs"), ()),
@@ -469,18 +479,22 @@ _NO_TRACES = dict.fromkeys(("summary", "catalog", "disabled", "lockfile"), "")
 _FACTS: dict[str, type] = {
     _words(command)[2]: fact
     for fact, command in {
+        ArchivedCertificates: ArchivedCertificates().command("", ""),
         AutosignSetting: AutosignSetting().command(""),
         Backups: Backups().command("", []),
         Basics: Basics().command("", [], [], []),
         CaInventory: CaInventory().command(""),
         ComponentDirectory: ComponentDirectory().command("", "", []),
+        ConfiguredPorts: ConfiguredPorts().command(),
         CredentialFiles: CredentialFiles().command([], ""),
+        CsrAttributes: CsrAttributes().command(""),
         PemFiles: PemFiles().command(""),
         PresentedCertificate: PresentedCertificate().command([], 0),
         PuppetAgent: PuppetAgent().command("", "", "", ""),
         AgentFiles: AgentFiles().command(_NO_SSL, _NO_TRACES),
         PuppetSettings: PuppetSettings().command(),
         ServiceStates: ServiceStates().command([]),
+        StrayCredentials: StrayCredentials().command([], [], []),
         SslDirectories: SslDirectories().command(**_NO_SSL),
         WhoAndWhen: WhoAndWhen().command(),
     }.items()

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 PORTS = {"https": 5986, "http": 5985}
 
+# What cannot be anything but a host in a URL. The project's own checks are not where this is used.
+_HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?|[0-9A-Fa-f:.]{2,45}")
+_USER = re.compile(r"[^\x00-\x1f\x7f:]{1,256}")  # a colon would end it in Basic authentication
+
 
 class ConnectorData(TypedDict):
     winrm_hostname: str
@@ -91,9 +95,14 @@ def shell_for(data: ConnectorData, name: str, timeout: int) -> RemoteShell:
         )
     if not user:
         raise ValueError("there is no winrm_user in its data: the Windows account to use")
+    if not _USER.fullmatch(user):
+        raise ValueError(f"winrm_user is {user!r}, which is no name of a Windows account")
+    hostname = data["winrm_hostname"] or name
+    if not _HOSTNAME.fullmatch(hostname):
+        raise ValueError(f"winrm_hostname is {hostname!r}, which is no name or address of a host")
     way = Way(
-        hostname=data["winrm_hostname"] or name,
-        port=data["winrm_port"] or PORTS[transport],
+        hostname=hostname,
+        port=_port(data["winrm_port"] or PORTS[transport]),
         transport=transport,
         auth=auth,
         user=user,
@@ -110,6 +119,13 @@ def shell_for(data: ConnectorData, name: str, timeout: int) -> RemoteShell:
     from connectors.winrm_shell import RemoteShell
 
     return RemoteShell(way, password, ca_file, fingerprint, data["winrm_codepage"])
+
+
+def _port(value: object) -> int:
+    text = str(value)
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise ValueError(f"winrm_port is {value!r}, which is no port")
+    return int(text)
 
 
 def _password(data: ConnectorData) -> str:

@@ -11,14 +11,16 @@ import math
 import threading
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import requests
-from pypsrp.exceptions import WSManFaultError
+from pypsrp.exceptions import WinRMError, WSManFaultError
 from pypsrp.shell import CommandState, Process, SignalCode, WinRS
 from pypsrp.wsman import NAMESPACES, OptionSet, SelectorSet, WSMan, WSManAction
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from connectors.winrm_data import Way
 from connectors.winrm_errors import SHELL_NOT_FOUND
@@ -29,6 +31,12 @@ POLL_SECONDS = 20
 IDLE_SECONDS = 60
 # Of input in one message: WinRM 2.0 takes 150 kB, base64 and everything around it included.
 INPUT_CHUNK = 64 * 1024
+# Whatever answers there may be in somebody's hands: how long one answer may be, as it comes and
+# unpacked, how much a command may print, and how long one without a limit of its own may take.
+LARGEST_ANSWER = 4 * 1024 * 1024
+LARGEST_OUTPUT = 64 * 1024 * 1024
+LONGEST_SECONDS = 3600
+_PIECE = 16 * 1024
 
 Listener = Callable[[str, bytes], None]
 
@@ -100,6 +108,7 @@ class RemoteShell:
         self._client: WSMan | None = None
         self._shell: WinRS | None = None
         self._used = 0.0
+        self._deadline = 0.0
 
     def run(
         self,
@@ -128,10 +137,15 @@ class RemoteShell:
         with self._lock:
             try:
                 return self._run(line, listen, stdin, environment, timeout)
-            except BaseException:
+            except BaseException as error:
                 # An answer may be under way that the next request would take for its own.
                 self._forget()
-                raise
+                expected = (TimeoutError, requests.RequestException, WinRMError)
+                if isinstance(error, expected) or not isinstance(error, Exception):
+                    raise
+                # No parser says beforehand what an odd answer makes it raise.
+                found = f"what answers there is not WinRM ({type(error).__name__})"
+                raise WinRMError(found) from error
 
     def close(self) -> None:
         """Leave nothing open on the host, if it can still be reached."""
@@ -149,7 +163,9 @@ class RemoteShell:
         environment: Mapping[str, str] | None,
         timeout: float | None,
     ) -> int:
-        deadline = None if timeout is None else time.monotonic() + timeout
+        timeout = LONGEST_SECONDS if timeout is None else timeout
+        deadline = self._deadline = time.monotonic() + timeout
+        printed = 0
         shell = self._opened(environment)
         process = Process(shell, line)
         try:
@@ -165,15 +181,18 @@ class RemoteShell:
         _feed(process, stdin)
         try:
             while process.state != CommandState.DONE:
-                left = POLL_SECONDS if deadline is None else deadline - time.monotonic()
+                left = deadline - time.monotonic()
                 if left <= 0:
                     raise TimeoutError(f"no end after {timeout:g} s")
                 process.poll_invoke(timeout=math.ceil(min(left, POLL_SECONDS)))
                 for stream in ("stdout", "stderr"):
                     if piece := getattr(process, stream):
                         setattr(process, stream, b"")
+                        printed += len(piece)
+                        if printed > LARGEST_OUTPUT:
+                            raise WinRMError(f"a command printed more than {LARGEST_OUTPUT} bytes")
                         listen(stream, piece)
-        except (TimeoutError, WSManFaultError):
+        except (TimeoutError, WinRMError):
             with contextlib.suppress(Exception):
                 process.signal(SignalCode.TERMINATE)
             raise
@@ -225,6 +244,9 @@ class RemoteShell:
         # pypsrp builds it at the first request and has no parameters for these.
         session = client.transport._build_session()
         session.hooks["response"].append(self._note_offer)
+        session.headers["Accept-Encoding"] = "identity"
+        for prefix in ("https://", "http://"):
+            self._bound(session.get_adapter(prefix))
         if self._fingerprint is not None:
             adapter = session.get_adapter("https://")
             assert isinstance(adapter, HTTPAdapter)
@@ -233,6 +255,42 @@ class RemoteShell:
             session.verify = self._ca_file
         client.transport.session = session
         return client
+
+    def _bound(self, adapter: Any) -> None:
+        """Let no answer lead elsewhere, or be larger or slower than it may."""
+        plain = adapter.send
+
+        def send(request: Any, **options: Any) -> requests.Response:
+            response: requests.Response = plain(request, **options)
+            if response.is_redirect:
+                response.close()
+                raise requests.TooManyRedirects("it leads elsewhere, which WinRM never does")
+            # Read when it is asked for: pypsrp wants the connection that it came by before that.
+            response.iter_content = partial(self._pieces, response)  # type: ignore[method-assign]
+            return response
+
+        adapter.send = send
+
+    def _pieces(self, response: requests.Response, *_: Any, **__: Any) -> Iterator[bytes]:
+        packed = response.headers.get("Content-Encoding", "identity").lower()
+        if packed not in ("identity", "gzip"):
+            raise requests.exceptions.ContentDecodingError(f"its answer is packed as {packed[:20]}")
+        size = 0
+        try:
+            for piece in response.raw.stream(_PIECE, decode_content=True):
+                size += len(piece)
+                if max(size, response.raw.tell()) > LARGEST_ANSWER:
+                    found = f"its answer is larger than {LARGEST_ANSWER} bytes"
+                    raise requests.exceptions.ContentDecodingError(found)
+                if time.monotonic() > self._deadline + POLL_SECONDS:
+                    raise requests.ReadTimeout("its answer has no end")
+                yield piece
+        except HTTPError as error:
+            response.close()
+            raise requests.ConnectionError(str(error)) from error
+        except requests.RequestException:
+            response.close()
+            raise
 
     def _note_offer(self, response: requests.Response, **_: Any) -> None:
         if response.status_code == requests.codes.unauthorized:

@@ -11,6 +11,7 @@ from pyinfra import host
 
 from operations import agent_restore, restore, services
 from procedures.agent_restoration import prepare_agent_restoration
+from procedures.listing import list_backups
 from procedures.outcomes import outcomes_of
 from procedures.preflight import the_master
 from procedures.procedure import begin
@@ -20,11 +21,15 @@ from procedures.site import site_of
 
 site = site_of(host.state)
 site.restores = True
-if site.agents:
+listing = site.master.data.get("backup") is None
+
+if listing:
+    list_backups(site, host)
+elif site.agents:
     outcomes_of(site)
     reporting_of(site)
 
-if host == the_master(host):
+if host == the_master(host) and not listing:
     begin(host, prepare_restoration(host))
 
     services.stopped(name="1 Shut down all PE-related services")
@@ -32,10 +37,10 @@ if host == the_master(host):
     restore.put_back(name="3 Put the backup back")
     services.running(name="4 Start PE services")
 
-if site.agents and (host == site.master or site.has_agent(host)):
+if site.agents and not listing and (host == site.master or site.has_agent(host)):
     agent_restore.master_is_back(name="5 Verify that the master is back")
 
-if site.has_agent(host) and prepare_agent_restoration(host):
+if site.has_agent(host) and not listing and prepare_agent_restoration(host):
     agent_restore.stopped(name="6.1 Stop the agent's services")
     agent_restore.replaced_saved(name="6.2 Back up what is going to be replaced on the agent")
     agent_restore.put_back(name="6.3 Put the agent's backup back")

@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import base64
-import gzip
-import zlib
 from dataclasses import dataclass
 
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from facts.script import read_records, record_script
+from facts.numbers import count
+from facts.packed import gunzip
+from facts.public import WITHOUT_KEYS
+from facts.script import DIGESTS, read_records, record_script
 from recert.backups import Backup, read_manifest
 
 # The archive is compared with the digest in the manifest; of the live files it is asked
 # whether each is in the backup as it is now (sums are sorted lines of sha256sum).
-LIVE_SUMS = r"""
-live_sums() { # of the files below the given paths, real paths, sorted
+LIVE_SUMS = (
+    DIGESTS
+    + r"""
+live_files() { # below the given paths, as real paths
     for path in "$@"; do
-        path=$(readlink -f "$path") && [ -e "$path" ] && find "$path" -type f -print0
-    done | xargs -0 -r sha256sum | sort
+        [ -e "$path" ] || continue
+        path=$(readlink -f "$path") || return
+        stage find "$path" -ignore_readdir_race -type f -print0
+    done
+}
+# A file that goes before it is read has no sum; what is there has.
+sums='
+    digests "$@" && exit
+    for file; do [ ! -e "$file" ] || digests "$file" >/dev/null || exit; done
+'
+live_sums() {
+    stage live_files "$@" | stage xargs -0 -r sh -c "$digests$sums" digests | stage sort
 }
 """
+)
 
 
 class ArchivedCertificates(FactBase[list[str]]):
@@ -34,19 +48,24 @@ class ArchivedCertificates(FactBase[list[str]]):
     """
 
     def command(self, archive: str, directory: str) -> StringCommand:
+        # There is nothing in an archive of a master that had no such directory.
         return record_script(
-            'say texts "$(tar -xOf "$1" -- "$2" 2>/dev/null | gzip -c | $encode)"',
+            r"""
+held() { tar -xOf "$1" -- "$2" 2>/dev/null || tar -tf "$1" >/dev/null; }
+stage held "$1" "$2" | stage sed "$3" | stage gzip -c | stage encode | stage relay texts
+""",
             archive,
             directory,
+            WITHOUT_KEYS,
         )
 
     def process(self, output: list[str]) -> list[str]:
         try:
             return [
-                gzip.decompress(base64.b64decode(packed)).decode("utf-8", "replace")
+                gunzip(base64.b64decode(packed)).decode("utf-8", "replace")
                 for _, packed in read_records(output)
             ]
-        except (OSError, ValueError, EOFError, zlib.error) as error:
+        except ValueError as error:
             raise FactProcessError(f"the archive could not be read: {error}") from error
 
 
@@ -56,25 +75,41 @@ class BackupStore:
     whose regeneration the classifier had confirmed the node groups before it was stopped.
     `unsaved`: how many live files are in no valid backup with the same content. `stopped`: the
     services that a renewal has stopped and not started again. `refused`: fingerprints of revoked
-    certificates that the master has been restarted to refuse."""
+    certificates that the master has been restarted to refuse. `silent`: the services that ran and
+    did not answer when a run was about to stop them."""
 
     backups: tuple[Backup, ...]
     classified: frozenset[str]
     unsaved: int
     stopped: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
+    silent: frozenset[str] = frozenset()
 
-    def of_ca(self, fingerprint: str) -> list[Backup]:
-        return [b for b in self.backups if b.manifest.ca_fingerprint == fingerprint]
+    def of_ca(self, fingerprint: str, key: str | None = None) -> list[Backup]:
+        """Those from under a CA.
+
+        :param key: the digest of its key: a CA may have been signed anew with it, and whoever
+            trusts an older certificate for that key has the same CA.
+        """
+        return [
+            backup
+            for backup in self.backups
+            if backup.manifest.ca_fingerprint == fingerprint
+            or (key is not None and backup.manifest.ca_key == key)
+        ]
 
 
 # tar prints odd names in its own way; they are left to the digests.
 LIVE_ENTRIES = r"""
-live_entries() { # whatever lies at or below the given paths, as tar names it
+live_paths() {
     for path in "$@"; do
-        path=$(readlink -f "$path") && [ -e "$path" ] && find "$path" ! -name '*[! -~]*'
-    done | sed 's,^/,,'
+        [ -e "$path" ] || continue
+        path=$(readlink -f "$path") || return
+        stage find "$path" -ignore_readdir_race ! -name '*[! -~]*'
+    done
 }
+# Whatever lies at or below the given paths, as tar names it.
+live_entries() { stage live_paths "$@" | stage sed 's,^/,,'; }
 """
 
 
@@ -100,48 +135,64 @@ class Backups(FactBase[BackupStore]):
             + LIVE_ENTRIES
             + r"""
 root=$1; shift
-for note in classified stopped refused; do
-    [ -f "$root/$note" ] && say note "$note" "$(cat "$root/$note")"
+for note in classified stopped refused silent; do
+    [ ! -f "$root/$note" ] || text_of "$root/$note" note "$note"
 done
 live=$(live_sums "$@")
 entries=
 for backup in "$root"/*/; do
     if [ -f "$backup/manifest.json" ]; then entries=$(live_entries "$@"); break; fi
 done
-set -- # from here on: the lists of what valid backups hold
+digest_of() { stage digests | stage cut -d ' ' -f 1; }
+lines() { stage awk '$0 != "" { count++ } END { print count + 0 }'; }
+uncovered() { stage lines_of "$live" | stage comm -23 - "$1" | stage lines; }
+held_and_live() { stage tar -tf "$1"; echo 'live:'; lines_of "$entries"; }
+added() { # what is not in the archive $1
+    stage held_and_live "$1" | stage awk '
+        $0 == "live:" { live = 1; next }
+        { sub("/$", "") }
+        live { if ($0 != "" && !($0 in held)) count++; next }
+        { held[$0] = 1 }
+        END { print count + 0 }'
+}
+# Its status says whether there are differences. Directories change their times whenever a service
+# looks after them.
+compared() { tar -C / -df "$1" 2>&1 || [ "$?" -le 2 ]; }
+differing() { stage compared "$1" | stage sed '/Mod time differs$/d' | stage lines; }
+tell() { stage cat "$1/manifest.json" | stage relay backup "$2" "$3" "$4" "${1##*/}"; }
+count=$#
 for backup in "$root"/*/; do
     backup=${backup%/}
     [ -f "$backup/manifest.json" ] || continue
-    state=damaged
-    digest=$(sha256sum <"$backup/archive.tar" 2>/dev/null)
-    digest=${digest%% *}
-    if [ -n "$digest" ] && grep -q "\"archive_sha256\": \"$digest\"" "$backup/manifest.json" &&
-        [ -f "$backup/SHA256SUMS" ]; then
-        state=valid
-        set -- "$@" "$backup/SHA256SUMS"
+    digest=
+    [ ! -r "$backup/archive.tar" ] || digest=$(digest_of <"$backup/archive.tar")
+    manifest=$(cat "$backup/manifest.json") || fail "Cannot read $backup/manifest.json."
+    case $manifest in
+        (*"\"archive_sha256\": \"${digest:-none}\""*) held=$backup/SHA256SUMS ;;
+        (*) held= ;;
+    esac
+    if [ -f "$held" ]; then
+        set -- "$@" "$held"
+        tell "$backup" valid "$(uncovered "$held")" \
+            "$(($(differing "$backup/archive.tar") + $(added "$backup/archive.tar")))"
+    else
+        tell "$backup" damaged "$(uncovered /dev/null)" 1
     fi
-    uncovered=$(printf '%s\n' "$live" | comm -23 - "$backup/SHA256SUMS" | grep -c .)
-    # Directories change their times whenever a service looks after them.
-    added=$(
-        tar -tf "$backup/archive.tar" 2>/dev/null | sed 's,/$,,' | awk '
-            FNR == NR { held[$0] = 1; next }
-            $0 != "" && !($0 in held) { count++ }
-            END { print count + 0 }' - /dev/fd/3 3<<EOF
-$entries
-EOF
-    )
-    differs=$(tar -C / -df "$backup/archive.tar" 2>&1 | grep -vc 'Mod time differs$')
-    say backup "${backup##*/}" "$(cat "$backup/manifest.json")" "$state" "$uncovered" \
-        "$((differs + added))"
 done
-say unsaved "$({
-    [ "$#" -eq 0 ] || cat "$@"
+shift "$count" # what is left are the lists of what valid backups hold
+saved_and_live() {
+    [ "$#" -eq 0 ] || stage cat "$@"
     echo 'live:'
-    printf '%s\n' "$live"
-} | awk '$0 == "live:" { live = 1; next }
-         live { if ($0 != "" && !($0 in seen)) count++; next }
-         { seen[$0] = 1 }
-         END { print count + 0 }')"
+    lines_of "$live"
+}
+unsaved() {
+    stage saved_and_live "$@" | stage awk '
+        $0 == "live:" { live = 1; next }
+        live { if ($0 != "" && !($0 in seen)) count++; next }
+        { seen[$0] = 1 }
+        END { print count + 0 }'
+}
+say unsaved "$(unsaved "$@")"
 """,
             root,
             *paths,
@@ -156,9 +207,9 @@ say unsaved "$({
                 notes[record[1]] = frozenset(record[2].split())
                 continue
             if record[0] == "unsaved":
-                unsaved = int(record[1])
+                unsaved = count(record[1])
                 continue
-            _, name, text, state, uncovered, differs = record
+            _, state, uncovered, differs, name, text = record
             manifest = read_manifest(text)
             if manifest is not None:
                 backups.append(
@@ -166,11 +217,11 @@ say unsaved "$({
                         name=name,
                         manifest=manifest,
                         valid=state == "valid",
-                        uncovered=int(uncovered),
-                        differs=int(differs) > 0 or int(uncovered) > 0,
+                        uncovered=count(uncovered),
+                        differs=count(differs) > 0 or count(uncovered) > 0,
                     )
                 )
-        classified, stopped, refused = (
-            notes.get(name, frozenset()) for name in ("classified", "stopped", "refused")
+        classified, stopped, refused, silent = (
+            notes.get(name, frozenset()) for name in ("classified", "stopped", "refused", "silent")
         )
-        return BackupStore(tuple(backups), classified, unsaved, stopped, refused)
+        return BackupStore(tuple(backups), classified, unsaved, stopped, refused, silent)

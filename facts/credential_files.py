@@ -10,19 +10,18 @@ from io import BytesIO
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from facts.script import read_records, record_script
+from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
 from recert.certificates import read_public_key
 from recert.observed import FileState, FoundCredentials, Keystores
 
 # Public halves of the private keys whose paths come in, a line each. Ruby does all in one process.
 _PUBLIC_HALVES = r"""
+half_of() { openssl rsa -in "$1" -passin "$2" -pubout 2>/dev/null </dev/null; }
 public_halves() { # with the password in file $1, if one is needed
     if command -v openssl >/dev/null 2>&1; then
         if [ -s "$1" ]; then password=file:$1; else password=pass:; fi
-        while IFS= read -r path; do
-            say key "$path" "$(openssl rsa -in "$path" -passin "$password" -pubout 2>/dev/null </dev/null)"
-        done
+        while IFS= read -r path; do say key "$path" "$(half_of "$path" "$password")"; done
     else
         ruby -ropenssl -e '
             password = File.size?(ARGV[0]) ? File.read(ARGV[0]) : ""
@@ -35,10 +34,10 @@ public_halves() { # with the password in file $1, if one is needed
                 end
                 print ["3", "key", path, half].join("\0"), "\0"
             end
-        ' "$1" 2>/dev/null
+        ' "$1"
     fi
 }
-"""  # noqa: E501
+"""
 
 
 # For Ruby 1.9 as well.
@@ -68,7 +67,14 @@ end
 """
 
 _IN_DER = (
-    UNDERSTANDING
+    r"""
+begin
+  require 'openssl'
+rescue LoadError
+  exit # a Ruby that is not Puppet's
+end
+"""
+    + UNDERSTANDING
     + r"""
 def say(*fields)
   print [fields.size, *fields].join("\0"), "\0"
@@ -104,12 +110,14 @@ class CredentialFiles(FactBase[FoundCredentials]):
     ) -> StringCommand:
         saved = backups or []
         return record_script(
-            _PUBLIC_HALVES
+            DIGESTS
+            + _PUBLIC_HALVES
             + rf"""
 capass=$1 in_der=$2 saved=$3; shift 3
 sums=
 while [ "$saved" -gt 0 ]; do
-    of_it=$(cut -c 1-64 "$1/SHA256SUMS" 2>/dev/null)
+    of_it=
+    [ ! -r "$1/SHA256SUMS" ] || of_it=$(cut -c 1-64 "$1/SHA256SUMS") || fail "Cannot read $1."
     [ -z "$of_it" ] || say backup "$1"
     sums="$sums $of_it"
     shift; saved=$((saved - 1))
@@ -117,7 +125,8 @@ done
 found() {{ # $1: what find prints of each
     form=$1; shift
     for root in "$@"; do
-        [ ! -d "$root" ] || find "$root/" -type f -size -2048 \( -name '*.pem' -o -name '*.crt' \
+        [ ! -d "$root" ] || stage find "$root/" -ignore_readdir_race -type f -size -2048 \
+            \( -name '*.pem' -o -name '*.crt' \
             -o -name '*.cert' -o -name '*.cer' -o -name '*.key' -o -name '*.der' \
             -o -name '*.p12' -o -name '*.pfx' -o -name '*.ks' -o -name '*.ts' -o -name '*.jks' \
             -o -name '*.keystore' -o -name '*.truststore' \
@@ -125,29 +134,56 @@ found() {{ # $1: what find prints of each
             -printf "$form"
     done
 }}
-paths() {{ found '%p\0' "$@" | sort -zu; }} # directories may lie in each other
-found '{FILE_RECORD}' "$@"
-paths "$@" | xargs -0 -r grep -le '-----BEGIN ' -- | while IFS= read -r path; do
-    say pem "$path"
-done
+# Directories may lie in each other.
+paths() {{ stage found '%p\0' "$@" | stage sort -zu; }}
+# That nothing is found is no failure, nor that a file has gone meanwhile.
+search='
+    grep "$@"
+    status=$?
+    [ "$status" -gt 1 ] || exit 0
+    while [ "$1" != -- ]; do shift; done
+    shift
+    for file; do [ -e "$file" ] || exit 0; done
+    exit "$status"
+'
+among() {{ stage xargs -0 -r sh -c "$search" grep "$@" --; }}
+pems() {{
+    stage paths "$@" | stage among -le '-----BEGIN ' |
+        while IFS= read -r path; do say pem "$path"; done
+}}
 # One archive instead of a process for each of thousands; what holds a private key stays out of it.
-say archive "$(paths "$@" |
-    xargs -0 -r grep -lZe '-----BEGIN CERTIFICATE-----' -e 'PUBLIC KEY-----' -- |
-    xargs -0 -r grep -LZe 'PRIVATE KEY-----' -- |
-    tar --null -T - -Pcf - 2>/dev/null | gzip -c | $encode)"
-keys=$(paths "$@" | xargs -0 -r grep -le 'PRIVATE KEY-----' --)
-[ -z "$keys" ] || printf '%s\n' "$keys" | public_halves "$capass"
-! command -v ruby >/dev/null 2>&1 || paths "$@" | xargs -0 -r grep -LZe '-----BEGIN ' -- |
-    xargs -0 -r ruby -e "$in_der" -- 2>/dev/null
-[ -n "$keys" ] || {{ say end; exit 0; }}
-printf '%s\n' "$keys" | while IFS= read -r path; do
-    certs=$(sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p' "$path" | tr -d '\000')
-    [ -z "$certs" ] || say text "$path" "$certs"
-    [ -z "$sums" ] || {{
-        sum=$(sha256sum <"$path" | cut -c 1-64)
-        case $sums in *"$sum"*) say saved "$path" ;; esac
-    }}
-done
+packed() {{ tar --null --ignore-failed-read -T - -Pcf - || [ "$?" -eq 1 ]; }}
+archive() {{
+    stage paths "$@" |
+        stage among -lZe '-----BEGIN CERTIFICATE-----' -e 'PUBLIC KEY-----' |
+        stage among -LZe 'PRIVATE KEY-----' |
+        stage packed | stage gzip -c | stage encode | stage relay archive
+}}
+keys() {{ stage paths "$@" | stage among -le 'PRIVATE KEY-----'; }}
+in_der() {{
+    stage paths "$@" | stage among -LZe '-----BEGIN ' | stage xargs -0 -r ruby -e "$in_der" --
+}}
+sum_of() {{ stage digests <"$1" | stage cut -c 1-64; }}
+certificates_in() {{
+    stage sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p' "$1" | stage tr -d '\000'
+}}
+secrets() {{ # what else is to be known of those that hold private keys
+    while IFS= read -r path; do
+        [ -f "$path" ] || continue
+        certs=$(certificates_in "$path")
+        [ -z "$certs" ] || say text "$path" "$certs"
+        [ -n "$sums" ] || continue
+        sum=$(sum_of "$path")
+        case $sums in (*"$sum"*) say saved "$path" ;; esac
+    done
+}}
+found '{FILE_RECORD}' "$@"
+pems "$@"
+archive "$@"
+keys=$(keys "$@")
+[ -z "$keys" ] || stage lines_of "$keys" | stage public_halves "$capass"
+! command -v ruby >/dev/null 2>&1 || in_der "$@"
+[ -z "$keys" ] || stage lines_of "$keys" | stage secrets
 """,
             capass,
             _IN_DER,
@@ -242,25 +278,31 @@ class KeystoreCertificates(FactBase[Keystores]):
             r"""
 PATH=$PATH:/opt/puppet/jre/bin:/opt/puppet/share/java/bin
 certificates() { sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p'; }
+line_of() { stage tr -s '\n\r\t ' ' ' <"$1"; }
 password_of() { # of the keystore called $1 in the configuration $2
-    case $1 in *.ts|*.truststore) kind=trust ;; *) kind=key ;; esac
-    tr -s '\n\r\t ' ' ' <"$2" | sed -n -e "s/.*${kind}StorePassword=\"\([^\"]*\)\".*/\1/p" \
+    case $1 in (*.ts|*.truststore) kind=trust ;; (*) kind=key ;; esac
+    stage line_of "$2" | stage sed -n \
+        -e "s/.*${kind}StorePassword=\"\([^\"]*\)\".*/\1/p" \
         -e "s/.*${kind}StorePassword='\([^']*\)'.*/\1/p"
+}
+# A keystore that does not open is one that cannot be read, which is told as such.
+listed() { keytool -list -rfc -keystore "$@" 2>/dev/null || :; }
+without_password() { stage echo | stage listed "$1" | stage certificates; }
+# A word of the command line could be read by everybody on the host.
+with_password() {
+    KEYSTORE_PASSWORD=$(password_of "${1##*/}" "$2")
+    export KEYSTORE_PASSWORD
+    stage listed "$1" -storepass:env KEYSTORE_PASSWORD </dev/null | stage certificates
 }
 readable=no
 command -v keytool >/dev/null 2>&1 && readable=yes
 say readable "$readable"
 for path in "$@"; do
     pems=
+    config=${path%/*}/activemq.xml
     if [ "$readable" = yes ]; then
-        pems=$(echo | keytool -list -rfc -keystore "$path" 2>/dev/null | certificates)
-        [ -n "$pems" ] || [ ! -f "${path%/*}/activemq.xml" ] || pems=$(
-            # A word of the command line could be read by everybody on the host.
-            KEYSTORE_PASSWORD=$(password_of "${path##*/}" "${path%/*}/activemq.xml")
-            export KEYSTORE_PASSWORD
-            keytool -list -rfc -keystore "$path" -storepass:env KEYSTORE_PASSWORD 2>/dev/null \
-                </dev/null | certificates
-        )
+        pems=$(without_password "$path")
+        [ -n "$pems" ] || [ ! -f "$config" ] || pems=$(with_password "$path" "$config")
     fi
     say keystore "$path" "$pems"
 done

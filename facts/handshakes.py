@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.numbers import count
 from facts.ruby import RUBY_CLIENT
 from facts.script import read_records, record_script
 from recert.observed import ClientCredential, Handshake, Handshakes, Offered
@@ -119,7 +120,7 @@ ruby -e "$client" -- "$@" 2>/dev/null </dev/null
                 made.append(
                     Handshake(
                         service,
-                        int(port),
+                        count(port),
                         Offered[label],
                         answered == "yes",
                         accepted == "yes",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts import numbers
+from facts.numbers import count
 from facts.script import read_records, record_script
 
 
@@ -31,7 +33,7 @@ class WhoAndWhen(FactBase[Identity]):
 
     def process(self, output: list[str]) -> Identity:
         ((_, uid, clock),) = read_records(output)
-        return Identity(int(uid), float(clock))
+        return Identity(count(uid), numbers.clock(clock))
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class HostBasics:
     """`free` and `needed`: kibibytes, for a backup. `crypto`: the program that computes public
     keys, None without any. `missing_tools`, `missing_files`: what the procedure will need and
     the host lacks; an empty file counts as missing. `links`: those that are symbolic links.
-    `mounts`: what is mounted somewhere below them."""
+    `mounts`: what is mounted somewhere below them. `unchangeable`: what even root may not write to
+    there, because it is immutable or its file system is read-only."""
 
     free: int
     needed: int
@@ -49,9 +52,10 @@ class HostBasics:
     existing_accounts: frozenset[str]
     links: frozenset[str] = frozenset()
     mounts: tuple[str, ...] = ()
+    unchangeable: tuple[str, ...] = ()
 
 
-TOOLS = ("tar", "find", "xargs", "cmp", "sha256sum", "comm", "sort", "readlink", "df", "du")
+TOOLS = ("tar", "find", "xargs", "cmp", "comm", "sort", "readlink", "df", "du")
 
 
 class Basics(FactBase[HostBasics]):
@@ -75,21 +79,38 @@ class Basics(FactBase[HostBasics]):
     ) -> StringCommand:
         return record_script(
             r"""
-mounted_below() { # the kernel writes a space as \040
-    root=$(readlink -f "$1") || return
-    case $root in *[\\\ ]*) root=$(printf "%s\n" "$root" | sed 's/\\/\\134/g; s/ /\\040/g') ;; esac
+as_the_kernel_writes() { stage printf '%s\n' "$1" | stage sed 's/\\/\\134/g; s/ /\\040/g'; }
+mounted_below() {
+    [ -e "$1" ] || return 0
+    root=$(readlink -f "$1") || fail "Nobody knows where $1 leads to."
+    case $root in (*[\\\ ]*) root=$(as_the_kernel_writes "$root") ;; esac
     while read -r _ _ _ _ point _; do
-        case $point in "$root"/*) say mount "$point" ;; esac
+        case $point in ("$root"/*) say mount "$point" ;; esac
     done </proc/self/mountinfo
+}
+room() { stage df -Pk "$1" | stage awk 'NR == 2 { print $4 }'; }
+with_flags() { find "$1/" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null; :; }
+# The kernel is asked, who refuses that to root as well: the test of many a shell asks the mode.
+unchangeable() {
+    if find / -maxdepth 0 -writable >/dev/null 2>&1; then find "$1/" ! -type l ! -writable
+    else
+        stage find "$1/" ! -type l -print0 | stage ruby -e '
+            STDIN.read.split("\0").each { |path| puts path unless File.writable?(path) }'
+    fi
+    ! command -v lsattr >/dev/null 2>&1 ||
+        stage with_flags "$1" | stage sed -n 's/^[^ ]*a[^ ]* *//p'
 }
 place=$1; shift
 while [ ! -d "$place" ]; do place=$(dirname "$place"); done
-say free "$(df -Pk "$place" | awk 'NR == 2 { print $4 }')"
+say free "$(room "$place")"
 count=$1; shift
 total=0
 while [ "$count" -gt 0 ]; do
     if [ -e "$1" ]; then
-        size=$(du -sLk "$1" | awk '{ print $1 }')
+        # A link to nowhere is an error to it, and none here: the number is there all the same.
+        size=$(du -sLk "$1")
+        size=${size%%[!0-9]*}
+        [ -n "$size" ] || fail "Nobody knows how large $1 is."
         total=$((total + size))
     fi
     shift; count=$((count - 1))
@@ -100,12 +121,13 @@ for program in openssl ruby; do
 done
 for word in "$@"; do
     case $word in
-        tool:*) command -v "${word#tool:}" >/dev/null 2>&1 || say missing "${word#tool:}" ;;
-        file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
-        link:*)
+        (tool:*) command -v "${word#tool:}" >/dev/null 2>&1 || say missing "${word#tool:}" ;;
+        (file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
+        (link:*)
             [ -L "${word#link:}" ] && say link "${word#link:}"
-            [ ! -r /proc/self/mountinfo ] || mounted_below "${word#link:}" ;;
-        account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
+            [ ! -r /proc/self/mountinfo ] || mounted_below "${word#link:}"
+            [ ! -d "${word#link:}" ] || say unchangeable "$(unchangeable "${word#link:}")" ;;
+        (account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
     esac
 done
 """,
@@ -123,12 +145,17 @@ done
         for record in read_records(output):
             values.setdefault(record[0], []).append(record[1])
         return HostBasics(
-            free=int(values["free"][0] or 0),
-            needed=int(values["needed"][0]),
+            free=count(values["free"][0] or "0"),
+            needed=count(values["needed"][0]),
             crypto=next(iter(values.get("crypto", [])), None),
             missing_tools=tuple(values.get("missing", [])),
             missing_files=tuple(values.get("absent", [])),
             existing_accounts=frozenset(values.get("account", [])),
             links=frozenset(values.get("link", [])),
             mounts=tuple(values.get("mount", [])),
+            unchangeable=tuple(
+                path.replace("//", "/")
+                for found in values.get("unchangeable", [])
+                for path in found.splitlines()
+            ),
         )

@@ -32,7 +32,7 @@ elif ! id peadmin >/dev/null 2>&1; then say why 'there is no account peadmin on 
 else
     limit=
     command -v timeout >/dev/null 2>&1 && limit="timeout $2"
-    errors=$(mktemp)
+    errors=$(mktemp) || fail "No temporary file can be made."
     say nodes "$($limit su - peadmin -c "'$mco' find --dt $1" </dev/null 2>"$errors")"
     say said "$(tail -n 3 "$errors")"
     rm -f "$errors"

@@ -11,15 +11,25 @@ import yaml
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts import numbers
 from facts.host import Identity
+from facts.numbers import clock, count, file_time, is_moment
+from facts.programs import UNABLE, read_unable
 from facts.script import read_records, record_script
 from recert.observed import FileState, LastRun
+from recert.programs import Inability
 from recert.settings import SETTINGS, parse_printed
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 UTF8_LOCALE = r"""
-utf8=$(locale -a 2>/dev/null | grep -iE '^(C|en_US)\.utf-?8$' | head -n 1)
+utf8=
+for name in $(locale -a 2>/dev/null); do
+    case $name in
+        (C.[Uu][Tt][Ff]*8|en_US.[Uu][Tt][Ff]*8) utf8=$name; break ;;
+        (*.[Uu][Tt][Ff]*8) utf8=${utf8:-$name} ;;
+    esac
+done
 if [ -n "$utf8" ]; then LC_ALL=$utf8; export LC_ALL; fi
 """
 """A puppet.conf may hold UTF-8, which Ruby 1.9 refuses to read in the C locale."""
@@ -40,9 +50,13 @@ PUPPET_WITHOUT_CATALOG = UTF8_LOCALE + ROOMY_HEAP
 
 PUPPET_PROCESS = r"""
 puppet_process() { # whether $1 is the number of a live process of Puppet's
-    case $1 in ''|*[!0-9]*) return 1 ;; esac
+    case $1 in (''|*[!0-9]*) return 1 ;; esac
     kill -0 "$1" 2>/dev/null || return 1
-    [ ! -r "/proc/$1/cmdline" ] || tr '\000' ' ' <"/proc/$1/cmdline" | grep -qE 'puppet|ruby'
+    [ -r "/proc/$1/cmdline" ] || return 0
+    case $(tr '\000' ' ' <"/proc/$1/cmdline") in
+        (*puppet*|*ruby*) return 0 ;;
+    esac
+    return 1
 }
 """
 """A lock file outlives a crash, and its number may be another process's by now."""
@@ -51,13 +65,15 @@ puppet_process() { # whether $1 is the number of a live process of Puppet's
 @dataclass(frozen=True)
 class PrintedSettings:
     """`puppet config print` for the sections agent and master, and what it complained of. Both
-    fall back on what [main] says. `who`: as whom it was asked, and when."""
+    fall back on what [main] says. `who`: as whom it was asked, and when. `unable`: programs that
+    cannot do what the suite needs, put to the test while Puppet starts."""
 
     who: Identity
     program: str | None
     agent: dict[str, str]
     master: dict[str, str]
     complaints: list[str]
+    unable: tuple[Inability, ...] = ()
 
 
 class PuppetSettings(FactBase[PrintedSettings]):
@@ -84,20 +100,24 @@ class PuppetSettings(FactBase[PrintedSettings]):
 
     def command(self, sections: str = "master agent") -> StringCommand:
         return record_script(
-            PUPPET_WITHOUT_CATALOG
+            UNABLE
+            + PUPPET_WITHOUT_CATALOG
             + r"""
 sections=$1; shift
 settings() {
     section=$1; shift
-    "$program" config print --section "$section" --color=false "$@" 2>&1 </dev/null
+    # Its status is nearly always 0; what it says is looked at.
+    "$program" config print --section "$section" --color=false "$@" 2>&1 </dev/null || :
 }
 uid=$(id -u)
 if [ "$uid" -eq 0 ] && program=$(command -v puppet); then
     say program "$program"
-    settings "${sections%% *}" "$@" | {
-        case $sections in *' agent') say printed agent "$(settings agent "$@")" ;; esac
-        say printed "${sections%% *}" "$(cat)"
+    both() {
+        (LC_ALL=C; export LC_ALL; unable) </dev/null
+        case $sections in (*' agent') say printed agent "$(settings agent "$@")" ;; esac
+        relay printed "${sections%% *}"
     }
+    stage settings "${sections%% *}" "$@" | stage both "$@"
 fi
 say identity "$uid" "$(date +%s)" # last: nobody waits between the clock and whoever reads it
 """,
@@ -110,11 +130,12 @@ say identity "$uid" "$(date +%s)" # last: nobody waits between the clock and who
         who: Identity | None = None
         values: dict[str, dict[str, str]] = {"agent": {}, "master": {}}
         complaints: list[str] = []
-        for record in read_records(output):
+        records = list(read_records(output))
+        for record in records:
             if record[0] == "program":
                 program = record[1]
             elif record[0] == "identity":
-                who = Identity(int(record[1]), float(record[2]))
+                who = Identity(count(record[1]), clock(record[2]))
             elif record[0] == "printed":
                 _, section, printed = record
                 lines = [_COLOUR.sub("", line).strip() for line in printed.splitlines()]
@@ -123,7 +144,12 @@ say identity "$uid" "$(date +%s)" # last: nobody waits between the clock and who
         if who is None:
             raise FactProcessError("the host does not say as whom it was asked")
         return PrintedSettings(
-            who, program, values["agent"], values["master"], list(dict.fromkeys(complaints))
+            who,
+            program,
+            values["agent"],
+            values["master"],
+            list(dict.fromkeys(complaints)),
+            read_unable(records),
         )
 
 
@@ -162,9 +188,9 @@ class PuppetAgent(FactBase[AgentState]):
 AGENT_TRACES = (
     PUPPET_PROCESS
     + r"""
-[ -r "$1" ] && say summary "$(tr -d '\000' <"$1")"
-[ -f "$2" ] && find "$2" -printf 'catalog\0%m\0%u\0%g\0%s\0%T@\0' | { printf '6\0'; cat; }
-[ -e "$3" ] && say disabled "$(tr -d '\000' <"$3")"
+[ ! -r "$1" ] || text_of "$1" summary
+[ ! -f "$2" ] || stage find "$2" -printf '6\0catalog\0%m\0%u\0%g\0%s\0%T@\0'
+[ ! -e "$3" ] || text_of "$3" disabled
 pid=
 { read -r pid <"$4"; } 2>/dev/null
 puppet_process "$pid" && say running "$pid"
@@ -184,30 +210,39 @@ def read_agent_state(records: Iterable[list[str]]) -> AgentState:
             last_run = read_summary(record[1])
         elif record[0] == "catalog":
             mode, owner, group, size, mtime = record[1:]
-            catalog = FileState("f", int(mode, 8), owner, group, int(size), float(mtime))
+            catalog = FileState(
+                "f", numbers.mode(mode), owner, group, count(size), file_time(mtime)
+            )
         elif record[0] == "disabled":
-            disabled = record[1]
+            disabled = record[1].rstrip("\n")
         elif record[0] == "running":
-            running = int(record[1])
+            running = count(record[1])
     return AgentState(last_run, catalog, disabled, running)
+
+
+LONGEST_SUMMARY = 65536
+"""Characters. Puppet writes some thousand; parsing megabytes would hold up the run over all."""
 
 
 # A run reads the same summary several times, and PyYAML's parser is slow. The one in C would be
 # faster still, but an agent's file can crash it, and the run over all others with it.
 @cache
 def read_summary(text: str) -> LastRun | None:
-    """Puppet's `last_run_summary.yaml`; None if it says nothing of a run.
+    """Puppet's `last_run_summary.yaml`; None if it says nothing of a run, or of one at no time.
 
     A run succeeded if it had a catalog (`version: config:` has a value) and no resource failed.
     """
+    if len(text) > LONGEST_SUMMARY:
+        return None
     try:
         summary = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except Exception:
+        # What odd YAML makes a parser raise is not to be foreseen.
         return None
     if not isinstance(summary, dict):
         return None
     time = _section(summary, "time").get("last_run")
-    if not isinstance(time, (int, float)):
+    if not isinstance(time, (int, float)) or not is_moment(time):
         return None
     version = _section(summary, "version").get("config")
     failed = _section(summary, "resources").get("failed")

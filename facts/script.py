@@ -4,6 +4,10 @@ A script prints records with the shell function `say`, whose fields end in NUL, 
 names and contents may hold anything. The answer crosses the connection in base64: pyinfra
 reads lines of UTF-8, which the content of a damaged file need not be. The last record is
 `end`; without it the answer was cut short.
+
+A host's `sh` may be bash 3.2, mksh or ksh93 as well as dash, and tests hold every script to what
+all of them understand: a script stands in a function, never in `$( … )`, where old shells take the
+parenthesis of a `case` pattern, or a quote in a comment, for the end of something.
 """
 
 from __future__ import annotations
@@ -11,36 +15,122 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from sys import intern
 
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+_KEPT = ("HOME", "LOGNAME", "TMPDIR", "TZ", "USER")
+
+CLEAN_SH = " ".join(
+    [
+        "command env -i",
+        'PATH="/opt/puppet/bin:$PATH:/usr/local/bin:/usr/sbin:/sbin"',
+        *(f'${{{name}+"{name}=${name}"}}' for name in _KEPT),
+        "sh",
+    ]
+)
+"""A shell that inherits nothing that could change what a script or a program means: neither
+POSIXLY_CORRECT, GREP_OPTIONS or RUBYOPT nor a function that a bash has exported, whatever its name.
+PE's programs are often missing from the PATH of a session that is no login, and go before another
+Puppet on it."""
+
+CLEAN_SH_UNASKED = f"</dev/null {CLEAN_SH}"
+"""The same, where nothing is to be read from a standard input: on a terminal, which sudo may want,
+it would have no end."""
+
 PREAMBLE = r"""
-PATH="/opt/puppet/bin:$PATH:/usr/local/bin:/usr/sbin:/sbin"
-export PATH
+cd /
 umask 022
+[ ! -t 1 ] || trap '' HUP
 """
-"""PE's programs are often missing from the PATH of a session that is no login, and go before
-another Puppet on it."""
+"""What a service is started by on a terminal is not to end with that."""
+
+PIPELINES = r"""
+failure='<failed>'
+stage() { "$@" || echo "$failure $1 ended with status $?" >&3; }
+whole() {
+    { said=$("$@" 3>&1 >&4) || said="$said
+$failure $1 ended with status $?"; } 4>&1
+    [ -z "$said" ] || { printf '%s\n' "$said" >&2; return 1; }
+}
+"""
+"""A pipeline has the status of its last stage, and no old shell tells those of the others. So each
+one is begun with `stage`, which tells of its failure on descriptor 3: that of the function `whole`,
+which runs a function with pipelines in it and fails if any stage has, or of a fact's answer."""
+
+DIGESTS = r"""
+digests='
+digests() {
+    if command -v sha256sum >/dev/null 2>&1; then sha256sum "$@"; return; fi
+    [ "$#" -gt 0 ] || set -- -
+    for file; do
+        if [ "$file" = - ]; then line=$(openssl dgst -sha256)
+        else line=$(openssl dgst -sha256 <"$file")
+        fi || return
+        printf "%s  %s\n" "${line##* }" "$file"
+    done
+}
+'
+eval "$digests"
+"""
+"""`digests` prints SHA-256 of the files that it is given, or of what it reads, as sha256sum does,
+which SLES 10 has not. The variable holds the function for another shell."""
+
+_ANSWER = r"""
+encode() { if command -v base64 >/dev/null 2>&1; then base64; else openssl base64; fi; }
+fail() { echo "$failure $*" >&3; exit 1; }
+coded() { stage told "$@" | stage encode; }
+echo pe-recert:
+{ said=$(coded "$@" 3>&1 2>&3 >&4); } 4>&1
+case $said in
+    (*"$failure"*)
+        echo 'pe-recert, failed:'
+        encode <<END || { printf '%s\n' "$said" >&2; exit 1; } ;;
+$said
+END
+    (?*) printf '%s\n' "$said" >&2 ;;
+esac
+echo pe-recert.
+"""
 
 _RECORDS = r"""
 LC_ALL=C; export LC_ALL
 say() { printf '%s\0' "$#" "$@"; }
-contents() { say text "$1" "$(tr -d '\000' <"$1")"; }
+relay() { printf '%s\0' "$(($# + 1))" "$@" && cat && printf '\0'; }
+lines_of() { cat <<END
+$1
+END
+}
+text_of() {
+    path=$1; shift
+    { printf '%s\0' "$(($# + 1))" "$@" && stage tr -d '\000' && printf '\0'; } <"$path"
+}
+contents() { text_of "$1" "${2:-text}" "$1"; }
 """
+"""`relay` says the fields that it is given and, as one more, what it reads: where `printf` is a
+program, as in mksh, no long text goes into one of its arguments, and `lines_of` prints it.
+`text_of` says what is in a file after other fields, `contents` after its path; nothing of one that
+is gone."""
 
-ENCODE = r"""
-if command -v base64 >/dev/null 2>&1; then encode=base64; else encode='openssl base64'; fi
-framed() { echo 'pe-recert:'; cat; echo 'pe-recert.'; }
-"""
+_FRAME = re.compile(
+    r"pe-recert:\s([A-Za-z0-9+/=\s]*)(?:pe-recert, failed:\s([A-Za-z0-9+/=\s]*))?pe-recert\."
+)
+_BEGIN = re.compile(r"pe-recert:\s")
+_STRAY = re.compile(r"[^A-Za-z0-9+/=\s][^\n]*")
+_FAILURE = "<failed> "
+
+
+class ScriptFailedError(Exception):
+    """What a script was to tell, it could not find out; the message says why."""
 
 
 def shell(script: str, *arguments: str) -> StringCommand:
     """`script` run by the host's `sh`, its positional parameters being `arguments`."""
     # pyinfra keeps the commands of changes: thousands of hosts share the text of each.
     return StringCommand(
-        "sh",
+        CLEAN_SH_UNASKED,
         "-c",
         QuoteString(intern(PREAMBLE + script)),
         "pe-recert",
@@ -48,36 +138,67 @@ def shell(script: str, *arguments: str) -> StringCommand:
     )
 
 
+def answer_script(script: str, *arguments: str) -> StringCommand:
+    """A script whose output is the answer, whatever that is; see `payload`. If a stage of it
+    fails, or it calls `fail`, there is none."""
+    return shell(f"{PIPELINES}told() {{\n{script}\n}}\n{_ANSWER}", *arguments)
+
+
 def record_script(script: str, *arguments: str) -> StringCommand:
     """A script whose output is records; see `read_records`."""
-    # A script that gave up has printed nothing, and a pipe would hide its status.
-    return shell(
-        f"{ENCODE}{_RECORDS}answer=$({{\n{script}\nsay end\n}} | $encode)\n"
-        '[ -n "$answer" ] && printf \'pe-recert:\\n%s\\npe-recert.\\n\' "$answer"',
-        *arguments,
-    )
+    return answer_script(f"{_RECORDS}{script}\nsay end", *arguments)
 
 
 def payload(output: list[str]) -> bytes:
-    """What a script encoded, out of what else a login may print.
+    """What a script has answered, out of what else a login may print.
 
     :raises FactProcessError: it is damaged.
+    :raises ScriptFailedError: the script could not find it out.
     """
-    lines = list(output)
-    if "pe-recert:" in lines:
-        lines = lines[lines.index("pe-recert:") + 1 :]
-    if "pe-recert." in lines:
-        lines = lines[: lines.index("pe-recert.")]
+    text = "\n".join(output)
+    _, _, after = text.partition("pe-recert:\n")
+    answer, end, _ = after.partition("\npe-recert.")
+    with suppress(ValueError):  # as it nearly always is; a thousand hosts give ten thousand answers
+        if end:
+            return base64.b64decode(answer.replace("\n", ""), validate=True)
+    framed = _FRAME.search(text)
+    if framed is None:
+        begin = _BEGIN.search(text)
+        return _decoded(text[begin.end() if begin else 0 :].partition("pe-recert.")[0])
+    answer, failed = framed.groups()
+    if failed is not None:
+        raise ScriptFailedError(_said(_decoded(failed)))
+    return _decoded(answer)
+
+
+def _decoded(text: str) -> bytes:
+    if stray := _STRAY.search(text):
+        raise FactProcessError(
+            f"in the host's answer stands something else, printed perhaps by what the shell of the "
+            f"login reads when it starts: {stray[0][:80]!r}"
+        )
     try:
-        return base64.b64decode("".join(lines), validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
         raise FactProcessError(f"the host's answer is not base64: {error}") from error
+
+
+def _said(content: bytes) -> str:
+    """What failed first, then what the programs have said of it."""
+    lines = [line[:300] for line in content.decode("utf-8", "backslashreplace").splitlines()]
+    failures = [line.removeprefix(_FAILURE) for line in lines if line.startswith(_FAILURE)]
+    said = [line for line in lines if line.strip() and not line.startswith(_FAILURE)]
+    return (
+        "\n".join([*list(dict.fromkeys(failures))[:5], *said[:10]])
+        or "a program that it needs failed"
+    )
 
 
 def read_records(output: list[str]) -> Iterator[list[str]]:
     """The records that a `record_script` printed, without the closing one.
 
     :raises FactProcessError: the answer is damaged or was cut short.
+    :raises ScriptFailedError: the script could not find it out.
     """
     fields = payload(output).decode("utf-8", "surrogateescape").split("\0")
     position = 0

@@ -8,35 +8,44 @@ from facts.script import read_records, record_script
 from recert.layout import SERVICE_PORTS
 from recert.observed import Service
 
-_PORTS = "".join(f"        {name}) port={port:04X} ;;\n" for name, port in SERVICE_PORTS.items())
+_PORTS = "".join(f"        ({name}) port={port:04X} ;;\n" for name, port in SERVICE_PORTS.items())
 
 SERVICE_FUNCTIONS = (
     rf"""
 listening() {{
     case $1 in
-{_PORTS}        *) return 1 ;;
+{_PORTS}        (*) return 1 ;;
     esac
-    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-        awk -v port=":$port" '$4 == "0A" && $2 ~ port "$" {{ found = 1 }} END {{ exit !found }}'
+    for table in /proc/net/tcp /proc/net/tcp6; do
+        [ -r "$table" ] && awk -v port=":$port" \
+            '$4 == "0A" && $2 ~ port "$" {{ found = 1 }} END {{ exit !found }}' "$table" && return
+    done
+    return 1
 }}
 """
     r"""
+shown() { # $2 and more of the unit $1; of one that does not exist, too
+    unit=$1; shift
+    said=$(systemctl show "$@" "$unit" 2>&1) || fail "systemctl cannot tell of $unit: $said"
+}
 loaded_unit() {
-    [ -d /run/systemd/system ] &&
-        [ "$(systemctl show -p LoadState "$1" 2>/dev/null)" = LoadState=loaded ]
+    [ -d /run/systemd/system ] || return 1
+    shown "$1" -p LoadState
+    case $said in (*LoadState=loaded*) return 0 ;; esac
+    return 1
 }
 init_script() { [ -x "/etc/init.d/$1" ]; }
 upstart_job() { [ -e "/etc/init/$1.conf" ] && command -v initctl >/dev/null 2>&1; }
 installed() { loaded_unit "$1" || init_script "$1" || upstart_job "$1"; }
 unit_runs() {
     [ -d /run/systemd/system ] || return 1
-    states=$(systemctl show -p LoadState -p ActiveState -p SubState "$1" 2>/dev/null)
-    case $states in *LoadState=loaded*) ;; *) return 1 ;; esac
-    case $states in
-        # A unit that dies and is started again and again is not running.
-        *SubState=auto-restart*) return 1 ;;
-        *ActiveState=active*|*ActiveState=activating*) return 0 ;;
-        *ActiveState=reloading*|*ActiveState=deactivating*) return 0 ;;
+    shown "$1" -p LoadState -p ActiveState -p SubState
+    case $said in (*LoadState=loaded*) ;; (*) return 1 ;; esac
+    # A unit that dies and is started again and again is not running.
+    case $said in
+        (*SubState=auto-restart*) return 1 ;;
+        (*ActiveState=active*|*ActiveState=activating*) return 0 ;;
+        (*ActiveState=reloading*|*ActiveState=deactivating*) return 0 ;;
     esac
     return 1
 }
@@ -45,12 +54,13 @@ running() {
     if init_script "$1"; then
         "/etc/init.d/$1" status >/dev/null 2>&1 </dev/null
         case $? in
-            0) return 0 ;;
-            3) ;;
-            *) listening "$1" && return 0 ;; # it has no status, or says nothing of use
+            (0) return 0 ;;
+            (3) ;;
+            (*) listening "$1" && return 0 ;; # it has no status, or says nothing of use
         esac
     fi
-    if upstart_job "$1"; then initctl status "$1" 2>/dev/null | grep -q start/ && return 0; fi
+    upstart_job "$1" || return 1
+    case $(initctl status "$1" 2>/dev/null) in (*start/*) return 0 ;; esac
     return 1
 }
 """

@@ -6,6 +6,7 @@ import re
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.public import PUBLIC_CONTENTS
 from facts.script import read_records, record_script
 from recert.signing import Autosign, Autosigning
 
@@ -23,13 +24,17 @@ class AutosignSetting(FactBase[Autosign]):
     def command(self, autosign: str) -> StringCommand:
         return record_script(
             r"""
+patterns() {
+    stage sed 's/#.*//' "$1" | stage tr -s ' \t\r' '\n\n\n' |
+        while read -r pattern || [ -n "$pattern" ]; do
+            [ -z "$pattern" ] || say pattern "$pattern"
+        done
+}
 case $1 in
-    true) say all ;;
-    /*)
+    (true) say all ;;
+    (/*)
         if [ -f "$1" ] && [ -x "$1" ]; then say policy
-        elif [ -r "$1" ]; then
-            sed 's/#.*//' "$1" | tr -s ' \t\r' '\n\n\n' | grep . |
-                while read -r pattern; do say pattern "$pattern"; done
+        elif [ -r "$1" ]; then patterns "$1"
         fi ;;
 esac
 """,
@@ -61,9 +66,9 @@ class CaInventory(FactBase[frozenset[tuple[int, str]]]):
         return frozenset()
 
     def command(self, path: str) -> StringCommand:
-        return record_script('[ ! -r "$1" ] || contents "$1"', path)
+        return record_script(f'{PUBLIC_CONTENTS}[ ! -r "$1" ] || contents "$1"', path)
 
     def process(self, output: list[str]) -> frozenset[tuple[int, str]]:
         text = "".join(record[2] for record in read_records(output))
-        lines = re.findall(r"^0x([0-9a-fA-F]+) .*/CN=([^/\n]+)$", text, re.MULTILINE)
+        lines = re.findall(r"^0x([0-9a-fA-F]+) \S+ \S+ /CN=([^/\n]+)$", text, re.MULTILINE)
         return frozenset((int(serial, 16), name) for serial, name in lines)

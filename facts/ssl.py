@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tarfile
-import zlib
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from facts.script import ENCODE, payload, read_records, record_script, shell
+from facts import numbers
+from facts.numbers import count, file_time
+from facts.packed import LARGEST_FILE, gunzip
+from facts.public import PUBLIC_CONTENTS, WITHOUT_KEYS
+from facts.script import answer_script, payload, read_records, record_script
 from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
 
@@ -35,9 +38,8 @@ public_half() { # of the private key $1, if need be with the password in file $2
 # something holds this lock while it works, and it is read only when nobody does.
 AFTER_ANY_COMMAND = r"""
 if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
-    flock -s -w 300 9 9<"$lock" || {
-        echo "A command of an earlier run still works on this host after 5 minutes." >&2; exit 1
-    }
+    flock -s -w 300 9 9<"$lock" ||
+        fail "A command of an earlier run still works on this host after 5 minutes."
 fi
 """
 
@@ -73,6 +75,7 @@ class SslDirectories(FactBase[SslState]):
 
 DIRECTORIES = (
     PUBLIC_HALF
+    + PUBLIC_CONTENTS
     + r"""
 lock=$1 capass=$2 cacert=$3; shift 3
 """
@@ -82,14 +85,13 @@ for_each() {{ # the function $1 over the next group of arguments
     act=$1 size=$2; shift 2
     while [ "$size" -gt 0 ]; do "$act" "$1"; shift; size=$((size - 1)); done
 }}
-list() {{ [ -d "$1" ] && find "$1/" -printf '{FILE_RECORD}'; }}
-read_text() {{ [ -f "$1" ] && contents "$1"; }}
-read_key() {{ [ -e "$1" ] && say key "$1" "$(public_half "$1" "$capass")"; }}
+list() {{ [ ! -d "$1" ] || stage find "$1/" -ignore_readdir_race -printf '{FILE_RECORD}'; }}
+read_text() {{ [ ! -f "$1" ] || contents "$1"; }}
+read_key() {{ [ ! -e "$1" ] || say key "$1" "$(public_half "$1" "$capass")"; }}
 older() {{
     [ -d "$1" ] && [ -e "$cacert" ] || return 0
-    find "$1/" -name '*.pem' -type f ! -newer "$cacert" | while IFS= read -r path; do
-        say older "$path" "$(tr -d '\000' <"$path")"
-    done
+    stage find "$1/" -ignore_readdir_race -name '*.pem' -type f ! -newer "$cacert" |
+        while IFS= read -r path; do contents "$path" older; done
 }}
 for act in list read_text read_key older; do
     for_each "$act" "$@"
@@ -126,11 +128,11 @@ def read_directories(records: Iterable[list[str]]) -> SslState:
             path, entry = read_file_record(record)
             files[path] = entry
         elif record[0] == "text":
-            texts[record[1]] = record[2]
+            texts[record[1]] = record[2].rstrip("\n")
         elif record[0] == "key":
             keys[record[1]] = read_public_key(record[2])
         elif record[0] == "older":
-            older[record[1].replace("//", "/")] = record[2]
+            older[record[1].replace("//", "/")] = record[2].rstrip("\n")
     return SslState(files, texts, keys, older)
 
 
@@ -151,30 +153,53 @@ class PemFiles(FactBase[dict[str, str]]):
 
     def command(self, directory: str, names: list[str] | None = None) -> StringCommand:
         # One archive instead of a process for each of thousands of files.
-        return shell(
-            ENCODE
-            + r"""
-cd "$1" 2>/dev/null || exit 0
+        return answer_script(
+            r"""
+listed() { # those that are there, and lead somewhere
+    if [ "$1" = . ]; then
+        find . -ignore_readdir_race -follow -maxdepth 1 -type f -name '*.pem' -print0
+    else
+        for file; do [ ! -f "$file" ] || printf '%s\0' "$file"; done
+    fi
+}
+# One that changes or goes meanwhile is left as it was read; that ends with 1.
+packed() { tar --null --ignore-failed-read -T - -hczf - || [ "$?" -eq 1 ]; }
+[ -d "$1" ] || exit 0
+cd "$1" || fail "Cannot look into $1."
 shift
-for file; do shift; [ ! -e "$file" ] || set -- "$@" "$file"; done
-[ "$#" -gt 0 ] || exit 0
-tar -hczf - "$@" | $encode | framed
+without_keys=$1; shift
+if grep -rqs -- 'PRIVATE KEY-----' .; then
+    aside=$(mktemp -d) || fail "No directory can be made for what may leave the host."
+    trap 'rm -rf "$aside"' EXIT
+    for file in ./*.pem; do
+        [ ! -f "$file" ] || sed "$without_keys" <"$file" >"$aside/$file"
+    done
+    cd "$aside" || fail "Cannot look into $aside."
+fi
+[ "$#" -eq 0 ] || stage listed "$@" | stage packed
 """,
             directory,
+            WITHOUT_KEYS,
             *(["."] if names is None else [f"./{name}.pem" for name in names]),
         )
 
     def process(self, output: list[str]) -> dict[str, str]:
-        texts = {}
+        texts: dict[str, str] = {}
+        packed = payload(output)
+        if not packed:
+            return texts
         try:
-            with tarfile.open(fileobj=BytesIO(payload(output))) as archive:
+            unpacked = BytesIO(gunzip(packed))
+            with tarfile.open(fileobj=unpacked, mode="r:") as archive:
                 for member in archive:
                     has_content = member.isreg() or member.islnk()
+                    if member.issparse() or member.size > LARGEST_FILE:
+                        continue  # what claims so is no certificate
                     content = archive.extractfile(member) if has_content else None
                     name = member.name.removeprefix("./").removesuffix(".pem")
                     if content is not None and member.name == f"./{name}.pem" and "/" not in name:
                         texts[name] = content.read().decode("utf-8", "replace")
-        except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error) as error:
+        except (tarfile.TarError, ValueError, EOFError, OSError) as error:
             raise FactProcessError(f"the files could not be read: {error}") from error
         return texts
 
@@ -191,14 +216,16 @@ class ComponentDirectory(FactBase[ComponentState]):
 
     def command(self, directory: str, account: str, copies: list[tuple[str, str]]) -> StringCommand:
         return record_script(
-            rf"""
+            PUBLIC_CONTENTS
+            + rf"""
 directory=$1 account=$2; shift 2
 id "$account" >/dev/null 2>&1 && say account
-[ -d "$directory" ] && find "$directory/" -printf '{FILE_RECORD}'
+[ ! -d "$directory" ] ||
+    stage find "$directory/" -ignore_readdir_race -printf '{FILE_RECORD}'
 while [ "$#" -gt 0 ]; do
     if [ -f "$1" ]; then
         cmp -s "$1" "$2" && say same "$1"
-        case $1 in *.cert.pem) contents "$1" ;; esac
+        case $1 in (*.cert.pem) contents "$1" ;; esac
     fi
     shift 2
 done
@@ -221,7 +248,7 @@ done
             elif record[0] == "same":
                 same.add(record[1])
             elif record[0] == "text":
-                certificates[record[1]] = record[2]
+                certificates[record[1]] = record[2].rstrip("\n")
         # find names the directory itself first.
         top = entries[0][1] if entries else None
         files = dict(entries[1:])
@@ -231,5 +258,5 @@ done
 def read_file_record(record: list[str]) -> tuple[str, FileState]:
     """A `file` record as (path, entry); the slash that made find follow a link is taken off."""
     _, kind, mode, owner, group, size, mtime, path, target = record
-    entry = FileState(kind, int(mode, 8), owner, group, int(size), float(mtime), target)
+    entry = FileState(kind, numbers.mode(mode), owner, group, count(size), file_time(mtime), target)
     return path.replace("//", "/").rstrip("/") or "/", entry

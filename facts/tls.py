@@ -24,17 +24,21 @@ class PresentedCertificate(FactBase[str | None]):
             _LIMIT
             + r"""
 port=$1; shift
-for address in "$@"; do
+shaken() { $limit openssl s_client -connect "$1" </dev/null 2>/dev/null || :; } # nobody may listen
+presented() {
     if command -v openssl >/dev/null 2>&1; then
-        pem=$($limit openssl s_client -connect "$address:$port" </dev/null 2>/dev/null |
-            sed -n '/^-----BEGIN CERTIFICATE/,/^-----END CERTIFICATE/p')
+        stage shaken "$1:$port" |
+            stage sed -n '/^-----BEGIN CERTIFICATE/,/^-----END CERTIFICATE/p'
     else
-        pem=$($limit ruby -rsocket -ropenssl -e '
+        $limit ruby -rsocket -ropenssl -e '
             tls = OpenSSL::SSL::SSLSocket.new(TCPSocket.new(ARGV[0], ARGV[1].to_i))
             tls.connect
             puts tls.peer_cert.to_pem
-        ' "$address" "$port" 2>/dev/null </dev/null)
+        ' "$1" "$port" 2>/dev/null </dev/null
     fi
+}
+for address in "$@"; do
+    pem=$(presented "$address")
     if [ -n "$pem" ]; then say presented "$pem"; break; fi
 done
 """,
@@ -63,25 +67,28 @@ class ClassifierGroups(FactBase[str | None]):
 port=$1 certificate=$2 key=$3 ca=$4 name=$5
 request() {
     printf '%s\r\n' 'GET /classifier-api/v1/groups HTTP/1.0' "Host: $name" \
-        'Accept: application/json' ''
+        'Accept: application/json' '' || :
 }
-if command -v openssl >/dev/null 2>&1; then
-    answer=$(request | $limit openssl s_client -quiet -verify_return_error -CAfile "$ca" \
-        -cert "$certificate" -key "$key" -connect "127.0.0.1:$port" 2>/dev/null | tr -d '\000')
-else
-    answer=$(request | $limit ruby -rsocket -ropenssl -e '
-        context = OpenSSL::SSL::SSLContext.new
-        context.cert = OpenSSL::X509::Certificate.new(File.read(ARGV[1]))
-        context.key = OpenSSL::PKey::RSA.new(File.read(ARGV[2]), "")
-        context.ca_file = ARGV[3]
-        context.verify_mode = OpenSSL::SSL::VERIFY_PEER
-        tls = OpenSSL::SSL::SSLSocket.new(TCPSocket.new("127.0.0.1", ARGV[0].to_i), context)
-        tls.connect
-        tls.write($stdin.read)
-        print tls.read
-    ' "$port" "$certificate" "$key" "$ca" 2>/dev/null | tr -d '\000')
-fi
-[ -n "$answer" ] && say answer "$answer"
+# Nobody may listen, or whoever does refuse: that is no answer, and no failure of what asks.
+asked() {
+    if command -v openssl >/dev/null 2>&1; then
+        $limit openssl s_client -quiet -verify_return_error -CAfile "$ca" \
+            -cert "$certificate" -key "$key" -connect "127.0.0.1:$port" 2>/dev/null
+    else
+        $limit ruby -rsocket -ropenssl -e '
+            context = OpenSSL::SSL::SSLContext.new
+            context.cert = OpenSSL::X509::Certificate.new(File.read(ARGV[1]))
+            context.key = OpenSSL::PKey::RSA.new(File.read(ARGV[2]), "")
+            context.ca_file = ARGV[3]
+            context.verify_mode = OpenSSL::SSL::VERIFY_PEER
+            tls = OpenSSL::SSL::SSLSocket.new(TCPSocket.new("127.0.0.1", ARGV[0].to_i), context)
+            tls.connect
+            tls.write($stdin.read)
+            print tls.read
+        ' "$port" "$certificate" "$key" "$ca" 2>/dev/null
+    fi || :
+}
+stage request | stage asked | stage tr -d '\000' | stage relay answer
 """,
             str(port),
             certificate,

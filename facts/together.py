@@ -11,6 +11,12 @@ from pyinfra.api.exceptions import FactProcessError
 NEXT = "pe-recert, next:"
 """The line before each answer and after the last."""
 
+
+def is_next(line: str) -> bool:
+    """Whether a line is that, be it after something that a login prints without ending its line."""
+    return line.rstrip("\r").endswith(NEXT)
+
+
 Question = tuple[type[FactBase[Any]], dict[str, Any]]
 """A fact and its arguments."""
 
@@ -42,7 +48,7 @@ class Together(FactBase[list[Any]]):
     def process(self, output: list[str]) -> list[Any]:
         answers: list[list[str]] = []
         for line in output:
-            if line == NEXT:
+            if is_next(line):
                 answers.append([])
             elif answers:  # before the first is what a login prints
                 answers[-1].append(line)

@@ -6,11 +6,13 @@ import argparse
 import re
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from inventories.puppetdb import Credential, nodes_at
 from recert.certificates import RevocationList, read_revocation_list, utc_now
 from recert.errors import RecertError
+from recert.hostkeys import changed, known_hosts, names_in
 from recert.nodes import (
     Found,
     Snapshot,
@@ -28,16 +30,19 @@ _INVENTORY = '''"""The site {name}: its hosts are those of {name}.json; this fil
     pyinfra inventories/{name}.py deploys/site.py
 """
 
-from inventories.snapshot import groups_beside
+from inventories.snapshot import groups_beside, known_keys
 
 # Hosts are looked for under their certnames. Where one is reached in another way, say so here:
 #   groups_beside(__file__, {{"db01.example.com": {{"ssh_hostname": "10.0.0.17"}}}})
 _groups = groups_beside(__file__)
 
+# A host whose SSH key is not known is not worked on; docs/runbook.md says how to have them.
+_keys = known_keys(__file__)
+
 # The data of a group: ssh_user, ssh_key, _sudo and the like.
-master = (_groups.master, {{"ssh_user": "root"}})
-agents = (_groups.agents, {{"ssh_user": "root"}})
-windows_agents = (_groups.windows_agents, {{}})
+master = (_groups.master, {{"ssh_user": "root", **_keys}})
+agents = (_groups.agents, {{"ssh_user": "root", **_keys}})
+windows_agents = (_groups.windows_agents, {{**_keys}})
 '''
 
 
@@ -64,11 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     source.add_argument("--list", metavar="FILE", help="a file with one certname a line; or -")
     for option, what in (
-        ("cert", "client certificate"),
+        ("cert", "the client certificate"),
         ("key", "its private key"),
-        ("cacert", "certificate of the CA, by which PuppetDB is known"),
+        ("cacert", "the certificate of the CA, by which PuppetDB is known"),
     ):
-        parser.add_argument(f"--{option}", metavar="FILE", help=f"the {what}, in PEM")
+        parser.add_argument(f"--{option}", metavar="FILE", help=f"{what}, in PEM")
     parser.add_argument(
         "--crl", metavar="FILE", help="the CA's ca_crl.pem: nodes that it revokes are left out"
     )
@@ -128,6 +133,21 @@ def _write(name: str, snapshot: Snapshot) -> None:
     new = path.with_suffix(".new")
     new.write_text(snapshot.to_json(), encoding="utf-8")
     new.replace(path)
+
+
+def _write_keys(name: str, snapshot: Snapshot, keys: Mapping[str, tuple[str, ...]]) -> None:
+    """The SSH keys of the snapshot's hosts, and what there is to say about them."""
+    path = HERE / f"{name}.known_hosts"
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    hosts = {snapshot.master, *snapshot.nodes}
+    own = {host: of_host for host, of_host in keys.items() if host in hosts}
+    if own:
+        path.write_text(known_hosts(before, own), encoding="utf-8")
+    unknown = sorted(hosts - own.keys() - names_in(before))
+    print(f"  SSH keys of {len(hosts) - len(unknown)} hosts are in {path.name}", end="")
+    print(f"; none of {len(unknown)}: {_some(unknown)}" if unknown else "")
+    if others := changed(before, own):
+        print(f"  PuppetDB has another key than {path.name}, which is kept: {_some(others)}")
 
 
 def _before(name: str) -> Snapshot | None:
@@ -197,6 +217,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (RecertError, OSError) as error:
         raise SystemExit(f"No snapshot was taken: {error}") from error
     _tell(options.name, snapshot, before)
+    if found.host_keys:
+        _write_keys(options.name, snapshot, found.host_keys)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ The data in inventories/group_data/ is found by pyinfra, because it lies beside 
 """
 
 # Exactly one host: the monolithic master. How to reach it is pyinfra's business; without
-# ssh_user and ssh_key your SSH configuration and agent are used.
+# ssh_user and ssh_key your SSH configuration and agent are used. A host whose key is not known is
+# not worked on (group_data/all.py; the runbook says how to have the keys beforehand).
 master = [
     ("puppet.example.com", {"ssh_user": "root"}),
 ]
 
 # Linux nodes: step 6. An ordinary user needs sudo: add `"_sudo": True` here, or --sudo on the
-# command line. A node's certname comes from its own Puppet; give it here as well where it is not
-# the name below, and the master's warnings know that the node is looked after.
+# command line. Give a node's certname where it is not the name below: a node that says another one
+# has to prove it with the key of its old certificate, and is refused if it cannot.
 agents = [
     "web01.example.com",
     "web02.example.com",

@@ -35,7 +35,7 @@ def lab_host(name: str) -> tuple[str, dict[str, Any]]:
         "ssh_hostname": info["ssh_hostname"],
         "ssh_port": info["ssh_port"],
         "ssh_user": info["ssh_user"],
-        "ssh_key": str(_STATE / "id_ed25519"),
+        "ssh_key": info["ssh_key"],
         "ssh_known_hosts_file": str(_STATE / "known_hosts"),
         "ssh_strict_host_key_checking": "yes",
         "certname": info["certname"],

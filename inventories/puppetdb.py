@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from recert.errors import RecertError
+from recert.hostkeys import KEY_FACTS
 from recert.nodes import OS_FACTS, Found, nodes_of_puppetdb
 
 TIMEOUT = 60
@@ -41,7 +42,7 @@ def nodes_at(url: str, credential: Credential | None = None) -> Found:
     address = urlsplit(url)
     opener = build_opener(ProxyHandler({}), *_handlers(url, credential))
     base = f"{address.scheme}://{address.netloc}"
-    wanted = ["or", *(["=", "name", name] for name in OS_FACTS)]
+    wanted = ["or", *(["=", "name", name] for name in (*OS_FACTS, *KEY_FACTS))]
     facts_query = urlencode({"query": json.dumps(wanted)})
 
     def get(path: str) -> Any:

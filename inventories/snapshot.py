@@ -23,6 +23,14 @@ class Groups:
     windows_agents: list[HostData]
 
 
+def known_keys(inventory: str) -> dict[str, str]:
+    """The data by which hosts are only what their keys say: those in the file beside an inventory
+    file (`mysite.known_hosts` beside `mysite.py`), if there is one, else in the user's own."""
+    path = Path(inventory).with_suffix(".known_hosts")
+    data = {"ssh_strict_host_key_checking": "yes"}
+    return {**data, "ssh_known_hosts_file": str(path)} if path.exists() else data
+
+
 def groups_beside(inventory: str, data: Mapping[str, Mapping[str, Any]] | None = None) -> Groups:
     """What the snapshot beside an inventory file (`mysite.json` beside `mysite.py`) names.
 

@@ -43,6 +43,11 @@ class Host:
     # A master whose CA signs every request from lab.test by itself.
     autosigns: bool = False
     openssl: bool = True
+    # What `sh` is there, and root's login shell.
+    sh: Literal["dash", "bash", "mksh"] = "dash"
+    login_shell: Literal["bash", "tcsh", "fish"] = "bash"
+    # True: its SSH server knows no more than that of EL 5, and its sudo wants a terminal.
+    old_ssh: bool = False
     # True: it carries files that years of administration leave behind.
     leftovers: bool = False
     windows: Windows | None = None
@@ -115,6 +120,8 @@ HOSTS = {
             alt_names_configured=False,
             autosigns=True,
             openssl=False,
+            sh="bash",
+            old_ssh=True,
             leftovers=True,
             only_stand_ins=True,
         ),
@@ -130,6 +137,8 @@ HOSTS = {
             hostname="agent02.lab.test",
             certname="agent02.lab.test",
             service_manager="init",
+            sh="bash",
+            login_shell="tcsh",
             master="master",
         ),
         Host(
@@ -146,6 +155,8 @@ HOSTS = {
             hostname="db-box-7",
             certname="agent04.lab.test",
             service_manager="init",
+            sh="mksh",
+            login_shell="fish",
             master="master",
         ),
         # Puppet's CA signs its requests only when told that alternative names are all right.

@@ -93,12 +93,18 @@ def ssh_argv(name: str, command: Sequence[str]) -> list[str]:
     """The command line of an SSH session with a host."""
     info = _info(name)
     options = {
-        "IdentityFile": str(state.KEY),
+        "IdentityFile": info["ssh_key"],
         "IdentitiesOnly": "yes",
         "UserKnownHostsFile": str(state.KNOWN_HOSTS),
         "StrictHostKeyChecking": "yes",
         "Port": str(info["ssh_port"]),
     }
+    if HOSTS[name].old_ssh:
+        options |= {
+            "HostKeyAlgorithms": "+ssh-rsa",
+            "PubkeyAcceptedAlgorithms": "+ssh-rsa",
+            "KexAlgorithms": "+diffie-hellman-group14-sha1",
+        }
     flags = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
     return ["ssh", "-F", os.devnull, *flags, f"{info['ssh_user']}@{info['ssh_hostname']}", *command]
 

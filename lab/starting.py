@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 from lab import state
 from lab.engine import COMMAND_TIMEOUT, Engine
@@ -93,12 +94,13 @@ def _start(
     engine: Engine,
     host: Host,
     ports: Mapping[str, int],
-    public_key: bytes,
+    public_keys: Mapping[Path, bytes],
     master: Future[HostInfo] | None,
 ) -> HostInfo:
     """Start the host from its seeded image, whatever was there before, and wait for it.
 
     :param ports: of the machine that the lab is on, for each of the host's
+    :param public_keys: by the files of the private ones
     :param master: the start of an agent's master, where that is under way
     """
     container = container_name(host)
@@ -115,7 +117,8 @@ def _start(
         *engine.create_options(host),
         image_tag(host),
     )
-    engine.put(container, {"etc/ssh/lab_authorized_keys": (0o644, public_key)})
+    ssh_key = state.RSA_KEY if host.old_ssh else state.KEY
+    engine.put(container, {"etc/ssh/lab_authorized_keys": (0o644, public_keys[ssh_key])})
     if host.windows:
         engine.put(container, {"etc/pe-lab/winrm-users.json": (0o600, _winrm_users(host))})
     if master is not None:
@@ -125,7 +128,8 @@ def _start(
     wait_for_ssh(host, ports["ssh"])
     if host.role == "agent":
         _wait_for_first_run(engine, host)
-    kind, key = engine.get(container, "/etc/ssh/ssh_host_ed25519_key.pub").decode().split()[:2]
+    host_key = f"/etc/ssh/ssh_host_{'rsa' if host.old_ssh else 'ed25519'}_key.pub"
+    kind, key = engine.get(container, host_key).decode().split()[:2]
     info = HostInfo(
         ssh_hostname=_ADDRESS,
         ssh_port=ports["ssh"],
@@ -138,6 +142,7 @@ def _start(
         container=container,
         host_key=f"{kind} {key}",
         boot=secrets.token_hex(8),
+        ssh_key=str(ssh_key),
     )
     if host.windows:
         certificate = engine.get(container, "/etc/pe-lab/winrm.pem")
@@ -182,14 +187,14 @@ def start_all(engine: Engine, chosen: Sequence[Host]) -> None:
         # Off the record until it is in service: a start that failed is not a host that is up.
         known.pop(host.name, None)
     state.save_hosts(known)
-    public_key = state.public_key()
+    public_keys = {key: state.public_key(key) for key in (state.KEY, state.RSA_KEY)}
     say(f"starting {', '.join(host.name for host in chosen)}")
     started: dict[str, Future[HostInfo]] = {}
     with ThreadPoolExecutor(len(chosen)) as pool:
         for host in chosen:
             master = started.get(host.master)
             started[host.name] = pool.submit(
-                _start, engine, host, ports[host.name], public_key, master
+                _start, engine, host, ports[host.name], public_keys, master
             )
         for name, start in started.items():
             info = start.result()

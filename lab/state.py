@@ -20,6 +20,8 @@ NAME = os.environ.get("PE_LAB", "")
 _ALL_LABS = ROOT / ".lab"
 STATE = _ALL_LABS / NAME
 KEY = STATE / "id_ed25519"
+# For servers that know no other.
+RSA_KEY = STATE / "id_rsa"
 PASSWORD = STATE / "winrm_password"
 KNOWN_HOSTS = STATE / "known_hosts"
 BUILD_LOG = STATE / "build.log"
@@ -57,6 +59,8 @@ class HostInfo(TypedDict):
     host_key: str
     # Another one each time that the host is started from its image.
     boot: str
+    # The file with the private key that it lets in.
+    ssh_key: str
     winrm: NotRequired[WinRM]
 
 
@@ -103,15 +107,16 @@ def save_hosts(known: dict[str, HostInfo]) -> None:
         new.replace(path)
 
 
-def public_key() -> bytes:
-    """The public half of the lab's SSH key, which is made when it is first asked for."""
-    if not KEY.exists():
-        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(KEY)]
+def public_key(key: Path = KEY) -> bytes:
+    """The public half of one of the lab's SSH keys, which is made when it is first asked for."""
+    if not key.exists():
+        kind = ("rsa", "-b", "2048") if key == RSA_KEY else ("ed25519",)
+        argv = ["ssh-keygen", "-q", "-t", *kind, "-N", "", "-C", "lab", "-f", str(key)]
         try:
             subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
         except FileNotFoundError as error:
             raise LabError("ssh-keygen is missing: install openssh-client") from error
-    return KEY.with_suffix(".pub").read_bytes()
+    return key.with_suffix(".pub").read_bytes()
 
 
 def password() -> str:

@@ -11,7 +11,7 @@ from pyinfra.api.command import PyinfraCommand
 from facts.puppet import PUPPET_PROCESS, UTF8_LOCALE
 from operations.readiness import until_answering
 from operations.services import RUN_LIMIT
-from operations.step import changing, show_diff, step_failed, wait_until
+from operations.step import REMEMBER, changing, show_diff, step_failed, wait_until
 from procedures.regeneration import regeneration_of, warn_left_behind
 from recert.layout import BROKER_SERVICE
 from recert.observed import Service
@@ -31,17 +31,27 @@ for attempt in 1 2 3; do
     puppet agent --test --waitforcert 0 --color=false "$@" >"$log" 2>&1 </dev/null
     status=$?
     case $status in
-        0|2) exit 0 ;;
+        (0|2) exit 0 ;;
     esac
     in_progress || grep -q 'already in progress' "$log" || break
     waited=0
     while in_progress && [ "$waited" -lt "$limit" ]; do sleep 1; waited=$((waited + 1)); done
 done
 # A run's diffs can show what managed files keep secret.
-grep -iE '^(err|warn|exiting|notice: (run of|skipping run))' "$log" | tail -n 20 >&2
+of_note() {
+    grep -iE '^(err|warn|exiting|notice: (run of|skipping run))' "$1" || [ "$?" -eq 1 ]
+}
+told() { stage of_note "$1" | stage tail -n 20; }
+whole told "$log" >&2
 fail "The Puppet run failed with status $status; its messages are above."
 """
 )
+
+
+_TO_BE_STARTED = r"""
+root=$1; shift
+for service in "$@"; do remember "$root" stopped "$service"; done
+"""
 
 
 @operation()
@@ -63,10 +73,11 @@ def run() -> Generator[PyinfraCommand, None, None]:
             return facts.agent.running is None
 
         yield wait_until(no_run, "the agent service's own run to end", RUN_LIMIT)
-        running = [n for n, state in facts.services.items() if state is Service.RUNNING]
+        states = facts.services
+        running = [n for n in regeneration.must_answer if states[n] is Service.RUNNING]
         yield from until_answering(facts, [name for name in running if name != BROKER_SERVICE])
         if regeneration.freshness.run_due(facts.agent.last_run):
-            yield changing(conf.confdir, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
+            yield changing(facts.lock, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
         facts.forget("agent", "ssl")
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield step_failed(
@@ -77,8 +88,10 @@ def run() -> Generator[PyinfraCommand, None, None]:
             )
         # A service may take its credentials, start, and only then refuse them.
         facts.forget("services")
-        dead = [name for name, state in facts.services.items() if state is Service.STOPPED]
+        dead = [name for name in regeneration.to_run if facts.services[name] is Service.STOPPED]
         if dead:
+            # The next run must not take them for what somebody wants stopped.
+            yield changing(conf.confdir, REMEMBER + _TO_BE_STARTED, facts.backup_root, *dead)
             yield step_failed([f"These services have stopped since: {', '.join(dead)}"])
         yield from until_answering(facts, running)
     else:

@@ -32,6 +32,7 @@ from procedures.outcomes import outcomes_of
 from procedures.renewal import renewal_of
 from procedures.site import site_of
 from recert.certificates import describe, read_certificate
+from recert.extensions import csr_attributes, named
 from recert.freshness import Retired
 from recert.layout import AGENT_SERVICE
 from recert.observed import Service
@@ -151,7 +152,7 @@ def ssldir_deleted() -> Commands:
         lines += [f"    {line}" for line in describe(cert, now.authority.ca)]
     show_diff(host, "Remove", lines, [])
     if now.everything_goes:
-        yield from hands_of(facts).empty_ssldir(LIMIT)
+        yield from hands_of(facts).empty_ssldir(now.others, LIMIT)
     else:
         yield from hands_of(facts).remove(remains, LIMIT)
         facts.forget("ssl")
@@ -205,6 +206,8 @@ def requested() -> Commands:
     if conf.dns_alt_names:
         names = sorted({*conf.dns_alt_names, conf.certname})
         after.append(f"alt names:   {', '.join(f'DNS:{name}' for name in names)}")
+    if renewal.previous_extensions:
+        after.append(f"extensions:  {named(renewal.previous_extensions)}")
     before = describe(now.certificate, now.authority.ca)
     show_diff(host, f"Certificate {now.paths.certificate}", before, after)
     signs_itself = now.authority.autosign.kind is not Autosigning.OFF
@@ -216,7 +219,10 @@ def requested() -> Commands:
                 host.log(printable(line))
             outcomes_of(renewal.site).reason(host, renewal.errors_said)
 
-    yield from hands_of(facts).ask_for_certificate(now.paths, signs_itself, LIMIT, heard)
+    attributes = csr_attributes(renewal.put_back) if renewal.put_back else ""
+    yield from hands_of(facts).ask_for_certificate(
+        now.paths, signs_itself, LIMIT, heard, attributes
+    )
     renewal.requested = True
     renewal.apply()
 

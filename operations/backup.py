@@ -17,6 +17,26 @@ from recert.backups import ARCHIVE_DIGEST, Manifest, backup_name
 from recert.certificates import Certificate, utc_now
 from recert.freshness import Retired
 
+# What a host's tar and file system have beside owner and mode. Not every tar knows the options,
+# and which it can use it says only when it does.
+_KEEPING = r"""
+keeping=
+for option in --acls --selinux --xattrs; do
+    tar $option -C "$new" -cf - manifest >/dev/null 2>&1 && keeping="$keeping $option"
+done
+with_flags() {
+    for path; do
+        path=$(readlink -f "$path") && [ -e "$path" ] &&
+            find "$path" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null
+    done
+    :
+}
+flagged() { # the files below the paths with flags that chattr can set, each after its flags
+    command -v lsattr >/dev/null 2>&1 || return 0
+    stage with_flags "$@" | stage awk '$1 ~ /[aAcCdDijsStTu]/'
+}
+"""
+
 _MAKE = (
     LIVE_SUMS
     + rf"""
@@ -27,16 +47,23 @@ mkdir -p "$root" && chown 0:0 "$root" && chmod 700 "$root" || fail "Cannot make 
 rm -rf "$root"/.*.partial
 new=$root/.$name.partial
 mkdir "$new" || fail "Cannot make $new."
-cat >"$new/manifest" || fail "Cannot write to $new."
+given >"$new/manifest" || fail "Cannot write to $new."
+[ -s "$new/manifest" ] || fail "The backup's manifest did not arrive; nothing was deleted."
+{_KEEPING}
 members() {{ for path in "$@"; do
-    path=$(readlink -f "$path") && [ -e "$path" ] && printf '%s\0' "${{path#/}}"
+    [ -e "$path" ] || continue
+    path=$(readlink -f "$path") || return
+    printf '%s\0' "${{path#/}}"
 done; }}
-members "$@" | tar -C / --null -T - -cpf "$new/archive.tar" ||
-    fail "The backup could not be written to $new; nothing was deleted."
+archived() {{ stage members "$@" | stage tar -C / $keeping --null -T - -cpf "$new/archive.tar"; }}
+whole archived "$@" || fail "The backup could not be written to $new; nothing was deleted."
 tar -C / -df "$new/archive.tar" ||
     fail "The backup in $new does not compare with what it was made of; nothing was deleted."
-live_sums "$@" >"$new/SHA256SUMS"
-digest=$(sha256sum <"$new/archive.tar" | cut -d' ' -f1)
+whole live_sums "$@" >"$new/SHA256SUMS" ||
+    fail "What was backed up to $new cannot be read again; nothing was deleted."
+echo "$keeping" >"$new/kept" && whole flagged "$@" >"$new/flags" || fail "Cannot write to $new."
+digest=$(digests <"$new/archive.tar")
+digest=${{digest%% *}}
 [ "${{#digest}}" -eq 64 ] || fail "The backup in $new cannot be read back; nothing was deleted."
 sed "s/{ARCHIVE_DIGEST}/$digest/" "$new/manifest" >"$new/manifest.json" && rm "$new/manifest" ||
     fail "The manifest could not be written to $new; nothing was deleted."
@@ -124,7 +151,7 @@ def archive_of(
 def archiving(facts: HostFacts, name: str, manifest: Manifest, limit: int | None) -> StringCommand:
     """The command that makes an archive, with its manifest beside it, and looks at the backups."""
     change = changing(
-        facts.settings.confdir,
+        facts.lock,
         _MAKE,
         facts.backup_root,
         name,

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from pathlib import PurePosixPath
 
 from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from operations.clearing import CLEARING, pattern, patterns, patterns_within
+from operations.placing import PLACING
 from operations.step import changing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
 from recert.layout import Component, Part
 
-_OWN = r"""
-own() { # $1 account, $2 whether the directory too, $3 directory
-    if [ "$2" = directory ]; then chown -R "$1:$1" "$3/"
-    else find "$3/" -mindepth 1 -maxdepth 1 ! -name '.*' -exec chown "$1:$1" {} +
-    fi || fail "Giving $3 to $1 failed."
+_OWN = (
+    PLACING
+    + r"""
+own() { # $1 account, $2 whether the directory too, $3 directory; what matches the others stays
+    to=$1 too=$2 place=$3; shift 3
+    give "$to:$to" "$place" "$too" "$@"
 }
 """
+)
 
 
 @operation()
 def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
     """
-    Remove everything from the components' directories that is not a fresh copy.
+    Remove everything from the components' directories that is not a fresh copy, nor somebody
+    else's key or certificate.
 
     + components: rows of `recert.layout`
     """
@@ -48,16 +52,11 @@ def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
         kept = [path for path, _, _ in freshness.copies(component) if path not in gone]
         # The host finds what goes: there may be thousands, and names that are no text.
         yield changing(
-            facts.settings.confdir,
-            r"""
-directory=$1; shift
-for kept in "$@"; do set -- "$@" ! -name "$kept"; shift; done
-find "$directory/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec rm -rf -- {} +
-left=$(find "$directory/" -mindepth 1 -maxdepth 1 ! -name '.*' "$@")
-[ -z "$left" ] || fail "These could not be removed: $left"
-""",
+            facts.lock,
+            CLEARING + 'clear_below "$@"',
             component.directory,
-            *(PurePosixPath(path).name for path in kept),
+            pattern(component.directory),
+            *patterns([*kept, *freshness.others]),
         )
         facts.forget(component.directory)
 
@@ -91,25 +90,26 @@ def copied(
     for path, part in parts:
         _show_copy(regeneration, component, path, name, part)
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         _OWN
         + r"""
-directory=$1 account=$2 ownership=$3; shift 3
+directory=$1 account=$2 ownership=$3 parts=$4; shift 4
 umask 077 # a copy of a private key is never open to others, not even while it is made
 if [ ! -d "$directory" ]; then
-    mkdir -p "$directory" && chmod 755 "$directory" && chown "$account:$account" "$directory" ||
+    mkdir -p "$directory" && chmod 755 "$directory" && chown -h "$account:$account" "$directory" ||
         fail "Cannot make $directory for $account."
 fi
-while [ "$#" -gt 0 ]; do
-    rm -f -- "$2" && cp "$1" "$2" && chmod "$3" "$2" || fail "Copying $1 to $2 failed."
+while [ "$parts" -gt 0 ]; do
+    place "$1" "$2" '' "$3" || fail "Copying $1 to $2 failed."
     cmp -s "$1" "$2" || fail "The copy $2 differs from $1."
-    shift 3
+    shift 3; parts=$((parts - 1))
 done
-[ "$ownership" = later ] || own "$account" "$ownership" "$directory"
+[ "$ownership" = later ] || own "$account" "$ownership" "$directory" "$@"
 """,
         component.directory,
         component.account,
         _ownership(component) if owned else "later",
+        str(len(parts)),
         *(
             word
             for path, part in parts
@@ -119,6 +119,7 @@ done
                 f"{component.file_mode(part):04o}",
             )
         ),
+        *patterns_within(component.directory, freshness.kept),
     )
     facts.forget(component.directory)
     problems = regeneration.freshness.copy_problems(component, credential)
@@ -151,11 +152,12 @@ def owned(component: Component) -> Generator[PyinfraCommand, None, None]:
         [f"{component.directory}: all {component.account}:{component.account}"],
     )
     yield changing(
-        facts.settings.confdir,
-        _OWN + 'own "$1" "$2" "$3"',
+        facts.lock,
+        _OWN + 'own "$@"',
         component.account,
         _ownership(component),
         component.directory,
+        *patterns_within(component.directory, freshness.kept),
     )
     facts.forget(component.directory)
     left = regeneration.freshness.ownership_problems(component)

@@ -35,8 +35,9 @@ class Hands(Protocol):
     def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
         """Start services, and remember of what was stopped only those that start later."""
 
-    def empty_ssldir(self, limit: int) -> Commands:
-        """Delete everything in ssldir, and itself where nothing is against that."""
+    def empty_ssldir(self, stay: Iterable[str], limit: int) -> Commands:
+        """Delete everything in ssldir but the files that stay, and itself where nothing is against
+        that."""
 
     def remove(self, paths: Iterable[str], limit: int) -> Commands:
         """Remove files."""
@@ -46,12 +47,18 @@ class Hands(Protocol):
         preview."""
 
     def ask_for_certificate(
-        self, own: CredentialPaths, signs_itself: bool, limit: int, heard: Heard
+        self,
+        own: CredentialPaths,
+        signs_itself: bool,
+        limit: int,
+        heard: Heard,
+        attributes: str = "",
     ) -> Commands:
         """Have Puppet make a key and a request, and send that.
 
         :param signs_itself: whether the master does, so that Puppet goes on to its first run.
         :param heard: told what Puppet has printed.
+        :param attributes: a csr_attributes.yaml to have there meanwhile; empty for none.
         """
 
     def await_first_run(self, certificate: str, begin: int, limit: int) -> Commands:

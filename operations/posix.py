@@ -8,7 +8,10 @@ from pyinfra.api.command import PyinfraCommand, StringCommand
 
 from facts.puppet import PUPPET_PROCESS, PUPPET_WITHOUT_CATALOG, UTF8_LOCALE
 from operations.agent import RUN
+from operations.attributes import WITH_ATTRIBUTES
 from operations.backup import archiving
+from operations.clearing import patterns
+from operations.placing import PLACING
 from operations.restore import unpacking
 from operations.services import SERVICE_CHANGES
 from operations.signing import Heard, overheard
@@ -54,7 +57,7 @@ puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
 _ASK_AND_RUN = r"""
 lockfile=$1; shift
 log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log"; without_attributes' EXIT
 apart=
 command -v setsid >/dev/null 2>&1 && apart=setsid
 $apart puppet agent --test --waitforcert 0 --color=false >"$log" 2>&1 </dev/null &
@@ -65,6 +68,16 @@ while kill -0 "$asking" 2>/dev/null; do
 done
 cat "$log"
 """
+
+
+_STOP = (
+    SERVICE_CHANGES
+    + REMEMBER
+    + r"""
+remember "$2" stopped "$1"
+stop_service "$1"
+"""
+)
 
 
 class PosixHands:
@@ -83,25 +96,15 @@ class PosixHands:
 
     def stop(self, service: str, limit: int) -> Commands:
         # The service's run may go on without it.
-        kind = self._looking if service == AGENT_SERVICE else self._changing
-        yield kind(
-            SERVICE_CHANGES
-            + REMEMBER
-            + r"""
-remember "$2" stopped "$1"
-stop "$1"
-""",
-            service,
-            self._facts.backup_root,
-            limit=limit,
-        )
+        change = self._changing(_STOP, service, self._facts.backup_root, limit=limit)
+        yield self._looked_at(change) if service == AGENT_SERVICE else change
 
     def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
         yield self._changing(
             SERVICE_CHANGES
             + r"""
 note=$1/stopped later=$2; shift 2
-for service in "$@"; do start "$service"; done
+for service in "$@"; do start_service "$service"; done
 if [ -z "$later" ]; then rm -f "$note"; exit; fi
 (umask 077 && printf '%s\n' "$later" >"$note.new") && mv "$note.new" "$note" ||
     fail "Cannot write to $note."
@@ -112,45 +115,44 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
             limit=limit,
         )
 
-    def empty_ssldir(self, limit: int) -> Commands:
+    def empty_ssldir(self, stay: Iterable[str], limit: int) -> Commands:
+        (root,) = self._facts.ssl_roots
         yield self._looking(
             r"""
-for root in "$@"; do
-    [ -d "$root" ] || continue
-    find "$root/" -xdev -depth -mindepth 1 ! -type d -print0 | xargs -0 -r rm -f --
-    find "$root/" -xdev -depth -mindepth 1 -type d -print0 | xargs -0 -r rmdir -- 2>/dev/null
-    left=$(find "$root/" ! -type d)
-    [ -z "$left" ] || fail "These could not be removed: $left"
-    [ -L "$root" ] || rmdir "$root" 2>/dev/null
-done
+root=$1; shift
+[ -d "$root" ] || exit 0
+for stays; do shift; set -- "$@" ! -path "$stays"; done
+find "$root/" -xdev -mindepth 1 ! -type d "$@" -exec rm -f -- {} +
+find "$root/" -xdev -depth -mindepth 1 -type d -exec rmdir -- {} + 2>/dev/null
+left=$(find "$root/" ! -type d "$@") || fail "Nobody knows what is left in $root."
+[ -z "$left" ] || fail "These could not be removed: $left"
+[ -L "$root" ] || rmdir "$root" 2>/dev/null
 :
 """,
-            *self._facts.ssl_roots,
+            root,
+            *patterns(stay),
             limit=limit,
         )
 
     def remove(self, paths: Iterable[str], limit: int) -> Commands:
-        yield from removing(self._conf.confdir, paths, limit)
+        yield from removing(self._facts.lock, paths, limit)
 
     def place_ca(self, pem: str | None, limit: int) -> Commands:
         conf = self._conf
         yield self._looking(
-            r"""
+            PLACING
+            + r"""
 ssldir=$1 certdir=$2 path=$3 user=$4 group=$5
 id "$user" >/dev/null 2>&1 || user=
 make() { # directory $1 with mode $2, for Puppet's account if there is one
     [ -d "$1" ] && return
     mkdir -p "$1" && chmod "$2" "$1" || fail "Cannot make $1."
-    [ -z "$user" ] || chown "$user:$group" "$1"
+    [ -z "$user" ] || chown -h "$user:$group" "$1"
 }
 make "$ssldir" 771
 make "$certdir" 755
-cat >"$path.new" && [ -s "$path.new" ] && chmod 644 "$path.new" || {
-    rm -f "$path.new"
-    fail "The CA's certificate could not be written to $path."
-}
-[ -z "$user" ] || chown "$user:$group" "$path.new"
-mv "$path.new" "$path" || fail "The CA's certificate could not be put to $path."
+put_given() { stage given | stage put "$path" "${user:+$user:$group}" 0644; }
+whole put_given || fail "The CA's certificate could not be put to $path."
 if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
 """,
             conf.ssldir,
@@ -163,17 +165,25 @@ if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
         )
 
     def ask_for_certificate(
-        self, own: CredentialPaths, signs_itself: bool, limit: int, heard: Heard
+        self,
+        own: CredentialPaths,
+        signs_itself: bool,
+        limit: int,
+        heard: Heard,
+        attributes: str = "",
     ) -> Commands:
         # Its exit status says little: 1 is right as long as nobody has signed, and also where
         # the master has taken the request and then answered with an error. Puppet keeps no
         # request then.
         asking = self._looking(
-            (UTF8_LOCALE + _ASK_AND_RUN if signs_itself else PUPPET_WITHOUT_CATALOG + _ASK)
+            WITH_ATTRIBUTES
+            + (UTF8_LOCALE + _ASK_AND_RUN if signs_itself else PUPPET_WITHOUT_CATALOG + _ASK)
             + r"""
 for file in "$@"; do if [ -s "$file" ]; then exit 0; fi; done
 fail "Puppet has made neither a key nor a request; its messages are above."
 """,
+            self._facts.attributes_path,
+            attributes,
             *([self._conf.agent_catalog_run_lockfile] if signs_itself else []),
             own.private_key,
             own.request,
@@ -201,10 +211,12 @@ fail "Puppet has made neither a key nor a request; its messages are above."
         self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
     ) -> StringCommand:
         """A change after which the agent's files are not what they were."""
-        change = self._changing(script, *arguments, stdin=stdin, limit=limit)
+        return self._looked_at(self._changing(script, *arguments, stdin=stdin, limit=limit))
+
+    def _looked_at(self, change: StringCommand) -> StringCommand:
         return LookingCommand(change, self._facts.look("files"))
 
     def _changing(
         self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
     ) -> StringCommand:
-        return changing(self._conf.confdir, script, *arguments, stdin=stdin, limit=limit)
+        return changing(self._facts.lock, script, *arguments, stdin=stdin, limit=limit)

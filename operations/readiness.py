@@ -11,7 +11,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from operations.step import printable, step_failed
 from procedures.master import MasterFacts
-from recert.layout import ENDPOINTS
+from recert.layout import ENDPOINTS, NOWHERE
 from recert.observed import Answer, Service
 
 LIMIT = 300
@@ -29,7 +29,8 @@ def until_answering(
 
     :param services: of PE's, in any state; those that listen nowhere are left out.
     """
-    names = [name for name in services if name in ENDPOINTS]
+    asked = (name for name in services if name in ENDPOINTS)
+    names = [name for name in asked if facts.port_of(name) != NOWHERE]
     silent: dict[str, str] = {}
 
     def wait(state: State, host: Host) -> bool:

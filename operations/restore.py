@@ -8,6 +8,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from facts.script import DIGESTS
 from operations.backup import archive_of, make_backup
 from operations.step import changing, show_diff, step_failed
 from procedures.host import HostFacts
@@ -16,21 +17,95 @@ from recert.backups import Backup
 from recert.certificates import describe, read_certificate
 from recert.freshness import Retired
 
-_UNPACK = r"""
+# What is not at or below the paths that come first, up to an empty line, or leads out of them, and
+# what no certificate or key is: devices, sockets, programs that run as somebody else.
+MEMBERS = r"""
+function within(name,    place) {
+    name = plain(name)
+    for (place in allowed) if (name == place || index(name, place "/") == 1) return 1
+    return 0
+}
+function plain(name,    parts, count, i, kept, left) {
+    count = split(name, parts, "/")
+    for (i = 1; i <= count; i++) {
+        if (parts[i] == "" || parts[i] == ".") continue
+        if (parts[i] != "..") { kept[++left] = parts[i]; continue }
+        if (--left < 0) return ".."
+    }
+    name = ""
+    for (i = 1; i <= left; i++) name = name (i > 1 ? "/" : "") kept[i]
+    return name
+}
+function parent(name) { sub("/[^/]*$", "", name); return name }
+!begun { if ($0 == "") begun = 1; else allowed[$0] = 1; next }
+{
+    kind = substr($0, 1, 1); mode = substr($0, 2, 9)
+    if (!match($0, "^[^ ]+ +[^ ]+ +[0-9]+ +[0-9]+-[0-9]+-[0-9]+ [0-9:.]+ ")) { print; next }
+    name = substr($0, RLENGTH + 1); target = name
+    if (kind == "l" && (at = index(name, " -> "))) {
+        target = substr(name, at + 4); name = substr(name, 1, at - 1)
+        target = substr(target, 1, 1) == "/" ? target : parent(name) "/" target
+    }
+    if (kind == "h" && (at = index(name, " link to "))) {
+        target = substr(name, at + 9); name = substr(name, 1, at - 1)
+    }
+    sub("/$", "", name)
+    if (name != plain(name) || !within(name) || !within(target)) { print; next }
+    if (kind !~ "[-dlh]" || (kind != "d" && mode ~ "[sS]")) print
+}
+"""
+
+_UNPACK = (
+    DIGESTS
+    + f"MEMBERS='{MEMBERS}'"
+    + r"""
 LC_ALL=C; export LC_ALL
 archive=$1 digest=$2; shift 2
-[ "$(sha256sum <"$archive" | cut -d' ' -f1)" = "$digest" ] ||
+keeping=$(cat "${archive%/*}/kept" 2>/dev/null)
+case $keeping in
+    (*--xattrs*) # all of them, where this tar would otherwise take users' alone
+        if tar --xattrs-include='*' -tf "$archive" >/dev/null 2>&1; then
+            keeping="$keeping --xattrs-include=*"
+        fi ;;
+esac
+found=$(digests <"$archive")
+[ "${found%% *}" = "$digest" ] ||
     fail "The archive $archive is damaged; nothing was replaced."
+allowed() {
+    for path; do
+        [ -e "$path" ] || [ -L "$path" ] || { printf '%s\n' "${path#/}"; continue; }
+        path=$(readlink -f "$path") && printf '%s\n' "${path#/}" || return
+    done
+}
+listed() { allowed "$@" && echo && tar -tvf "$archive"; }
+odd_members() { stage listed "$@" | stage awk "$MEMBERS"; }
+odd=$(whole odd_members "$@" 2>&1) || odd=${odd:-"it cannot be listed"}
+[ -z "$odd" ] || fail "The archive $archive holds what no backup does; nothing was replaced: $odd"
 for path in "$@"; do
     [ -d "$path" ] || continue
-    find "$path/" -mindepth 1 -maxdepth 1 -exec rm -rf -- {} + || fail "Cannot empty $path."
+    # A mount point is emptied in place.
+    find "$path/" -mindepth 1 ! -type d -exec rm -f -- {} +
+    find "$path/" -mindepth 1 -depth -type d -exec rmdir -- {} + 2>/dev/null
+    left=$(find "$path/" -mindepth 1 ! -type d) || fail "Nobody knows what is left in $path."
+    [ -z "$left" ] || fail "These could not be removed: $left"
 done
-tar -C / -xpf "$archive" || fail "Unpacking $archive failed."
-left=$(tar -C / -df "$archive" 2>&1)
+set -f # the options are words, and no names of files
+tar -C / $keeping -xpf "$archive" || fail "Unpacking $archive failed."
+left=$(tar -C / -df "$archive" 2>&1) || left=${left:-"tar ended with status $?"}
 [ -z "$left" ] || fail "Not everything is as in the backup: $left"
-if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi
+case $keeping in
+    (*--selinux*) ;; # what was labelled by hand has its label again
+    (*) if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi ;;
+esac
+settable() { stage printf '%s' "$1" | stage tr -cd aAcCdDijsStTu; }
+flags=${archive%/*}/flags
+[ ! -s "$flags" ] || while read -r found path; do
+    found=$(whole settable "$found") || fail "The flags of $path cannot be told."
+    chattr "+$found" "$path" || fail "The flags $found of $path cannot be set again."
+done <"$flags"
 sync
 """
+)
 
 
 @operation()
@@ -86,7 +161,7 @@ def put_back() -> Generator[PyinfraCommand, None, None]:
 def unpacking(facts: HostFacts, backup: Backup, limit: int | None = None) -> StringCommand:
     """The command that makes the directories of a backup what they were."""
     return changing(
-        facts.settings.confdir,
+        facts.lock,
         _UNPACK,
         f"{facts.backup_root}/{backup.name}/archive.tar",
         backup.manifest.archive_sha256,

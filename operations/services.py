@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from pyinfra import host
+from pyinfra import host, logger
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.services import SERVICE_FUNCTIONS
-from operations.readiness import until_answering
-from operations.step import REMEMBER, changing, show_diff, step_failed, wait_until
+from operations.readiness import FIRST_ROUND, until_answering
+from operations.step import REMEMBER, changing, printable, show_diff, step_failed, wait_until
 from procedures.outage import note_down, note_up
 from procedures.procedure import Procedure, procedure_of
 from recert.certificates import utc_now
-from recert.layout import AGENT_SERVICE, BROKER_SERVICE, NEEDS, START_ORDER, STOP_ORDER
-from recert.observed import Service
+from recert.layout import (
+    AGENT_SERVICE,
+    BROKER_SERVICE,
+    ENDPOINTS,
+    NEEDS,
+    NOWHERE,
+    STOP_ORDER,
+)
+from recert.observed import Answer, Service
 
 Commands = Generator[PyinfraCommand, None, None]
 
@@ -45,7 +52,7 @@ settle() { # until the arguments are true; 1 if they are not in ten seconds
     done
 }
 gone() { ! running "$1"; }
-stop() {
+stop_service() {
     manage stop "$1" && settle gone "$1" && return
     if running "$1" && loaded_unit "$1" && init_script "$1"; then
         $limit "/etc/init.d/$1" stop >>"$log" 2>&1 </dev/null
@@ -55,11 +62,11 @@ stop() {
         fail "The service $1 is still running after it was stopped."
     fi
 }
-start() {
+start_service() {
     running "$1" && return
     if manage start "$1"; then settle running "$1" && return; else running "$1" && return; fi
     cat "$log" >&2
-    if loaded_unit "$1"; then systemctl status --no-pager -n 20 "$1" 2>&1 | tail -n 20 >&2; fi
+    if loaded_unit "$1"; then systemctl status --no-pager -n 20 "$1" >&2 2>&1; fi
     fail "The service $1 does not run after it was started."
 }
 """
@@ -81,21 +88,35 @@ def stopped() -> Commands:
         return
     _show_states(procedure, running, Service.RUNNING, Service.STOPPED)
     if host.state.is_executing:
+        if not facts.backups.stopped:
+            procedure.silent_now = frozenset(_silent(procedure, running))
         note_down(host.state)
     yield changing(
-        facts.settings.confdir,
-        # The classifier is about to be stopped; an interrupted run could not ask it again.
+        facts.lock,
+        # The classifier is about to be stopped; an interrupted run could not ask it again. Nor
+        # could it tell what is stopped here from what somebody wants stopped.
         SERVICE_CHANGES
         + REMEMBER
         + r"""
-root=$1 confirmed=$2; shift 2
+root=$1 confirmed=$2 first=$3 silent=$4; shift 4
+if [ ! -e "$root/stopped" ]; then
+    rm -f "$root/silent"
+    for service in $silent; do remember "$root" silent "$service"; done
+fi
 if [ -n "$confirmed" ]; then remember "$root" classified "$confirmed"; fi
-for service in "$@"; do stop "$service"; done
+for service in "$@"; do remember "$root" stopped "$service"; done
+for service in "$@"; do
+    if [ "$service" = "$first" ]; then stop_service "$service"; fi
+done
 """,
         facts.backup_root,
         procedure.note_for_resuming,
-        *(name for name in running if name == AGENT_SERVICE),
+        AGENT_SERVICE,
+        " ".join(sorted(procedure.silent_now)),
+        *running,
     )
+    if host.state.is_executing:
+        procedure.stopped_now = frozenset(running)
 
     # An init script stops the agent's daemon, but not a run that this has begun: that goes on
     # writing below ssldir, and is let finish while there is a master to finish with.
@@ -113,8 +134,8 @@ for service in "$@"; do stop "$service"; done
                 ]
             )
     yield changing(
-        facts.settings.confdir,
-        SERVICE_CHANGES + 'for service in "$@"; do stop "$service"; done',
+        facts.lock,
+        SERVICE_CHANGES + 'for service in "$@"; do stop_service "$service"; done',
         *(name for name in running if name != AGENT_SERVICE),
     )
     facts.forget("services", "presented")
@@ -123,25 +144,30 @@ for service in "$@"; do stop "$service"; done
 @operation()
 def running() -> Commands:
     """
-    Start PE's services in the document's order, each once those answer that it cannot do without,
-    and wait until all of them do and the Puppet master presents the certificate that is in ssldir
-    (step 5).
+    Start the services of PE's that ran before, in the document's order, each once those answer that
+    it cannot do without, and wait until all of them do and the Puppet master presents the
+    certificate that is in ssldir (step 5: "restart the PE services you stopped").
     """
     procedure = procedure_of(host)
     facts = procedure.facts
-    installed = [name for name in START_ORDER if facts.services[name] is not Service.MISSING]
-    down = [name for name in installed if facts.services[name] is Service.STOPPED]
-    if not down and not procedure.work_due and facts.presented is not None:
-        host.noop("all services run, and the master answers")
+    due = procedure.services_due
+    procedure.to_run = tuple(due)
+    down = [name for name in due if facts.services[name] is Service.STOPPED]
+    over = not down and not procedure.work_due and not facts.backups.stopped
+    if over and facts.presented is not None:
+        host.noop("all services run that are to, and the master answers")
         return
     began = utc_now()
     _show_states(
         procedure,
-        installed if procedure.work_due else down,
+        due if procedure.work_due else down,
         Service.STOPPED,
         Service.RUNNING,
     )
-    yield from _start_in_order(procedure, installed)
+    yield from _start_in_order(procedure, due)
+    yield changing(facts.settings.confdir, 'rm -f -- "$1/stopped"', facts.backup_root)
+    facts.learn_stopped([])
+    procedure.stopped_now = frozenset()
     facts.forget("services", "presented")
     port = facts.settings.masterport
     presented, in_use = facts.presented, facts.certificate_in_use
@@ -158,22 +184,38 @@ def running() -> Commands:
         note_up(host.state, began)
 
 
+def _silent(procedure: Procedure, running: list[str]) -> list[str]:
+    """The services that run and do not answer."""
+    facts = procedure.facts
+    asked = [name for name in running if name in ENDPOINTS and facts.port_of(name) != NOWHERE]
+    if not asked:
+        return []
+    answers = facts.ask_services(asked, FIRST_ROUND)
+    silent = [name for name in asked if not answers.get(name, Answer(False)).answered]
+    for name in silent:
+        said = answers[name].said if name in answers else ""
+        what = f"{name} does not answer on port {facts.port_of(name)} ({said})"
+        facts.host.log(printable(f"{what}, and so need not afterwards"), logger.warning)
+    return silent
+
+
 def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
     facts = procedure.facts
+    must_answer = procedure.must_answer
     answering: set[str] = set()
     begun: list[str] = []
 
     def start() -> Commands:
         if begun:
             yield changing(
-                facts.settings.confdir,
-                SERVICE_CHANGES + 'for service in "$@"; do start "$service"; done',
+                facts.lock,
+                SERVICE_CHANGES + 'for service in "$@"; do start_service "$service"; done',
                 *begun,
             )
             begun.clear()
 
     for service in services:
-        needs = [n for n in NEEDS.get(service, ()) if n in services and n not in answering]
+        needs = [n for n in NEEDS.get(service, ()) if n in must_answer and n not in answering]
         if needs:
             yield from start()
             yield from until_answering(facts, needs)
@@ -182,7 +224,7 @@ def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
     yield from start()
     # What the broker works with is made by the Puppet run that follows.
     yield from until_answering(
-        facts, [s for s in services if s not in answering and s != BROKER_SERVICE]
+        facts, [s for s in must_answer if s not in answering and s != BROKER_SERVICE]
     )
 
 

@@ -12,7 +12,9 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, p
 from pyinfra.connectors.util import CommandOutput
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG
+from facts.script import DIGESTS
 from facts.ssl import PemFiles
+from operations.placing import PLACING
 from operations.readiness import silent_after_waiting
 from operations.services import SERVICE_CHANGES
 from operations.step import REMEMBER, LookingCommand, changing
@@ -21,7 +23,15 @@ from procedures.renewal import AgentRenewal, renewals
 from procedures.site import Site
 from procedures.telling import reason_of
 from recert.layout import MASTER_SERVICE
-from recert.signing import Application, Authority, Judgement, Verdict, judge
+from recert.pasted import for_sh
+from recert.signing import (
+    Application,
+    Authority,
+    Judgement,
+    Verdict,
+    judge,
+    more_than_judged,
+)
 
 BATCH = 100
 """Names to one `puppet cert`."""
@@ -29,22 +39,40 @@ BATCH = 100
 FRUITLESS = 10
 """Starts of `puppet cert sign` in a row that sign nothing, after which it is not about names."""
 
-# Between the comparison and the signature nobody may have put another request there.
+# Where requests wait Puppet's account writes, and with allow_duplicate_certs whoever has a
+# certificate: what is compared and signed is a copy that only root can get at.
 _SIGN = (
-    PUPPET_WITHOUT_CATALOG
+    DIGESTS
+    + PUPPET_WITHOUT_CATALOG
     + r"""
 csrdir=$1 option=$2; shift 2
+umask 077
+own=$(mktemp -d) && mkdir "$own/requests" "$own/seen" || fail "Cannot make a copy of requests."
+trap 'rm -rf "$own"' EXIT
 count=$#
 while [ "$count" -gt 0 ]; do
     sum=$1 name=$2; shift 2; count=$((count - 2))
-    if [ "$(sha256sum <"$csrdir/$name.pem" | cut -d' ' -f1)" = "$sum" ]; then set -- "$@" "$name"
-    else echo "The request of $name is not the one that was looked at." >&2
+    copy=$own/requests/$name.pem
+    if cat "$csrdir/$name.pem" >"$copy" && found=$(digests <"$copy") &&
+        [ "${found%% *}" = "$sum" ] && cp "$copy" "$own/seen/"
+    then set -- "$@" "$name"
+    else
+        rm -f "$copy"
+        echo "The request of $name is not the one that was looked at." >&2
     fi
 done
 [ "$#" -gt 0 ] || exit 0
-puppet cert sign $option --color=false "$@" </dev/null
+umask 022
+puppet cert sign --csrdir="$own/requests" $option --color=false "$@" </dev/null
+status=$?
+for name in "$@"; do
+    [ ! -e "$own/requests/$name.pem" ] || continue
+    ! cmp -s "$own/seen/$name.pem" "$csrdir/$name.pem" || rm -f "$csrdir/$name.pem"
+done
+exit "$status"
 """
 )
+"""What Puppet has signed it removes, here the copy; the request goes if it is still the same."""
 
 
 _CLEAN = (
@@ -104,12 +132,21 @@ _judged: WeakKeyDictionary[Site, dict[str, tuple[Judgement, bool]]] = WeakKeyDic
 def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
     site.forget_authority()
     authority = site.authority()
-    applications = {
-        host.name: renewal.application
-        for host, renewal in renewals(site)
-        if renewal.application is not None and host.name not in _judged.get(site, {})
-    }
-    judgements = {name: judge(found, authority) for name, found in applications.items()}
+    applications: dict[str, Application] = {}
+    judgements: dict[str, Judgement] = {}
+    for host, renewal in renewals(site):
+        if host.name in _judged.get(site, {}):
+            continue
+        try:
+            application = renewal.application_for(authority)
+        except Exception as error:
+            # What one asks for beyond the usual keeps nobody else's from being signed.
+            unknown = f"What its previous certificate had is not known: {reason_of(error)}"
+            judgements[host.name] = Judgement(Verdict.FAILED, unknown)
+            continue
+        if application is not None:
+            applications[host.name] = application
+            judgements[host.name] = judge(application, authority)
     results = {name: (judgement, False) for name, judgement in judgements.items()}
     # One start of Puppet for all: who has alternative names was judged for each.
     due = {name: applications[name] for name, found in judgements.items() if found.may_be_signed}
@@ -134,7 +171,8 @@ def _sign(
     `puppet cert sign` stops at the first that it cannot sign, so what comes after that one is
     tried again.
     """
-    conf = site.view().facts.settings
+    facts = site.view().facts
+    conf = facts.settings
     problems: dict[str, str] = {}
     todo = list(applications)
     fruitless = 0
@@ -148,7 +186,7 @@ def _sign(
         signed: dict[str, Any] = {"directory": conf.signeddir, "names": names}
         answers: list[dict[str, str]] = []
         signing = LookingCommand(
-            changing(conf.confdir, _SIGN, conf.csrdir, option, *words, limit=600),
+            changing(facts.lock, _SIGN, conf.csrdir, option, *words, limit=600),
             Look([(PemFiles, signed)], answers.clear, answers.extend),
         )
         _, output = run_on(site.master, signing)
@@ -156,15 +194,27 @@ def _sign(
         unsigned = []
         for application in batch:
             cert = site.authority().signed(application.certname)
-            if cert is None:
+            if misnamed := site.authority().misnamed(application.certname):
+                problems[application.certname] = (
+                    f"The master has signed under {application.certname} what is for "
+                    f"{misnamed.subject}. Revoke it at once: "
+                    + for_sh("puppet cert clean", application.certname)
+                )
+            elif cert is None:
                 unsigned.append(application)
             elif cert.key != application.key:
                 problems[application.certname] = (
                     f"The master has signed another key under {application.certname}. Revoke it at "
-                    f"once: puppet cert clean {application.certname}"
+                    f"once: {for_sh('puppet cert clean', application.certname)}"
                 )
-        said = [line for line in output.stderr_lines if line.lower().startswith("err")]
-        said = said or [line for line in output.stderr_lines if line.strip()]
+            elif more := more_than_judged(cert, application):
+                problems[application.certname] = (
+                    f"What the master has signed for {application.certname} says more than the "
+                    f"request that was compared ({more}): somebody has put another in its place. "
+                    f"Revoke it at once: {for_sh('puppet cert clean', application.certname)}"
+                )
+        complaints = _complaints(output)
+        said = [line for line in complaints if line.lower().startswith("err")] or complaints
         fruitless = fruitless + 1 if len(unsigned) == len(batch) else 0
         given_up = fruitless == FRUITLESS
         for application in todo if given_up else unsigned[:1]:
@@ -173,6 +223,12 @@ def _sign(
             )
         todo = [] if given_up else unsigned[1:] + todo[BATCH:]
     return problems
+
+
+def _complaints(output: CommandOutput) -> list[str]:
+    """What a command says of a failure; on a terminal, which sudo may want, that is not apart."""
+    lines = output.stderr_lines or output.stdout_lines
+    return [line for line in lines if line.strip()]
 
 
 def clean_all(site: Site) -> str | None:
@@ -217,26 +273,24 @@ def _clean_round(site: Site) -> str | None:
         for start in range(0, len(words), BATCH):
             ok, output = run_on(
                 site.master,
-                changing(conf.confdir, _CLEAN, verb, *words[start : start + BATCH], limit=600),
+                changing(facts.lock, _CLEAN, verb, *words[start : start + BATCH], limit=600),
             )
             if not ok:
-                return "\n".join(output.stderr_lines[-6:])
+                return "\n".join(_complaints(output)[-6:])
     ok, output = run_on(
         site.master,
         changing(
-            conf.confdir,
+            facts.lock,
             SERVICE_CHANGES
             + REMEMBER
+            + PLACING
             + r"""
 # A master that stays down could not be asked again.
-cp "$1" "$2.new" && chmod 644 "$2.new" && chown "$3" "$2.new" || {
-    rm -f "$2.new"
-    fail "The CRL could not be copied to $2."
-}
-stop "$4"
+place "$1" "$2.new" "$3" 0644 || fail "The CRL could not be copied to $2."
+stop_service "$4"
 mv "$2.new" "$2"
 moved=$?
-start "$4"
+start_service "$4"
 [ "$moved" -eq 0 ] || fail "The CRL could not be put to $2."
 root=$5; shift 5
 for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
@@ -251,7 +305,7 @@ for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
         ),
     )
     if not ok:
-        return "\n".join(output.stderr_lines[-6:])
+        return "\n".join(_complaints(output)[-6:])
     facts.forget("ssl", "backups")
     for name, why in silent_after_waiting(facts, [MASTER_SERVICE]).items():
         return f"{name} {why}"

@@ -9,9 +9,13 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
+from operations.attributes import WITH_ATTRIBUTES
+from operations.clearing import CLEARING, pattern, patterns, patterns_within
+from operations.placing import PLACING
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
-from procedures.regeneration import Regeneration, regeneration_of
+from procedures.regeneration import Regeneration, new_ca, regeneration_of
 from recert.certificates import describe, read_certificate
+from recert.extensions import csr_attributes, named
 from recert.freshness import CaStatus
 
 # What goes was decided on by what was read. Another run may have made a CA since, which nobody
@@ -25,18 +29,24 @@ now=$(stat -c '%s %Y' "$cacert" 2>/dev/null)
 
 # Puppet uses a key that is there, but then leaves its public half unwritten. What is made here
 # is what Puppet would have made, with Puppet's own library; where that fails Puppet makes it.
-_MAKE_KEY = r"""
-make_key() {
+_MAKE_KEY = (
+    PLACING
+    + r"""
+make_key() (
     [ ! -s "$keys/$1.pem" ] || [ ! -s "$public/$1.pem" ] || return 0
+    aside=$(mktemp -d) || exit
     ruby -ropenssl -e '
         key = OpenSSL::PKey::RSA.new(ARGV[0].to_i)
-        File.open(ARGV[2], "w", 0644) { |file| file.write(key.public_key.to_pem) }
+        File.open(ARGV[2], "w", 0600) { |file| file.write(key.public_key.to_pem) }
         File.open(ARGV[1], "w", 0600) { |file| file.write(key.to_pem) }
-    ' "$length" "$keys/$1.pem" "$public/$1.pem" 2>/dev/null &&
-        chown "$owner" "$keys/$1.pem" "$public/$1.pem" && chmod 640 "$keys/$1.pem" ||
+    ' "$length" "$aside/key" "$aside/public" 2>/dev/null &&
+        put "$public/$1.pem" "$owner" 0644 <"$aside/public" &&
+        put "$keys/$1.pem" "$owner" 0640 <"$aside/key" ||
         rm -f "$keys/$1.pem" "$public/$1.pem"
-}
+    rm -rf "$aside"
+)
 """
+)
 
 
 @operation()
@@ -44,7 +54,8 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
     """
     Delete the CA and all certificates of the master (step 2.2).
 
-    Where a fresh CA is in place after an interrupted run, only what is not of it is removed.
+    Where a fresh CA is in place after an interrupted run, only what is not of it is removed. Keys
+    and certificates that are somebody else's stay (`recert.others`), as do mount points.
     The CA's key goes first: without it no later start of Puppet can certify it anew.
     """
     regeneration = regeneration_of(host)
@@ -58,35 +69,38 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
     unchanged = (conf.cacert, f"{seen.size} {int(seen.mtime)}" if seen is not None else "")
     if freshness.ca_due:
         yield changing(
-            conf.confdir,
+            facts.lock,
             _UNCHANGED
+            + CLEARING
             + r"""
-cakey=$1; shift
+cakey=$1 roots=$2; shift 2
 rm -f -- "$cakey"
-for root in "$@"; do
-    [ -d "$root" ] || continue
-    find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*' -exec rm -rf -- {} +
-    left=$(find "$root/" -mindepth 1 -maxdepth 1 ! -name '.*')
-    [ -z "$left" ] || fail "These could not be removed: $left"
-done
+while [ "$roots" -gt 0 ]; do clear_below "$@"; shift 2; roots=$((roots - 1)); done
 [ ! -e "$cakey" ] || fail "The CA's key could not be removed: $cakey"
 """,
             *unchanged,
             conf.cakey,
-            *conf.ssl_roots,
+            str(len(conf.ssl_roots)),
+            *(word for root in conf.ssl_roots for word in (root, pattern(root))),
+            *patterns(freshness.others),
         )
     else:
         # Empty files are found by the host: their names may be no text.
         yield changing(
-            conf.confdir,
-            _UNCHANGED + 'for queue; do find "$queue/" -type f -size 0 -exec rm -f -- {} +; done',
+            facts.lock,
+            _UNCHANGED
+            + r"""
+for queue; do
+    find "$queue/" -type f -size 0 -exec rm -f -- {} + || fail "Cannot look through $queue."
+done
+""",
             *unchanged,
             conf.csrdir,
             conf.signeddir,
         )
         for batch in in_batches(path for path in remains if printable(path) == path):
             yield changing(
-                conf.confdir,
+                facts.lock,
                 _UNCHANGED
                 + 'rm -f -- "$@"; for path; do [ ! -e "$path" ] || fail "Still there: $path"; done',
                 *unchanged,
@@ -105,7 +119,7 @@ def catalog_removed() -> Generator[PyinfraCommand, None, None]:
         host.noop("no catalog from before the master's certificate is cached")
         return
     show_diff(host, "Remove", [f"{path} {catalog.describe()}"], [])
-    yield from removing(facts.settings.confdir, [path])
+    yield from removing(facts.lock, [path])
 
 
 @operation()
@@ -126,10 +140,10 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
         host,
         "CA",
         describe(before, before),
-        [f"subject:     Puppet CA: {facts.settings.certname}", "a new key and certificate"],
+        [*new_ca(facts.settings), "a new key and certificate"],
     )
     yield changing(
-        facts.settings.confdir,
+        facts.lock,
         PUPPET_WITHOUT_CATALOG + "puppet cert list --all --color=false </dev/null",
     )
     facts.forget("ssl")
@@ -164,16 +178,20 @@ def certificates_generated(
         if alt_names:
             wanted = sorted({*regeneration.alt_names.names, conf.certname})
             after.append(f"alt names:   {', '.join(f'DNS:{n}' for n in wanted)}")
+            if regeneration.extensions:
+                after.append(f"extensions:  {named(regeneration.extensions)}")
         show_diff(
             host,
             f"Certificate {freshness.paths(name).certificate}",
             describe(freshness.certificate_of(name), freshness.ca),
             after,
         )
+    back = facts.put_back(regeneration.extensions) if alt_names else {}
     options = [f"--dns_alt_names={regeneration.alt_names.argument}"] if alt_names else []
     yield changing(
-        conf.confdir,
-        UTF8_LOCALE
+        facts.lock,
+        WITH_ATTRIBUTES
+        + UTF8_LOCALE
         + _MAKE_KEY
         + r"""
 keys=$1 public=$2 owner=$3 length=$4 first=$5 meanwhile=$6; shift 6
@@ -188,8 +206,10 @@ status=$?
 wait
 [ "$status" -eq 0 ] || fail "puppet cert generate failed."
 # Puppet 3.7 leaves private keys readable by everybody in a directory that is not.
-find "$keys/" -type f -perm /007 -exec chmod o-rwx {} +
+close_to_others "$keys"/*.pem
 """,
+        facts.attributes_path,
+        csr_attributes(back) if back else "",
         conf.privatekeydir,
         conf.publickeydir,
         f"{conf.user}:{conf.group}",
@@ -220,6 +240,7 @@ def placed() -> Generator[PyinfraCommand, None, None]:
     regeneration = regeneration_of(host)
     facts, freshness = regeneration.facts, regeneration.freshness
     conf, problems = facts.settings, freshness.placement_problems
+    owner = f"{conf.user}:{conf.group}"
     if not problems:
         host.noop("CRL, owners and modes are as they should be")
         return
@@ -227,32 +248,28 @@ def placed() -> Generator[PyinfraCommand, None, None]:
         host,
         "CRL, owners and modes",
         [str(problem) for problem in problems],
-        [f"{conf.hostcrl}: the CA's revocation list; all {conf.user}:{conf.group}"],
+        [f"{conf.hostcrl}: the CA's revocation list; all {owner}"],
     )
     yield changing(
-        conf.confdir,
-        r"""
+        facts.lock,
+        PLACING
+        + r"""
 cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
-count=$1; shift
-cp "$cacrl" "$hostcrl" || fail "The CRL could not be copied to $hostcrl."
-cmp -s "$cacert" "$localcacert" || cp "$cacert" "$localcacert" || fail "Cannot write $localcacert."
-while [ "$count" -gt 0 ]; do
-    chown -R "$owner" "$1/" || fail "chown -R $owner $1 failed."
-    shift; count=$((count - 1))
-done
-for key in "$@"; do
-    [ ! -e "$key" ] || chmod o-rwx "$key" || fail "chmod o-rwx $key failed."
-done
+place "$cacrl" "$hostcrl" "$owner" 0644 || fail "The CRL could not be copied to $hostcrl."
+cmp -s "$cacert" "$localcacert" ||
+    place "$cacert" "$localcacert" "$owner" 0644 || fail "Cannot write $localcacert."
+close_to_others "$@"
 """,
         conf.cacrl,
         conf.hostcrl,
         conf.cacert,
         conf.localcacert,
-        f"{conf.user}:{conf.group}",
-        str(len(conf.ssl_roots)),
-        *conf.ssl_roots,
+        owner,
         *freshness.ssl.keys,
     )
+    for root in conf.ssl_roots:
+        stay = patterns_within(root, freshness.kept)
+        yield changing(facts.lock, PLACING + 'give "$@"', owner, root, "directory", *stay)
     facts.forget("ssl", "components")
     left = regeneration.freshness.placement_problems
     if left:

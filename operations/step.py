@@ -11,18 +11,24 @@ from pyinfra import context, logger
 from pyinfra.api import FunctionCommand, Host, QuoteString, State, StringCommand
 from pyinfra.api.arguments import ConnectorArguments
 from pyinfra.api.output import format_text
-from pyinfra.connectors.util import CommandOutput
+from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.operations.util.files import generate_color_diff
 
-from facts.script import PREAMBLE
-from facts.together import NEXT, Together
+from facts.script import CLEAN_SH, CLEAN_SH_UNASKED, PIPELINES, PREAMBLE
+from facts.together import Together, is_next
 from procedures.host import Look
+from procedures.limits import at_most
 from procedures.telling import harmless
 
 CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
 
+BEGINNING = "pe-recert, what it says:"
+"""The line before all that a change prints; what comes earlier is the login's."""
+
 _LOCKED = rf"""
+echo '{BEGINNING}'
 lock=$1 script=$2; shift 2
+[ -d "$lock" ] || (umask 077; mkdir -p "$lock") 2>/dev/null
 if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
     flock -o -w 300 "$lock" sh -c "$script" pe-recert "$@"
 else
@@ -44,9 +50,17 @@ remember() { # the line $3 in the file $2 of the backup directory $1, which only
 """
 """What a host cannot tell once the procedure is under way."""
 
-_FAIL = r"""
-fail() { echo "$*" >&2; exit 1; }
+END_OF_INPUT = "pe-recert, end of input"
+
+_COMMON = (
+    PIPELINES
+    + rf"""
+fail() {{ echo "$*" >&2; exit 1; }}
+given() {{ sed -n '/^{END_OF_INPUT}$/q;p'; }}
 """
+)
+"""`given` prints what the command was given to read. It has a line for its end, because on a
+terminal, which sudo may want, it has none."""
 
 
 def changing(
@@ -57,21 +71,21 @@ def changing(
     A run that was cut off can leave its last command working on the host, so the next run has
     to wait for it.
 
-    :param lock: a directory that exists; confdir.
-    :param stdin: what the script reads.
+    :param lock: a directory, which is made for root alone if it is not there.
+    :param stdin: lines that the script reads, with the function `given`.
     :param limit: seconds after which nobody waits for it any more.
     """
     command = ConnectedCommand(
-        "sh",
+        CLEAN_SH_UNASKED if stdin is None else CLEAN_SH,
         "-c",
         QuoteString(_UNDER_LOCK),
         "pe-recert",
         QuoteString(lock),
-        QuoteString(intern(_FAIL + script)),
+        QuoteString(intern(_COMMON + script)),
         *(QuoteString(argument) for argument in arguments),
     )
     if stdin is not None:
-        command.connector_arguments["_stdin"] = stdin
+        command.connector_arguments["_stdin"] = f"{stdin.rstrip()}\n{END_OF_INPUT}\n"
     if limit is not None:
         command.connector_arguments["_timeout"] = limit
     return command
@@ -89,10 +103,23 @@ class ConnectedCommand(StringCommand):
         self, state: State, host: Host, connector_arguments: ConnectorArguments
     ) -> tuple[bool, CommandOutput]:
         try:
-            result: tuple[bool, CommandOutput] = super().execute(state, host, connector_arguments)
+            with at_most(self.connector_arguments.get("_timeout")):
+                result: tuple[bool, CommandOutput] = super().execute(
+                    state, host, connector_arguments
+                )
         except EOFError as error:
             raise OSError(f"the connection to {host.name} was lost") from error
-        return result
+        ok, output = result
+        return ok, CommandOutput(_without_greeting(output))
+
+
+def _without_greeting(output: CommandOutput) -> list[OutputLine]:
+    lines = list(output)
+    for position, line in enumerate(lines):
+        if line.buffer_name == "stdout" and line.line.rstrip("\r").endswith(BEGINNING):
+            said_before = [line for line in lines[:position] if line.buffer_name == "stderr"]
+            return [*said_before, *lines[position + 1 :]]
+    return lines
 
 
 class LookingCommand(ConnectedCommand):
@@ -123,7 +150,7 @@ class LookingCommand(ConnectedCommand):
         self._together = Together()
         told, looking = [], False
         for line in output:
-            looking = looking or line.line == NEXT
+            looking = looking or is_next(line.line)
             if not looking or line.buffer_name == "stderr":
                 told.append(line)
         return ok, CommandOutput(told)
@@ -156,9 +183,8 @@ def removing(lock: str, paths: Iterable[str], limit: int | None = None) -> Itera
 
 
 def printable(line: object) -> str:
-    """`line` for a terminal: control characters, and the bytes of a name that is not UTF-8, as
-    escapes."""
-    return harmless(str(line).encode("utf-8", "backslashreplace").decode("utf-8"))
+    """`line` for a terminal."""
+    return harmless(str(line))
 
 
 def step_failed(found: Iterable[object]) -> FunctionCommand:
@@ -168,8 +194,9 @@ def step_failed(found: Iterable[object]) -> FunctionCommand:
         names = state.get_op_meta(host.executing_op_hash or "").names
         step = ", ".join(sorted(names))
         host.log_styled(f"{host.name}, step {step}:", fg="red", log_func=logger.error)
-        for line in found:
-            host.log_styled(f"  {printable(line)}", fg="red", log_func=logger.error)
+        # What a host says does not begin a line of its own.
+        for line in (part for one in found for part in printable(one).splitlines() or [""]):
+            host.log_styled(f"  {line}", fg="red", log_func=logger.error)
         host.log_styled(f"  {CONTINUE}", fg="red", log_func=logger.error)
         return False
 

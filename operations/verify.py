@@ -23,6 +23,7 @@ from procedures.site import site_of
 from procedures.telling import reason_of
 from procedures.verification import RunMode, Verification, verification_of
 from procedures.windows import WindowsAgentFacts
+from recert.preflight import MAX_CLOCK_SKEW
 from recert.verification import RunSeen
 
 Commands = Generator[PyinfraCommand, None, None]
@@ -119,7 +120,7 @@ def _failure_of_run(facts: HostFacts, options: list[str]) -> list[str]:
         return WindowsHands(facts).failure_of_run(host, RUN_LIMIT, options)
     conf = facts.settings
     command = changing(
-        conf.confdir,
+        facts.lock,
         RUN,
         conf.agent_catalog_run_lockfile,
         str(RUN_LIMIT),
@@ -149,6 +150,8 @@ def _last_run(verification: Verification) -> RunSeen:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(last.time))
     if not last.succeeded:
         return RunSeen(did, False, f"the run of {when} did not succeed")
+    if last.time > time.time() + 2 * MAX_CLOCK_SKEW:
+        return RunSeen(did, False, f"the run of {when} is still to come")
     # Puppet notes whole seconds.
     if cert is None or last.time + 1 <= cert.mtime:
         return RunSeen(did, False, f"the run of {when} was before the certificate was made")

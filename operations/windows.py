@@ -206,7 +206,8 @@ class WindowsHands:
 
     # Files
 
-    def empty_ssldir(self, limit: int) -> Commands:
+    def empty_ssldir(self, stay: Iterable[str], limit: int) -> Commands:
+        # Where anything is to stay, the agent was refused.
         for root in self._facts.ssl_roots:
             yield from self._deleted(root, limit)
         self._facts.forget("ssl")
@@ -245,7 +246,12 @@ class WindowsHands:
     # Puppet
 
     def ask_for_certificate(
-        self, own: CredentialPaths, signs_itself: bool, limit: int, heard: Heard
+        self,
+        own: CredentialPaths,
+        signs_itself: bool,
+        limit: int,
+        heard: Heard,
+        attributes: str = "",
     ) -> Commands:
         # Its exit status says as little as elsewhere. Where the master signs by itself, Puppet
         # goes on to its first run, which ends with the session that has begun it.
@@ -256,12 +262,17 @@ class WindowsHands:
             for path in (own.private_key, own.request, own.certificate)
         )
         nothing = "echo Puppet has made neither a key nor a request; its messages are above."
+        path = self._facts.attributes_path
+        for typed in writing(path, attributes) if attributes else ():
+            yield _command(typed, limit)
         asking = self._typed(
             f"call {native(self._facts.puppet)} agent --test --waitforcert 0 --color=false 2>&1",
             f"{either} else ({nothing} 1>&2& exit 1)",
             limit=limit,
         )
         yield overheard(asking, heard)
+        if attributes:
+            yield self._typed(f"del /f /q {native(path)}", limit=limit)
         self._facts.forget("ssl", "agent")
 
     def await_first_run(self, certificate: str, begin: int, limit: int) -> Commands:

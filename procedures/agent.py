@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
@@ -13,15 +15,23 @@ from pyinfra.api.facts import get_fact
 
 from facts.agent import AgentFiles
 from facts.host import Basics, HostBasics, WhoAndWhen
+from facts.programs import UnablePrograms
+from facts.proof import KeyProof
 from facts.puppet import AgentState, PuppetSettings
+from facts.script import ScriptFailedError
 from facts.together import Question, names_of
-from procedures.host import HostFacts, T
+from procedures.host import HostFacts, T, not_found_out
+from procedures.identity import identities_of
+from procedures.limits import at_most
+from procedures.names import note_certname
 from procedures.preflight import BACKUP_DIR, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
 from recert.errors import RecertError
+from recert.identity import words_to_sign
 from recert.layout import AGENT_SERVICES
 from recert.observed import Service, SslState
+from recert.programs import program_refusals
 from recert.renewal import Renewal
 from recert.settings import Settings, check_path, check_settings
 
@@ -68,11 +78,36 @@ class AgentFacts(HostFacts):
                 "files": [conf.config],
                 "links": [conf.ssldir],
             }
+        if name == "proof":
+            key = self.paths(conf.certname).private_key
+            return KeyProof, {"words": self.words, "key": key, "backup_root": self.backup_root}
         return super().question(name)
 
-    def read_ahead(self) -> None:
-        """Ask for what any agent that is due needs: one question more is cheaper than one later."""
-        self.read_together("files", "backups", "services", "basics")
+    def read_ahead(self, prove: bool) -> None:
+        """Ask for what any agent that is due needs: one question more is cheaper than one later.
+
+        :param prove: whether it has to prove who it is, where the inventory does not say so.
+        """
+        asked = ["proof"] if prove and not self.is_given else []
+        self.read_together(
+            *("files", "backups", "services", "basics", "others", "attributes"), *asked
+        )
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the inventory says that the host has the certname that it claims."""
+        return identities_of(self.host).is_given(self.host.name, self.settings.certname)
+
+    @cached_property
+    def words(self) -> str:
+        """What the host has to sign to prove that."""
+        return words_to_sign(secrets.token_hex(32), self.host.name, self.settings.certname)
+
+    @property
+    def signatures(self) -> list[bytes]:
+        """What it has signed them with."""
+        signatures: list[bytes] = self.known("proof")
+        return signatures
 
     def forget(self, *names: str) -> None:
         if not {"ssl", "agent"}.isdisjoint(names):
@@ -84,11 +119,6 @@ class AgentFacts(HostFacts):
         if not self.host.state.is_executing:
             return
         self._kept["services"] = {**self.services, **dict.fromkeys(names, state)}
-
-    def learn_stopped(self, names: Iterable[str]) -> None:
-        """Take in which services the record of those that were stopped has been left with."""
-        if self.host.state.is_executing:
-            self._kept["backups"] = replace(self.backups, stopped=frozenset(names))
 
     @property
     def ssl_roots(self) -> tuple[str, ...]:
@@ -117,6 +147,7 @@ class AgentFacts(HostFacts):
             )
         if now.everything_goes:
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
+            refusals += preflight.unchangeable_refusals(basics.unchangeable)
         if backup_due:
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
         return refusals
@@ -163,15 +194,20 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
     """
     asked = names_of(fact, arguments)
     try:
-        value: T | None = get_fact(
-            host.state,
-            host,
-            fact,
-            kwargs={**arguments, "_timeout": FACT_LIMIT},
-            apply_failed_hosts=False,
-        )
+        with at_most(FACT_LIMIT):
+            value: T | None = get_fact(
+                host.state,
+                host,
+                fact,
+                kwargs={**arguments, "_timeout": FACT_LIMIT},
+                apply_failed_hosts=False,
+            )
     except DeployError:
         raise
+    except ScriptFailedError as error:
+        raise AgentRefusedError(f"It {not_found_out(fact, arguments, error)}") from error
+    except TimeoutError:
+        value = None
     except Exception as error:
         # Whatever an agent says, or however it goes away, must not end the run over the others.
         raise AgentRefusedError(
@@ -193,21 +229,26 @@ class KnownAgent:
     clock_ahead: float
 
 
-def look_at(host: Host) -> KnownAgent:
+def look_at(host: Host, prove: bool) -> KnownAgent:
     """What an agent says before anything is known of its master.
 
+    :param prove: as for `AgentFacts.read_ahead`.
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
     settings, clock_ahead = _introduced(host)
     facts = AgentFacts(host, settings, posix_backup_root(host))
-    facts.read_ahead()
+    facts.read_ahead(prove)
     return KnownAgent(facts, clock_ahead)
 
 
 def require_root_on_agent(host: Host) -> None:
-    """:raises AgentRefusedError: commands do not run as root."""
+    """:raises AgentRefusedError: commands do not run as root, or with programs that cannot do
+    it."""
     send_at_once(host)
     if refusals := preflight.root_refusals(ask_agent(host, WhoAndWhen).uid):
+        raise AgentRefusedError(*refusals)
+    unable = ask_agent(host, UnablePrograms)
+    if refusals := program_refusals(unable):
         raise AgentRefusedError(*refusals)
 
 
@@ -233,11 +274,13 @@ def _introduced(host: Host) -> tuple[Settings, float]:
     send_at_once(host)
     printed = ask_agent(host, PuppetSettings, sections="agent")
     clock_ahead = printed.who.clock - time.time()
-    refusals = preflight.root_refusals(printed.who.uid)
+    refusals = preflight.root_refusals(printed.who.uid) or program_refusals(printed.unable)
     if refusals := refusals or preflight.puppet_refusals(printed.program, printed.complaints):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        return check_settings(printed.agent, printed.agent), clock_ahead
+        settings = check_settings(printed.agent, printed.agent)
+    note_certname(host, settings.certname)
+    return settings, clock_ahead
 
 
 @contextmanager

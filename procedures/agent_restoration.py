@@ -9,20 +9,20 @@ from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
 from facts.backups import Backups
-from procedures.agent import AgentFacts, AgentRefusedError, AgentWork
+from procedures.agent import AgentFacts, AgentRefusedError, AgentWork, refused_alone
 from procedures.agents import agent_facts, agent_kept
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.outcomes import outcomes_of
 from procedures.preflight import backup_root_of, send_at_once
 from procedures.renewal import left_out
-from procedures.restoration import list_backups
 from procedures.site import Site, site_of
 from procedures.telling import reason_of
-from recert.backups import Backup, check_backup_name
+from recert.backups import Backup, check_backup_name, check_paths
 from recert.certificates import Certificate, read_certificate
 from recert.errors import RecertError
-from recert.settings import Settings
+from recert.settings import stored_settings
+from recert.windows import WINDOWS
 
 
 class AgentRestoration(AgentWork):
@@ -59,10 +59,6 @@ def prepare_agent_restoration(host: Host) -> bool:
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
     try:
-        if host.data.get("backup") is None:
-            root, store = agent_kept(host, site)
-            list_backups(host, root, store)
-            return False
         restoration = _prepared(host, site)
     except DeployError:
         raise
@@ -70,7 +66,7 @@ def prepare_agent_restoration(host: Host) -> bool:
         left_out(host, outcomes, reason_of(error).splitlines())
         return False
     _restorations.setdefault(site, {})[host.name] = restoration
-    outcomes.prepared(host, restoration.facts.settings.certname, restoration.work_due)
+    outcomes.prepared(host, restoration.work_due)
     return True
 
 
@@ -78,16 +74,21 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
     """:raises AgentRefusedError: it cannot go back."""
     ca = restored_ca(site)
     _, store = agent_kept(host, site)
-    fitting = [b for b in store.of_ca(ca.fingerprint) if b.valid]
+    of_it = store.of_ca(ca.fingerprint, ca.key)
+    fitting = [b for b in of_it if b.valid]
     if fitting:
         backup = fitting[-1]
-        facts = agent_facts(host, site, Settings(**backup.manifest.settings))
+        with refused_alone():
+            system = WINDOWS if site.is_windows(host) else None
+            settings = stored_settings(backup.manifest.settings, system=system)
+            facts = agent_facts(host, site, settings)
+            check_paths(backup.manifest, facts.backup_paths)
         return AgentRestoration(facts, backup.name)
     facts = agent_facts(host, site, None)
     cert = facts.certificate_in_use
     if cert is not None and cert.issued_by(ca):
         return AgentRestoration(facts, None)
-    damaged = ", ".join(b.name for b in store.of_ca(ca.fingerprint))
+    damaged = ", ".join(b.name for b in of_it)
     raise AgentRefusedError(
         f"It has no backup from under that CA ({ca.fingerprint})"
         + (f" but damaged ones ({damaged})" if damaged else "")
@@ -143,4 +144,7 @@ def _read_restored(site: Site) -> tuple[MasterFacts, Certificate]:
             f"Nothing was changed: {name} is no backup on the master {master.name} that holds a "
             f"CA, and agents go back with their master's; there are: {names}"
         )
-    return MasterFacts(master, Settings(**found.manifest.settings), root), ca
+    try:
+        return MasterFacts(master, stored_settings(found.manifest.settings), root), ca
+    except RecertError as error:
+        raise DeployError(f"Nothing was changed: {name}: {error}") from error

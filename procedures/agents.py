@@ -15,6 +15,7 @@ from procedures.agent import (
     require_root_on_agent,
     settings_of,
 )
+from procedures.names import note_certname
 from procedures.site import Site
 from procedures.windows import (
     WindowsAgentFacts,
@@ -26,9 +27,12 @@ from procedures.windows import (
 from recert.settings import Settings
 
 
-def agent_looked_at(host: Host, site: Site) -> KnownAgent:
-    """:raises AgentRefusedError: it is no agent that can be worked on."""
-    return look_at_windows(host) if site.is_windows(host) else look_at(host)
+def agent_looked_at(host: Host, site: Site, prove: bool = False) -> KnownAgent:
+    """
+    :param prove: whether it has to prove who it is, where the inventory does not say so.
+    :raises AgentRefusedError: it is no agent that can be worked on.
+    """
+    return look_at_windows(host, prove) if site.is_windows(host) else look_at(host, prove)
 
 
 def agent_settings(host: Host, site: Site) -> Settings:
@@ -60,6 +64,7 @@ def agent_facts(host: Host, site: Site, settings: Settings | None) -> AgentFacts
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
     settings = settings or agent_settings(host, site)
+    note_certname(host, settings.certname)  # those of a backup, too
     if site.is_windows(host):
         windows = known_windows(host)
         return WindowsAgentFacts(host, settings, windows_backup_root(host, windows), windows)

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, Host
-from pyinfra.api.exceptions import DeployError
+from pyinfra.api.exceptions import DeployError, PyinfraError
 
+from facts.attributes import CsrAttributes
 from facts.backups import Backups, BackupStore
 from facts.credential_files import CredentialFiles, KeystoreCertificates, keystores_among
 from facts.host import WhoAndWhen
+from facts.others import StrayCredentials
 from facts.puppet import AgentState, PuppetAgent
+from facts.script import ScriptFailedError
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
+from procedures.telling import harmless
 from recert.certificates import Certificate, read_certificate
+from recert.extensions import FILE
 from recert.freshness import CredentialPaths
 from recert.layout import CREDENTIAL_PLACES, SEARCHED
 from recert.observed import FoundCredentials, Keystores, Service, SslState
+from recert.others import Stray, of_others
 from recert.settings import Settings
 
 T = TypeVar("T")
+
+LOCK = "/var/lib/pe-recert/lock"
+"""On every host with `sh`. Whoever can open a file can lock it, so it is one that only root can: a
+local account would otherwise keep everybody waiting in the middle of an outage."""
 
 
 def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     """A fact's value.
 
-    :raises DeployError: the host did not answer; pyinfra would go on with a default.
+    :raises DeployError: the host did not answer, where pyinfra would go on with a default, or
+        could not find it out.
     """
     # A host that has failed already would not be seen to fail again.
     failed = host.state.failed_hosts
@@ -37,6 +48,15 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     try:
         value = host.get_fact(fact, **arguments)
         failed_now = host in failed
+    except ScriptFailedError as error:
+        raise DeployError(f"{host.name} {not_found_out(fact, arguments, error)}") from error
+    except (PyinfraError, OSError):
+        raise
+    except Exception as error:
+        asked = names_of(fact, arguments)
+        raise DeployError(
+            f"{host.name}: its answer to {asked} makes no sense: {error!r}"
+        ) from error
     finally:
         if failed_before:
             failed.add(host)
@@ -44,6 +64,13 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
         asked = names_of(fact, arguments)
         raise DeployError(f"{host.name}: the fact {asked} could not be read; see above")
     return value
+
+
+def not_found_out(
+    fact: type[FactBase[Any]], arguments: dict[str, Any], error: ScriptFailedError
+) -> str:
+    """What a host could not tell, and why, after its name."""
+    return f"cannot tell {names_of(fact, arguments)}: {harmless(str(error))}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +96,9 @@ class HostFacts:
     services_asked: tuple[str, ...] = ()
     """The services that the procedure is about."""
 
+    lock = LOCK
+    """The directory that changing commands lock."""
+
     def __init__(self, host: Host, settings: Settings, backup_root: str) -> None:
         self.host = host
         self.settings = settings
@@ -93,15 +123,62 @@ class HostFacts:
         return self.settings.ssl_roots
 
     @property
+    def attributes_path(self) -> str:
+        return f"{self.settings.confdir}/{FILE}"
+
+    @property
+    def csr_attributes(self) -> list[str]:
+        """The host's csr_attributes.yaml, as far as it is about extensions; none if it has none."""
+        found: list[str] = self.known("attributes")
+        return found
+
+    def put_back(self, had: Mapping[str, str]) -> dict[str, str]:
+        """The extensions of an old certificate that a request can have only from us."""
+        return dict(had) if not self.csr_attributes else {}
+
+    @property
+    def emptied(self) -> list[str]:
+        """Every directory that the procedure empties."""
+        return list(self.ssl_roots)
+
+    queues: tuple[str, ...] = ()
+    """Of these, where a CA keeps certificates by the thousand."""
+
+    @property
     def backup_paths(self) -> list[str]:
         """What a backup of this host holds."""
         raise NotImplementedError
+
+    @property
+    def own_files(self) -> list[str]:
+        """The files of the names that Puppet itself has in the directories that are emptied."""
+        conf = self.settings
+        return [conf.localcacert, conf.hostcrl, *self.paths(conf.certname).all]
+
+    def others(self, cas: Iterable[Certificate], certified: Iterable[str] = ()) -> dict[str, str]:
+        """What is somebody else's in the directories that are emptied, and so stays: by path, each
+        with what it is.
+
+        :param cas: whose things go; `certified`: keys that these have certified.
+        """
+        return of_others(self.strays, cas, certified)
+
+    @property
+    def strays(self) -> list[Stray]:
+        """What there is in the directories that are emptied under other names than Puppet's."""
+        strays: list[Stray] = self.known("others")
+        return strays
 
     def question(self, name: str) -> Question:
         """The question whose answer is kept under a name."""
         questions: dict[str, Question] = {
             "services": (ServiceStates, {"services": list(self.services_asked)}),
             "agent": (PuppetAgent, self._agent_arguments),
+            "others": (
+                StrayCredentials,
+                {"roots": self.emptied, "own": self.own_files, "queues": list(self.queues)},
+            ),
+            "attributes": (CsrAttributes, {"path": self.attributes_path}),
             "backups": (Backups, {"root": self.backup_root, "paths": self.backup_paths}),
         }
         return questions[name]
@@ -131,6 +208,11 @@ class HostFacts:
         backups: BackupStore = self.known("backups")
         return backups
 
+    def learn_stopped(self, names: Iterable[str]) -> None:
+        """Take in which services the record of those that were stopped has been left with."""
+        if self.host.state.is_executing:
+            self._kept["backups"] = replace(self.backups, stopped=frozenset(names))
+
     @property
     def certificate_in_use(self) -> Certificate | None:
         """The host's own certificate in ssldir."""
@@ -146,7 +228,7 @@ class HostFacts:
         """Those of `SslDirectories`."""
         conf = self.settings
         return {
-            "lock": conf.confdir,
+            "lock": self.lock,
             "roots": list(self.ssl_roots),
             "texts": texts,
             "keys": keys,

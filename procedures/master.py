@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from facts.answers import AskedService, ServiceAnswers
+from facts.backups import ArchivedCertificates
+from facts.ports import ConfiguredPorts
 from facts.signing import AutosignSetting
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
 from facts.together import Question
 from procedures.host import HostFacts
 from recert.altnames import AltNames
-from recert.certificates import Certificate, read_certificate, utc_now
+from recert.certificates import (
+    Certificate,
+    read_certificate,
+    read_certificates,
+    read_revocation_list,
+    utc_now,
+)
 from recert.freshness import Freshness, Retired
 from recert.layout import (
     COMPONENTS,
@@ -25,12 +33,17 @@ from recert.layout import (
     credential_names,
 )
 from recert.observed import Answer, ComponentState, SslState
+from recert.others import PRIVATE_KEY
 
 
 class MasterFacts(HostFacts):
     """The facts of one master."""
 
     services_asked = STOP_ORDER
+
+    @property
+    def queues(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.settings.signeddir, self.settings.csrdir
 
     clock_ahead: float = 0
     """Seconds by which the host's clock was ahead of the control machine's when it was asked."""
@@ -66,6 +79,8 @@ class MasterFacts(HostFacts):
             return PemFiles, {"directory": conf.csrdir}
         if name == "signed":
             return PemFiles, {"directory": conf.signeddir}
+        if name == "ports":
+            return ConfiguredPorts, {}
         if name == "autosign":
             return AutosignSetting, {"autosign": conf.autosign}
         return super().question(name)
@@ -126,8 +141,36 @@ class MasterFacts(HostFacts):
         )
 
     def port_of(self, service: str) -> int:
-        """Where a service listens."""
-        return self.settings.masterport if service == MASTER_SERVICE else SERVICE_PORTS[service]
+        """Where a service listens; `NOWHERE` for one that can be asked on its socket alone."""
+        if service == MASTER_SERVICE:
+            return self.settings.masterport
+        return self.ports.get(service, SERVICE_PORTS[service])
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Where services listen that are configured to."""
+        ports: dict[str, int] = self.known("ports")
+        return ports
+
+    @property
+    def emptied(self) -> list[str]:
+        return [*self.ssl_roots, *(c.directory for c in COMPONENTS)]
+
+    @property
+    def own_files(self) -> list[str]:
+        conf = self.settings
+        names = credential_names(conf.certname)
+        copies = [
+            f"{component.directory}/{component.file_name(name, part)}"
+            for component in COMPONENTS
+            for name in map(conf.real_name, component.credentials)
+            for part in Part
+        ]
+        return [
+            *(conf.cacert, conf.cakey, conf.cacrl, conf.localcacert, conf.hostcrl),
+            *(path for name in names for path in self.paths(name).all),
+            *copies,
+        ]
 
     @property
     def backup_paths(self) -> list[str]:
@@ -135,11 +178,80 @@ class MasterFacts(HostFacts):
         conf = self.settings
         return [*conf.ssl_roots, *(c.directory for c in COMPONENTS), conf.config]
 
-    def freshness(self, retired: Retired, alt_names: AltNames) -> Freshness:
+    @property
+    def known_cas(self) -> list[Certificate]:
+        """Every CA that this master has or has had, as far as it knows them."""
+        texts, conf = self.ssl.texts, self.settings
+        here = [texts.get(conf.cacert, ""), texts.get(conf.localcacert, "")]
+        before = [backup.manifest.ca_certificate or "" for backup in self.backups.backups]
+        return [ca for ca in map(read_certificate, (*here, *before)) if ca is not None]
+
+    def left_alone(self, retired: Retired) -> dict[str, str]:
+        """See `others`: what of these directories stays in a regeneration.
+
+        What is a CA's is told by the certificates beside it, or by those that the CA has signed:
+        the old one's are in its backup, once they are gone here.
+        """
+
+        def judge() -> dict[str, str]:
+            cas = [*self.known_cas, *([retired.certificate] if retired.certificate else [])]
+            stay = self.others(cas)
+            if PRIVATE_KEY in stay.values():
+                certs = map(read_certificate, self.known("signed").values())
+                certified = {cert.key for cert in certs if cert is not None}
+                certified |= {cert.key for cert in self._signed_by(retired)[0]}
+                stay = self.others(cas, certified)
+            return stay
+
+        return self._once("left alone", judge)
+
+    def retired_certificates(self, retired: Retired) -> dict[str, Certificate]:
+        """What the CA to retire has signed and not revoked, by name: what is still here, and what
+        its backups have."""
+        certs, gone = self._signed_by(retired)
+        return {cert.subject: cert for cert in certs if cert.serial not in gone}
+
+    def _signed_by(self, retired: Retired) -> tuple[list[Certificate], set[int]]:
+        """All that the CA to retire has signed, and the serial numbers that it has revoked."""
+        ca = retired.certificate
+        if ca is None:
+            return [], set()
+
+        def read() -> tuple[list[Certificate], set[int]]:
+            conf = self.settings
+            texts, crls = list(self.known("signed").values()), [self.ssl.texts.get(conf.cacrl, "")]
+            here = self.known("signed").keys()
+            for backup in self.backups.of_ca(retired.fingerprint):
+                if backup.valid and not here >= set(backup.manifest.signed):
+                    archive = f"{self.backup_root}/{backup.name}/archive.tar"
+                    signed, revoked = (
+                        self.seen(ArchivedCertificates, archive=archive, directory=held[1:])
+                        for held in (conf.signeddir, conf.cacrl)
+                    )
+                    texts, crls = texts + signed, crls + revoked
+            lists = [crl for crl in map(read_revocation_list, crls) if crl is not None]
+            gone = {serial for crl in lists if crl.signed_by(ca) for serial in crl.revoked}
+            certs = [cert for text in texts for cert in read_certificates(text)]
+            return [cert for cert in certs if cert.issued_by(ca)], gone
+
+        return self._once("retired certificates", read)
+
+    def freshness(
+        self, retired: Retired, alt_names: AltNames, extensions: Mapping[str, str]
+    ) -> Freshness:
         """The judgement over what is there now."""
         ssl, components = self.ssl, self.components
         kept: Freshness | None = self._kept.get("freshness")
         if kept is None or kept.ssl is not ssl or kept.components != components:
-            kept = Freshness(self.settings, ssl, components, retired, alt_names, utc_now())
+            kept = Freshness(
+                self.settings,
+                ssl,
+                components,
+                retired,
+                alt_names,
+                utc_now(),
+                others=frozenset(self.left_alone(retired)),
+                extensions=extensions,
+            )
             self._kept["freshness"] = kept
         return kept

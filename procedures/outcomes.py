@@ -8,8 +8,10 @@ from weakref import WeakKeyDictionary
 
 from pyinfra import logger
 from pyinfra.api import Host, State
+from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import BaseStateCallback
 
+from procedures.names import said_certname
 from procedures.site import Site
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order
 from recert.signing import Authority
@@ -23,8 +25,8 @@ class Outcomes(BaseStateCallback):
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._certnames: dict[str, str] = {}
         self._settled: dict[str, tuple[Status, str, str]] = {}
+        self._prepared: set[str] = set()
         self._due: set[str] = set()
         self._failed_at: dict[str, str] = {}
         self._reasons: dict[str, list[str]] = {}
@@ -37,19 +39,23 @@ class Outcomes(BaseStateCallback):
 
     # Before the run
 
-    def prepared(self, host: Host, certname: str, due: bool) -> None:
+    def prepared(self, host: Host, due: bool) -> None:
         """An agent takes part; `due`: it will be renewed."""
-        self._certnames[host.name] = certname
+        self._prepared.add(host.name)
         if due:
             self._due.add(host.name)
         self._count_look()
 
-    def refused(self, host: Host, refusals: list[str]) -> None:
-        """An agent is left as it is."""
+    def refused(self, host: Host, refusals: list[str], counted: bool = False) -> None:
+        """An agent is left as it is.
+
+        :param counted: it was prepared before that was known.
+        """
         self._settled[host.name] = (Status.FAILED, "before the first change", "\n".join(refusals))
-        for refusal in refusals:
-            logger.error(f"{host.print_prefix}{refusal}")
-        self._count_look()
+        for line in (line for refusal in refusals for line in refusal.splitlines()):
+            logger.error(f"{host.print_prefix}{line}")
+        if not counted:
+            self._count_look()
 
     def _count_look(self) -> None:
         self.looked_at += 1
@@ -145,7 +151,7 @@ class Outcomes(BaseStateCallback):
     def outcome(self, host: Host, executed: bool) -> Outcome:
         """What became of one of them."""
         state, name = self.site.state, host.name
-        certname = self._certnames.get(name)
+        certname = said_certname(host)
         if host not in state.activated_hosts:
             return Outcome(name, certname, Status.UNREACHABLE, why="it could not be connected to")
         if name in self._settled:
@@ -154,13 +160,13 @@ class Outcomes(BaseStateCallback):
         if name in self._failed_at:
             op_hash = self._failed_at[name]
             meta = state.ops[host][op_hash].operation_meta
-            output = meta.stderr_lines if meta.is_complete() else []
+            output = said_of_failure(meta) if meta.is_complete() else []
             why = "\n".join(self._reasons.get(name) or output)
             why = why or "No answer in time, or the connection was lost."
             return Outcome(name, certname, Status.FAILED, step_name(state, op_hash), why)
         if name in self._touched:
             return Outcome(name, certname, Status.INTERRUPTED, why="the run ended before")
-        if executed or name not in self._certnames:
+        if executed or name not in self._prepared:
             return Outcome(name, certname, Status.UNTOUCHED, why="the run ended before")
         fresh = Status.AS_BEFORE if self.site.restores else Status.FRESH
         return Outcome(name, certname, self._to_do if name in self._due else fresh)
@@ -168,6 +174,15 @@ class Outcomes(BaseStateCallback):
     @property
     def _to_do(self) -> Status:
         return Status.TO_RESTORE if self.site.restores else Status.DUE
+
+
+def said_of_failure(meta: OperationMeta) -> list[str]:
+    """On a terminal, which sudo may want, it is not apart from the rest; a command that has come to
+    its end says that it failed."""
+    lines: list[str] = meta.stderr_lines
+    if not lines and any(line.startswith("The step failed") for line in meta.stdout_lines[-1:]):
+        lines = meta.stdout_lines[-6:]
+    return lines
 
 
 _outcomes: WeakKeyDictionary[Site, Outcomes] = WeakKeyDictionary()

@@ -15,11 +15,14 @@ from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError, NoGroupError
 
 from facts.host import WhoAndWhen
+from facts.programs import UnablePrograms
 from facts.puppet import PuppetSettings
 from procedures.host import ask
 from procedures.master import MasterFacts
+from procedures.names import note_certname
 from recert import preflight
 from recert.errors import RecertError
+from recert.programs import program_refusals
 from recert.settings import check_path, check_settings
 
 BACKUP_DIR = "/var/lib/pe-recert/backups"
@@ -61,8 +64,11 @@ def send_at_once(host: Host) -> None:
 
 
 def require_root(host: Host) -> None:
-    """:raises DeployError: commands do not run as root."""
+    """:raises DeployError: commands do not run as root, or with programs that cannot do it."""
     if refusals := preflight.root_refusals(ask(host, WhoAndWhen).uid):
+        refuse(host, refusals)
+    unable = ask(host, UnablePrograms)
+    if refusals := program_refusals(unable):
         refuse(host, refusals)
 
 
@@ -85,7 +91,7 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
     sections = "master agent" if as_agent_too else "master"
     printed = ask(host, PuppetSettings, sections=sections)
     clock, now = printed.who.clock, time.time()
-    unusable = preflight.root_refusals(printed.who.uid)
+    unusable = preflight.root_refusals(printed.who.uid) or program_refusals(printed.unable)
     if unusable := unusable or preflight.puppet_refusals(printed.program, printed.complaints):
         refuse(host, unusable)
     refusals = preflight.clock_refusals(clock, now)
@@ -93,6 +99,7 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
         settings = check_settings(printed.agent or printed.master, printed.master)
     except RecertError as error:
         refuse(host, [str(error)])
+    note_certname(host, settings.certname)
     if not settings.ca:
         refusals.append("puppet.conf says ca = false: this is no Puppet master with a CA.")
     facts = MasterFacts(host, settings, backup_root)

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host
 
 from procedures.master import MasterFacts
-from recert.layout import MASTER_SERVICE
+from recert.layout import MASTER_SERVICE, NEEDED_SERVICES, START_ORDER
 from recert.observed import Service
 
 
@@ -15,6 +15,41 @@ class Procedure:
     """What the operations on a host carry out: the facts of its master, and whether it is over."""
 
     facts: MasterFacts
+    stopped_now: frozenset[str] = frozenset()
+    """The services that this run has stopped and not started again."""
+    silent_now: frozenset[str] = frozenset()
+    """The services that did not answer before this run stopped them."""
+    to_run: tuple[str, ...] = ()
+    """Those that the run has found due when it started them."""
+
+    @property
+    def services_due(self) -> list[str]:
+        """Those that are to run in the end, in step 5's order: what runs, what this run or one that
+        was interrupted has stopped, and what the procedure cannot end without.
+
+        Where the master does not run and nobody has noted why, all of PE was stopped by hand or by
+        a crash, and nothing tells what ran: then it is all that is installed.
+        """
+        states = self.facts.services
+        installed = [name for name in START_ORDER if states[name] is not Service.MISSING]
+        ran = {name for name, state in states.items() if state.active}
+        ran |= self.facts.backups.stopped | self.stopped_now
+        if MASTER_SERVICE not in ran:
+            return installed
+        return [name for name in installed if name in ran | NEEDED_SERVICES]
+
+    @property
+    def must_answer(self) -> list[str]:
+        """Of the services that are to run, those that have to answer in the end: what did not
+        before step 1 need not after it. Without the master nobody can go on."""
+        silent = self.facts.backups.silent | self.silent_now
+        return [n for n in self.services_due if n == MASTER_SERVICE or n not in silent]
+
+    @property
+    def left_stopped(self) -> list[str]:
+        """The services that do not run, and are not started."""
+        due, states = self.services_due, self.facts.services
+        return [n for n in START_ORDER if n not in due and states[n] is not Service.MISSING]
 
     @property
     def work_due(self) -> bool:

@@ -11,26 +11,32 @@ from facts.host import Basics
 from facts.tls import ClassifierGroups
 from procedures.host import ask
 from procedures.master import MasterFacts
+from procedures.names import hosts_not_asked, inventory_certnames
+from procedures.options import flag, listed
 from procedures.preflight import read_master, refuse
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import command_line, say, shortened, warn
 from recert import interlock, preflight
-from recert.altnames import AltNames, alt_names_to_give
-from recert.certificates import Certificate, read_certificate, read_revocation_list
+from recert.altnames import AltNames, alt_names_to_give, default_alt_names
+from recert.certificates import Certificate, read_certificate, read_revocation_list, utc_now
 from recert.classification import unclassified_groups
 from recert.errors import RecertError
-from recert.freshness import Freshness, Retired
-from recert.layout import CLASSIFIER_PORT, COMPONENTS
+from recert.extensions import loss_refusals
+from recert.freshness import CaStatus, Freshness, Retired
+from recert.layout import COMPONENTS, CONSOLE_SERVICE
 from recert.observed import Service
-from recert.settings import Settings
+from recert.others import SURVEYED, other_names, told
+from recert.pasted import word
+from recert.settings import Settings, duration
 
 
 @dataclass
 class Regeneration(Procedure):
     """A master whose CA is going to be retired, as the preflight found it fit to be.
 
-    `left_behind`: certificates that nothing here brings back. `signed`: names with a
-    certificate of the CA to retire; `signed_here`: those that are still on the host.
+    `extensions`: Puppet's, of the master's own old certificate. `holders`: who has a certificate
+    of the CA to retire, which is None where only a backup's manifest remembers it. `signed`: their
+    names, and what is still on the host; `signed_here`: those that are.
     `classifier_confirmed`: the classifier said that the node groups are classified, which has
     to be remembered once it is stopped.
     """
@@ -41,16 +47,23 @@ class Regeneration(Procedure):
     retiring_ca: Certificate | None
     signed: tuple[str, ...] = ()
     signed_here: frozenset[str] = frozenset()
-    left_behind: list[str] = field(default_factory=list)
+    extensions: dict[str, str] = field(default_factory=dict)
+    holders: dict[str, Certificate | None] = field(default_factory=dict)
     classifier_confirmed: bool = False
 
     @property
     def freshness(self) -> Freshness:
-        return self.facts.freshness(self.retired, self.alt_names)
+        return self.facts.freshness(self.retired, self.alt_names, self.extensions)
 
     @property
     def work_due(self) -> bool:
         return bool(self.freshness.problems) or self.serves_old_certificate
+
+    @property
+    def left_behind(self) -> list[str]:
+        """Certificates that nothing here brings back, as far as hosts have said their certnames."""
+        host, certname = self.facts.host, self.facts.settings.certname
+        return interlock.left_behind(self.holders, certname, inventory_certnames(host))
 
     @property
     def note_for_resuming(self) -> str:
@@ -82,7 +95,7 @@ def prepare_regeneration(host: Host) -> Regeneration:
             host.data.get("retire_ca"),
             ca,
             [backup.manifest for backup in store.backups],
-            _found(ca, conf, (len(signed), revoked), left_behind),
+            _found(host, ca, conf, (len(signed), revoked), left_behind),
         )
     except RecertError as error:
         refusals.append(str(error))
@@ -91,27 +104,28 @@ def prepare_regeneration(host: Host) -> Regeneration:
     except RecertError as error:
         refuse(host, [*refusals, str(error)])
     if retired is None:
-        refuse(host, refusals)
+        refuse(host, [*refusals, *preflight.failing_run_refusals(facts.agent.last_run, False)])
     retiring_ca = ca if ca is not None and ca.fingerprint == retired.fingerprint else None
-    holders = set(signed)
+    holders = signed
     if retiring_ca is None:
         # After the deletion only the backups remember who had a certificate.
         backups = store.of_ca(retired.fingerprint)
-        holders = {name for backup in backups for name in backup.manifest.signed}
-        left_behind = interlock.left_behind(
-            dict.fromkeys(holders), conf.certname, inventory_certnames(host)
-        )
+        holders = dict.fromkeys(name for backup in backups for name in backup.manifest.signed)
     regeneration = Regeneration(
         facts=facts,
         retired=retired,
         alt_names=alt_names,
         retiring_ca=retiring_ca,
-        signed=tuple(sorted(holders | set(signed))),
+        extensions=_extensions(facts, retired),
+        signed=tuple(sorted(holders.keys() | signed.keys())),
         signed_here=frozenset(signed),
-        left_behind=left_behind,
+        holders=holders,
     )
     freshness = regeneration.freshness
-    refusals += _refusals_of_the_host(regeneration, signed)
+    try:
+        refusals += _refusals_of_the_host(regeneration, signed)
+    except RecertError as error:
+        refusals.append(str(error))
     if freshness.problems:
         refusals += _classification(host, regeneration, store)
     if refusals:
@@ -125,6 +139,12 @@ def announce(regeneration: Regeneration) -> None:
     host, freshness = regeneration.facts.host, regeneration.freshness
     due = "nothing is stale" if not freshness.problems else f"{len(freshness.problems)} stale"
     say(host, f"CA to retire: {regeneration.retired.fingerprint}, {due}")
+    if freshness.ca_due:
+        say(
+            host,
+            "The new CA: "
+            + ", ".join(" ".join(line.split()) for line in new_ca(freshness.settings)),
+        )
     in_use = regeneration.facts.certificate_in_use
     names = freshness.settings.certname, set(regeneration.alt_names.names)
     if in_use is None:
@@ -144,31 +164,39 @@ def announce(regeneration: Regeneration) -> None:
     missing = [n for n, s in regeneration.facts.services.items() if s is Service.MISSING]
     if missing:
         warn(host, f"Not installed here, so neither stopped nor started: {', '.join(missing)}")
+    if left := regeneration.left_stopped:
+        warn(host, f"Does not run, and so is not started: {', '.join(left)}. Where that is wrong,")
+        warn(host, "start it before the run.")
+    if freshness.problems:
+        for line in shortened(told(regeneration.facts.left_alone(regeneration.retired)), SURVEYED):
+            warn(host, line)
     for component in COMPONENTS:
         if component not in freshness.installed_components:
             warn(host, f"{component.title} is not installed here: no {component.directory}")
     warn_left_behind(regeneration)
 
 
+def new_ca(conf: Settings) -> list[str]:
+    """What Puppet is going to make, as far as puppet.conf says."""
+    lines = [f"subject:     {conf.ca_name or f'Puppet CA: {conf.certname}'}"]
+    if lifetime := duration(conf.ca_ttl):
+        lines.append(f"expires:     after {lifetime.days} days, on {utc_now() + lifetime:%Y-%m-%d}")
+    return lines
+
+
 def warn_left_behind(regeneration: Regeneration) -> None:
     """Name the certificates of the CA to retire that nothing here brings back."""
-    if regeneration.left_behind:
-        host = regeneration.facts.host
+    host, left_behind = regeneration.facts.host, regeneration.left_behind
+    if not left_behind:
+        return
+    unasked = len(hosts_not_asked(host))
+    if unasked:
+        warn(host, "No host of the inventory is called like these, which hold certificates of the")
+        warn(host, f"CA to retire. {interlock.not_asked_yet(unasked)}")
+    else:
         warn(host, "These hold certificates of the CA to retire, and nothing here renews them:")
-        for line in shortened(regeneration.left_behind):
-            warn(host, f"  {line}")
-
-
-def inventory_certnames(host: Host) -> set[str]:
-    """The names by which the inventory's hosts may be known to the CA."""
-    return {name for other in host.inventory for name in names_of(other)}
-
-
-def names_of(host: Host) -> frozenset[str]:
-    """The names by which one host may be known to the CA, before it has said its certname."""
-    given = (host.data.get("certname"), host.data.get("ssh_hostname"))
-    names = [host.name.rpartition("/")[2], *(name for name in given if isinstance(name, str))]
-    return frozenset(name.lower() for name in names)
+    for line in shortened(left_behind):
+        warn(host, f"  {line}")
 
 
 def nameable_ca(facts: MasterFacts) -> Certificate | None:
@@ -191,12 +219,23 @@ def _signed_certificates(facts: MasterFacts) -> tuple[dict[str, Certificate | No
 
 
 def _found(
-    ca: Certificate | None, conf: Settings, counts: tuple[int, int], left_behind: list[str]
+    host: Host,
+    ca: Certificate | None,
+    conf: Settings,
+    counts: tuple[int, int],
+    left_behind: list[str],
 ) -> str:
     lines = [interlock.describe_ca(ca, counts, command_line(), conf.cacert)]
     if left_behind:
-        lines.append("  Nothing here would bring back the certificates of:")
+        unasked = len(hosts_not_asked(host))
+        lines.append(
+            "  These have certificates, and no host of the inventory is called like them:"
+            if unasked
+            else "  Nothing here would bring back the certificates of:"
+        )
         lines += [f"    {line}" for line in shortened(left_behind)]
+        if unasked:
+            lines.append(f"  {interlock.not_asked_yet(unasked)}")
     return "\n".join(lines)
 
 
@@ -209,7 +248,7 @@ def _alt_names(host: Host, facts: MasterFacts, retired: Retired | None) -> AltNa
     if override is not None and not str(override).strip():
         raise RecertError(
             "dns_alt_names is empty. Leave it out to keep the names there are; to have none, give "
-            f"the certname alone: dns_alt_names={conf.certname}"
+            f"the certname alone: {word(f'dns_alt_names={conf.certname}')}"
         )
     in_use = facts.certificate_in_use
     names = set(in_use.alt_names) if in_use is not None else set()
@@ -219,6 +258,14 @@ def _alt_names(host: Host, facts: MasterFacts, retired: Retired | None) -> AltNa
     return alt_names_to_give(
         conf.certname, conf.dns_alt_names, names, None if override is None else str(override)
     )
+
+
+def _extensions(facts: MasterFacts, retired: Retired) -> dict[str, str]:
+    """Puppet's extensions of the certificate that the master has had of the CA to retire."""
+    before = [b.manifest.certificate for b in facts.backups.of_ca(retired.fingerprint)]
+    found = [facts.certificate_in_use, *(read_certificate(pem or "") for pem in before)]
+    ca = retired.certificate
+    return next((c.extensions for c in found if c and ca and c.issued_by(ca)), {})
 
 
 def _not_regenerated(facts: MasterFacts, retired: Retired, in_use: Certificate | None) -> bool:
@@ -246,7 +293,9 @@ def _refusals_of_the_host(
         paths=facts.backup_paths,
         accounts=[facts.settings.user],
         files=[facts.settings.config],
+        links=facts.emptied,
     )
+    due = bool(freshness.problems)
     refusals = [
         *preflight.tool_refusals(basics.missing_tools, basics.crypto),
         *preflight.service_refusals(facts.services),
@@ -256,13 +305,46 @@ def _refusals_of_the_host(
             signed,
             read_certificate(facts.ssl.texts.get(facts.settings.localcacert, "")),
         ),
-        *preflight.link_refusals(facts.ssl.files, facts.settings.ssl_roots),
+        *preflight.link_refusals(
+            {path: f for path, f in facts.ssl.files.items() if path not in freshness.others},
+            facts.settings.ssl_roots,
+        ),
+        *(preflight.unchangeable_refusals(basics.unchangeable) if due else ()),
+        *_refusals_of_the_end(regeneration),
         *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
     ]
+    if freshness.certificate_problem(facts.settings.certname) is not None:
+        refusals += loss_refusals(
+            regeneration.extensions, facts.csr_attributes, facts.attributes_path
+        )
     if backup_due(regeneration):
         refusals += preflight.room_refusals(basics.free, basics.needed, facts.backup_root)
     if freshness.run_due(facts.agent.last_run):
         refusals += preflight.agent_refusals(facts.agent.disabled)
+    return refusals
+
+
+def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
+    """What would keep the new CA, or the master under it, from working in the end."""
+    facts, freshness = regeneration.facts, regeneration.freshness
+    conf, host = facts.settings, facts.host
+    refusals = []
+    if freshness.ca_due:
+        refusals += preflight.lifetime_refusals(conf.ca_ttl)
+        # What a run that was cut off has broken is for this one to mend.
+        if freshness.ca_status is CaStatus.RETIRING and not facts.backups.stopped:
+            declared = flag(host, "despite_failing_run")
+            refusals += preflight.failing_run_refusals(facts.agent.last_run, declared)
+        cas = [ca for ca in (freshness.ca, regeneration.retired.certificate) if ca is not None]
+        refusals += preflight.other_name_refusals(
+            other_names(facts.strays, cas), conf.certname, listed(host, "other_names")
+        )
+    if freshness.certificate_problem(conf.certname) is not None:
+        names = set(regeneration.alt_names.names)
+        if not names and not regeneration.alt_names.chosen:
+            names = default_alt_names(conf.certname)
+        looked_for = [name for name in conf.server_names if name]
+        refusals += preflight.server_refusals(looked_for, names | {conf.certname})
     return refusals
 
 
@@ -289,17 +371,16 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
     answer = ask(
         host,
         ClassifierGroups,
-        port=CLASSIFIER_PORT,
+        port=facts.port_of(CONSOLE_SERVICE),
         certificate=paths.certificate,
         private_key=paths.private_key,
         cacert=facts.settings.localcacert,
         certname=facts.settings.certname,
     )
-    declared = host.data.get("pe_groups_classified")
-    if declared not in (None, True, False) or isinstance(declared, int) != isinstance(
-        declared, bool
-    ):
-        return [f"pe_groups_classified={declared} is not understood: it is True or False."]
+    try:
+        declared = flag(host, "pe_groups_classified")
+    except RecertError as error:
+        return [str(error)]
     try:
         unclassified = None if answer is None else unclassified_groups(answer)
     except RecertError:
@@ -307,6 +388,6 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
     regeneration.classifier_confirmed = unclassified == []
     return preflight.classification_refusals(
         unclassified,
-        declared=declared is True,
+        declared=declared,
         confirmed_before=regeneration.retired.fingerprint in store.classified,
     )

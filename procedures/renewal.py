@@ -16,14 +16,19 @@ from procedures.agent import (
     KnownAgent,
 )
 from procedures.agents import agent_looked_at, agent_settings
+from procedures.identity import identities_of
+from procedures.options import listed
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
-from procedures.telling import command_line, reason_of, warn
+from procedures.telling import command_line, reason_of, shortened, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
+from recert.extensions import loss_refusals
+from recert.identity import never_believed, not_proven, other_hosts_name, proves, same_key
 from recert.layout import AGENT_SERVICE
+from recert.others import SURVEYED, other_names, told
 from recert.renewal import Renewal
-from recert.signing import Application, certified_alt_names
+from recert.signing import Application, Authority, certified
 
 
 class AgentRenewal(AgentWork):
@@ -53,12 +58,27 @@ class AgentRenewal(AgentWork):
             or self._judged.ssl is not ssl
             or self._judged.authority is not authority
         ):
-            judged = Renewal(self.facts.settings, ssl, authority, utc_now())
+            others = frozenset(self.left_alone)
+            judged = Renewal(self.facts.settings, ssl, authority, utc_now(), others=others)
             if judged.certificate_problem is not None and judged.trusts_authority:
                 # The only case in which they matter; reading them takes a while.
                 judged = replace(judged, former=tuple(self._former_certificates))
             self._judged = judged
         return self._judged
+
+    @property
+    def left_alone(self) -> dict[str, str]:
+        """What is somebody else's in ssldir, and stays: by path, each with what it is."""
+        return self.facts.others(self.known_cas)
+
+    @property
+    def known_cas(self) -> list[Certificate]:
+        """The CAs that the site has had, and that this agent has trusted."""
+        facts = self.facts
+        trusted = facts.ssl.texts.get(facts.settings.localcacert, "")
+        before = [b.manifest.ca_certificate or "" for b in facts.backups.backups]
+        found = [ca for ca in map(read_certificate, (trusted, *before)) if ca is not None]
+        return [*self.site.cas, *found]
 
     @property
     def backup_due(self) -> bool:
@@ -88,7 +108,11 @@ class AgentRenewal(AgentWork):
         now = self.now
         if now.key is not None:
             self.application = Application(
-                now.certname, now.key, now.request, self.previous_alt_names
+                now.certname,
+                now.key,
+                now.request,
+                frozenset(),
+                previous_extensions=frozenset(self.previous_extensions.items()),
             )
 
     @property
@@ -103,13 +127,42 @@ class AgentRenewal(AgentWork):
         found = [read_certificate(manifest.certificate or "") for manifest in manifests]
         return [cert for cert in found if cert is not None]
 
+    def application_for(self, authority: Authority) -> Application | None:
+        """What the agent wants to be signed, with what it may ask for: looked up only if the
+        request that the master holds asks for anything."""
+        found = self.application
+        held = authority.request(found.certname) if found is not None else None
+        if found is None or held is None or not held.asks_for_more:
+            return found
+        former = self.former_certificate
+        if former is None:
+            return found
+        host, site, name = self.facts.host, self.site, found.certname
+        names = (n for n in former.alt_names if n == name or not site.is_taken(host, n))
+        return replace(found, previous_alt_names=frozenset(names), previous_demands=former.demands)
+
     @property
-    def previous_alt_names(self) -> frozenset[str]:
-        """The alternative names that the agent's certificate had before the renewal."""
-        name = self.facts.settings.certname
-        had = certified_alt_names(name, self._former_certificates, self.site.cas)
-        # Whoever has the retired CA's key can have had any: these let one node pass for another.
-        return frozenset(n for n in had if n == name or not self.site.is_taken(n))
+    def former_certificate(self) -> Certificate | None:
+        """The one that is replaced, as the master's own records have it: whoever has the retired
+        CA's key can have put any other one on the agent, or into its backups."""
+        name, site = self.facts.settings.certname, self.site
+        if not site.replaces:
+            return next(iter(site.certificates_of(name)), None)
+        # No CA is given up: what it has signed is true, wherever it is kept.
+        ca, own = site.authority().ca, self.now.certificate
+        held = [*self.named.values(), *([own] if own else []), *self._former_certificates]
+        return certified(name, held, ca) if ca is not None else None
+
+    @property
+    def previous_extensions(self) -> dict[str, str]:
+        """Puppet's extensions of the certificate that is replaced, by the master's own copy."""
+        former = self.former_certificate
+        return former.extensions if former is not None else {}
+
+    @property
+    def put_back(self) -> dict[str, str]:
+        """The extensions that the agent's request can have only from us."""
+        return self.facts.put_back(self.previous_extensions)
 
 
 # By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.
@@ -138,13 +191,13 @@ def prepare_renewal(host: Host) -> bool:
     An agent that it refuses has failed, and no other one with it.
 
     :returns: whether the agent takes part.
-    :raises DeployError: nobody can be helped: there is no master, or two hosts have one certname.
+    :raises DeployError: nobody can be helped: there is no master.
     """
     site = site_of(host.state)
     host = host.inventory.get_host(host.name)
     outcomes = outcomes_of(site)
     try:
-        agent: KnownAgent | Exception = agent_looked_at(host, site)
+        agent: KnownAgent | Exception = agent_looked_at(host, site, prove=True)
     except Exception as error:
         agent = error
     view = site.view()
@@ -155,6 +208,8 @@ def prepare_renewal(host: Host) -> bool:
         if isinstance(agent, Exception):
             raise agent
         renewal = _prepared(host, agent, site, view)
+        if renewal.now.certname in site.disputed:
+            raise AgentRefusedError(same_key([host.name], renewal.now.certname))
     except DeployError:
         raise
     except Exception as error:
@@ -162,7 +217,10 @@ def prepare_renewal(host: Host) -> bool:
         _require_all_found(site, outcomes)
         return False
     _renewals.setdefault(site, {})[host.name] = renewal
-    outcomes.prepared(host, renewal.facts.settings.certname, _is_due(renewal))
+    outcomes.prepared(host, _is_due(renewal))
+    if renewal.now.everything_goes:
+        for line in shortened(told(renewal.left_alone), SURVEYED):
+            outcomes.remark(host, line)
     _require_all_found(site, outcomes)
     return True
 
@@ -185,9 +243,12 @@ def warn_of_unknown_names(host: Host) -> None:
         warn(host, refusal)
 
 
-def left_out(host: Host, outcomes: Outcomes, refusals: list[str]) -> None:
-    """An agent takes no part in the run, which goes on without it."""
-    outcomes.refused(host, refusals)
+def left_out(host: Host, outcomes: Outcomes, refusals: list[str], counted: bool = False) -> None:
+    """An agent takes no part in the run, which goes on without it.
+
+    :param counted: it was thought to.
+    """
+    outcomes.refused(host, refusals, counted)
     # Not `fail_hosts`, which would ask the person about each of them, or end the run.
     host.state.failed_hosts.add(host)
     host.state.active_hosts.discard(host)
@@ -201,7 +262,7 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
     """:raises AgentRefusedError: with all refusals."""
     facts = agent.facts
     settings = facts.settings
-    site.register(host, settings.certname, view.facts.settings.certname)
+    require_identity(host, site, facts)
     renewal = AgentRenewal(site, facts)
     refusals = [
         *preflight.skew_refusals(agent.clock_ahead, view.clock_ahead),
@@ -216,6 +277,31 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
     return renewal
 
 
+def require_identity(host: Host, site: Site, facts: AgentFacts) -> None:
+    """Believe that an agent has the certname that it says, or refuse it alone.
+
+    :raises AgentRefusedError: it is another one's, or nothing bears it out.
+    """
+    site.require_no_master(host)
+    certname, identities = facts.settings.certname, identities_of(host)
+    whose = never_believed(certname, site.names_of_master)
+    if whose is None and not facts.is_given:
+        whose = identities.whose(host.name, certname)
+        if whose is None:
+            certs = site.certificates_of(certname)
+            if not any(proves(facts.words, facts.signatures, cert) for cert in certs):
+                raise AgentRefusedError(not_proven(host.name, certname))
+    if whose is not None:
+        raise AgentRefusedError(other_hosts_name(certname, whose))
+    other = site.register(host, certname)
+    if other is not None:
+        why = same_key([host.name, other.name], certname)
+        # The other one may still be on its way through all this.
+        if _renewals.get(site, {}).pop(other.name, None) is not None:
+            left_out(other, outcomes_of(site), [why], counted=True)
+        raise AgentRefusedError(why)
+
+
 def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
     """The interlock: who is stale has a certificate of the CA that somebody named, or the very
     certificate that somebody named."""
@@ -226,8 +312,12 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
         return []
     trusted, retired = now.trusted_ca, view.retired.fingerprint
     ca, trusts = now.authority.ca, None if trusted is None else trusted.fingerprint
-    master_has_had = {b.manifest.ca_fingerprint for b in view.facts.backups.backups}
-    if trusts not in {None, retired, *master_has_had, ca.fingerprint if ca else None}:
+    manifests = [b.manifest for b in view.facts.backups.backups]
+    master_has_had = {manifest.ca_fingerprint for manifest in manifests}
+    # A CA that was signed anew for some more years is the same one: its key counts.
+    keys = {view.retired.key, *(manifest.ca_key for manifest in manifests), ca.key if ca else None}
+    is_known = trusts in {None, retired, *master_has_had, ca.fingerprint if ca else None}
+    if not is_known and (trusted is None or trusted.key not in keys):
         return [
             f"It trusts another CA ({trusts}) than the one to retire ({retired}), and "
             "none that the master has had: does it belong to this site? If it does, move "
@@ -236,6 +326,8 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
     # Before the master has a new CA, the one to retire is the one that it still has.
     known = master_has_had | {b.manifest.ca_fingerprint for b in backups.backups}
     if ca is None or retired in {trusts, *known}:
+        return []
+    if trusted is not None and trusted.key == view.retired.key:
         return []
     return [
         f"retire_ca={retired} is neither the CA that this agent trusts "
@@ -280,6 +372,16 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
         *preflight.agent_refusals(facts.agent.disabled),
         *preflight.link_refusals(facts.ssl.files, facts.ssl_roots),
     ]
+    if now.everything_goes:
+        refusals += preflight.other_name_refusals(
+            other_names(facts.strays, renewal.known_cas),
+            now.certname,
+            listed(facts.host, "other_names"),
+        )
+    if now.request_due:
+        refusals += loss_refusals(
+            renewal.previous_extensions, facts.csr_attributes, facts.attributes_path
+        )
     if now.conflict is not None:
         refusals.append(now.conflict)
     return refusals

@@ -15,6 +15,7 @@ from pyinfra.api.state import BaseStateCallback
 from procedures.outage import outage_of
 from procedures.outcomes import known_outcomes, step_name
 from procedures.site import Site
+from procedures.status import fail_in_the_end
 from procedures.survey import BEFORE, NOW, Survey, known_survey
 from procedures.tables import show_agents, show_checks, show_snapshot, show_warnings
 from procedures.telling import command_line, reason_of
@@ -76,8 +77,9 @@ class Reporting(BaseStateCallback):
                     what = "The same as JSON" if path.suffix == ".json" else "The same as a page"
                     logger.info(f"    {what}: {path}")
         except Exception as error:
-            # It would take the place of the message with which the run has ended.
+            # Raised, it would take the place of the message with which the run has ended.
             logger.error(f"    What was found cannot be told: {reason_of(error)}")
+            fail_in_the_end()
 
     def report(self) -> Report:
         """Everything that is known by now."""
@@ -179,8 +181,7 @@ def reporting_of(site: Site) -> Reporting:
 
 
 def write(report: Report) -> list[Path]:
-    """The report as files of its own, which only their owner reads: what is in them is public,
-    and still a map of the site."""
+    """The report as files of its own, which only their owner reads: see `recert.report`."""
     REPORTS.mkdir(exist_ok=True)
     name = f"{report.kind.value}-{report.finished:%Y%m%dT%H%M%SZ}"
     for number in count(1):

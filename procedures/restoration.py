@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyinfra.api import Host
-from rich.table import Table
 
-from facts.backups import Backups, BackupStore
+from facts.backups import Backups
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.preflight import backup_root_of, refuse, require_root, send_at_once
 from procedures.procedure import Procedure, procedure_of
-from procedures.tables import console
 from procedures.telling import say, warn
-from recert.backups import Backup, check_backup_name
+from recert.backups import Backup, check_backup_name, check_paths
 from recert.errors import RecertError
-from recert.settings import Settings
+from recert.settings import stored_settings
 
 
 @dataclass
@@ -47,19 +45,14 @@ def prepare_restoration(host: Host) -> Restoration:
 
     Nothing of the live Puppet is asked: its puppet.conf may be what has to be restored.
 
-    :raises SystemExit: with status 0, after a list of the backups, where none is named.
     :raises DeployError: there is no such backup, or it is damaged.
     """
     send_at_once(host)
     require_root(host)
     root = backup_root_of(host)
     store = ask(host, Backups, root=root, paths=[])
-    wanted = host.data.get("backup")
-    if wanted is None:
-        list_backups(host, root, store)
-        raise SystemExit(0)
     try:
-        name = check_backup_name(wanted)
+        name = check_backup_name(host.data.get("backup"))
         found = {backup.name: backup for backup in store.backups}.get(name)
         if found is None:
             names = ", ".join(b.name for b in store.backups) or "none"
@@ -69,10 +62,10 @@ def prepare_restoration(host: Host) -> Restoration:
                 f"The backup {name} is damaged: its archive has not the digest of its manifest. "
                 "Restore another one."
             )
-        settings = Settings(**found.manifest.settings)
+        facts = MasterFacts(host, stored_settings(found.manifest.settings), root)
+        check_paths(found.manifest, facts.backup_paths)
     except RecertError as error:
         refuse(host, [str(error)])
-    facts = MasterFacts(host, settings, root)
     restoration = Restoration(facts, name)
     fingerprint = found.manifest.ca_fingerprint or "no CA that could be read"
     say(host, f"Backup {name} of {found.manifest.made_at}: {fingerprint}")
@@ -82,24 +75,3 @@ def prepare_restoration(host: Host) -> Restoration:
             host, "can impersonate any node. Restore it to get going, then get help and retire it."
         )
     return restoration
-
-
-def list_backups(host: Host, root: str, store: BackupStore) -> None:
-    """The backups on the host as a table."""
-    if not store.backups:
-        say(host, f"No backups in {root}")
-        return
-    table = Table(title=f"Backups on {host.name} in {root}", title_justify="left")
-    for column in ("backup", "made (UTC)", "CA", "certificates", "state"):
-        table.add_column(column, overflow="fold", no_wrap=column == "backup")
-    for backup in store.backups:
-        manifest = backup.manifest
-        table.add_row(
-            backup.name,
-            manifest.made_at[:19].replace("T", " "),
-            manifest.ca_fingerprint or "none",
-            str(len(manifest.signed)),
-            "good" if backup.valid else "damaged",
-        )
-    console(width=200).print(table)
-    say(host, "To restore one: deploys/restore.py --data backup=<name>")

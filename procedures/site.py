@@ -17,16 +17,18 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import ConnectError, DeployError, NoGroupError, PyinfraError
 
+from procedures.identity import identities_of
 from procedures.master import MasterFacts
 from procedures.preflight import read_master, refuse, the_master
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
 from procedures.telling import command_line, refuse_options, warn
-from recert.altnames import AltNames
+from procedures.terminal import guard
+from recert.altnames import AltNames, default_alt_names
 from recert.certificates import Certificate, read_certificate, utc_now
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness, Retired
+from recert.identity import never_believed
 from recert.interlock import parse_fingerprint
-from recert.layout import INTERNAL_NAMES
 from recert.signing import Authority, Autosign, Autosigning
 
 T = TypeVar("T")
@@ -71,8 +73,10 @@ class Site:
         """Those fingerprints of `retire_certs` that belong to an agent of this run."""
         self.compared: set[str] = set()
         """The agents whose certificates were compared with `retire_certs`."""
+        self.disputed: set[str] = set()
+        """Certnames that several agents have proven to have."""
         self._hosts: dict[str, str] = {}
-        """Host names by certname, as the agents' own Puppet says."""
+        """Host names by certname, of the agents that are believed to have it."""
         self._lock = RLock()
         self._kept: dict[str, Any] = {}
         self._kept_while_executing = False
@@ -121,34 +125,62 @@ class Site:
         """Whether this run retires the master's CA before it turns to the agents."""
         return self.regenerates and self.master in self.state.active_hosts
 
-    def register(self, host: Host, certname: str, master_certname: str) -> None:
-        """Note an agent's certname.
+    def register(self, host: Host, certname: str) -> Host | None:
+        """Note the certname that an agent is believed to have.
 
-        :raises DeployError: another host of the run has it. That ends the run before any change.
+        :returns: another one that has it too; neither is to be changed.
         """
+        other = self._hosts.setdefault(certname, host.name)
+        if other == host.name:
+            return None
+        self.disputed.add(certname)
+        return self.state.inventory.get_host(other)
+
+    def require_no_master(self, host: Host) -> None:
+        """:raises DeployError: the inventory has the master among the agents."""
         if host.name == self.master.name:
             raise DeployError(
                 f"{host.name} is the master, and among the agents as well. Nothing was changed. "
                 "Take it out of the group `agents`: steps 1 to 5 renew its own certificate."
             )
-        other = self._hosts.setdefault(certname, host.name)
-        if certname == master_certname:
-            other = self.master.name
-        if certname in INTERNAL_NAMES:
-            raise DeployError(
-                f"{host.name} has the certname {certname}, which is that of a service of PE's on "
-                "the master. Nothing was changed. Correct certname in its puppet.conf."
-            )
-        if other != host.name:
-            raise DeployError(
-                f"{host.name} and {other} have the same certname, {certname}, so that one of them "
-                "could not get a certificate. Nothing was changed. Correct certname in the wrong "
-                "one's puppet.conf, or take the host out of the inventory."
-            )
 
-    def is_taken(self, name: str) -> bool:
-        """Whether a name is the master's, a service's of PE's or an agent's certname."""
-        return name in self.view().names or name in INTERNAL_NAMES or name in self._hosts
+    def is_taken(self, host: Host, name: str) -> bool:
+        """Whether a name is the master's, a service's of PE's, or that of another host than this
+        one, whether the run is about that one or not."""
+        return (
+            never_believed(name, self.names_of_master) is not None
+            or self._hosts.get(name, host.name) != host.name
+            or identities_of(host).whose(host.name, name) is not None
+        )
+
+    @property
+    def names_of_master(self) -> frozenset[str]:
+        """Those that its certificate carries, will carry or has carried: somebody may still look
+        for it under each."""
+        return self._once("names of the master", self._read_names_of_master, lasting=True)
+
+    def _read_names_of_master(self) -> frozenset[str]:
+        view = self.view()
+        in_use = view.facts.certificate_in_use
+        before = [backup.manifest.alt_names for backup in view.facts.backups.backups]
+        return view.names.union(*before, in_use.alt_names if in_use is not None else ())
+
+    def certificates_of(self, certname: str) -> list[Certificate]:
+        """What the master's own records have of a node: the CA in place has signed it, or the one
+        to retire had, and neither has revoked it."""
+        view, authority = self.view(), self.authority()
+        held = authority.ever_signed(certname)
+        found = [authority.signed(certname)]
+        if held is not None and held.fingerprint in authority.retired and self.replaces:
+            found.append(held)
+        if (retired := view.retired) is not None:
+            before = self._once(
+                "retired certificates",
+                lambda: view.facts.retired_certificates(retired),
+                lasting=True,
+            )
+            found.append(before.get(certname))
+        return [cert for cert in found if cert is not None and cert.subject == certname]
 
     def has_certname(self, certname: str) -> bool:
         """Whether an agent of this run has that certname."""
@@ -200,7 +232,7 @@ class Site:
             retired: Retired | None = regeneration.retired
             names = set(regeneration.alt_names.names)
             if not names and not regeneration.alt_names.chosen:
-                names = _puppets_default_names(facts.settings.certname)
+                names = default_alt_names(facts.settings.certname)
         else:
             with self._master_answers():
                 facts = read_master(self.master, as_agent_too=False)
@@ -251,8 +283,10 @@ class Site:
             fingerprint = parse_fingerprint(value)
         except RecertError as error:
             refuse(host, [str(error)])
-        key = next((m.ca_key for m in manifests if m.ca_fingerprint == fingerprint), None)
-        return Retired(fingerprint, key)
+        of_it = next((m for m in manifests if m.ca_fingerprint == fingerprint), None)
+        if of_it is None:
+            return Retired(fingerprint, None)
+        return Retired(fingerprint, of_it.ca_key, read_certificate(of_it.ca_certificate or ""))
 
     @property
     def retire_certs(self) -> frozenset[str]:
@@ -286,7 +320,9 @@ class Site:
     def _read_cas(self) -> list[Certificate]:
         manifests = [backup.manifest for backup in self.view().facts.backups.backups]
         found = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
-        return [ca for ca in (self.authority().ca, *found) if ca is not None]
+        retired = self.view().retired
+        named = retired.certificate if retired is not None else None
+        return [ca for ca in (self.authority().ca, named, *found) if ca is not None]
 
     def learn_signed(self, pems: dict[str, str]) -> None:
         """Take in what the master has just signed, by name."""
@@ -361,7 +397,8 @@ class Site:
         port = view.facts.settings.masterport
         if presented is None:
             return f"the master does not answer on port {port}."
-        if not presented.issued_by(freshness.ca) or presented != in_use:
+        its_own = presented == in_use and presented.subject == view.facts.settings.certname
+        if not presented.issued_by(freshness.ca) or not its_own:
             return (
                 f"the master presents {presented.fingerprint} on port {port}, which is not its "
                 "certificate of the CA in place."
@@ -447,6 +484,7 @@ def site_of(state: State) -> Site:
     """The site of a run."""
     if state not in _sites:
         _sites[state] = Site(state)
+        guard()  # also where another configuration is used
         refuse_options()
         # Otherwise pyinfra asks at each step whether to go on without who has failed, and
         # everything waits with services stopped. One agent's failure is no question here.
@@ -460,9 +498,3 @@ def group_of(state: State, name: str) -> list[Host]:
         return list(state.inventory.get_group(name))
     except NoGroupError:
         return []
-
-
-def _puppets_default_names(certname: str) -> set[str]:
-    """The names that `puppet cert generate` gives by itself to the certname's certificate."""
-    domain = certname.partition(".")[2]
-    return {"puppet", certname} | ({f"puppet.{domain}"} if domain else set())

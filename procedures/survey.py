@@ -13,19 +13,18 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
-from facts.backups import ArchivedCertificates
 from facts.signing import CaInventory
 from procedures.agent import AgentFacts
 from procedures.agents import agent_looked_at
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
+from procedures.names import hosts_not_asked, inventory_certnames, names_of
 from procedures.outcomes import why_left_out
 from procedures.preflight import read_master
-from procedures.regeneration import inventory_certnames, names_of
 from procedures.renewal import known_renewal
 from procedures.site import Site
 from procedures.telling import reason_of
-from recert.certificates import read_certificate, read_certificates, utc_now
+from recert.certificates import read_certificate, utc_now
 from recert.errors import RecertError
 from recert.freshness import Retired
 from recert.interlock import parse_fingerprint
@@ -91,6 +90,7 @@ class Survey:
                 retired=self.retired,
                 retiring=self.retiring,
                 inventory_names=frozenset(inventory_certnames(site.master)),
+                not_asked=hosts_not_asked(site.master),
                 stopped_before=self._stopped_before(),
             )
         return self._judged
@@ -100,8 +100,8 @@ class Survey:
         looks = before.state().looks if before is not None and before is not self else ()
         return {
             look.host: frozenset(n for n, s in look.services.items() if s is Service.STOPPED)
+            - look.stopped_by_run
             for look in looks
-            if look.role is not Role.MASTER
         }
 
 
@@ -190,29 +190,18 @@ def _look(site: Site, host: Host, retired: Retired | None) -> HostLook:
         return HostLook(host.name, role, reason_of(error))
 
 
-def _certified_keys(facts: MasterFacts, retired: Retired | None) -> frozenset[str]:
-    """Of whom the backup of the CA to retire has certificates: no key of theirs may live on."""
-    backups = facts.backups.of_ca(retired.fingerprint) if retired is not None else []
-    if retired is None or retired.certificate is None or not backups:
-        return frozenset()
-    texts = facts.seen(
-        ArchivedCertificates,
-        archive=f"{facts.backup_root}/{backups[0].name}/archive.tar",
-        directory=facts.settings.signeddir.removeprefix("/"),
-    )
-    certs = [cert for text in texts for cert in read_certificates(text)]
-    return frozenset(cert.key for cert in certs if cert.issued_by(retired.certificate))
-
-
 def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
     _forget(facts)
     conf = facts.settings
     inventory = facts.seen(CaInventory, path=f"{conf.cadir}/inventory.txt")
+    certified = facts.retired_certificates(retired or Retired("", None))
     side = MasterSide(
         components=facts.components,
         inventory=inventory,
         manifests=tuple(backup.manifest for backup in facts.backups.backups),
-        retired_keys=_certified_keys(facts, retired),
+        # No key of theirs may live on.
+        retired_keys=frozenset(cert.key for cert in certified.values()),
+        retired_extensions={n: found for n, c in certified.items() if (found := c.extensions)},
     )
     return _host_look(facts, Role.MASTER, [c.directory for c in COMPONENTS], retired, side)
 
@@ -235,10 +224,10 @@ def _host_look(
     retired: Retired | None,
     master: MasterSide | None,
 ) -> HostLook:
-    backups = facts.backups.of_ca(retired.fingerprint) if retired is not None else []
+    of_it = facts.backups.of_ca(retired.fingerprint, retired.key) if retired is not None else []
     asked = time.time()
     clock_ahead = facts.clock() - (asked + time.time()) / 2
-    found = facts.credentials(directories, [backup.name for backup in backups])
+    found = facts.credentials(directories, [backup.name for backup in of_it])
     return HostLook(
         host=facts.host.name,
         role=role,
@@ -252,6 +241,11 @@ def _host_look(
         master=master,
         credential_places=facts.credential_places,
         keystores=facts.keystores(found),
+        stopped_by_run=facts.backups.stopped,
+        strays=tuple(facts.strays),
+        ports=facts.ports if isinstance(facts, MasterFacts) else {},
+        silent_before=facts.backups.silent,
+        csr_attributes=tuple(facts.csr_attributes),
     )
 
 

@@ -15,11 +15,14 @@ LONG = 30
 """Lines of a list that are printed; a person does not read more."""
 
 
-def shortened(lines: list[str]) -> list[str]:
-    """A list as far as it is worth printing."""
+def shortened(lines: list[str], rest: str = "`puppet cert list --all` has them all") -> list[str]:
+    """A list as far as it is worth printing.
+
+    :param rest: where the rest is to be found.
+    """
     if len(lines) <= LONG:
         return lines
-    return [*lines[:LONG], f"and {len(lines) - LONG} more (`puppet cert list --all` has them all)"]
+    return [*lines[:LONG], f"and {len(lines) - LONG} more ({rest})"]
 
 
 def reason_of(error: BaseException) -> str:
@@ -32,8 +35,9 @@ def reason_of(error: BaseException) -> str:
 
 
 def harmless(found: str) -> str:
-    """What others have written, without what a terminal would obey."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", found)
+    """What others have written, without what a terminal would obey: control characters, changes of
+    direction, and the bytes of a name that is not UTF-8, as escapes."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), found)
 
 
 def say(host: Host, message: str) -> None:
@@ -44,7 +48,9 @@ def warn(host: Host, message: str) -> None:
     logger.warning(f"{host.print_prefix}{format_text(message, 'yellow')}")
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+_CONTROL = re.compile(  # all but tab and line feed
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _LEFT_OUT = {"--dry", "--diff", "-y", "--yes", "--json"}
 _WITH_SECRET = re.compile(r"--(ssh-)?(key-)?password")
 

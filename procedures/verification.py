@@ -11,8 +11,8 @@ from pyinfra.api.exceptions import DeployError
 from facts.handshakes import TlsHandshakes
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
+from procedures.names import names_of
 from procedures.orchestration import ask_orchestration
-from procedures.regeneration import names_of
 from procedures.site import WINDOWS_GROUP, Site, group_of, site_of
 from procedures.survey import (
     BEFORE,
@@ -27,7 +27,7 @@ from procedures.survey import (
 from procedures.telling import command_line, reason_of
 from procedures.windows import speak_cmd
 from recert.freshness import Retired
-from recert.layout import ENDPOINTS, POSTGRESQL_SERVICE
+from recert.layout import ENDPOINTS, NOWHERE, POSTGRESQL_SERVICE
 from recert.observed import Handshakes, Orchestration, Service
 from recert.orchestration import awaited
 from recert.report import Check, Result, Role
@@ -94,7 +94,8 @@ class Verification:
             services=[
                 (name, facts.port_of(name), "postgresql" if name == POSTGRESQL_SERVICE else "tls")
                 for name in ENDPOINTS
-                if facts.services.get(name) is not Service.MISSING
+                if facts.port_of(name) != NOWHERE
+                and facts.services.get(name) is not Service.MISSING
             ],
             current=(own.certificate, own.private_key),
             retired=(
@@ -143,7 +144,7 @@ class Verification:
             hosts = awaited(self.survey.state())
             self._orchestration = ask_orchestration(facts, hosts)
         except Exception as error:
-            self._orchestration = Orchestration(why=reason_of(error))
+            self._orchestration = Orchestration(why=reason_of(error), failed=True)
         self._checks = self._failed = None
 
     def _left_out(self) -> dict[str, frozenset[str]]:

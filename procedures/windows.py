@@ -10,6 +10,7 @@ from pyinfra.api import Host
 from facts.credential_files import keystores_among
 from facts.puppet import AgentState
 from facts.windows.agent import WindowsAgentFiles, WindowsDirectories, WindowsFiles
+from facts.windows.attributes import WindowsCsrAttributes
 from facts.windows.backups import WindowsBackups, WindowsBackupStore
 from facts.windows.credential_files import WindowsCredentialFiles
 from facts.windows.installation import (
@@ -17,11 +18,14 @@ from facts.windows.installation import (
     WindowsInstallation,
     WindowsPuppetSettings,
 )
+from facts.windows.others import WindowsStrayCredentials
 from facts.windows.services import WindowsServices
 from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, ask_agent, refused_alone
+from procedures.names import note_certname
 from procedures.preflight import send_at_once
 from recert.layout import AGENT_SERVICES
 from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
+from recert.others import Stray
 from recert.preflight import puppet_refusals
 from recert.renewal import Renewal
 from recert.settings import Settings, check_settings, parse_printed
@@ -46,6 +50,8 @@ class WindowsAgentFacts(AgentFacts):
         # `windows_refusals` has let it pass: both are there.
         self.puppet, self.ruby = windows.puppet or "", windows.ruby or ""
         self.credential_places = (f"{windows.puppetlabs}/mcollective",)
+        self._prove = False
+        self._signatures: list[bytes] = []
 
     @property
     def ssl(self) -> SslState:
@@ -67,11 +73,26 @@ class WindowsAgentFacts(AgentFacts):
                 texts=[conf.localcacert, conf.hostcrl, own.certificate, own.request],
                 keys=[own.private_key],
                 agent=self._agent_arguments,
+                proof=self._proof if self._prove else [],
             ),
         )
 
-    def read_ahead(self) -> None:
-        _ = self._looked_at, self.backups
+    def read_ahead(self, prove: bool) -> None:
+        self._prove = prove and not self.is_given
+        self._signatures = list(self._looked_at.signatures)
+        self._prove = False
+        _ = self.backups
+
+    @property
+    def signatures(self) -> list[bytes]:
+        return self._signatures
+
+    @property
+    def _proof(self) -> list[str]:
+        """The words to sign, and the keys to do it with: see `facts.proof`."""
+        key = self.paths(self.settings.certname).private_key
+        within = key.removeprefix(self.settings.ssldir)
+        return [self.words, key, f"{self.backup_root}/*/files/0{within}"]
 
     def learn_services(self, state: Service, *names: str) -> None:
         self.forget("services")  # its manager is asked: it costs no start of anything
@@ -92,6 +113,22 @@ class WindowsAgentFacts(AgentFacts):
             "backups",
             lambda: self._ask(
                 WindowsBackups, ruby=self.ruby, root=self.backup_root, paths=self.backup_paths
+            ),
+        )
+
+    @property
+    def csr_attributes(self) -> list[str]:
+        return self._once(
+            "attributes",
+            lambda: self._ask(WindowsCsrAttributes, ruby=self.ruby, path=self.attributes_path),
+        )
+
+    @property
+    def strays(self) -> list[Stray]:
+        return self._once(
+            "others",
+            lambda: self._ask(
+                WindowsStrayCredentials, ruby=self.ruby, roots=self.emptied, own=self.own_files
             ),
         )
 
@@ -121,25 +158,33 @@ class WindowsAgentFacts(AgentFacts):
         return self._ask(WindowsDirectories, ruby=self.ruby, roots=roots)
 
     def refusals(self, now: Renewal, backup_due: bool) -> list[str]:
+        refusals = []
+        if now.everything_goes and now.others:
+            refusals.append(
+                f"{', '.join(sorted(now.others)[:5])} is a key or certificate of somebody else's, "
+                "and would be deleted with ssldir. Move it away."
+            )
         unreadable = self._looked_at.unreadable
         if not unreadable:
-            return []
+            return refusals
         return [
+            *refusals,
             f"{', '.join(unreadable[:5])} cannot be read by the connected account, and could not "
-            "be backed up. Give Administrators full control of it (icacls, or takeown first)."
+            "be backed up. Give Administrators full control of it (icacls, or takeown first).",
         ]
 
 
-def look_at_windows(host: Host) -> KnownAgent:
+def look_at_windows(host: Host, prove: bool) -> KnownAgent:
     """What a Windows agent says before anything is known of its master.
 
+    :param prove: as for `AgentFacts.read_ahead`.
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
     windows, settings = _asked(host)
     clock = ask_agent(host, WindowsClock, ruby=windows.ruby)
     clock_ahead = clock - time.time()
     facts = WindowsAgentFacts(host, settings, windows_backup_root(host, windows), windows)
-    facts.read_ahead()
+    facts.read_ahead(prove)
     return KnownAgent(facts, clock_ahead)
 
 
@@ -189,4 +234,6 @@ def _asked(host: Host) -> tuple[Windows, Settings]:
     if refusals := directory_refusals(windows, values.get("confdir", "")):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        return windows, check_settings(values, values, system=WINDOWS)
+        settings = check_settings(values, values, system=WINDOWS)
+    note_certname(host, settings.certname)
+    return windows, settings

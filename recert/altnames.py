@@ -60,3 +60,9 @@ def alt_names_to_give(
         names=tuple(name for name in names if name != certname),
         chosen=override is not None,
     )
+
+
+def default_alt_names(certname: str) -> set[str]:
+    """The names that `puppet cert generate` gives by itself to the certname's certificate."""
+    domain = certname.partition(".")[2]
+    return {"puppet", certname} | ({f"puppet.{domain}"} if domain else set())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -73,9 +74,36 @@ def read_manifest(text: str) -> Manifest | None:
         for name in ("paths", "alt_names", "signed"):
             values[name] = tuple(values[name])
         values["settings"]["dns_alt_names"] = tuple(values["settings"]["dns_alt_names"])
-        return Manifest(**values)
-    except (ValueError, TypeError, AttributeError, KeyError):
+        manifest = Manifest(**values)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
+    return manifest if _is_of_its_types(manifest) else None
+
+
+def _is_of_its_types(manifest: Manifest) -> bool:
+    texts = (manifest.made_at, manifest.host, manifest.certname, manifest.archive_sha256)
+    several = (*manifest.paths, *manifest.alt_names, *manifest.signed)
+    optional = (
+        *(manifest.ca_fingerprint, manifest.ca_key, manifest.ca_subject, manifest.ca_expires),
+        *(manifest.ca_certificate, manifest.certificate),
+    )
+    return (
+        all(isinstance(value, str) for value in (*texts, *several))
+        and all(value is None or isinstance(value, str) for value in optional)
+        and isinstance(manifest.settings, dict)
+    )
+
+
+def check_paths(manifest: Manifest, paths: Iterable[str]) -> None:
+    """
+    :param paths: what this suite backs up on the host, by the manifest's settings.
+    :raises RecertError: the manifest has others, which a restoration would empty.
+    """
+    if odd := sorted(set(manifest.paths) - set(paths)):
+        raise RecertError(
+            f"The backup holds {', '.join(odd)}, which this suite does not back up. Nothing was "
+            "replaced: somebody has changed its manifest."
+        )
 
 
 def backup_name(fingerprint: str | None, at: datetime) -> str:

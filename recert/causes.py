@@ -3,10 +3,9 @@ anew along with it."""
 
 from __future__ import annotations
 
-import shlex
-
 from recert.freshness import Freshness, Problem
 from recert.layout import credential_names
+from recert.pasted import for_sh
 
 REGENERATE = (
     "Run deploys/site.py with the retire_ca of the CA that is to go; it completes the rest."
@@ -42,9 +41,7 @@ def leftovers(fresh: Freshness) -> list[Problem]:
         why = f"does not belong to {component.title}'s credentials"
         found |= {path: why for path in fresh.leftovers(component) if path not in copies}
     return [
-        Problem(path, why, f"rm {shlex.quote(path)}")
-        for path, why in found.items()
-        if path not in known
+        Problem(path, why, for_sh("rm", path)) for path, why in found.items() if path not in known
     ]
 
 

@@ -7,6 +7,7 @@ the subject of a new Puppet CA equals that of the one it replaces.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_public_key,
 )
+
+from recert.demands import Demand, demands_of
+from recert.extensions import puppets_extensions
 
 # Anybody can send a master a request, and what an odd one makes a parser raise is not to be
 # foreseen: it must not end a run over a whole site.
@@ -37,6 +41,8 @@ def colon_hex(digest: bytes) -> str:
 class Certificate:
     """What is worth knowing of one X.509 certificate.
 
+    `subject` and `issuer` are common names where the name is nothing but one; anything else begins
+    with a slash and is nobody's certname (see `_holder`).
     `key` is the SHA-256 of the public key (SubjectPublicKeyInfo, DER), so that two
     certificates for one key can be told from two keys. `alt_names` are the DNS names;
     `other_alt_names` are alternative names of any other kind, as text.
@@ -52,6 +58,23 @@ class Certificate:
     key: str
     alt_names: frozenset[str]
     other_alt_names: tuple[str, ...]
+
+    @property
+    def extensions(self) -> dict[str, str]:
+        """Puppet's own; see `recert.extensions`."""
+        try:
+            return puppets_extensions(self.x509.extensions)
+        except _UNREADABLE:
+            return {}
+
+    @property
+    def demands(self) -> frozenset[Demand]:
+        """Its extensions, by which those that a request asks for are compared with what was there
+        before; none if they cannot be read."""
+        try:
+            return demands_of(self.x509.extensions)
+        except _UNREADABLE:
+            return frozenset()
 
     @property
     def pem(self) -> str:
@@ -74,7 +97,13 @@ class Certificate:
 
     @property
     def is_self_signed(self) -> bool:
-        return self.subject == self.issuer and _verifies(self.x509, self.x509.public_key())
+        itself = self.x509.subject == self.x509.issuer
+        return itself and _verifies(self.x509, self.x509.public_key())
+
+    @property
+    def names_one_holder(self) -> bool:
+        """Whether its subject is one name, which every program takes for the same."""
+        return not self.subject.startswith("/")
 
     def issued_by(self, ca: Certificate) -> bool:
         """Whether the key of `ca` made this certificate's signature."""
@@ -107,9 +136,10 @@ class RevocationList:
 
 @dataclass(frozen=True)
 class CertificateRequest:
-    """A CSR. `digest`: SHA-256 of the whole request (DER), by which two are compared; `key` and
-    `alt_names` as in `Certificate`. `by_its_key`: it was signed with the private key of `key`, so
-    that nobody else can have made it."""
+    """A CSR. `digest`: SHA-256 of the whole request (DER), by which two are compared; `subject`,
+    `key` and `alt_names` as in `Certificate`. `by_its_key`: it was signed with the private key of
+    `key`, so that nobody else can have made it. `demands`: the other extensions that
+    it asks for; `extensions`: Puppet's own among them."""
 
     subject: str
     key: str
@@ -117,6 +147,14 @@ class CertificateRequest:
     alt_names: frozenset[str]
     other_alt_names: tuple[str, ...]
     by_its_key: bool
+    extensions: frozenset[tuple[str, str]] = frozenset()
+    demands: frozenset[Demand] = frozenset()
+
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether it asks for anything but a certificate for its name and key."""
+        names = (self.alt_names | set(self.other_alt_names)) - {self.subject}
+        return bool(names or self.demands)
 
 
 def read_certificate(pem: str) -> Certificate | None:
@@ -126,8 +164,8 @@ def read_certificate(pem: str) -> Certificate | None:
         dns, others = _alternative_names(cert)
         return Certificate(
             x509=cert,
-            subject=_common_name(cert.subject),
-            issuer=_common_name(cert.issuer),
+            subject=_holder(cert.subject),
+            issuer=_holder(cert.issuer),
             serial=cert.serial_number,
             not_before=cert.not_valid_before_utc,
             not_after=cert.not_valid_after_utc,
@@ -162,12 +200,14 @@ def read_request(pem: str) -> CertificateRequest | None:
             return None
         dns, others = _alternative_names(request)
         return CertificateRequest(
-            subject=_common_name(request.subject),
+            subject=_holder(request.subject),
             key=_key_digest(request.public_key()),
             digest=colon_hex(hashlib.sha256(request.public_bytes(Encoding.DER)).digest()),
             alt_names=dns,
             other_alt_names=others,
             by_its_key=request.is_signature_valid,
+            extensions=frozenset(puppets_extensions(request.extensions).items()),
+            demands=demands_of(request.extensions),
         )
     except _UNREADABLE:
         return None
@@ -185,6 +225,7 @@ def read_revocation_list(pem: str) -> RevocationList | None:
     """The CRL in `pem`, or None for anything that is not one."""
     try:
         crl = x509.load_pem_x509_crl(pem.encode("utf-8", "surrogateescape"))
+        _ = crl.next_update_utc  # read when it is asked for, and an odd one is an error
         return RevocationList(crl, frozenset(entry.serial_number for entry in crl))
     except _UNREADABLE:
         return None
@@ -227,9 +268,35 @@ def _key_digest(key: object) -> str:
     return hashlib.sha256(encoded).hexdigest()
 
 
-def _common_name(name: x509.Name) -> str:
-    values = [str(part.value) for part in name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
-    return values[0] if values else name.rfc4514_string()
+# UTF8String, PrintableString, IA5String: how ASCII is written so that bytes are characters.
+_PLAIN_STRINGS = frozenset({0x0C, 0x13, 0x16})
+_PLAIN = re.compile(r"[ -~]+")
+
+
+def _holder(name: x509.Name) -> str:
+    """The common name, if the name is that and nothing else: one RDN of one attribute, in
+    printable ASCII. Otherwise the whole of it as OpenSSL prints it, `/CN=…/O=…`.
+
+    Puppet signs a name as it is, and programs differ about what an odd one means: Ruby's TLS takes
+    a server for every CN, others for the first or the last, C programs end at a NUL.
+    """
+    attributes = [attribute for rdn in name.rdns for attribute in rdn]
+    if len(attributes) == 1 and attributes[0].oid == x509.NameOID.COMMON_NAME:
+        value = attributes[0].value
+        if isinstance(value, str) and _PLAIN.fullmatch(value):
+            # Behind the string's tag stand its length, in one byte or two, and itself.
+            before = 2 if len(value) < 128 else 3
+            tag = name.public_bytes()[-len(value) - before] if len(value) < 256 else None
+            if tag in _PLAIN_STRINGS:
+                return value
+    return "".join("/" + "+".join(map(_attribute, rdn)) for rdn in name.rdns) or "/"
+
+
+def _attribute(attribute: x509.NameAttribute[str | bytes]) -> str:
+    value = attribute.value
+    shown = value if isinstance(value, str) else f"#{value.hex()}"
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
+    return f"{attribute.rfc4514_attribute_name}={shown}"
 
 
 def _alternative_names(

@@ -9,7 +9,6 @@ preview, a run, a second run and a resumed run need no other memory.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +23,7 @@ from recert.certificates import (
     read_public_key,
     read_revocation_list,
 )
+from recert.extensions import missing, named
 from recert.layout import (
     COMPONENTS,
     Component,
@@ -31,6 +31,8 @@ from recert.layout import (
     credential_names,
 )
 from recert.observed import ComponentState, FileState, LastRun, SslState
+from recert.others import kept_directories
+from recert.pasted import for_sh, word
 from recert.settings import Settings
 
 OTHERS = 0o007
@@ -111,7 +113,9 @@ class CredentialPaths:
 
 @dataclass(frozen=True)
 class Freshness:
-    """The judgement over one master at one moment."""
+    """The judgement over one master at one moment. `others`: the files in the directories of the
+    document that are somebody else's, and stay as they are; see `recert.others`. `extensions`:
+    those of Puppet's that the master's certificate is to carry."""
 
     settings: Settings
     ssl: SslState
@@ -119,6 +123,8 @@ class Freshness:
     retired: Retired
     alt_names: AltNames
     now: datetime
+    others: frozenset[str] = frozenset()
+    extensions: Mapping[str, str] = field(default_factory=dict)
 
     # The CA (steps 2.2 and 2.4)
 
@@ -203,6 +209,9 @@ class Freshness:
             return Problem(paths.public_key, "does not belong to the certificate")
         if name == self.settings.certname and not self.alt_names.satisfied_by(cert.alt_names):
             return Problem(paths.certificate, f"has other alt names than {self.alt_names}")
+        lost = missing(self.extensions, cert.extensions)
+        if name == self.settings.certname and lost:
+            return Problem(paths.certificate, f"has not the extensions {named(lost)}")
         return None
 
     def names_due(self, names: Iterable[str]) -> list[str]:
@@ -234,7 +243,9 @@ class Freshness:
                 remains.append(path)
         for path, text in self.ssl.older_certificates.items():
             cert = read_certificate(text)
-            if cert is not None and not cert.issued_by(self.ca) and path in self.ssl.files:
+            if cert is None or path in self.others or path not in self.ssl.files:
+                continue
+            if not cert.issued_by(self.ca):
                 remains.append(path)
         return tuple(dict.fromkeys(remains))
 
@@ -264,13 +275,13 @@ class Freshness:
             found.append(Problem(conf.localcacert, "is not the CA's certificate"))
         wanted = f"{conf.user}:{conf.group}"
         for path, entry in self.ssl.files.items():
-            if entry.kind == "l":
+            if entry.kind == "l" or path in self.kept:
                 continue  # a link has no owner and mode that count
             if entry.ownership != wanted:
                 found.append(_not_owned_by(wanted, path, entry))
             if path in self.ssl.keys and entry.mode & OTHERS:
                 why = f"is open to others ({entry.mode:04o})"
-                found.append(Problem(path, why, f"chmod o-rwx {shlex.quote(path)}"))
+                found.append(Problem(path, why, for_sh("chmod o-rwx", path)))
         return tuple(found)
 
     # Steps 3 and 4
@@ -286,7 +297,11 @@ class Freshness:
         return tuple(
             path
             for path in state.files
-            if path not in fresh and not _hidden(path, component.directory)
+            if path not in fresh
+            and path not in self.kept
+            # An emptied mount point stays, and a directory is no credential.
+            and state.files[path].kind != "d"
+            and not _hidden(path, component.directory)
         )
 
     def copy_problems(self, component: Component, name: str | None = None) -> list[Problem]:
@@ -314,6 +329,8 @@ class Freshness:
         if component.owns_directory and state.directory is not None:
             entries[component.directory] = state.directory
         for path, entry in entries.items():
+            if path in self.kept:
+                continue
             given = component.owns_directory or not _hidden(path, component.directory)
             if given and entry.ownership != wanted:
                 found.append(_not_owned_by(wanted, path, entry))
@@ -326,6 +343,12 @@ class Freshness:
             for name in map(self.settings.real_name, component.credentials)
             for part in Part
         ]
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """What is somebody else's, and the directories that are there for its sake."""
+        roots = [*self.settings.ssl_roots, *(c.directory for c in COMPONENTS)]
+        return self.others | kept_directories(self.others, self.settings, roots)
 
     # The whole
 
@@ -379,7 +402,9 @@ class Freshness:
         return (
             (path, entry)
             for path, entry in self.ssl.files.items()
-            if path not in roots and not any(_hidden(path, root) for root in roots)
+            if path not in roots
+            and path not in self.others
+            and not any(_hidden(path, root) for root in roots)
         )
 
     def _content_problem(
@@ -392,7 +417,7 @@ class Freshness:
             return Problem(path, "is missing")
         if path not in state.same:
             source = self.paths(name).of_part(part)
-            copying = f"cat {shlex.quote(source)} > {shlex.quote(path)}"
+            copying = f"{for_sh('cat', source)} > {word(path)}"
             return Problem(path, f"differs from {source}", f"{copying}, then restart its service")
         return None
 
@@ -401,7 +426,7 @@ class Freshness:
         wanted = component.file_mode(part)
         if entry.mode == wanted:
             return None
-        remedy = f"chmod {wanted:04o} {shlex.quote(path)}"
+        remedy = for_sh(f"chmod {wanted:04o}", path)
         return Problem(path, f"has mode {entry.mode:04o}, not {wanted:04o}", remedy)
 
     def _certificate(self, path: str) -> Certificate | None:
@@ -424,7 +449,7 @@ class Freshness:
 
 def _not_owned_by(wanted: str, path: str, entry: FileState) -> Problem:
     why = f"belongs to {entry.ownership}, not to {wanted}"
-    return Problem(path, why, f"chown {wanted} {shlex.quote(path)}")
+    return Problem(path, why, for_sh(f"chown {wanted}", path))
 
 
 def _hidden(path: str, root: str) -> bool:

@@ -60,44 +60,82 @@ NEEDED_SERVICES = frozenset({MASTER_SERVICE})
 CLASSIFIER_PORT = 4433
 POSTGRESQL_SERVICE = "pe-postgresql"
 BROKER_SERVICE = "pe-activemq"
+CONSOLE_SERVICE = "pe-console-services"
 
 
 @dataclass(frozen=True)
 class Endpoint:
     """Where a service listens, and how it shows that it is ready.
 
-    `path`: what it is asked for over HTTP, empty where a TLS handshake has to do. `client`: the
-    name whose credential it is offered. `log`: where it says why it is not ready.
+    `port`: the usual one; `configured`: the files that may name another, and what `sed -n` finds it
+    with there. `path`: what it is asked for over HTTP, empty where a TLS handshake has to do.
+    `client`: the name whose credential it is offered. `log`: where it says why it is not ready.
     """
 
     port: int
     log: str
     path: str = ""
     client: str = CERTNAME
+    configured: tuple[str, str] = ("", "")
 
+
+NOWHERE = 0
+"""For a port: the service listens on no network, but on a socket of the host."""
 
 ENDPOINTS = {
     MASTER_SERVICE: Endpoint(8140, "/var/log/pe-puppetserver/puppetserver.log", path="/"),
     # 2.x listens once it is ready, and does not know that path; later ones answer it with 503.
     "pe-puppetdb": Endpoint(
-        8081, "/var/log/pe-puppetdb/pe-puppetdb.log", path="/pdb/meta/v1/version"
+        8081,
+        "/var/log/pe-puppetdb/pe-puppetdb.log",
+        path="/pdb/meta/v1/version",
+        configured=(
+            "/etc/puppetlabs/puppetdb/conf.d/jetty.ini",
+            r"s/^[[:space:]]*ssl-port[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p",
+        ),
     ),
-    POSTGRESQL_SERVICE: Endpoint(5432, "/var/log/pe-postgresql/pgstartup.log"),
-    "pe-console-services": Endpoint(
+    POSTGRESQL_SERVICE: Endpoint(
+        5432,
+        "/var/log/pe-postgresql/pgstartup.log",
+        configured=(
+            "/opt/puppet/var/lib/pgsql/9.2/data/postgresql.conf",
+            r"s/^[[:space:]]*port[[:space:]=]*\([0-9]*\).*/\1/p; "
+            r"s/^[[:space:]]*listen_addresses[[:space:]=]*''.*/0/p",
+        ),
+    ),
+    CONSOLE_SERVICE: Endpoint(
         CLASSIFIER_PORT,
         "/var/log/pe-console-services/console-services.log",
         path="/classifier-api/v1/groups",
         client="pe-internal-classifier",
+        configured=(
+            "/etc/puppetlabs/console-services/conf.d/webserver.conf",
+            r"s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p",
+        ),
     ),
-    "pe-httpd": Endpoint(443, "/var/log/pe-httpd/error.log", path="/"),
+    "pe-httpd": Endpoint(
+        443,
+        "/var/log/pe-httpd/error.log",
+        path="/",
+        configured=(
+            "/etc/puppetlabs/httpd/conf.d/*.conf",
+            r"s/^[[:space:]]*Listen[[:space:]]*\([^[:space:]]*:\)\{0,1\}\([0-9][0-9]*\).*/\2/p",
+        ),
+    ),
     BROKER_SERVICE: Endpoint(
-        61613, "/var/log/pe-activemq/activemq.log", client="pe-internal-mcollective-servers"
+        61613,
+        "/var/log/pe-activemq/activemq.log",
+        client="pe-internal-mcollective-servers",
+        configured=(
+            "/etc/puppetlabs/activemq/activemq.xml",
+            r"s/.*[\"']stomp[^\"':]*ssl:[/][/][^\"':]*:\([0-9]*\).*/\1/p",
+        ),
     ),
 }
 """Source of the logs: "What Gets Installed and Where", PE 3.7."""
 
 SERVICE_PORTS = {name: endpoint.port for name, endpoint in ENDPOINTS.items()}
-"""Where the services listen, for one whose init script does not know its own status."""
+"""Where the services usually listen, for one whose init script does not know its own status."""
 
 NEEDS = {
     "pe-puppetdb": (POSTGRESQL_SERVICE,),

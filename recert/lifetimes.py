@@ -6,7 +6,7 @@ Alike ones become one bar as soon as there are too many for one each.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from itertools import groupby
@@ -15,6 +15,10 @@ from recert.report import CaRecord, CertificateRecord, Report, Standing
 
 MOST_BARS = 40
 """More certificates than this are drawn together."""
+
+FARTHEST = timedelta(days=40 * 365)
+"""From now: what lies beyond is not drawn, so that one certificate "for ever", which ends in 9999,
+leaves room for all others."""
 
 _YEAR_STEPS = (1, 2, 5, 10, 25, 50, 100)
 _MOST_YEARS = 8
@@ -108,6 +112,7 @@ def picture(found: Sequence[Lifetime], now: datetime) -> Picture | None:
     """The bars of these lifetimes on one time line; None if there are none."""
     if not found:
         return None
+    found = [_within(life, now) for life in found]
     earliest = min(now, *(life.begins for life in found))
     latest = max(now, *(life.ends for life in found))
     # A little room on both sides, so that no bar ends where the picture does.
@@ -128,13 +133,26 @@ def picture(found: Sequence[Lifetime], now: datetime) -> Picture | None:
         bars.append(
             Bar(
                 label=label,
-                title=f"{label}, {begins:%Y-%m-%d} to {ends:%Y-%m-%d}",
+                title=f"{label}, {_bound(begins, now)} to {_bound(ends, now)}",
                 generation=first.generation,
                 left=left,
                 width=round(place(ends) - left, 3),
             )
         )
     return Picture(tuple(bars), tuple(_years(earliest, latest, place)), place(now), len(found))
+
+
+def _within(life: Lifetime, now: datetime) -> Lifetime:
+    """What of a lifetime is drawn."""
+    least, most = now - FARTHEST, now + FARTHEST
+    begins, ends = (min(max(end, least), most) for end in (life.begins, life.ends))
+    return replace(life, begins=begins, ends=ends)
+
+
+def _bound(moment: datetime, now: datetime) -> str:
+    if abs(moment - now) < FARTHEST:
+        return f"{moment:%Y-%m-%d}"
+    return "the far past" if moment < now else "the far future"
 
 
 def _add(found: dict[str, Lifetime], record: CertificateRecord, generation: Generation) -> None:

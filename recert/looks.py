@@ -15,6 +15,7 @@ from recert.observed import (
     Service,
     SslState,
 )
+from recert.others import Stray
 from recert.report import Role
 from recert.settings import Settings
 
@@ -25,12 +26,14 @@ NOTHING_SEEN = SslState({}, {}, {})
 class MasterSide:
     """What only a master has. `inventory`: serial number and name of every certificate that the
     CA's own list has. `manifests`: of the backups there, oldest first. `retired_keys`: digests of
-    the public halves for which a backup has certificates of the CA to retire."""
+    the public halves that the CA to retire has certified, and `retired_extensions` those of
+    Puppet's in its certificates, by name."""
 
     components: Mapping[str, ComponentState]
     inventory: frozenset[tuple[int, str]]
     manifests: tuple[Manifest, ...] = ()
     retired_keys: frozenset[str] = frozenset()
+    retired_extensions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,11 @@ class HostLook:
     clock is ahead of the control machine's. `disabled`: the reason that somebody gave for
     disabling its Puppet agent. `credential_places`: where PE keeps credentials there,
     besides confdir and ssldir. `names`: by which the CA and orchestration may know it, where its
-    settings are not known."""
+    settings are not known. `stopped_by_run`: the services that a run has stopped and not started
+    again. `strays`: credentials under other names than Puppet's in the directories that are
+    emptied. `ports`: where a master's services listen that are configured to; `silent_before`:
+    those of them that did not answer before a run stopped them. `csr_attributes`: the host's own
+    file, as far as it is about extensions."""
 
     host: str
     role: Role
@@ -55,6 +62,11 @@ class HostLook:
     credential_places: tuple[str, ...] = CREDENTIAL_PLACES
     keystores: Keystores = field(default_factory=Keystores)
     names: frozenset[str] = frozenset()
+    stopped_by_run: frozenset[str] = frozenset()
+    strays: tuple[Stray, ...] = ()
+    ports: Mapping[str, int] = field(default_factory=dict)
+    silent_before: frozenset[str] = frozenset()
+    csr_attributes: tuple[str, ...] = ()
 
     @property
     def identities(self) -> frozenset[str]:

@@ -6,13 +6,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Any
 
 from recert.certificates import RevocationList
 from recert.errors import RecertError
+from recert.hostkeys import keys_of
+from recert.hostnames import check_host_name
 from recert.layout import INTERNAL_NAMES
 from recert.settings import check_certname
 
@@ -57,6 +59,8 @@ class Found:
 
     nodes: tuple[Node, ...]
     left_out: tuple[LeftOut, ...] = ()
+    host_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By certname: see `recert.hostkeys`."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,9 @@ def nodes_of_puppetdb(nodes: Any, facts: Any) -> Found:
             left_out.append(LeftOut(name, f"PuppetDB has it {gone} since {node[gone]}"))
         else:
             found.append(Node(name, system_of(known.get(name, {}))))
-    return Found(tuple(found), tuple(left_out))
+    keys = {node.certname: keys_of(known.get(node.certname, {})) for node in found}
+    host_keys = {name: of_host for name, of_host in keys.items() if of_host}
+    return Found(tuple(found), tuple(left_out), host_keys)
 
 
 def system_of(facts: Mapping[str, Any]) -> System:
@@ -254,11 +260,7 @@ def _names(nodes: Iterable[Node]) -> tuple[str, ...]:
 
 
 def _checked(name: str) -> str:
-    try:
-        return check_certname(name)
-    except RecertError:
-        # Without the remedy of puppet.conf, from which it does not come here.
-        raise RecertError(f"{name!r} cannot be a certname") from None
+    return check_certname(check_host_name(name))
 
 
 def _objects(answer: Any, endpoint: str, required: Iterable[str]) -> list[dict[str, Any]]:

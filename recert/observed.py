@@ -125,11 +125,13 @@ class Keystores:
 @dataclass(frozen=True)
 class Orchestration:
     """Which nodes answer in orchestration, by identity. `why`: why nobody could be asked, empty if
-    somebody was. `said`: the last words of what asked them."""
+    somebody was. `said`: the last words of what asked them. `failed`: there is somebody to ask, and
+    asking came to nothing."""
 
     answering: frozenset[str] = frozenset()
     why: str = ""
     said: str = ""
+    failed: bool = False
 
 
 class Offered(Enum):

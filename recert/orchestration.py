@@ -69,8 +69,7 @@ def findings(
             yield Finding(host, saw, Result.NOT_MADE)
     master = state.master.host if state.master is not None else ""
     for identity in sorted(seen.answering - known):
-        signed = state.authority.ever_signed(identity)
-        if master and (signed is None or signed.serial in state.authority.revoked):
+        if master and state.authority.signed(identity) is None:
             saw = f"{identity} answers, and has no certificate of the CA in place"
             yield Finding(master, saw, Result.FAILED, ACCEPTED)
 
@@ -120,8 +119,7 @@ def is_renewed(state: SiteState, look: HostLook) -> bool:
 
 def _is_signed(state: SiteState, look: HostLook) -> bool:
     """Whether the CA in place knows a host that could not be looked at."""
-    signed = [state.authority.ever_signed(identity) for identity in look.identities]
-    return any(c is not None and c.serial not in state.authority.revoked for c in signed)
+    return any(state.authority.signed(identity) is not None for identity in look.identities)
 
 
 def _has_to(state: SiteState, look: HostLook) -> bool:

@@ -8,9 +8,12 @@ from os.path import normpath
 from pathlib import PurePosixPath
 
 from recert.certificates import Certificate
+from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
 from recert.layout import NEEDED_SERVICES, Component, credential_names
-from recert.observed import ComponentState, FileState, Service
+from recert.observed import ComponentState, FileState, LastRun, Service
+from recert.pasted import word
+from recert.settings import duration
 
 MAX_CLOCK_SKEW = 300
 """Seconds. Certificates begin to be valid when the master's clock says so."""
@@ -81,8 +84,8 @@ def server_refusals(looked_for: Iterable[str], carried: Iterable[str]) -> list[s
     return [
         f"It looks for its master under the name {', '.join(missing)}, which the master's new "
         f"certificate does not carry ({', '.join(carried)}), so it could never trust it. Retire "
-        f"the CA with dns_alt_names={','.join([*carried, *missing])}, or correct `server` in the "
-        "agent's puppet.conf."
+        f"the CA with {word('dns_alt_names=' + ','.join([*carried, *missing]))}, or correct "
+        "`server` in the agent's puppet.conf."
     ]
 
 
@@ -208,6 +211,73 @@ def mount_refusals(mounts: Iterable[str], ssldir: str) -> list[str]:
         f"{mount} is a mount point within {ssldir}, which is going to be deleted. Unmount it, or "
         "mount it in place of the whole ssldir."
         for mount in mounts
+    ]
+
+
+def unchangeable_refusals(paths: Iterable[str]) -> list[str]:
+    """What would end a deletion half way."""
+    paths = list(dict.fromkeys(paths))
+    if not paths:
+        return []
+    more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+    return [
+        f"{', '.join(paths[:5])}{more} cannot be changed, and so not be deleted: immutable or "
+        "append-only (lsattr; chattr -i -a), or on a read-only file system (mount -o remount,rw)."
+    ]
+
+
+def failing_run_refusals(last_run: LastRun | None, declared: bool) -> list[str]:
+    """The Puppet run with which step 5 ends, tested before anything is changed.
+
+    :param last_run: the master's, while its CA is still the one to retire.
+    :param declared: the data `despite_failing_run`.
+    """
+    if last_run is None or last_run.succeeded or declared:
+        return []
+    when = f"{datetime.fromtimestamp(last_run.time, UTC):%Y-%m-%d %H:%M}"
+    return [
+        f"The master's last Puppet run, which ended at {when} UTC, has failed. The one with which "
+        "step 5 ends would fail as well, and then no agent is touched. Run `puppet agent --test` "
+        "and mend what it says; or, if new certificates are what mends it, add --data "
+        "despite_failing_run=True"
+    ]
+
+
+SHORTEST_CA = timedelta(days=30)
+
+
+def lifetime_refusals(ca_ttl: str) -> list[str]:
+    """:param ca_ttl: the setting; seconds, or a number with a unit."""
+    try:
+        lifetime = duration(ca_ttl)
+    except RecertError as error:
+        return [str(error)]
+    if lifetime is None or lifetime >= SHORTEST_CA:
+        return []
+    return [
+        f"ca_ttl is {ca_ttl}: the new CA and every certificate would end after {lifetime}. Seconds "
+        "are meant where no unit (y, d, h) follows. Correct ca_ttl in puppet.conf: 5y is usual."
+    ]
+
+
+def other_name_refusals(
+    found: Mapping[str, str], certname: str, confirmed: Iterable[str]
+) -> list[str]:
+    """A host works with what it has, and not with what puppet.conf has been made to say since.
+
+    :param found: names of which a key lies there, with a certificate of the CA that is given up,
+        and where.
+    :param confirmed: the data `other_names`.
+    """
+    left = {name: path for name, path in found.items() if name not in set(confirmed)}
+    if not left:
+        return []
+    listed = ", ".join(f"{name} ({path})" for name, path in sorted(left.items()))
+    return [
+        f"Puppet calls this host {certname}, and keys with certificates of this site's CA lie "
+        f"there under another name: {listed}. If certname was changed since, what works under the "
+        "old name would not start again: correct certname in puppet.conf. If nobody needs them, "
+        f"say so: --data other_names={','.join(sorted(left))}"
     ]
 
 

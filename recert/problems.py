@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -10,18 +10,24 @@ from recert import interlock
 from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import read_revocation_list
 from recert.delivered import RUN_PUPPET, is_delivered
+from recert.extensions import FILE, carried, missing, named
+from recert.identity import never_believed
 from recert.looks import HostLook
 from recert.observed import Service
+from recert.pasted import for_cmd, for_sh
 from recert.preflight import MAX_CLOCK_SKEW
 from recert.renewal import Renewal
 from recert.report import CertificateRecord, Problem, Role, Severity, Standing
 from recert.settings import Settings
-from recert.standing import SOON, is_pes_own, open_keys
+from recert.standing import NOT_ONE_NAME, SOON, is_pes_own, open_keys
 
 if TYPE_CHECKING:
     from recert.survey import SiteState
 
 RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
+REVOKE = (
+    "Find out who asked for it; revoke it on the master, and restart its server: puppet cert revoke"
+)
 STALE_CRL = "is not a revocation list of the master's CA"
 
 
@@ -67,8 +73,14 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Problem]:
         what = "has not succeeded" if look.last_run else "has left no trace"
         remedy = "puppet agent --test, and mend what it says"
         yield problem(Severity.WARNING, "last Puppet run", what, remedy)
+    others = state.others(look)
+    for path, what in others.items():
+        said = f"is {what} of no CA of this site's, and is left alone"
+        yield problem(Severity.NOTE, path, said, "Nothing, if you know whose it is.")
     for path, mode in open_keys(look):
-        what, remedy = f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}"
+        if path in others:
+            continue
+        what, remedy = f"is open to others ({mode:04o})", for_sh("chmod o-rwx", path)
         yield problem(Severity.BAD, path, what, remedy)
     for path in sorted(look.found.unreadable):
         what, remedy = "may not be read by the connected account", "Give it the right to."
@@ -79,9 +91,31 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Problem]:
         if is_pes_own(look, path):
             what, remedy = "wants a password", "Look into it by hand: openssl pkcs12 -in FILE"
             yield problem(Severity.WARNING, path, what, remedy)
+    yield from _extensions(state, look)
     renewal = state.renewal(look)
     if renewal is not None and state.authority.ca is not None:
         yield from _of_agent(state, look, renewal)
+
+
+def _extensions(state: SiteState, look: HostLook) -> Iterable[Problem]:
+    """What a host's certificate has lost, or the next one would."""
+    cert, conf = state.certificate_of(look), look.settings
+    if cert is None or conf is None:
+        return
+    path = f"{conf.confdir}/{FILE}"
+    lost = missing(state.retired_extensions(conf.certname), cert.extensions)
+    if lost and not state.authorities.is_retired(cert):
+        what = f"lacks {named(lost)}, which its certificate of the retired CA had"
+        remedy = f"Have {path} ask for it, then replace the certificate: deploys/replace.py."
+        own = f"{conf.certdir}/{conf.certname}.pem"
+        yield Problem(Severity.WARNING, look.host, own, what, remedy)
+    asked = carried(list(look.csr_attributes))
+    if look.csr_attributes and (asked is None or missing(cert.extensions, asked)):
+        what = "cannot be read by Puppet"
+        if asked is not None:
+            what = f"does not ask for {named(missing(cert.extensions, asked))} of the certificate"
+        remedy = "Correct the file, or move it away: the next certificate would be without."
+        yield Problem(Severity.WARNING, look.host, path, what, remedy)
 
 
 def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Problem]:
@@ -107,8 +141,27 @@ def _of_master(state: SiteState) -> Iterable[Problem]:
         yield Problem(Severity.BAD, host, one.path, one.why, one.remedy)
     for one in leftovers(fresh):
         yield Problem(Severity.WARNING, host, one.path, one.why, one.remedy)
+    yield from _of_names(state, fresh.settings)
     if not fresh.ca_due:
         yield from _of_ca(state, host, fresh.settings)
+
+
+def _of_names(state: SiteState, conf: Settings) -> Iterable[Problem]:
+    """Hosts that say that they are called as another one is."""
+    assert state.master is not None
+    in_use = state.certificate_of(state.master)
+    of_master = {conf.certname, *(in_use.alt_names if in_use is not None else ())}
+    agents = [look for look in state.looks if look.role is not Role.MASTER]
+    names = Counter(look.settings.certname for look in agents if look.settings is not None)
+    for look in agents:
+        certname = look.settings.certname if look.settings is not None else ""
+        whose = never_believed(certname, of_master)
+        if whose is None and names[certname] > 1:
+            whose = "another host"
+        if certname and whose is not None:
+            what = f"is its certname, as it says, and the name of {whose}"
+            remedy = "Correct certname in its puppet.conf; revoke what it got under that name."
+            yield Problem(Severity.BAD, look.host, certname, what, remedy)
 
 
 def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
@@ -129,16 +182,29 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
         for name, cert in signed.items()
         if cert is None or cert.serial not in state.authority.revoked
     }
-    for line in interlock.left_behind(valid, conf.certname, state.inventory_names):
-        yield Problem(
-            Severity.WARNING,
-            host,
-            line,
-            "has a certificate, and no host of the inventory has that name",
-            "Add the host to the inventory, or `puppet cert clean` the name.",
-        )
+    for name, cert in valid.items():
+        misnamed = state.authority.misnamed(name)
+        path = f"{conf.signeddir}/{name}.pem"
+        if misnamed is not None:
+            what = f"is for {misnamed.subject}, and was signed under the name {name}"
+            yield Problem(Severity.BAD, host, path, what, f"{REVOKE} 0x{misnamed.serial:x}")
+        elif cert is None:
+            what = "cannot be read, so that nobody knows for whom it is"
+            yield Problem(Severity.BAD, host, path, what, f"Look at it, and at {conf.cadir}.")
+    said = {look.settings.certname for look in state.looks if look.settings is not None}
+    for line in interlock.left_behind(valid, conf.certname, state.inventory_names | said):
+        if state.not_asked:
+            what = "has a certificate, and no host of the inventory is called like that"
+            remedy = interlock.not_asked_yet(len(state.not_asked))
+        else:
+            what = "has a certificate, and no host of the inventory has that name"
+            remedy = "Add the host to the inventory, or `puppet cert clean` the name."
+        yield Problem(Severity.WARNING, host, line, what, remedy)
     for name in state.names_below(conf.csrdir):
-        what, remedy = "waits for a signature", f"puppet cert sign {name}, or puppet cert clean"
+        what, remedy = (
+            "waits for a signature",
+            (f"{for_sh('puppet cert sign', name)}, or {for_sh('puppet cert clean', name)}"),
+        )
         yield Problem(Severity.NOTE, host, name, what, remedy)
 
 
@@ -153,8 +219,9 @@ def _of_certificates(state: SiteState) -> Iterable[Problem]:
             own |= {(look.host, f"{conf.certdir}/{conf.certname}.pem")}
             own |= {(look.host, conf.localcacert)}
     looks = {look.host: look for look in state.looks}
+    others = {look.host: state.others(look) for look in state.looks}
     for record in state.certificates:
-        if (record.host, record.path) in judged:
+        if (record.host, record.path) in judged or record.path in others[record.host]:
             continue
         retired = record.standing is Standing.RETIRED
         if not retired and not is_pes_own(looks[record.host], record.path):
@@ -181,15 +248,16 @@ def start_remedy(look: HostLook, service: str) -> str:
 
 def crl_remedy(look: HostLook, path: str) -> str:
     """What to do about a revocation list at `path` that Puppet itself never replaces."""
-    native = path.replace("/", "\\")
     windows = look.role is Role.WINDOWS_AGENT
-    remove = f'del "{native}"' if windows else f"rm {shlex.quote(path)}"
+    remove = for_cmd("del", path) if windows else for_sh("rm", path)
     return f"{remove}; Puppet fetches it anew"
 
 
 def _weight(record: CertificateRecord, what: str) -> tuple[Severity | None, str]:
     if what.startswith(("has a ", "is signed over")):
         return Severity.WARNING, "A new CA and new certificates have stronger ones."
+    if what.endswith(NOT_ONE_NAME):
+        return Severity.BAD, f"{REVOKE} {record.serial}"
     match record.standing:
         case Standing.RETIRED:
             remedy = "Find out what uses it, give that a certificate of the CA in place, remove it."

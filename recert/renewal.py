@@ -22,6 +22,8 @@ from recert.certificates import (
 )
 from recert.freshness import CredentialPaths, Problem
 from recert.observed import FileState, LastRun, SslState
+from recert.pasted import for_sh
+from recert.preflight import MAX_CLOCK_SKEW
 from recert.settings import Settings
 from recert.signing import Authority, conflict_at_ca
 
@@ -35,7 +37,8 @@ PUPPETS_OWN = frozenset(
 class Renewal:
     """The judgement over one agent at one moment.
 
-    `former`: certificates that the agent has had, as far as its backups hold them.
+    `former`: certificates that the agent has had, as far as its backups hold them. `others`: the
+    files in ssldir that are somebody else's, and stay; see `recert.others`.
     """
 
     settings: Settings
@@ -43,6 +46,7 @@ class Renewal:
     authority: Authority
     now: datetime
     former: tuple[Certificate, ...] = ()
+    others: frozenset[str] = frozenset()
 
     @property
     def certname(self) -> str:
@@ -120,7 +124,11 @@ class Renewal:
         """
         files = self.ssl.files
         if self.everything_goes:
-            return tuple(path for path, entry in files.items() if entry.kind != "d")
+            return tuple(
+                path
+                for path, entry in files.items()
+                if entry.kind != "d" and path not in self.others
+            )
         remains: list[str] = []
         paths = self.paths
         if self.certificate_problem is not None:
@@ -197,6 +205,9 @@ class Renewal:
         if self.certificate_problem is not None or last_run is None:
             return True
         made = self._certificate_made
+        # The agent's clock and ours may each differ from the master's by so much.
+        if last_run.time > self.now.timestamp() + 2 * MAX_CLOCK_SKEW:
+            return True
         # Puppet notes whole seconds, and a small catalog is applied in less than one.
         return not last_run.succeeded or last_run.time + 1 <= made
 
@@ -216,8 +227,8 @@ class Renewal:
         if signed is not None and (invalidity := signed.invalidity(self.now)):
             return (
                 f"What the master's CA has signed for {self.certname} {invalidity}, and it takes "
-                f"no request beside that. Remove it on the master (`puppet cert clean "
-                f"{self.certname}`) and run the same command again."
+                "no request beside that. Remove it on the master "
+                f"(`{for_sh('puppet cert clean', self.certname)}`) and run the same command again."
             )
         return conflict_at_ca(self.certname, kept, self.authority)
 

@@ -1,7 +1,9 @@
 """The document that a survey, a verification or a run leaves: for a person's page and for programs.
 
 Its JSON is described by docs/report.schema.json, which is made from these classes
-(`python -m recert.report`). Everything in it is public: no private key, no password.
+(`python -m recert.report`). No private key is in it and no password of ours; but it is a map of the
+site, and where a Puppet run has failed it has Puppet's errors, which can hold what a catalog keeps
+secret: it is for its owner's eyes.
 """
 
 from __future__ import annotations
@@ -49,8 +51,9 @@ class Standing(Enum):
     """What a certificate is worth; the worst first.
 
     RETIRED: of the CA to retire, or that one itself, in a run that names one. FOREIGN: of no CA
-    that the master has. UNUSABLE: its key is missing or another's, or the file cannot be read.
-    UNJUDGED: valid, and nobody can tell for whom, because the master's CA could not be read."""
+    that the master has. UNUSABLE: its key is missing or another's, its subject is not one plain
+    name, or the file cannot be read. UNJUDGED: valid, and nobody can tell for whom, because the
+    master's CA could not be read."""
 
     RETIRED = "retired"
     UNUSABLE = "unusable"
@@ -91,10 +94,11 @@ class Problem:
 class CertificateRecord:
     """One certificate file on one host.
 
-    `subject`, `issuer`: common names. `serial`: hexadecimal. `issuer_fingerprint`: of the CA whose
-    key made the signature, None if none is known. `fingerprint`: SHA-256. `key_bits`: None for a
-    key of an unusual kind. `signature`: its hash algorithm. `belongs`: whether key, certificate and
-    CA belong together, None where there is no key beside it. `mode`: octal. `used_by`: services.
+    `subject`, `issuer`: common names; with a slash before it, a name that is not just one.
+    `serial`: hexadecimal. `issuer_fingerprint`: of the CA whose key made the signature, None if
+    none is known. `fingerprint`: SHA-256. `key_bits`: None for a key of an unusual kind.
+    `signature`: its hash algorithm. `belongs`: whether key, certificate and CA belong together,
+    None where there is no key beside it. `mode`: octal. `used_by`: services.
     All that the file itself would say is None where it cannot be read.
     """
 

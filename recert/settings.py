@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import timedelta
 from pathlib import PurePath, PurePosixPath
 
 from recert.errors import RecertError
@@ -51,6 +52,8 @@ OTHER_SETTINGS = (
     "server",
     "ca_server",
     "autosign",
+    "ca_name",
+    "ca_ttl",
 )
 SETTINGS = PATH_SETTINGS + OTHER_SETTINGS
 
@@ -59,6 +62,8 @@ _DNS_NAME = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
 )
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
+_DURATION = re.compile(r"([0-9]{1,12})([smhdy]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -99,6 +104,8 @@ class Settings:
     server: str = ""
     ca_server: str = ""
     autosign: str = "false"
+    ca_name: str = ""
+    ca_ttl: str = ""
 
     @property
     def server_names(self) -> tuple[str, ...]:
@@ -182,8 +189,44 @@ def check_settings(
         server=agent["server"].lower(),
         ca_server=agent["ca_server"].lower(),
         autosign=master["autosign"],
+        ca_name=master["ca_name"],
+        ca_ttl=master["ca_ttl"],
         **paths,
     )
+
+
+def duration(value: str) -> timedelta | None:
+    """A setting like `ca_ttl`; None where Puppet has not said it.
+
+    :raises RecertError: it is none.
+    """
+    if not value:
+        return None
+    found = _DURATION.fullmatch(value)
+    if found is None:
+        raise RecertError(f"ca_ttl is {value!r}, which is no time. Correct puppet.conf.")
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
+def stored_settings(values: Mapping[str, object], *, system: System | None = None) -> Settings:
+    """Settings out of a backup's manifest, checked as those are that Puppet prints: somebody may
+    have had the backup in his hands.
+
+    :raises RecertError: they are none that a backup would be made with.
+    """
+    known = {field.name for field in fields(Settings)}
+    if odd := sorted(values.keys() - known):
+        raise RecertError(f"the backup's settings have {odd[0]!r}, which is none")
+    printed = {"server": "", "ca_server": "", "autosign": "false"}
+    for name, value in values.items():
+        if name == "dns_alt_names" and isinstance(value, (list, tuple)):
+            value = ",".join(map(str, value))
+        if isinstance(value, bool):
+            value = str(value).lower()
+        if not isinstance(value, (str, int)):
+            raise RecertError(f"the backup's {name} is {value!r}")
+        printed[name] = str(value)
+    return check_settings(printed, printed, system=system)
 
 
 def check_certname(value: str) -> str:

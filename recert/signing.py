@@ -14,6 +14,8 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from functools import cached_property
 
+from cryptography import x509
+
 from recert.certificates import (
     Certificate,
     CertificateRequest,
@@ -21,6 +23,12 @@ from recert.certificates import (
     read_request,
     read_revocation_list,
 )
+from recert.demands import Demand, demands_of
+from recert.extensions import named
+from recert.pasted import for_sh, word
+
+_COMMENT = "2.16.840.1.113730.1.13"
+"""Netscape's, in which Puppet names itself."""
 
 
 class Autosigning(Enum):
@@ -110,8 +118,18 @@ class Authority:
         return self._requests.get(certname)
 
     def signed(self, certname: str) -> Certificate | None:
-        """What it has signed for a name; None also if that is not of this CA, or is revoked or
-        named to be replaced."""
+        """What it has signed for a name; None also if that is not of this CA, is for another
+        name, or is revoked or named to be replaced."""
+        cert = self._valid(certname)
+        return cert if cert is not None and cert.subject == certname else None
+
+    def misnamed(self, certname: str) -> Certificate | None:
+        """What it has signed under a name, and is for another one: whoever has that may pass for
+        somebody else."""
+        cert = self._valid(certname)
+        return cert if cert is not None and cert.subject != certname else None
+
+    def _valid(self, certname: str) -> Certificate | None:
         cert = self.ever_signed(certname)
         if cert is None or self.ca is None or not cert.issued_by(self.ca):
             return None
@@ -151,7 +169,8 @@ class Authority:
 @dataclass(frozen=True)
 class Application:
     """What an agent wants signed: its certname, the digest of its key, the request that its own
-    file holds, and the alternative names that its previous certificate had.
+    file holds, and the alternative names and other extensions that its previous certificate had, by
+    the master's own records.
 
     `request` is None where the agent's Puppet did not keep it, because the master took it but
     answered with an error; what the master holds then has to be made with the agent's key.
@@ -161,22 +180,20 @@ class Application:
     key: str
     request: CertificateRequest | None
     previous_alt_names: frozenset[str]
+    previous_extensions: frozenset[tuple[str, str]] = frozenset()
+    previous_demands: frozenset[Demand] = frozenset()
 
 
-def certified_alt_names(
-    certname: str, certificates: Iterable[Certificate], cas: Iterable[Certificate]
-) -> frozenset[str]:
-    """The alternative names of the first of these certificates that is this agent's and that one
-    of these CAs has made.
+def certified(
+    certname: str, certificates: Iterable[Certificate], ca: Certificate
+) -> Certificate | None:
+    """The first of these certificates that is this agent's and that this CA has made.
 
     What an agent has lying about is not believed: a certificate that it made for itself, or
     that of somebody else, would get it any name.
     """
-    trusted = list(cas)
-    for cert in certificates:
-        if cert.subject == certname and any(cert.issued_by(ca) for ca in trusted):
-            return cert.alt_names
-    return frozenset()
+    own = (cert for cert in certificates if cert.subject == certname)
+    return next((cert for cert in own if cert.issued_by(ca)), None)
 
 
 class Verdict(Enum):
@@ -186,6 +203,8 @@ class Verdict(Enum):
     ANOTHER = "another"
     UNKNOWN = "unknown"
     ALT_NAMES = "alt names"
+    LESS = "less than before"
+    EXTENSIONS = "extensions"
     FAILED = "failed"
 
 
@@ -217,18 +236,69 @@ def judge(application: Application, authority: Authority) -> Judgement:
         return Judgement(Verdict.ANOTHER, _another_request(name, request, authority))
     if request.subject != name:
         return Judgement(Verdict.ANOTHER, f"Its request is for {request.subject}, not for {name}.")
+    if lost := application.previous_extensions - request.extensions:
+        return Judgement(
+            Verdict.LESS,
+            f"Its request lacks the extensions {named(dict(lost))} of its previous certificate. "
+            f"Remove {authority.csrdir}/{name}.pem on the master and the agent's private key, and "
+            "run the same command again; or sign it as it is: puppet cert sign " + name,
+        )
     extra = (request.alt_names | set(request.other_alt_names)) - {name}
-    if not extra:
-        return Judgement(Verdict.SIGN)
-    if extra == application.previous_alt_names - {name}:
-        return Judgement(Verdict.SIGN_WITH_ALT_NAMES)
-    had = ", ".join(sorted(application.previous_alt_names - {name})) or "none"
-    return Judgement(
-        Verdict.ALT_NAMES,
-        f"Its request carries the alt names {', '.join(sorted(extra))}. It may have {had}: what "
-        "its previous certificate had and no other node has. If more is right, run on the master: "
-        f"puppet cert sign --allow-dns-alt-names {name}",
-    )
+    had = application.previous_alt_names - {name}
+    more = request.demands - application.previous_demands
+    why = []
+    if more:
+        why.append(
+            f"Its request asks for extensions that nobody has seen yet: {_told(more)}. By the "
+            "master's own copy of its previous certificate it had "
+            f"{_told(_others(application, more))}."
+        )
+    if extra and extra != had:
+        why.append(
+            f"Its request carries the alt names {', '.join(sorted(extra))}. It may have "
+            f"{', '.join(sorted(had)) or 'none'}: what its previous certificate had, by the "
+            "master's own copy, and no other node has."
+        )
+    if why:
+        option = " --allow-dns-alt-names" if extra else ""
+        sign = for_sh(f"puppet cert sign{option}", name)
+        why.append(f"If more is right, run on the master: {sign}")
+        return Judgement(Verdict.EXTENSIONS if more else Verdict.ALT_NAMES, " ".join(why))
+    return Judgement(Verdict.SIGN_WITH_ALT_NAMES if extra else Verdict.SIGN)
+
+
+def _others(application: Application, more: Iterable[Demand]) -> frozenset[Demand]:
+    """What the previous certificate had under the numbers that are asked for now."""
+    numbers = {demand.number for demand in more}
+    return frozenset(d for d in application.previous_demands if d.number in numbers)
+
+
+def _told(demands: Iterable[Demand]) -> str:
+    return ", ".join(map(str, sorted(demands))) or "none of them"
+
+
+def more_than_judged(cert: Certificate, application: Application) -> str:
+    """What a certificate says beyond what was judged and beyond what Puppet puts into each; empty
+    if nothing. Whoever is quick puts another request in the place of the one that was compared."""
+    allowed = {application.certname, *application.previous_alt_names}
+    found = sorted((cert.alt_names | set(cert.other_alt_names)) - allowed)
+    try:
+        extensions = [e for e in cert.x509.extensions if not _is_puppets_own(e)]
+        found += map(str, sorted(demands_of(extensions) - application.previous_demands))
+    except Exception:  # what an odd one makes a parser raise is not to be foreseen
+        found.append("an extension that cannot be read")
+    return ", ".join(found)
+
+
+def _is_puppets_own(extension: x509.Extension[x509.ExtensionType]) -> bool:
+    """Whether Puppet puts it into every certificate of a node."""
+    value = extension.value
+    if isinstance(value, x509.BasicConstraints):
+        return not value.ca
+    if isinstance(value, x509.KeyUsage):
+        return not (value.key_cert_sign or value.crl_sign)
+    ours = (x509.ExtendedKeyUsage, x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
+    return isinstance(value, ours) or extension.oid.dotted_string == _COMMENT
 
 
 def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str | None:
@@ -237,13 +307,21 @@ def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str 
 
     :param key: the agent's own, None if it is going to make a new one.
     """
+    clean = for_sh("puppet cert clean", certname)
     if (signed := authority.signed(certname)) is not None:
         if key is not None and signed.key == key:
             return None
         return (
             f"The master's CA has already signed a certificate for {certname} that is not this "
             f"agent's ({signed.fingerprint}). Find out whose it is; then revoke it with "
-            f"`puppet cert clean {certname}` on the master and run the same command again."
+            f"`{clean}` on the master and run the same command again."
+        )
+    if (misnamed := authority.misnamed(certname)) is not None:
+        return (
+            f"The master's CA has signed a certificate under the name {certname} that is for "
+            f"{misnamed.subject} ({misnamed.fingerprint}): whoever has it can pass for that. "
+            f"Revoke it at once with `{clean}` on the master and restart its server; then find "
+            "out who asked for it."
         )
     held = authority.request(certname)
     if held is not None and (key is None or held.key != key):
@@ -251,20 +329,20 @@ def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str 
     if held is None and authority.request_pem(certname) is not None:
         return (
             f"What the master holds as the request of {certname} is none. Remove "
-            f"{authority.csrdir}/{certname}.pem there, then run the same command again."
+            f"{word(f'{authority.csrdir}/{certname}.pem')} there, then run the same command again."
         )
     left = authority.ever_signed(certname)
     if held is None and left is not None and left.fingerprint not in authority.retired:
         return (
             f"The master still holds a certificate for {certname} that is worth nothing any more "
-            f"({left.fingerprint}), and takes no request beside it. Remove it with `puppet cert "
-            f"clean {certname}` on the master and run the same command again."
+            f"({left.fingerprint}), and takes no request beside it. Remove it with `{clean}` on "
+            "the master and run the same command again."
         )
     if held is None and left is None and authority.holds_file(certname):
         return (
             f"What the master keeps as the certificate of {certname} is none. Remove "
-            f"{certname}.pem from its signeddir (`puppet master --configprint signeddir`), then "
-            "run the same command again."
+            f"{word(f'{certname}.pem')} from its signeddir (`puppet master --configprint "
+            "signeddir`), then run the same command again."
         )
     return None
 
@@ -273,5 +351,6 @@ def _another_request(certname: str, held: CertificateRequest, authority: Authori
     return (
         f"The master holds a request under the name {certname} that is not this agent's "
         f"({held.digest}); it is not signed. Find out who sent it; then remove "
-        f"{authority.csrdir}/{certname}.pem on the master and run the same command again."
+        f"{word(f'{authority.csrdir}/{certname}.pem')} on the master and run the same command "
+        "again."
     )

@@ -23,6 +23,8 @@ _TRUSTSTORES = (".ts", ".truststore")
 SHORTEST_KEY = 2048
 WEAK_HASHES = frozenset({"md5", "sha1"})
 
+NOT_ONE_NAME = "which is not one name: whoever has its key may pass for each of them"
+
 
 @dataclass(frozen=True)
 class Authorities:
@@ -63,6 +65,8 @@ class Authorities:
             return Standing.FOREIGN
         if cert.serial in self.revoked:
             return Standing.REVOKED
+        if not cert.names_one_holder:
+            return Standing.UNUSABLE
         if cert.not_after <= self.now:
             return Standing.EXPIRED
         if cert.not_after <= self.now + SOON:
@@ -200,6 +204,7 @@ def _problems(cert: Certificate, standing: Standing, authorities: Authorities) -
         Standing.REVOKED: ["is revoked"],
         Standing.EXPIRED: [f"expired on {cert.not_after:%Y-%m-%d}"],
         Standing.EXPIRING: [f"expires on {cert.not_after:%Y-%m-%d}"],
+        Standing.UNUSABLE: [f"is for {cert.subject}, {NOT_ONE_NAME}"],
     }.get(standing, [])
     if cert.not_before > authorities.now:
         found = [*found, f"is not valid before {cert.not_before:%Y-%m-%d %H:%M} UTC"]

@@ -13,6 +13,7 @@ from recert.delivered import Sources, delivered_problems
 from recert.freshness import Freshness, Retired
 from recert.freshness import Problem as Stale
 from recert.looks import HostLook, MasterSide
+from recert.others import of_others
 from recert.problems import problems_of
 from recert.renewal import Renewal
 from recert.report import (
@@ -34,8 +35,9 @@ class SiteState:
 
     `retired`: the CA to retire, if the run has named one. `retiring`: it is still to be done, so
     that what is of that CA is no problem yet. `inventory_names`: by which the inventory's hosts may
-    be known to the CA. `stopped_before`: by agent, the services that did not run before the run
-    of which this is the end.
+    be known to the CA. `not_asked`: those of its hosts that have not said their certnames, so that
+    they may be known by others. `stopped_before`: by host, the services that did not run before
+    the run of which this is the end.
     """
 
     looks: tuple[HostLook, ...]
@@ -43,6 +45,7 @@ class SiteState:
     retired: Retired | None = None
     retiring: bool = False
     inventory_names: frozenset[str] = frozenset()
+    not_asked: tuple[str, ...] = ()
     stopped_before: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     # The master
@@ -66,23 +69,45 @@ class SiteState:
             retired or Retired("", None),
             AltNames(conf.certname, ()),
             self.at,
+            others=frozenset(self.others(self.master)),
         )
 
     @cached_property
     def authorities(self) -> Authorities:
         """The CAs that certificates can be of."""
-        manifests = self._side.manifests if self._side is not None else ()
-        known = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
-        if self.retired is not None:
-            known.append(self.retired.certificate)
         ca = self.freshness.ca if self.freshness is not None else None
         return Authorities(
             ca=ca,
-            known=tuple(found for found in known if found is not None),
+            known=self._former_cas,
             revoked=self.authority.revoked,
             retired=self.retired,
             now=self.at,
         )
+
+    @property
+    def _former_cas(self) -> tuple[Certificate, ...]:
+        manifests = self._side.manifests if self._side is not None else ()
+        known = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
+        if self.retired is not None:
+            known.append(self.retired.certificate)
+        return tuple(found for found in known if found is not None)
+
+    def others(self, look: HostLook) -> dict[str, str]:
+        """What is somebody else's in the directories that a run empties on a host, and so is left
+        alone: by path, each with what it is. Nothing, where the master's CA is not known."""
+        if not look.strays or self.master is None or self.master.settings is None:
+            return {}
+        conf = self.master.settings
+        texts = (self.master.ssl.texts.get(path, "") for path in (conf.cacert, conf.localcacert))
+        here = [ca for ca in map(read_certificate, texts) if ca is not None]
+        if not here:
+            return {}
+        found = self.master.found.certificates
+        signed = (
+            read_certificate(t) for p, t in found.items() if p.startswith(f"{conf.signeddir}/")
+        )
+        certified = {cert.key for cert in signed if cert is not None} | self.retired_keys
+        return of_others(look.strays, [*here, *self._former_cas], certified)
 
     @cached_property
     def authority(self) -> Authority:
@@ -121,6 +146,10 @@ class SiteState:
         """Digests of the public halves that the CA to retire has certified."""
         return self._side.retired_keys if self._side is not None else frozenset()
 
+    def retired_extensions(self, certname: str) -> Mapping[str, str]:
+        """Puppet's extensions of the certificate that the CA to retire had made for a name."""
+        return self._side.retired_extensions.get(certname, {}) if self._side is not None else {}
+
     @property
     def _side(self) -> MasterSide | None:
         return self.master.master if self.master is not None else None
@@ -140,7 +169,8 @@ class SiteState:
         """The judgement over an agent; None if it could not be looked at."""
         if look.settings is None or look.role is Role.MASTER:
             return None
-        return Renewal(look.settings, look.ssl, self.authority, self.at)
+        others = frozenset(self.others(look))
+        return Renewal(look.settings, look.ssl, self.authority, self.at, others=others)
 
     def certificate_of(self, look: HostLook) -> Certificate | None:
         """The one that a host uses itself."""

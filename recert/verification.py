@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,10 +10,11 @@ from recert.causes import faults, leftovers
 from recert.certificates import Certificate, read_certificate
 from recert.delivered import RUN_PUPPET, is_delivered
 from recert.freshness import Problem
-from recert.layout import COMPONENTS, POSTGRESQL_SERVICE, SERVICE_PORTS
+from recert.layout import COMPONENTS, NOWHERE, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import findings
+from recert.pasted import for_sh
 from recert.problems import RENEW, STALE_CRL, crl_remedy, start_remedy
 from recert.report import CertificateRecord, Check, Result, Role, Severity, Standing
 from recert.standing import is_pes_own, open_keys
@@ -81,7 +81,10 @@ def _orchestrated(state: SiteState, evidence: Evidence) -> Iterator[Check]:
     if seen is None or seen.why:
         master = next((look.host for look in state.looks if look.role is Role.MASTER), "")
         why = seen.why if seen is not None else "nobody was asked"
-        yield Check(about, master, did, why, Result.NOT_MADE)
+        if seen is not None and seen.failed:
+            yield Check(about, master, did, why, Result.FAILED, AGAIN)
+        else:
+            yield Check(about, master, did, why, Result.NOT_MADE)
         return
     for one in findings(state, seen, evidence.left_out):
         yield Check(about, one.host, did, one.saw, one.result, one.remedy)
@@ -168,7 +171,8 @@ class _HostChecks:
     def _may_be_retired(self, record: CertificateRecord) -> bool:
         if record.standing is not Standing.FOREIGN:
             return record.standing is Standing.RETIRED
-        return self._retired_is_unknown and is_pes_own(self.look, record.path)
+        own = is_pes_own(self.look, record.path) and record.path not in self.state.others(self.look)
+        return self._retired_is_unknown and own
 
     @property
     def _retired_is_unknown(self) -> bool:
@@ -194,7 +198,7 @@ class _HostChecks:
         about, found = About.RETIRED, self.look.found
         did = "compared private keys with those in the backups of the retired CA"
         ca_key = self.state.retired.key if self.state.retired is not None else None
-        stale = set(found.saved)
+        stale = found.saved - self.state.others(self.look).keys()
         old = self.state.retired_keys | ({ca_key} if ca_key else set())
         stale |= {path for path, key in found.keys.items() if key in old}
         for path in sorted(stale):
@@ -241,9 +245,9 @@ class _HostChecks:
             wrong = list(self._stale_on_agent())
         judged = {path for path, *_ in wrong}
         wrong += [
-            (path, f"is open to others ({mode:04o})", f"chmod o-rwx {shlex.quote(path)}")
+            (path, f"is open to others ({mode:04o})", for_sh("chmod o-rwx", path))
             for path, mode in open_keys(self.look)
-            if path not in judged
+            if path not in judged and path not in self.state.others(self.look)
         ]
         for path, why, remedy in wrong:
             yield self._check(about, did, f"{path} {why}", False, remedy)
@@ -279,9 +283,13 @@ class _HostChecks:
             path = renewal.settings.hostcrl
             yield path, STALE_CRL, crl_remedy(self.look, path)
 
+    @property
+    def _stopped_before(self) -> frozenset[str]:
+        return self.state.stopped_before.get(self.look.host, frozenset())
+
     def _running(self) -> Iterator[Check]:
         about, did = About.RUNNING, "asked the service manager"
-        before = self.state.stopped_before.get(self.look.host, frozenset())
+        before = self._stopped_before
         services = self.look.services
         down = [name for name, state in services.items() if state is Service.STOPPED]
         for name in down:
@@ -300,15 +308,25 @@ class _HostChecks:
     def _services(self) -> Iterator[Check]:
         made = self.evidence.handshakes.made
         for service, port in SERVICE_PORTS.items():
-            if self.look.services.get(service) is Service.MISSING:
+            state = self.look.services.get(service)
+            if state is Service.MISSING:
                 continue
+            if state is Service.STOPPED and service in self._stopped_before:
+                continue  # as it was
+            port = self.look.ports.get(service, port)
             with_it = {shake.offered: shake for shake in made if shake.service == service}
             how = f"TLS handshake with {service} on port {port}"
             if service == POSTGRESQL_SERVICE:
                 how += ", after its SSLRequest"
+            if port == NOWHERE:
+                how = f"TLS handshake with {service}"
+                yield self._not_made(About.PRESENTED, how, "it listens on its socket alone")
+                continue
             if not any(shake.answered for shake in with_it.values()):
                 said = next((s.said for s in with_it.values()), "it was not tried")
-                yield self._check(About.PRESENTED, how, f"no TLS: {said}", False)
+                as_before = service in self.look.silent_before
+                said += "; it did not answer before, either" if as_before else ""
+                yield self._check(About.PRESENTED, how, f"no TLS: {said}", as_before)
                 continue
             yield self._presented(how, with_it)
             yield self._refused(how, with_it)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.numbers import count, file_time
+from facts.proof import read_signatures
 from facts.puppet import AgentState, read_summary
 from facts.script import read_records
 from facts.windows.ruby import ruby_script
@@ -16,11 +18,13 @@ from recert.observed import FileState, LastRun, SslState
 
 @dataclass(frozen=True)
 class WindowsFiles:
-    """`unreadable`: what the connected account may not read."""
+    """`unreadable`: what the connected account may not read. `signatures`: see
+    `facts.proof.KeyProof`."""
 
     ssl: SslState
     agent: AgentState
     unreadable: tuple[str, ...]
+    signatures: tuple[bytes, ...] = ()
 
 
 _LISTING = r"""
@@ -66,6 +70,7 @@ class WindowsAgentFiles(FactBase[WindowsFiles]):
     + texts: public files to read
     + keys: private keys to compute the public half of
     + agent: `summary`, `catalog`, `disabled` and `lockfile`, Puppet's files
+    + proof: words to be signed, and the private keys to do it with, as patterns; not asked if empty
     """
 
     def command(
@@ -75,6 +80,7 @@ class WindowsAgentFiles(FactBase[WindowsFiles]):
         texts: list[str],
         keys: list[str],
         agent: dict[str, str],
+        proof: list[str] | None = None,
     ) -> StringCommand:
         return ruby_script(
             ruby,
@@ -89,7 +95,7 @@ rescue Errno::EPERM
 rescue StandardError
   false
 end
-roots, texts, keys, traces = ARGUMENTS.map { |group| group.split("\n") }
+roots, texts, keys, traces, proof = ARGUMENTS.map { |group| group.split("\n") }
 roots.each { |path| list(path) if File.exist?(path) }
 texts.each { |path| say 'text', path, text(path) if File.file?(path) && File.readable?(path) }
 keys.select { |path| File.exist?(path) }.each do |path|
@@ -111,11 +117,21 @@ if File.file?(lockfile)
   number = text(lockfile)[/\A\s*(\d+)\s*\z/, 1].to_i
   say 'running', number if number > 0 && alive?(number)
 end
+words, *signing = proof
+Dir.glob(signing).each do |path|
+  begin
+    key = OpenSSL::PKey::RSA.new(contents(path), '')
+    say 'signature', [key.sign(OpenSSL::Digest::SHA256.new, words)].pack('m')
+  rescue StandardError
+    next
+  end
+end
 """,
             "\n".join(roots),
             "\n".join(texts),
             "\n".join(keys),
             "\n".join(agent[name] for name in ("summary", "catalog", "disabled", "lockfile")),
+            "\n".join(proof or []),
         )
 
     def process(self, output: list[str]) -> WindowsFiles:
@@ -137,15 +153,16 @@ end
             elif kind == "summary":
                 last_run = read_summary(fields[0])
             elif kind == "catalog":
-                catalog = FileState("f", 0, "", "", int(fields[0]), float(fields[1]))
+                catalog = FileState("f", 0, "", "", count(fields[0]), file_time(fields[1]))
             elif kind == "disabled":
                 disabled = fields[0]
             elif kind == "running":
-                running = int(fields[0])
+                running = count(fields[0])
         return WindowsFiles(
             SslState(read_entries(records), texts, keys),
             AgentState(last_run, catalog, disabled, running),
             tuple(unreadable),
+            tuple(read_signatures(records)),
         )
 
 
@@ -155,5 +172,5 @@ def read_entries(records: list[list[str]]) -> dict[str, FileState]:
     for record in records:
         if record[0] == "file":
             _, path, kind, size, mtime = record
-            files[path] = FileState(kind, 0, "", "", int(size), float(mtime))
+            files[path] = FileState(kind, 0, "", "", count(size), file_time(mtime))
     return files

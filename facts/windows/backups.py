@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase, StringCommand
 
 from facts.backups import BackupStore
+from facts.numbers import count
 from facts.script import read_records
 from facts.windows.ruby import TREE, ruby_script
 from recert.backups import Backup, read_manifest
@@ -79,14 +80,14 @@ say 'unsaved', files(live).reject { |path, sum| [saved[path]].flatten.include?(s
                         name=name,
                         manifest=manifest,
                         valid=valid == "true",
-                        uncovered=int(uncovered),
+                        uncovered=count(uncovered),
                         differs=differs == "true",
                     )
                 )
         return WindowsBackupStore(
             backups=tuple(backups),
             classified=frozenset(),
-            unsaved=int(values["unsaved"]),
+            unsaved=count(values["unsaved"]),
             stopped=frozenset(values["stopped"].split()),
             live=values["live"],
         )

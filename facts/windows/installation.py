@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts import numbers
 from facts.script import read_records
 from facts.windows.ruby import ruby_script
 from recert.commandline import line, native
@@ -107,7 +108,7 @@ class WindowsClock(FactBase[float]):
 
     def process(self, output: list[str]) -> float:
         ((_, clock),) = read_records(output)
-        return float(clock)
+        return numbers.clock(clock)
 
 
 def framed(output: list[str]) -> list[str]:

@@ -29,7 +29,8 @@ def contents(path)
   File.open(path, 'rb') { |file| file.read }
 end
 def text(path)
-  contents(path).delete("\0")
+  key = /-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\z)/m
+  contents(path).gsub(key, '').delete("\0")
 end
 """
 

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Makes PE's layout around Debian's Puppet. Environment: ROLE CERTNAME SERVICE_MANAGER SSH_USER OPENSSL SERVICES
+# SH LOGIN_SHELL OLD_SSH
 set -eu
 
 users=pe-puppet
@@ -41,9 +42,11 @@ if [ "$ROLE" = master ]; then
 fi
 
 rm -f /etc/ssh/ssh_host_*
-ssh-keygen -q -t ed25519 -N '' -C '' -f /etc/ssh/ssh_host_ed25519_key
+key=ed25519
+if [ "$OLD_SSH" = yes ]; then key=rsa; fi
+ssh-keygen -q -t "$key" -N '' -C '' -f "/etc/ssh/ssh_host_${key}_key"
 cat >/etc/ssh/sshd_config.d/lab.conf <<CONFIG
-HostKey /etc/ssh/ssh_host_ed25519_key
+HostKey /etc/ssh/ssh_host_${key}_key
 AuthorizedKeysFile /etc/ssh/lab_authorized_keys
 AllowUsers $SSH_USER
 PasswordAuthentication no
@@ -56,6 +59,24 @@ if [ "$SSH_USER" != root ]; then
     echo "$SSH_USER ALL=(ALL) NOPASSWD: ALL" >"/etc/sudoers.d/$SSH_USER"
     chmod 0440 "/etc/sudoers.d/$SSH_USER"
     echo 'PermitRootLogin no' >>/etc/ssh/sshd_config.d/lab.conf
+fi
+
+if [ "$OLD_SSH" = yes ]; then
+    # What OpenSSH 4.3 knows, and of that what today's server and libraries still do.
+    cat >>/etc/ssh/sshd_config.d/lab.conf <<CONFIG
+HostKeyAlgorithms ssh-rsa
+PubkeyAcceptedKeyTypes ssh-rsa
+KexAlgorithms diffie-hellman-group-exchange-sha1,diffie-hellman-group14-sha1,diffie-hellman-group1-sha1
+Ciphers aes128-ctr,aes128-cbc,aes256-ctr,aes256-cbc,3des-cbc
+MACs hmac-md5,hmac-sha1
+CONFIG
+    echo 'Defaults requiretty' >/etc/sudoers.d/requiretty
+    chmod 0440 /etc/sudoers.d/requiretty
+fi
+
+ln -sf "$SH" /bin/sh
+if [ "$LOGIN_SHELL" != bash ]; then
+    usermod --shell "$(command -v "$LOGIN_SHELL")" root
 fi
 
 if [ "$SERVICE_MANAGER" = systemd ]; then

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import subprocess
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 
 import pytest
 
 import lab
 from lab.reaching import ssh_argv
+from tests.unit.scripts import lines, scripts
+from tests.unit.test_shells import SHELLS
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05", "auto01")
 MASTERS = ("master", "master-init")
@@ -34,6 +39,52 @@ def _puppet(name: str) -> int:
 def _over_ssh(name: str, command: str) -> str:
     argv = ssh_argv(name, [command])
     return subprocess.run(argv, capture_output=True, text=True, timeout=30).stdout.strip()
+
+
+def test_hosts_are_unlike_each_other() -> None:
+    """What has only ever run with dash has not been tried."""
+    shells = {}
+    for name in (*MASTERS, *AGENTS):
+        said = lab.run(name, "readlink -f /bin/sh; getent passwd root").stdout.split("\n")
+        shells[name] = (said[0].rpartition("/")[2], said[1].rpartition("/")[2])
+    assert shells["master-init"] == ("bash", "bash")
+    assert shells["agent02"] == ("bash", "tcsh")
+    assert shells["agent04"] == ("mksh", "fish")
+    assert set(shells.values()) - {("bash", "bash"), ("bash", "tcsh"), ("mksh", "fish")} == {
+        ("dash", "bash")
+    }
+    assert "version 5.1" in lab.run("agent02", "sh --version").stdout
+
+
+def test_every_shell_of_the_lab_reads_every_script() -> None:
+    """Those that the machine of the unit tests need not have, and older ones."""
+    texts = list(dict.fromkeys(script.text for script in (*scripts(), *lines())))
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for number, text in enumerate(texts):
+            member = tarfile.TarInfo(f"{number}.sh")
+            member.size = len(text.encode())
+            archive.addfile(member, BytesIO(text.encode()))
+    shells = "\n".join(" ".join(argv) for argv in SHELLS.values())
+    done = lab.run(
+        "agent02",
+        f"""
+        rm -rf /tmp/scripts && mkdir /tmp/scripts && cd /tmp/scripts
+        echo {base64.b64encode(packed.getvalue()).decode()} | base64 -d | tar -xzf -
+        while read -r shell; do
+            for script in *.sh; do
+                $shell -n "$script" || echo "$shell cannot read $script" >&2
+                echo "$shell"
+            done | sort | uniq -c
+        done <<'END'
+{shells}
+END
+        """,
+    )
+    assert "cannot read" not in done.stderr
+    assert "not found" not in done.stderr
+    counted = {line.strip().partition(" ")[2]: line.split()[0] for line in done.stdout.splitlines()}
+    assert counted == {" ".join(argv): str(len(texts)) for argv in SHELLS.values()}
 
 
 def test_every_agent_works_with_its_master() -> None:

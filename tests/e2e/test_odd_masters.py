@@ -112,14 +112,33 @@ def test_a_service_that_dies_after_its_start_is_not_success(serving: Master) -> 
     assert_regenerated(master, retired)
 
 
+_BRINGS_ALONG = r"""
+echo Welcome; uptime; printf 'Gr\374\337e\n'
+export POSIXLY_CORRECT=1 GREP_OPTIONS='--color=always -v' TAR_OPTIONS='--exclude=*' CDPATH=/tmp:/
+export BASH_ENV=/root/env ENV=/root/env IFS=/ GZIP=-v RUBYOPT=-rnothing RUBYLIB=/none
+export OPENSSL_CONF=/none LANG=de_DE.UTF-8 LC_MESSAGES=de_DE
+for program in grep find sort printf cat openssl; do
+    eval "$program() { echo $program is somebody else; }"; export -f $program
+done
+printf '\033]0;root@master\007'
+"""
+"""What somebody's .bashrc may do, last of all a terminal's title, which ends no line."""
+
+
 def test_a_login_that_greets_and_a_lock_of_nobodys(serving: Master) -> None:
     master, retired = serving, serving.ca.fingerprint
-    master.sh(f"sed -i '1i echo Welcome; uptime' /root/.bashrc;echo 1 >{RUN_LOCK}")
+    master.sh(
+        f"cat >/root/.greeting <<'END'\n{_BRINGS_ALONG}\nEND\n"
+        "sed -i '1i . /root/.greeting' /root/.bashrc; echo 'echo read anew' >/root/env;"
+        f"echo 1 >{RUN_LOCK}"
+    )
 
+    preview = master.preview(retired)
     run = master.regenerate(retired)
 
     master.sh("sed -i 1d /root/.bashrc")
     assert run.status == 0, run.stderr
+    assert run.changed == preview.planned
     # A wait for the lock's process, which never ends, would have outlasted the time limit.
     assert_regenerated(master, retired)
 

@@ -139,6 +139,47 @@ def test_a_master_that_cannot_be_helped(serving: Master, broken: Broken) -> None
     serving.sh(f"cp -p /run/puppet.conf {CONF}; {broken.undo}")
 
 
+def test_with_programs_that_cannot_do_it(untouched: Master) -> None:
+    """busybox' first on the PATH of scripts; those that can do it are none the worse."""
+    retired = untouched.ca.fingerprint
+    programs = ("find", "grep", "tar", "xargs", "sort", "gzip", "sha256sum")
+    untouched.sh(f"for p in {' '.join(programs)}; do ln -s /bin/busybox /opt/puppet/bin/$p; done")
+    try:
+        refused(
+            untouched,
+            "/opt/puppet/bin/find, the first find on the PATH, cannot list files with -printf",
+            "/opt/puppet/bin/grep, the first grep on the PATH, cannot list files with names that",
+            "/opt/puppet/bin/tar, the first tar on the PATH, cannot take names that end in NUL",
+            "Install tar (1.15 or later), or put its directory before that one on the PATH",
+            data=(f"retire_ca={retired}",),
+            mode="--dry",
+        )
+        untouched.sh("cd /opt/puppet/bin && rm find grep tar")
+        assert untouched.preview(retired).status == 0
+    finally:
+        untouched.sh(f"cd /opt/puppet/bin && rm -f {' '.join(programs)}")
+
+
+def test_a_server_and_a_sudo_of_that_time(init_serving: Master, tmp_path: Path) -> None:
+    """Each is told in one line, and a refusal names what the server offers."""
+    run = init_serving.pyinfra("deploys/restore.py")
+    assert run.status == 0, run.text
+    (server,) = [line for line in run.stderr.splitlines() if "SHA-1 only" in line]
+    assert "Its SSH server (OpenSSH_8.4" in server
+    assert len([line for line in run.stderr.splitlines() if "requiretty" in line]) == 1
+
+    inventory = tmp_path / "as_root.py"
+    inventory.write_text(
+        "from inventories.lab_hosts import lab_host\n"
+        "master = [(n, {**d, 'ssh_user': 'root'}) for n, d in [lab_host('master-init')]]\n"
+    )
+    other = Master(init_serving.name, inventory).pyinfra("deploys/restore.py")
+    assert other.status == 1
+    assert "offers key exchange diffie-hellman-group-exchange-sha1, " in other.text
+    assert "host keys ssh-rsa; " in other.text
+    assert "logins publickey; signatures of keys ssh-ed25519" in other.text
+
+
 def test_as_an_ordinary_user(init_serving: Master, tmp_path: Path) -> None:
     retired = init_serving.ca.fingerprint
     before = init_serving.snapshot()

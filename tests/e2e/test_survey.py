@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +33,26 @@ def problems(document: dict[str, Any], severity: str) -> dict[str, str]:
     """What is wrong, by what it is about."""
     found = document["now"]["problems"]
     return {p["subject"]: p["what"] for p in found if p["severity"] == severity}
+
+
+def test_programs_that_cannot_do_it_are_told_and_make_no_finding(site: Site) -> None:
+    """busybox' grep, first on the PATH, would find no certificate; its xargs can do all."""
+    site.on("agent01", "ln -s /bin/busybox /usr/local/bin/grep")
+    site.on("agent02", "ln -s /bin/busybox /usr/local/bin/xargs")
+    try:
+        _, document = surveyed(site)
+    finally:
+        site.on("agent01", "rm /usr/local/bin/grep")
+        site.on("agent02", "rm /usr/local/bin/xargs")
+    hosts = {host["host"]: host for host in document["now"]["hosts"]}
+    assert {name: host["answered"] for name, host in hosts.items() if name in AGENTS} == {
+        "agent01": False,
+        "agent02": True,
+    }
+    why = hosts["agent01"]["why"]
+    assert "/usr/local/bin/grep, the first grep on the PATH, cannot" in why
+    assert "Install grep (2.5 or later)" in why
+    assert hosts["agent02"]["well"]
 
 
 def test_a_survey_of_a_site_that_works(site: Site) -> None:
@@ -76,6 +98,65 @@ def test_a_survey_of_some_hosts(site: Site) -> None:
     hosts = {host["host"]: host for host in document["now"]["hosts"]}
     assert set(hosts) == {"master", "agent01"}
     assert hosts["agent01"]["in_inventory"] is True
+
+
+def test_hosts_count_under_their_certnames_whatever_the_inventory_calls_them(
+    site: Site, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "addresses.py"
+    inventory.write_text(
+        "from inventories.lab import lab_host\n"
+        "def called(name, alias):\n"
+        "    _, data = lab_host(name)\n"
+        "    return alias, {key: data[key] for key in data if key != 'certname'}\n"
+        "master = [called('master', 'm')]\n"
+        "agents = [called('agent01', 'a1'), called('agent02', 'a2')]\n"
+    )
+    aliases = Site("master", inventory, agents=("agent01", "agent02"))
+    own = {"agent01.lab.test", "agent02.lab.test"}
+
+    _, asked = surveyed(aliases)
+    _, some = surveyed(aliases, "--limit", "a1")
+    interlock = aliases.pyinfra("deploys/site.py", "--dry")
+
+    hosts = {host["host"]: host["certname"] for host in asked["now"]["hosts"]}
+    assert hosts == {"m": "master.lab.test", "a1": "agent01.lab.test", "a2": "agent02.lab.test"}
+    warnings = problems(asked, "warning")
+    assert not own & warnings.keys()
+    assert warnings["agent03.lab.test"].endswith("no host of the inventory has that name")
+    # Who was not asked may be anybody.
+    warnings = problems(some, "warning")
+    assert own & warnings.keys() == {"agent02.lab.test"}
+    assert set(warnings.values()) >= {
+        "has a certificate, and no host of the inventory is called like that"
+    }
+    assert not any("has that name" in what for what in warnings.values())
+    remedies = {p["subject"]: p["remedy"] for p in some["now"]["problems"]}
+    assert "Clean none of these names" in remedies["agent02.lab.test"]
+    assert interlock.status == 1
+    # Whether the agents have been asked by then is a matter of who is faster.
+    shown = {name for name in own if name in interlock.stderr}
+    assert not shown or "is not known yet: " in interlock.stderr
+
+
+def test_every_host_lists_its_backups(site: Site) -> None:
+    assert "No backups" in site.pyinfra("deploys/restore.py", "--limit", "agent01").text
+    # An agent that takes its time is waited for, and one that cannot answer is missed.
+    instead = "cat >/opt/puppet/bin/{0}; chmod 755 /opt/puppet/bin/{0}"
+    slow = "printf '#!/bin/sh\nsleep 2; exec /usr/bin/sort \"$@\"\n' | " + instead.format("sort")
+    mute = "printf '#!/bin/sh\nexit 1\n' | " + instead.format("base64")
+    site.on("agent02", slow)
+    try:
+        run = site.pyinfra("deploys/restore.py")
+        site.on("agent02", mute)
+        unread = site.pyinfra("deploys/restore.py")
+    finally:
+        site.on("agent02", "rm -f /opt/puppet/bin/sort /opt/puppet/bin/base64")
+    assert run.status == 0, run.stderr
+    for name in ("master", *AGENTS):
+        assert re.search(rf"\[{name}\] +No backups in /var/lib/pe-recert/backups", run.text)
+    assert unread.status == 1
+    assert unread.text.count("No backups in") == 2
 
 
 @pytest.mark.parametrize(

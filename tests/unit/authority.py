@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from cryptography.x509.name import _ASN1Type
 
 from recert.altnames import AltNames
 from recert.certificates import (
@@ -81,8 +82,55 @@ def read(pem: str) -> Certificate:
     return cert
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
+def _name(name: str | x509.Name) -> x509.Name:
+    if isinstance(name, x509.Name):
+        return name
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+
+def odd_subjects(name: str, *others: str) -> dict[str, x509.Name]:
+    """Subjects that say more than `name`, or say it in a way that programs differ about; by what
+    is odd about each.
+
+    :param others: names that whoever asks for such a certificate would like to have.
+    """
+
+    def named(value: str, kind: _ASN1Type | None = None) -> x509.NameAttribute[str]:
+        common_name = x509.NameOID.COMMON_NAME
+        return x509.NameAttribute(common_name, value, kind, _validate=False)
+
+    def single(value: str, kind: _ASN1Type | None = None) -> x509.Name:
+        return x509.Name([named(value, kind)])
+
+    country = x509.NameAttribute(x509.NameOID.COUNTRY_NAME, "DE")
+    unit = x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, name)
+    together = [named(name), *map(named, others)]
+    return {
+        "other names after it": x509.Name(together),
+        "other names before it": x509.Name(together[::-1]),
+        "the same name twice": x509.Name([named(name)] * 2),
+        "several in one RDN": x509.Name([x509.RelativeDistinguishedName(together)]),
+        "an attribute in its RDN": x509.Name(
+            [x509.RelativeDistinguishedName([named(name), country])]
+        ),
+        "an attribute before it": x509.Name([country, named(name)]),
+        "an attribute after it": x509.Name([named(name), country]),
+        "another attribute instead": x509.Name([unit]),
+        "nothing": x509.Name([]),
+        "upper case": single(name.upper()),
+        "a NUL in it": single(f"{name}\0.{name}"),
+        "a NUL after it": single(f"{name}\0"),
+        "a line feed after it": single(f"{name}\n"),
+        "a space after it": single(f"{name} "),
+        "a space before it": single(f" {name}"),
+        "a dot after it": single(f"{name}."),
+        "another alphabet": single(name.replace("a", "\u0430")),
+        "a zero-width character": single(f"{name}\u200b"),
+        "one-line notation": single(f"{name}/CN={others[0] if others else name}"),
+        "BMPString": single(name, _ASN1Type.BMPString),
+        "UniversalString": single(name, _ASN1Type.UniversalString),
+        "T61String": single(name, _ASN1Type.T61String),
+    }
 
 
 @dataclass(frozen=True)
@@ -106,16 +154,30 @@ class Authority:
 
     def issue(
         self,
-        name: str,
+        name: str | x509.Name,
         serial: int,
         alt_names: Iterable[str] = (),
         key: str | None = None,
         expires: datetime = NOW + timedelta(days=1825),
         others: Iterable[x509.GeneralName] = (),
+        begins: datetime | None = None,
+        extensions: Iterable[x509.ExtensionType | tuple[str, str]] = (),
     ) -> str:
-        """A certificate for `name`, whose key goes by `key` (without: by the name)."""
+        """A certificate for `name`, whose key goes by `key` (without: by the name), with Puppet's
+        `extensions` by number."""
         names = [*(x509.DNSName(n) for n in alt_names), *others]
-        return _leaf_pem(self, name, serial, tuple(names), key or name, expires)
+        label = key or _label(name)
+        return _leaf_pem(
+            self,
+            name,
+            _bytes(name),
+            serial,
+            tuple(names),
+            label,
+            expires,
+            begins,
+            tuple(extensions),
+        )
 
     def crl(self, revoked: Iterable[int] = ()) -> str:
         """A revocation list."""
@@ -136,16 +198,36 @@ class Authority:
         return signed.public_bytes(Encoding.PEM).decode("ascii")
 
 
+def _label(name: str | x509.Name) -> str:
+    return name if isinstance(name, str) else name.rfc4514_string()
+
+
+def _bytes(name: str | x509.Name) -> bytes:
+    """By which names are told apart: to the library those are equal that differ in the kind of
+    their strings alone."""
+    return _name(name).public_bytes()
+
+
 def request_pem(
-    name: str,
+    name: str | x509.Name,
     alt_names: Iterable[str] = (),
     key: str | None = None,
     others: Iterable[x509.GeneralName] = (),
+    extensions: Iterable[x509.ExtensionType] = (),
 ) -> str:
     """A request for `name`, whose key goes by `key` (without: by the name). The same arguments
     make the same bytes: an RSA signature has no chance in it."""
     names = [*(x509.DNSName(n) for n in alt_names), *others]
-    return _request_pem(name, tuple(names), key or name)
+    return _request_pem(name, _bytes(name), tuple(names), key or _label(name), tuple(extensions))
+
+
+def puppets_extension(value: str, number: str = "1.13", bare: bool = False) -> x509.ExtensionType:
+    """One of Puppet's own arc; 1.13 is pp_role. `bare`: as Puppet 3 writes it."""
+    encoded = value.encode()
+    if not bare:
+        encoded = _der(0x0C, encoded)
+    oid = x509.ObjectIdentifier(f"1.3.6.1.4.1.34380.1.{number}")
+    return x509.UnrecognizedExtension(oid, encoded)
 
 
 STANDARD, MICROSOFT = (
@@ -195,8 +277,20 @@ def read_csr(pem: str) -> CertificateRequest:
 
 
 @cache
-def _request_pem(name: str, alt_names: tuple[x509.GeneralName, ...], key_label: str) -> str:
+def _request_pem(
+    name: str | x509.Name,
+    subject: bytes,
+    alt_names: tuple[x509.GeneralName, ...],
+    key_label: str,
+    extensions: tuple[x509.ExtensionType, ...],
+) -> str:
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name(name))
+    for given in extensions:
+        extension = given
+        if isinstance(extension, tuple):
+            number, text = extension
+            extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(number), text.encode())
+        builder = builder.add_extension(extension, critical=False)
     if alt_names:
         builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
     signed = builder.sign(key(key_label), hashes.SHA256())
@@ -222,11 +316,14 @@ def _ca_pem(ca: Authority) -> str:
 @cache
 def _leaf_pem(
     ca: Authority,
-    name: str,
+    name: str | x509.Name,
+    subject: bytes,
     serial: int,
     alt_names: tuple[x509.GeneralName, ...],
     key_label: str,
     expires: datetime,
+    begins: datetime | None,
+    extensions: tuple[x509.ExtensionType | tuple[str, str], ...],
 ) -> str:
     builder = (
         x509.CertificateBuilder()
@@ -234,9 +331,15 @@ def _leaf_pem(
         .issuer_name(_name(CA_SUBJECT))
         .serial_number(serial)
         .public_key(key(key_label).public_key())
-        .not_valid_before(expires - timedelta(days=3650))
+        .not_valid_before(begins or expires - timedelta(days=3650))
         .not_valid_after(expires)
     )
+    for given in extensions:
+        extension = given
+        if isinstance(extension, tuple):
+            number, text = extension
+            extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(number), text.encode())
+        builder = builder.add_extension(extension, critical=False)
     if alt_names:
         builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
     cert = builder.sign(key(ca.key), hashes.SHA256())

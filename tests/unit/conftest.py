@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from hypothesis import settings
 
 from recert import standing
 from recert.looks import HostLook
@@ -13,6 +14,11 @@ from tests.unit.authority import master
 from tests.unit.delivered import shared, with_delivered, with_everything
 from tests.unit.looks import look_at_agent, look_at_master
 from tests.unit.shell import Sh
+
+# Ten thousand of each: pytest tests/unit -m hypothesis --hypothesis-profile=long
+settings.register_profile("short", max_examples=200, deadline=None, database=None)
+settings.register_profile("long", settings.get_profile("short"), max_examples=10_000)
+settings.load_profile("short")
 
 
 @pytest.fixture

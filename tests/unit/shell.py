@@ -21,15 +21,17 @@ class Sh:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.env: dict[str, str] = {}
+        """What a session has in its environment, besides what every one has."""
 
     def run(self, command: str) -> subprocess.CompletedProcess[bytes]:
         path = f"{self.directory}:{os.environ['PATH']}"
         return subprocess.run(
-            ["/bin/sh", "-c", command],
+            [f"{self.directory}/sh", "-c", command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=60,
-            env={"PATH": path, "HOME": "/nonexistent", "LC_ALL": "C"},
+            env={"PATH": path, "HOME": "/nonexistent", "LC_ALL": "C", **self.env},
             check=False,
         )
 

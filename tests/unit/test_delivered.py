@@ -180,5 +180,5 @@ def test_what_others_can_read(puppet: HostLook, path: str) -> None:
     state = site(replace(puppet, found=replace(puppet.found, files=files)))
     assert problems(state) == {("master", path): "is open to others (0644)"}
     assert checks(state, About.PLACED) == [
-        ("master", f"{path} is open to others (0644)", f"chmod o-rwx {path}")
+        ("master", f"{path} is open to others (0644)", f"chmod o-rwx -- {path}")
     ]

@@ -24,7 +24,14 @@ from pyinfra.api.exceptions import FactProcessError
 from facts.backups import LIVE_SUMS, Backups, BackupStore
 from facts.host import Basics, Identity, WhoAndWhen
 from facts.puppet import AgentState, PuppetAgent, PuppetSettings, read_summary
-from facts.script import read_records, record_script, shell
+from facts.script import (
+    PIPELINES,
+    ScriptFailedError,
+    payload,
+    read_records,
+    record_script,
+    shell,
+)
 from facts.services import ServiceStates
 from facts.signing import AutosignSetting
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
@@ -110,12 +117,34 @@ def test_record_that_was_cut_short_is_never_handed_on() -> None:
     assert records == []
 
 
+@pytest.mark.parametrize("before", ["", "Welcome", "\x1b]0;root@web01\x07", "pe-recert: closed"])
+def test_an_answer_is_found_wherever_it_begins(before: str) -> None:
+    answer = ["pe-recert:", *encoded("1", "a", "1", "end"), "pe-recert."]
+    joined = [f"{before}{answer[0]}", *answer[1:]]
+    for output in (joined, [before, *answer, "logout"], [f"{line}\r" for line in joined]):
+        assert list(read_records(output)) == [["a"]]
+
+
+def test_stray_text_is_named_where_it_breaks_something() -> None:
+    begin, end = "pe-recert:", "pe-recert."
+    with pytest.raises(FactProcessError, match=r"something else.*\[1\]\+  Done"):
+        list(read_records([begin, "[1]+  Done", *encoded("1", "a", "1", "end"), end]))
+
+
+def test_an_answer_that_could_not_be_found_out_says_why() -> None:
+    said = base64.b64encode(b"find: /x: I/O error\n<failed> find ended with status 1\n").decode()
+    output = ["pe-recert:", *encoded("1", "a"), "pe-recert, failed:", said, "pe-recert."]
+    with pytest.raises(ScriptFailedError) as failed:
+        list(read_records(output))
+    assert str(failed.value) == "find ended with status 1\nfind: /x: I/O error"
+
+
 def test_script_brings_any_bytes_back(sh: Sh, tmp_path: Path) -> None:
     odd = "line\nbreak \t 'quoted' \"$HOME\" `id` \\ * "
     (tmp_path / "f").write_bytes(b"one\ntwo \xff\xfe\0three\n\n")
     command = record_script('say "$1" "$2" ""; contents "$3"', odd, "-n", f"{tmp_path}/f")
     lines = sh.run(command.get_raw_value()).stdout.decode("ascii").splitlines()
-    text = b"one\ntwo \xff\xfethree".decode("utf-8", "surrogateescape")
+    text = b"one\ntwo \xff\xfethree\n\n".decode("utf-8", "surrogateescape")
     assert list(read_records(lines)) == [[odd, "-n", ""], ["text", f"{tmp_path}/f", text]]
 
 
@@ -306,7 +335,7 @@ def test_no_private_key_leaves_the_host(sh: Sh, tree: Tree) -> None:
     tree.write("cacert", NEW.pem)
     tree.write("capass", "the pass word")
     arguments = tree.arguments([tree.conf["cacert"]], [tree.conf["cakey"]])
-    raw = base64.b64decode("".join(sh.output(SslDirectories, **arguments)))
+    raw = payload(sh.output(SslDirectories, **arguments))
     assert NEW.pem.strip().encode() in raw
     assert b"PRIVATE" not in raw
     assert key.splitlines()[3].encode() not in raw
@@ -398,10 +427,7 @@ def test_lock_that_is_never_released_is_an_error(sh: Sh, tree: Tree) -> None:
     sh.provide("flock", "exit 1")
     command = SslDirectories().command(**tree.arguments([], []))
     done = sh.run(command.get_raw_value())
-    assert b"still works on this host" in done.stderr
-    # pyinfra processes an answer only if there is one, and fails a host for its status.
-    assert done.returncode != 0 or done.stdout
-    with pytest.raises(FactProcessError):
+    with pytest.raises(ScriptFailedError, match="still works on this host"):
         SslDirectories().process(done.stdout.decode("ascii").splitlines())
 
 
@@ -509,7 +535,7 @@ def test_component_directory_tells_which_copies_equal_their_source(sh: Sh, tmp_p
     }
     names = {".hidden", "a.cert.pem", "a.private_key.pem", "b.cert.pem", "lone.cert.pem"}
     assert state.files.keys() == {f"{directory}/{name}" for name in names}
-    raw = base64.b64decode("".join(sh.output(ComponentDirectory, **arguments)))
+    raw = payload(sh.output(ComponentDirectory, **arguments))
     assert b"PRIVATE" not in raw
 
 
@@ -543,7 +569,8 @@ class Store:
         archive = directory / "archive.tar"
         member = str(self.live).removeprefix("/")
         subprocess.run(["tar", "-C", "/", "-cpf", archive, member], check=True)
-        command = shell("LC_ALL=C; export LC_ALL\n" + LIVE_SUMS + 'live_sums "$@"', str(self.live))
+        sums = "LC_ALL=C; export LC_ALL\n" + PIPELINES + LIVE_SUMS + 'whole live_sums "$@"'
+        command = shell(sums, str(self.live))
         (directory / "SHA256SUMS").write_bytes(self.sh.run(command.get_raw_value()).stdout)
         manifest = Manifest(
             made_at="2015-11-23T10:15:00+00:00",

@@ -268,3 +268,12 @@ def test_an_inventory_without_its_snapshot_says_what_to_do(here: Path, tmp_path:
     )
     assert shown.returncode != 0
     assert "python3 -m inventories mysite" in " ".join(shown.stderr.split())
+
+
+def test_what_the_options_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--key FILE its private key, in PEM" in said
+    assert "--cert FILE the client certificate, in PEM" in said
+    assert "the its" not in said

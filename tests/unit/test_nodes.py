@@ -132,7 +132,7 @@ def test_a_list_has_one_name_a_line() -> None:
 
 @pytest.mark.parametrize("line", ["web01,web02/x", "-oProxyCommand=x", "@local", "wéb", "a\x1bb"])
 def test_a_line_of_a_list_that_is_no_name_is_an_error(line: str) -> None:
-    with pytest.raises(RecertError, match=r"line 2: .* cannot be a certname"):
+    with pytest.raises(RecertError, match=r"line 2: .* is no plain DNS name"):
         nodes_of_list(f"web01\n{line}\n")
 
 
@@ -181,7 +181,7 @@ def test_a_snapshot_comes_back_from_its_json() -> None:
         ({"version": 7}, "version is 7"),
         ({"agents": "web01"}, "agents is not a list"),
         ({"agents": ["web01", 7]}, "agents is not a list"),
-        ({"agents": ["web01", "@local"]}, "'@local' cannot be a certname"),
+        ({"agents": ["web01", "@local"]}, "'@local' is no plain DNS name"),
         ({"master": "web01"}, "web01 is in it more than once"),
         ({"windows_agents": ["web01"]}, "web01 is in it more than once"),
     ],

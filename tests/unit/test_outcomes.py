@@ -6,7 +6,10 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from pyinfra.api.operation import OperationMeta
+from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from procedures.outcomes import said_of_failure
 from procedures.tables import show_agents
 from procedures.telling import LONG
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order, summary
@@ -167,3 +170,28 @@ def test_requests_of_nobodys_are_shown(capsys: pytest.CaptureFixture[str]) -> No
         "  stranger 12:34",
         "  garbage no request",
     ]
+
+
+# What a command has said of its failure
+
+_FAILED = "The step failed with status 1. Mend the cause, then run the same command again."
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "said"),
+    [
+        (["done"], ["broken", _FAILED], ["broken", _FAILED]),
+        (["done", "broken", _FAILED], [], ["done", "broken", _FAILED]),
+        (["half of what it"], [], []),
+        ([], [], []),
+    ],
+    ids=["apart", "on a terminal", "a connection that was lost", "nothing"],
+)
+def test_what_a_command_says_of_its_failure(
+    stdout: list[str], stderr: list[str], said: list[str]
+) -> None:
+    lines = [OutputLine("stdout", line) for line in stdout]
+    lines += [OutputLine("stderr", line) for line in stderr]
+    meta = OperationMeta("hash", True)
+    meta.set_complete(False, [], CommandOutput(lines))
+    assert said_of_failure(meta) == said

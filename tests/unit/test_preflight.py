@@ -11,7 +11,7 @@ import pytest
 from recert import preflight
 from recert.certificates import Certificate
 from recert.layout import COMPONENTS, PUPPETDB, STOP_ORDER, credential_names
-from recert.observed import ComponentState, Service
+from recert.observed import ComponentState, LastRun, Service
 from tests.unit.authority import (
     CERTNAME,
     NEW,
@@ -321,3 +321,50 @@ def test_each_mount_point_within_ssldir_is_refused() -> None:
     )
     assert first.startswith("/srv/ssl/certs is a mount point within /srv/ssl,")
     assert second.startswith("/srv/ssl/private_keys is a mount point within /srv/ssl,")
+
+
+# What cannot work is known beforehand
+
+
+def test_a_puppet_run_that_fails_already_is_refused_unless_somebody_says_so() -> None:
+    failed = LastRun(CLOCK, succeeded=False)
+    (message,) = preflight.failing_run_refusals(failed, declared=False)
+    assert "2015-11-23 09:46 UTC" in message
+    assert "--data despite_failing_run=True" in message
+    assert preflight.failing_run_refusals(failed, declared=True) == []
+    assert preflight.failing_run_refusals(LastRun(CLOCK, succeeded=True), declared=False) == []
+    assert preflight.failing_run_refusals(None, declared=False) == []
+
+
+@pytest.mark.parametrize("ttl", ["", "5y", "157680000", "30d", "720h", "2592000"])
+def test_a_ca_that_lives_for_a_month_or_more(ttl: str) -> None:
+    assert preflight.lifetime_refusals(ttl) == []
+
+
+@pytest.mark.parametrize(
+    ("ttl", "said"),
+    [("3650", "after 1:00:50"), ("29d", "after 29 days"), ("2591999", "after 29 days"), ("0", "0")],
+)
+def test_a_ca_that_would_end_soon_is_refused(ttl: str, said: str) -> None:
+    (message,) = preflight.lifetime_refusals(ttl)
+    assert f"ca_ttl is {ttl}" in message and said in message and "5y" in message
+
+
+def test_a_ca_ttl_that_is_no_time() -> None:
+    (message,) = preflight.lifetime_refusals("for ever")
+    assert "which is no time" in message
+
+
+def test_a_key_under_another_name_is_refused_or_confirmed() -> None:
+    found = {"old": "/ssl/certs/old.pem", "older": "/ssl/certs/older.pem"}
+    (message,) = preflight.other_name_refusals(found, "new", ["old"])
+    assert "older (/ssl/certs/older.pem)" in message and "old (" not in message.split("older")[0]
+    assert "--data other_names=older" in message
+    assert preflight.other_name_refusals(found, "new", ["old", "older"]) == []
+    assert preflight.other_name_refusals({}, "new", []) == []
+
+
+def test_what_cannot_be_changed_is_named_as_far_as_a_person_reads() -> None:
+    assert preflight.unchangeable_refusals([]) == []
+    (message,) = preflight.unchangeable_refusals([f"/ssl/{n}" for n in range(7)])
+    assert "/ssl/4 and 2 more cannot be changed" in message and "chattr -i" in message

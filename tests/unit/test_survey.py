@@ -12,19 +12,23 @@ import pytest
 
 from recert import standing
 from recert.backups import Manifest
+from recert.extensions import ARC
 from recert.looks import HostLook
 from recert.observed import FileState, LastRun, Service
+from recert.others import PRIVATE_KEY, Stray
 from recert.report import CertificateRecord, Problem, Role, Severity, Standing
 from recert.survey import SiteState
-from tests.unit.agent import AGENT, agent
+from tests.unit.agent import AGENT, SERIAL, agent
 from tests.unit.authority import (
     CERTNAME,
+    CONFDIR,
     MADE,
     NEW,
     NOW,
     OLD,
     SSLDIR,
     Authority,
+    key_digest,
     key_pem,
     master,
     read,
@@ -32,6 +36,7 @@ from tests.unit.authority import (
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 
 THIRD = Authority("third-ca")
+ROLE = f"{ARC}.1.13"
 ELSEWHERE = "/etc/puppetlabs/elsewhere.pem"
 DASHBOARD_KEY = f"{SSLDIR}/private_keys/pe-internal-dashboard.pem"
 
@@ -189,7 +194,7 @@ def test_a_key_that_others_can_read(well: SiteState) -> None:
     look = with_file(well.looks[1], f"{SSLDIR}/private_keys/{AGENT}.pem", mode=0o644)
     problem = only(site(well.looks[0], look, named=False).problems)
     assert (problem.severity, problem.what) == (Severity.BAD, "is open to others (0644)")
-    assert problem.remedy == f"chmod o-rwx {SSLDIR}/private_keys/{AGENT}.pem"
+    assert problem.remedy == f"chmod o-rwx -- {SSLDIR}/private_keys/{AGENT}.pem"
 
 
 def test_what_others_have_below_pes_directories_is_their_affair(well: SiteState) -> None:
@@ -241,10 +246,23 @@ def test_a_stopped_service_a_wrong_clock_and_a_disabled_agent(well: SiteState) -
 
 
 def test_certificates_for_names_that_nobody_has(well: SiteState) -> None:
-    state = replace(well, inventory_names=frozenset())
+    # Whatever a host is called in the inventory, its certname is what it has said.
+    assert replace(well, inventory_names=frozenset()).problems == ()
+    db = NEW.issue("db01", 9)
+    state = site(with_file(well.looks[0], f"{SSLDIR}/ca/signed/db01.pem", db), well.looks[1])
     problem = only(state.problems)
-    assert (problem.severity, problem.subject) == (Severity.WARNING, AGENT)
+    assert (problem.severity, problem.subject) == (Severity.WARNING, "db01")
     assert "no host of the inventory has that name" in problem.what
+    assert "`puppet cert clean` the name" in problem.remedy
+
+
+def test_what_hosts_are_called_is_not_known_before_they_are_asked(well: SiteState) -> None:
+    db = NEW.issue("db01", 9)
+    state = site(with_file(well.looks[0], f"{SSLDIR}/ca/signed/db01.pem", db), well.looks[1])
+    problem = only(replace(state, not_asked=("10.0.0.7",)).problems)
+    assert "no host of the inventory is called like that" in problem.what
+    assert "is not known yet: 1 not asked" in problem.remedy
+    assert "Clean none of these names" in problem.remedy
 
 
 def test_without_the_masters_ca_certificates_are_not_judged(well: SiteState) -> None:
@@ -337,3 +355,49 @@ def test_an_empty_and_a_garbled_certificate(well: SiteState) -> None:
         ("cannot be read as a certificate",),
     )
     assert found.subject is None
+
+
+def test_extensions_that_were_lost_or_would_be(well: SiteState) -> None:
+    path = f"{SSLDIR}/certs/{AGENT}.pem"
+    had = NEW.issue(AGENT, SERIAL, extensions=[(ROLE, "web")])
+    state = changed(well, "web01", csr_attributes=("extension_requests:\n  pp_role: db",))
+    assert said(state) == set()
+    look = with_file(state.looks[1], path, had)
+    with_role = site(state.looks[0], look, named=False)
+    assert ("web01", f"{CONFDIR}/csr_attributes.yaml") in {p[:2] for p in said(with_role)}
+    (what,) = (p[2] for p in said(with_role) if p[1].endswith(".yaml"))
+    assert what == "does not ask for pp_role=web of the certificate"
+
+    assert well.master is not None and well.master.master is not None
+    side = replace(well.master.master, retired_extensions={AGENT: {ROLE: "web"}})
+    lost = changed(well, "master", master=side)
+    (problem,) = lost.problems
+    assert (problem.severity, problem.host, problem.subject) == (Severity.WARNING, "web01", path)
+    assert problem.what == "lacks pp_role=web, which its certificate of the retired CA had"
+
+
+def test_what_is_somebody_elses_is_noted_and_nothing_else(well: SiteState) -> None:
+    eyaml = f"{SSLDIR}/eyaml.pem"
+    stray = Stray(eyaml, PRIVATE_KEY, keys=(key_digest("eyaml"),))
+    look = with_file(well.looks[1], eyaml, mode=0o644, key=key_digest("eyaml"))
+    state = site(well.looks[0], replace(look, strays=(stray,)), named=False)
+    problem = only(state.problems)
+    assert (problem.severity, problem.subject) == (Severity.NOTE, eyaml)
+    assert "is a private key of no CA of this site's, and is left alone" in problem.what
+
+
+@pytest.mark.parametrize("name", ["puppet", CERTNAME, "pe-internal-dashboard"])
+def test_a_host_that_calls_itself_as_the_master_is_called(well: SiteState, name: str) -> None:
+    conf = well.looks[1].settings
+    assert conf is not None
+    found = changed(well, "web01", settings=replace(conf, certname=name))
+    assert any(
+        (p.host, p.subject, p.severity) == ("web01", name, Severity.BAD) for p in found.problems
+    )
+
+
+def test_two_hosts_of_one_name(well: SiteState) -> None:
+    second = replace(well.looks[1], host="web02")
+    found = replace(well, looks=(*well.looks, second))
+    named = {p.host for p in found.problems if p.subject == AGENT}
+    assert named == {"web01", "web02"}

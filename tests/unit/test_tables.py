@@ -9,7 +9,7 @@ from unittest.mock import Mock
 import pytest
 
 from facts.backups import BackupStore
-from procedures.restoration import list_backups
+from procedures.listing import show_backups
 from procedures.tables import show_checks, show_snapshot
 from procedures.telling import LONG
 from recert.backups import Backup, Manifest
@@ -119,7 +119,7 @@ def test_fingerprints_and_names_are_printed_as_they_are(
     host = Mock(print_prefix="")
     host.name = "web[red]01"
 
-    list_backups(host, "/backups", BackupStore((backup,), frozenset(), 0))
+    show_backups(host, "/backups", BackupStore((backup,), frozenset(), 0), names_are_taken=True)
 
     text, rows = printed(capsys)
     assert fingerprint in {row[2] for row in rows}

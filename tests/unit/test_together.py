@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyinfra.api import Config, FunctionCommand, Inventory, State
+from pyinfra.api import Config, FunctionCommand, Inventory, State, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import get_fact
 from pyinfra.api.host import Host
@@ -20,9 +20,10 @@ from facts.signing import AutosignSetting
 from facts.ssl import PemFiles
 from facts.together import Question, Together
 from operations.posix import PosixHands
-from operations.step import LookingCommand, changing
+from operations.step import BEGINNING, ConnectedCommand, LookingCommand, changing
 from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
-from procedures.host import Look
+from procedures.host import LOCK, Look
+from recert.extensions import ARC, csr_attributes
 from recert.observed import Service
 from recert.signing import Autosigning
 from tests.unit.authority import settings
@@ -86,6 +87,32 @@ def test_what_a_login_prints_is_no_answer(sh: Sh) -> None:
     assert who.clock > 0
 
 
+def test_what_a_login_prints_need_not_end_its_line(sh: Sh) -> None:
+    """The title of a terminal, say."""
+    fact = Together()
+    output = sh.run(fact.command([(WhoAndWhen, {}), (WhoAndWhen, {})]).get_raw_value())
+    first, *lines = output.stdout.decode().splitlines()
+    (who, _) = fact.process([f"\x1b]0;root@web01\x07{first}", *lines])
+    assert who.clock > 0
+
+
+def test_a_terminal_ends_lines_in_its_own_way(sh: Sh) -> None:
+    fact = Together()
+    output = sh.run(fact.command([(WhoAndWhen, {})]).get_raw_value())
+    (who,) = fact.process([f"{line}\r" for line in output.stdout.decode().splitlines()])
+    assert who.clock > 0
+
+
+def test_a_change_says_nothing_of_what_its_login_prints(host: Host, sh: Sh) -> None:
+    command = changing("/nonexistent", "echo done; echo complained >&2")
+    plain = sh.run(command.get_raw_value())
+    sh.provide("greeting", "printf 'Welcome\n\033]0;title\007'")
+    greeted = StringCommand("greeting;", *command.bits)
+    ok, output = ConnectedCommand(*greeted.bits).execute(host.state, host, {})
+    assert plain.stdout.decode().splitlines()[1:] == ["done"]
+    assert (ok, output.stdout_lines, output.stderr_lines) == (True, ["done"], ["complained"])
+
+
 def test_if_one_fails_nothing_is_believed(sh: Sh) -> None:
     fact = Together()
     command = fact.command([(WhoAndWhen, {}), (WhoAndWhen, {}), (WhoAndWhen, {})])
@@ -101,7 +128,7 @@ def learning(host: Host, change: str, *questions: Question) -> tuple[bool, list[
     """What a change that is looked at has come to, has printed, and what the look has told."""
     learnt: list[Any] = ["out of date"]
     command = LookingCommand(
-        changing("/nonexistent", change), Look(list(questions), learnt.clear, learnt.extend)
+        changing("/dev/null/lock", change), Look(list(questions), learnt.clear, learnt.extend)
     )
     ok, output = command.execute(host.state, host, {})
     return ok, output.output_lines, learnt
@@ -125,7 +152,7 @@ def test_a_change_that_fails_fails_and_is_looked_at(host: Host, tmp_path: Path) 
 
 
 def test_what_pyinfra_keeps_of_it_is_the_change(host: Host) -> None:
-    change = changing("/nonexistent", "echo done")
+    change = changing("/dev/null/lock", "echo done")
     command = LookingCommand(change, Look([(WhoAndWhen, {})], lambda: None, lambda answers: None))
     command.execute(host.state, host, {})
     assert command.get_raw_value() == change.get_raw_value()
@@ -140,7 +167,9 @@ def test_who_does_not_answer_is_told_what_was_asked(host: Host, sh: Sh) -> None:
 
 def test_a_look_that_tells_nothing_leaves_what_it_was_about_unknown(host: Host, sh: Sh) -> None:
     sh.provide("base64", "exit 1")
-    assert learning(host, "echo done", (WhoAndWhen, {})) == (True, ["done"], [])
+    ok, told, learnt = learning(host, "echo done", (WhoAndWhen, {}))
+    assert (ok, told[0], learnt) == (True, "done", [])
+    assert "encode ended with status 1" in told[1]
 
 
 def test_answers_that_make_no_sense_end_no_run(host: Host, sh: Sh) -> None:
@@ -153,6 +182,7 @@ def asking_puppet(host: Host, sh: Sh, tmp_path: Path) -> Callable[[bool], list[s
     key = tmp_path / "key.pem"
     sh.provide("puppet", f'echo "heap: $RUBY_HEAP_MIN_SLOTS $RUBY_GC_HEAP_INIT_SLOTS"; echo >{key}')
     facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"))
+    facts.lock = str(tmp_path / "lock")
     own = facts.paths("web01")
 
     def ask(signs_itself: bool) -> list[str]:
@@ -176,3 +206,45 @@ def test_only_a_puppet_that_applies_no_catalog_has_a_roomy_heap(
     ask = asking_puppet(host, sh, tmp_path)
     assert ask(False) == ["ok: True", "heap: 600000 600000"]
     assert ask(True) == ["ok: True", "heap:  "]
+
+
+@pytest.mark.parametrize("signs_itself", [False, True])
+def test_extensions_are_asked_for_by_a_file_that_is_gone_afterwards(
+    host: Host, sh: Sh, tmp_path: Path, signs_itself: bool
+) -> None:
+    path, key = tmp_path / "csr_attributes.yaml", tmp_path / "key.pem"
+    sh.provide("puppet", f"cat {path}; echo >{key}")
+    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"))
+    own = replace(facts.paths("web01"), private_key=str(key))
+
+    def ask(attributes: str) -> list[str]:
+        heard: list[str] = []
+        (command,) = PosixHands(facts).ask_for_certificate(
+            own, signs_itself, 60, lambda ok, said: heard.extend(said), attributes
+        )
+        assert isinstance(command, FunctionCommand)
+        command.function(host.state, host)
+        return heard
+
+    wanted = csr_attributes({f"{ARC}.1.13": "web"})
+    assert ask(wanted) == wanted.splitlines()
+    assert not path.exists()
+    path.write_text("---\n")  # the host's own
+    assert ask("") == ["---"]
+    assert path.read_text() == "---\n"
+
+
+def test_a_lock_is_one_that_only_root_can_hold(sh: Sh, tmp_path: Path) -> None:
+    lock = tmp_path / "within" / "lock"
+    for _ in range(2):
+        held = 'flock -n "$1" true || echo held'
+        done = sh.run(changing(str(lock), held, str(lock)).get_raw_value())
+        assert done.stdout.decode() == f"{BEGINNING}\nheld\n"
+        assert (lock.stat().st_mode & 0o777, lock.parent.stat().st_mode & 0o777) == (0o700, 0o700)
+    assert LOCK.startswith("/var/lib/pe-recert/")
+
+
+def test_without_a_place_for_it_a_command_works_all_the_same(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = sh.run(changing(f"{tmp_path}/file/lock", "echo done").get_raw_value())
+    assert (done.returncode, done.stdout.decode()) == (0, f"{BEGINNING}\ndone\n")

@@ -12,6 +12,7 @@ import pytest
 from pyinfra.api.exceptions import FactProcessError
 
 from facts.windows.agent import WindowsAgentFiles
+from facts.windows.attributes import WindowsCsrAttributes
 from facts.windows.backups import WindowsBackups
 from facts.windows.credential_files import WindowsCredentialFiles
 from facts.windows.installation import (
@@ -19,6 +20,7 @@ from facts.windows.installation import (
     WindowsPuppetSettings,
     framed,
 )
+from facts.windows.others import WindowsStrayCredentials
 from facts.windows.ruby import ruby_script
 from facts.windows.services import WindowsServices
 from recert.commandline import LIMIT
@@ -240,6 +242,8 @@ def test_every_question_fits_into_a_command_line() -> None:
             RUBY, [long, f"{long}/ca"], [f"{long}/{n}.pem" for n in range(4)], [long], traces
         ),
         WindowsBackups().command(RUBY, f"{long}/backups", [long, f"{long}/ca"]),
+        WindowsStrayCredentials().command(RUBY, [long], [f"{long}/{n}.pem" for n in range(8)]),
+        WindowsCsrAttributes().command(RUBY, f"{long}/csr_attributes.yaml"),
         WindowsCredentialFiles().command(
             RUBY,
             [long, f"{long}/ca", f"{long}/var"],

@@ -1,0 +1,284 @@
+"""SSH to hosts as old as PE 3.7, and to logins as people have them: what pyinfra's connector lacks.
+
+- The servers of EL 5 and 6 know an RSA key's signatures with SHA-1 only, and do not say so.
+  Paramiko offers them SHA-2, and all that is heard is "Authentication failed".
+- Their sudo wants a terminal by default (`Defaults requiretty`), from which it then reads nothing.
+- root's login shell may be tcsh or fish, which read a quoted script in ways of their own.
+- What a login prints need be no UTF-8.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from paramiko import Channel, Message, Transport
+from paramiko.common import cMSG_CHANNEL_REQUEST
+from paramiko.ssh_exception import (
+    AuthenticationException,
+    BadAuthenticationType,
+    IncompatiblePeer,
+    SSHException,
+)
+from pyinfra import logger
+from pyinfra.api.command import StringCommand
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.connectors import ssh, util
+from pyinfra.connectors.ssh import SSHClient, SSHConnector
+from pyinfra.connectors.util import CommandOutput
+
+WITH_SHA2 = ["rsa-sha2-512", "rsa-sha2-256"]
+"""The signatures of an RSA key that servers before OpenSSH 7.2 do not know."""
+
+# As sudo 1.7 asks for a password; pyinfra knows how later ones do.
+_PASSWORD_WANTED = "sudo: sorry, a password is required to run sudo"
+
+_NO_TERMINAL = re.compile(r"^sudo: (?!.*password).*\b(tty|terminal)\b", re.IGNORECASE)
+
+
+def install() -> None:
+    """Let pyinfra reach hosts with this wherever it would have used its own."""
+    known = util.SUDO_PASSWORD_REQUIRED_LINES
+    for module, name, value in (
+        (ssh, "SSHClient", Client),
+        (ssh, "SSHConnector", Connector),
+        (util, "SUDO_PASSWORD_REQUIRED_LINES", (*known, _PASSWORD_WANTED)),
+    ):
+        setattr(module, name, value)
+
+
+class OfferedTransport(Transport):
+    """Remembers what the server has offered, which a refusal does not tell."""
+
+    offered: dict[str, list[str]]
+
+    def _really_parse_kex_init(self, *arguments: Any, **more: Any) -> Any:
+        parsed = super()._really_parse_kex_init(*arguments, **more)  # type: ignore[misc]
+        self.offered = {
+            "key exchange": parsed["kex_algo_list"],
+            "host keys": parsed["server_key_algo_list"],
+            "ciphers": parsed["server_encrypt_algo_list"],
+            "MACs": parsed["server_mac_algo_list"],
+        }
+        return parsed
+
+
+class Client(SSHClient):
+    """A connection whose commands any login shell reads alike."""
+
+    def exec_command(  # type: ignore[override]
+        self, command: str, get_pty: bool = False, **more: Any
+    ) -> tuple[Any, Lines, Lines]:
+        transport = self.get_transport()
+        assert transport is not None
+        channel = transport.open_session()
+        if get_pty:
+            _give_terminal(channel)
+        channel.exec_command(for_any_shell(command))
+        return (
+            channel.makefile_stdin("wb", -1),
+            Lines(channel, channel.makefile("rb", -1)),
+            Lines(channel, channel.makefile_stderr("rb", -1)),
+        )
+
+
+class Lines:
+    """What a command prints, as text whatever it is."""
+
+    def __init__(self, channel: Channel, file: Any) -> None:
+        self.channel = channel
+        self._file = file
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._file:
+            yield line.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+
+
+class Connector(SSHConnector):
+    """pyinfra's, which also reaches what does not say what it wants."""
+
+    _only_sha1 = False
+    _wants_terminal = False
+    _told_of_shell = False
+
+    def make_paramiko_kwargs(self) -> dict[str, Any]:
+        kwargs: dict[str, Any] = super().make_paramiko_kwargs()
+        more = {"transport_factory": OfferedTransport}
+        if self._only_sha1:
+            more["disabled_algorithms"] = {"pubkeys": WITH_SHA2}  # type: ignore[assignment]
+        given = kwargs.get("_pyinfra_ssh_paramiko_connect_kwargs") or {}
+        kwargs["_pyinfra_ssh_paramiko_connect_kwargs"] = {**more, **given}
+        return kwargs
+
+    def _connect(self) -> None:
+        try:
+            super()._connect()
+        except ConnectError as error:
+            if not isinstance(error.__context__, AuthenticationException):
+                raise
+            if not self._may_take_sha1():
+                raise ConnectError(f"{error}. {self._offers()}") from error
+        except IncompatiblePeer as error:
+            raise ConnectError(f"SSH error ({error}). {self._offers()}") from error
+        else:
+            return
+        self._only_sha1 = True
+        try:
+            super()._connect()
+        except ConnectError as error:
+            raise ConnectError(f"{error}, with SHA-1 as well. {self._offers()}") from error
+        logger.info(
+            f"{self.host.print_prefix}Its SSH server ({self._version}) takes an RSA key's "
+            "signatures with SHA-1 only, and got one"
+        )
+
+    def _may_take_sha1(self) -> bool:
+        """Whether the server was offered a signature with SHA-2 and may not know those. One that
+        says which it knows is believed."""
+        given = self.data["ssh_paramiko_connect_kwargs"] or {}
+        transport = self._transport
+        if self._only_sha1 or "disabled_algorithms" in given or transport is None:
+            return False
+        tried = getattr(transport, "_agreed_pubkey_algorithm", None) or ""
+        known = self._signatures
+        return tried.startswith("rsa-sha2-") and (not known or "ssh-rsa" in known)
+
+    @property
+    def _transport(self) -> Transport | None:
+        return self.client.get_transport() if self.client is not None else None
+
+    @property
+    def _version(self) -> str:
+        return str(getattr(self._transport, "remote_version", "")).removeprefix("SSH-2.0-")
+
+    @property
+    def _signatures(self) -> list[str]:
+        """Those that the server says it knows; OpenSSH says so since 7.2."""
+        said = getattr(self._transport, "server_extensions", {}).get("server-sig-algs", b"")
+        return [name for name in said.decode("ascii", "replace").split(",") if name]
+
+    def _offers(self) -> str:
+        """What the server offers, as far as it has said so."""
+        transport = self._transport
+        offered: dict[str, list[str]] = dict(getattr(transport, "offered", {}))
+        if transport is not None and transport.is_active():
+            offered["logins"] = _logins(transport, self.data["ssh_user"] or "")
+            offered["signatures of keys"] = self._signatures
+        lists = [f"{what} {', '.join(names)}" for what, names in offered.items() if names]
+        return f"The server, {self._version or 'of which nothing is known'}, offers " + (
+            "; ".join(lists) or "nothing"
+        )
+
+    def run_shell_command(
+        self,
+        command: StringCommand,
+        print_output: bool = False,
+        print_input: bool = False,
+        **arguments: Any,
+    ) -> tuple[bool, CommandOutput]:
+        """As pyinfra's; where sudo wants a terminal it gets one from then on."""
+
+        def run() -> tuple[bool, CommandOutput]:
+            given = {**arguments, "_get_pty": True} if self._wants_terminal else arguments
+            result: tuple[bool, CommandOutput] = SSHConnector.run_shell_command(
+                self, command, print_output, print_input, **given
+            )
+            return result
+
+        ok, output = run()
+        if not ok and any(_MISREADS.search(line.line) for line in output):
+            self._tell_of_shell()
+        refused = not ok and any(_NO_TERMINAL.match(line.line) for line in output)
+        if not refused or self._wants_terminal or not arguments.get("_sudo"):
+            return ok, output
+        self._wants_terminal = True
+        logger.info(f"{self.host.print_prefix}Its sudo wants a terminal (requiretty), and gets one")
+        return run()
+
+    def _tell_of_shell(self) -> None:
+        if self._told_of_shell or self.client is None:
+            return
+        self._told_of_shell = True
+        _, told, _ = self.client.exec_command("echo $SHELL")
+        shell = " ".join(line.strip() for line in told) or "whichever it is"
+        logger.error(
+            f"{self.host.print_prefix}The login's shell there, {shell}, did not read the command. "
+            "Give the login another (`chsh -s /bin/sh`), or use another login with --sudo."
+        )
+
+
+def _logins(transport: Transport, user: str) -> list[str]:
+    """How the server lets a user in."""
+    try:
+        transport.auth_none(user)
+    except BadAuthenticationType as error:
+        return list(error.allowed_types)
+    except (SSHException, EOFError, OSError):
+        pass
+    return []
+
+
+# RFC 4254, 8: modes that would change what passes through a terminal. All are switched off.
+_MODES = {
+    "ICRNL": 36,
+    "IXON": 38,
+    "ISIG": 50,
+    "ICANON": 51,
+    "ECHO": 53,
+    "IEXTEN": 59,
+    "OPOST": 70,
+    "ONLCR": 72,
+}
+
+
+def _give_terminal(channel: Channel) -> None:
+    """A terminal through which everything passes as it is: no echo, no lines of 4096 characters at
+    most, no carriage returns. Paramiko can ask only for one as people use it."""
+    request = Message()
+    request.add_byte(cMSG_CHANNEL_REQUEST)
+    request.add_int(channel.remote_chanid)
+    request.add_string("pty-req")
+    request.add_boolean(True)
+    request.add_string("dumb")
+    for size in (80, 24, 0, 0):
+        request.add_int(size)
+    modes = Message()
+    for mode in _MODES.values():
+        modes.add_byte(bytes([mode]))
+        modes.add_int(0)
+    modes.add_byte(b"\0")
+    request.add_string(modes.asbytes())
+    assert channel.transport is not None
+    channel._event_pending()  # type: ignore[attr-defined]
+    channel.transport._send_user_message(request)  # type: ignore[attr-defined]
+    channel._wait_for_event()  # type: ignore[attr-defined]
+
+
+# What csh and its like say of a line that is beyond them; old ones take words of 1024 characters.
+_MISREADS = re.compile(r"^Word too long\.|^Unmatched |: Event not found\.")
+
+# tcsh ends a quoted string at the end of a line and looks for its history in it, fish reads two
+# backslashes in it as one, and either may take other bytes than ASCII for something else.
+_FOR_SH = re.compile(r"""(?:[^'"]|'[^']*'|"[^"]*")*?\bsh -c (?=')""")
+_MISREAD = {"\\": r"\0134", "\n": r"\n", "!": r"\0041", "'": r"\0047"}
+_OTHER = re.compile(r"[^ -~]+")
+
+
+def for_any_shell(command: str) -> str:
+    """What pyinfra has wrapped into `sh -c '…'`, as one line that every login shell reads alike.
+
+    Other commands, as those for Windows are, remain what they are.
+    """
+    wrapped = _FOR_SH.match(command)
+    if wrapped is None or not command.endswith("'"):
+        return command
+    text = command[wrapped.end() + 1 : -1].replace("""'"'"'""", "'")
+    for char, escape in _MISREAD.items():
+        text = text.replace(char, escape)
+    text = _OTHER.sub(_octal, text)
+    return f"""{wrapped[0]}'eval "$(command printf %b "$0")"' '{text}'"""
+
+
+def _octal(match: re.Match[str]) -> str:
+    return "".join(f"\\0{byte:03o}" for byte in match[0].encode("utf-8", "surrogateescape"))

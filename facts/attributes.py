@@ -1,0 +1,38 @@
+"""What of `csr_attributes.yaml` is about extensions: the rest of it may be secret."""
+
+from __future__ import annotations
+
+from pyinfra.api import FactBase, StringCommand
+
+from facts.script import read_records, record_script
+from recert.extensions import MARK
+
+
+class CsrAttributes(FactBase[list[str]]):
+    """
+    The section `extension_requests` of a csr_attributes.yaml; none if there is no such file, or
+    only one that an interrupted run of ours has left.
+
+    + path: the file
+
+    .. code:: python
+
+        ["extension_requests:\\n  pp_role: web"]
+    """
+
+    def command(self, path: str) -> StringCommand:
+        return record_script(
+            r"""
+asked_for() {
+    stage awk '
+        /^[^ \t#-]/ { inside = /^["\047]?extension_requests/ }
+        inside || /^[{]/' "$1" | stage tr -d '\000'
+}
+if [ -f "$1" ] && [ "$(head -n 1 "$1")" != "$2" ]; then say attributes "$(asked_for "$1")"; fi
+""",
+            path,
+            MARK,
+        )
+
+    def process(self, output: list[str]) -> list[str]:
+        return [record[1] for record in read_records(output)]

@@ -1,0 +1,156 @@
+"""Credentials that lie where nothing of Puppet's own names does. No key leaves its host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyinfra.api import FactBase, StringCommand
+from pyinfra.api.exceptions import FactProcessError
+
+from facts.credential_files import UNDERSTANDING
+from facts.script import read_records, record_script
+from recert.certificates import read_certificates, read_public_key
+from recert.others import CERTIFICATE, KEYSTORE, PRIVATE_KEY, PUBLIC_KEY, Stray
+
+# For Ruby 1.9 as well. Java's keystores have their certificates in the clear.
+LOOKING = (
+    UNDERSTANDING
+    + r"""
+LARGEST = 2 * 1024 * 1024
+JAVAS = [0xFEEDFEED, 0xCECECECE].map { |magic| [magic].pack('N') }
+def scan(content, what)
+  content.scan(/-----BEGIN [A-Z0-9 ]*#{what}-----.+?-----END [A-Z0-9 ]*#{what}-----/mn)
+end
+def half_of(content)
+  key = OpenSSL::PKey.read(content, '')
+  key.private? ? key.public_key.to_pem : ''
+rescue StandardError
+  ''
+end
+def in_java(content)
+  found = []
+  content.scan(/\x00\x05X\.509(....)/mn) do |length,|
+    begin
+      der = content[$~.end(0), length.unpack('N')[0]]
+      found << OpenSSL::X509::Certificate.new(der).to_pem
+    rescue StandardError
+      next
+    end
+  end
+  found
+end
+# What the content is, the certificates in it, and the public halves of its keys.
+def credentials(content)
+  return ['keystore', in_java(content), []] if JAVAS.include?(content[0, 4])
+  certs = scan(content, 'CERTIFICATE').map { |pem| pem + "\n" }
+  keys = scan(content, 'PRIVATE KEY') + scan(content, 'PRIVATE KEY BLOCK')
+  return ['key', certs, keys.map { |pem| half_of(pem + "\n") }] unless keys.empty?
+  return ['certificate', certs, []] unless certs.empty?
+  halves = scan(content, 'PUBLIC KEY')
+  return ['public', [], halves.map { |pem| pem + "\n" }] unless halves.empty?
+  certs, half, sealed = understood(content)
+  return ['keystore', [], []] if sealed
+  return ['key', certs, [half]] if half
+  return ['certificate', certs, []] unless certs.empty?
+  private_one = content.getbyte(0) == 0x30 && half_of(content)
+  private_one && private_one != '' ? ['key', [], [private_one]] : nil
+end
+# Of paths: in `queues` there are a CA's certificates by the thousand, and nothing but keys counts.
+def look(paths, own, queues)
+  paths.each do |path|
+    begin
+      next if own.include?(path) || !File.file?(path) || File.size(path) > LARGEST
+      content = File.open(path, 'rb') { |file| file.read }
+    rescue SystemCallError
+      next
+    end
+    queued = queues.any? { |queue| path.start_with?(queue + '/') }
+    next if queued && !content.include?('PRIVATE KEY')
+    what, certs, halves = credentials(content)
+    say 'stray', path, what, certs.join, *halves if what
+  end
+  say 'looked'
+end
+"""
+)
+
+_ON_POSIX = (
+    LOOKING
+    + r"""
+def say(*fields)
+  print [fields.size, *fields].join("\0"), "\0"
+end
+$stdout.binmode
+$stdin.binmode
+own, queues = ARGV.map { |list| list.dup.force_encoding('BINARY').split("\n") }
+look($stdin.read.split("\0"), own, queues)
+"""
+)
+
+_WHAT = {
+    "key": PRIVATE_KEY,
+    "certificate": CERTIFICATE,
+    "keystore": KEYSTORE,
+    "public": PUBLIC_KEY,
+}
+
+
+class StrayCredentials(FactBase[list[Stray]]):
+    """
+    The files below some directories that hold a private key, a certificate or a keystore, by what
+    is in them and whatever they are called. Links to files count as what they lead to.
+
+    + roots: the directories
+    + own: files of the names that are Puppet's own there, which are passed over
+    + queues: directories of certificates in which only private keys count
+
+    .. code:: python
+
+        [Stray(path="/etc/puppetlabs/puppet/ssl/eyaml/private_key.pkcs7.pem", what="a private key",
+               keys=("3f0c…",))]
+    """
+
+    def command(self, roots: list[str], own: list[str], queues: list[str]) -> StringCommand:
+        # Most hosts have nothing there but Puppet's own, and need no Ruby to tell.
+        return record_script(
+            r"""
+own=$1 queues=$2 look=$3; shift 3
+for root; do
+    shift
+    [ ! -d "$root" ] || set -- "$@" "$root/"
+done
+unknown() { grep -vxF -e "$own" || [ "$?" -eq 1 ]; }
+others() { stage lines_of "$files" | stage unknown; }
+files=
+[ "$#" -eq 0 ] || files=$(find "$@" -xtype f) || fail "Nobody knows what is in $*."
+if [ -n "$(others)" ]; then
+    stage find "$@" -xtype f -print0 | stage ruby -e "$look" -- "$own" "$queues"
+else say looked
+fi
+""",
+            "\n".join(own),
+            "\n".join(queues),
+            _ON_POSIX,
+            *roots,
+        )
+
+    def process(self, output: list[str]) -> list[Stray]:
+        return read_strays(read_records(output))
+
+
+def read_strays(records: Iterable[list[str]]) -> list[Stray]:
+    """:raises FactProcessError: not everything was looked at."""
+    found: list[Stray] = []
+    for record in records:
+        if record[0] == "looked":
+            return found
+        _, path, what, certs, *halves = record
+        found.append(
+            Stray(
+                path=path.replace("//", "/"),
+                what=_WHAT[what],
+                certificates=tuple(read_certificates(certs)),
+                keys=tuple(map(read_public_key, halves)),
+            )
+        )
+    raise FactProcessError("Puppet's Ruby did not look for the keys of others")

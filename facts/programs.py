@@ -1,0 +1,117 @@
+"""What the suite needs of a host's programs, put to the test there.
+
+A host may have others than GNU's first on its PATH (busybox', a vendor's), or old ones. What they
+are called is no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyinfra.api import FactBase, StringCommand
+
+from facts.script import DIGESTS, read_records, record_script
+from recert.programs import ABILITIES, Inability
+
+# Each ends with 0 where the program can do it, and may print.
+_TESTS = {
+    "find": r"""
+found=$(find / -maxdepth 0 -ignore_readdir_race -xdev -follow -perm /777 ! -newer / \
+    -exec true {} + -printf '%y %m %u %g %s %T@ %p %l\n')
+case $found in ('d '*' / ') ;; (*) return 1 ;; esac
+""",
+    "xargs": r"""
+names() { stage printf 'a b\0c\0' | stage xargs -0 -r sh -c 'echo "$# $2"' sh; }
+[ "$(names)" = '2 c' ]
+""",
+    "grep": r"""
+with() { stage printf 'a\n' | stage grep -lZe '-----a' -e a -- - /dev/null | stage tr '\000' ','; }
+listed() { grep -LZe a -- /dev/null || [ "$?" -eq 1 ]; }
+without() { stage listed | stage tr '\000' ','; }
+[ "$(with)" = '(standard input),' ] && [ "$(without)" = /dev/null, ]
+""",
+    "sort": r"""
+names() { stage printf 'b\0a\0b\0' | stage sort -zu | stage tr '\000' ','; }
+[ "$(names)" = a,b, ]
+""",
+    "tar": r"""
+packed() { stage printf 'etc/passwd\0' | stage tar -C / --null --ignore-failed-read -T - -cf -; }
+stage packed | stage tar -C / -df -
+""",
+    "gzip": r"""
+there_and_back() { stage echo a | stage gzip -c | stage gzip -dc; }
+[ "$(there_and_back)" = a ]
+""",
+    "comm": r"""
+one() { stage echo a | stage comm -23 - /dev/null; }
+[ "$(one)" = a ]
+""",
+    "sha256sum": r"""
+case $(digests </dev/null) in (e3b0c44298fc1c149afbf4c8996fb924*) ;; (*) return 1 ;; esac
+""",
+    "cmp": "cmp -s /dev/null /dev/null",
+    "readlink": '[ "$(readlink -f /.)" = / ]',
+    "stat": "case $(stat -c '%s %Y' /) in ([0-9]*' '[0-9]*) ;; (*) return 1 ;; esac",
+    "df": r"""
+free() { stage df -Pk / | stage awk 'NR == 2 { print $4 }'; }
+case $(free) in (*[!0-9]*|'') return 1 ;; esac
+""",
+    "du": "case $(du -sLk /dev/null) in ([0-9]*) ;; (*) return 1 ;; esac",
+    "date": "case $(date +%s) in (*[!0-9]*|'') return 1 ;; esac",
+    "mktemp": "command -v mktemp",
+}
+
+
+def _tested(program: str) -> str:
+    return f"can_{program}() {{\n{_TESTS[program].strip()}\n}}\nput_to_the_test {program}\n"
+
+
+UNABLE = (
+    DIGESTS
+    + r"""
+together() { # what all can do; each by itself costs forty processes
+    stage find / -maxdepth 0 -ignore_readdir_race -xdev -follow -perm /777 ! -newer / \
+        -exec true {} + -printf 'etc/passwd\0' | stage sort -zu |
+        stage xargs -0 -r grep -lZe '-----a' -e : -- |
+        stage tar -C / --null --ignore-failed-read -T - -cf - | stage gzip -c |
+        stage tar -C / -dzf - || return
+    comm -23 /dev/null /dev/null && digests </dev/null && stat -c '%s %Y' / &&
+        readlink -f /. && command -v cmp && command -v date && command -v df &&
+        command -v du && command -v mktemp
+}
+put_to_the_test() { # the program $1
+    path=$(command -v "$1") || path= # another may do its work
+    said=$(whole "can_$1" 2>&1 >/dev/null) || say unable "$1" "$path" "$said"
+}
+singly() {
+"""
+    + "".join(map(_tested, ABILITIES))
+    + r"""
+}
+unable() { whole together >/dev/null 2>&1 || singly; }
+"""
+)
+"""The function `unable` tells which programs cannot do what is needed."""
+
+
+class UnablePrograms(FactBase[tuple[Inability, ...]]):
+    """
+    The programs that cannot do what is needed of them; none on most hosts.
+
+    .. code:: python
+
+        (Inability(program="xargs", path="/usr/local/bin/xargs", said="unknown option: 0"),)
+    """
+
+    def command(self) -> StringCommand:
+        return record_script(f"{UNABLE}unable")
+
+    def process(self, output: list[str]) -> tuple[Inability, ...]:
+        return read_unable(read_records(output))
+
+
+def read_unable(records: Iterable[list[str]]) -> tuple[Inability, ...]:
+    """What `unable` has told, among other records."""
+    return tuple(
+        Inability(record[1], record[2], record[3]) for record in records if record[0] == "unable"
+    )

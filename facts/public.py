@@ -1,0 +1,22 @@
+"""What of a text file may leave its host: a `.pem` can hold a certificate and its private key."""
+
+from __future__ import annotations
+
+WITHOUT_KEYS = "/-----BEGIN .*PRIVATE KEY-----/,/-----END .*PRIVATE KEY-----/d"
+"""For sed. A key that has no end goes to the end of the file."""
+
+PUBLIC_CONTENTS = rf"""
+contents() {{
+    kind=${{2:-text}}
+    text=$(tr -d '\000' <"$1") || {{ [ ! -e "$1" ] && return; fail "$1 cannot be read."; }}
+    case $text in
+        (*'PRIVATE KEY-----'*)
+            text=$(stage lines_of "$text" | stage sed '{WITHOUT_KEYS}') ;;
+    esac
+    if [ "${{#text}}" -lt 100000 ]; then say "$kind" "$1" "$text"
+    else stage lines_of "$text" | stage relay "$kind" "$1"
+    fi
+}}
+"""
+"""`contents` of `facts.script`, less private keys: looked for by the shell itself, since this is
+asked at each look. The second argument is the record's kind, `text` if not given."""

@@ -1,0 +1,75 @@
+"""Files in directories of service accounts, made by root without following what such an account
+puts in its way.
+
+A path below a directory that somebody else can write is looked up anew each time that it is named:
+between two times a link may stand there. So a directory is entered, and it is looked where one has
+arrived; a file is made in a directory that is root's alone, with its owner and its mode, and
+renamed into place; and nothing there is acted upon twice by its path.
+"""
+
+from __future__ import annotations
+
+PLACING = r"""
+enter() {
+    place=$1 real= rest=${1#/}
+    while [ -n "$rest" ]; do
+        real=$real/${rest%%/*}
+        case $rest in (*/*) rest=${rest#*/} ;; (*) rest= ;; esac
+        [ -L "$real" ] || continue
+        [ "$(stat -c %u -- "$real")" = 0 ] || fail "$real is a link that is not root's."
+        real=$(readlink -f -- "$real") || fail "$place leads nowhere."
+    done
+    cd -- "$place" 2>/dev/null || fail "Cannot enter $place."
+    here=$(pwd -P)
+    [ "$here" = "${real:-/}" ] || fail "$place leads to $here, by a link that is not root's."
+}
+get() {
+    (enter "${1%/*}" && dd if="./${1##*/}" iflag=nofollow bs=65536 2>/dev/null) && return
+    echo "$1 cannot be read, or is a link." >&2
+    return 1
+}
+put() {
+    (
+        aim=$1 whose=$2 mode=$3
+        umask 077
+        enter "${aim%/*}"
+        own=$(mktemp -d .pe-recert.XXXXXX) && cd -- "$own" || exit
+        [ "$(pwd -P)" = "$here/$own" ] && [ "$(stat -c '%u %a' .)" = "$(id -u) 700" ] || exit
+        cat >new && [ -s new ] && { [ -z "$whose" ] || chown -h "$whose" new; } &&
+            chmod "$mode" new && mv -f new "../${aim##*/}"
+        status=$?
+        rm -f new
+        cd .. && rmdir -- "$own"
+        exit "$status"
+    ) && return
+    echo "$1 could not be put into place." >&2
+    return 1
+}
+got_and_put() { stage get "$1" | stage put "$2" "$3" "$4"; }
+place() { whole got_and_put "$@"; }
+give() {
+    (
+        whose=$1 below=$2 how=$3; shift 3
+        for stays; do shift; set -- "$@" ! -path "$stays"; done
+        enter "$below"
+        if [ "$how" != directory ]; then
+            find . -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec chown -h "$whose" {} +
+        elif [ "$#" -eq 0 ]; then chown -hR "$whose" .
+        else find . "$@" -execdir chown -h "$whose" {} +
+        fi
+    ) || fail "Giving $2 to $1 failed."
+}
+close_to_others() {
+    for key; do
+        [ -z "$(find "$key" -type f -perm /007 2>/dev/null)" ] || {
+            owner=$(stat -c '%U:%G' "$key")
+            place "$key" "$key" "$owner" 0640 || exit
+        }
+    done
+}
+"""
+"""Needs `fail`. `enter` goes into a directory, if no link leads there that is somebody else's than
+root's. `get` prints a file; `put` makes one of what it reads, which has to be something, of
+an owner (none: root) and with a mode; `place` makes one of another. `give` changes the owner of all
+that is in a directory, and with "directory" of itself, but not of what matches the patterns after
+that, which begin with `./`. `close_to_others` makes private keys anew that others could read."""

@@ -1,0 +1,38 @@
+"""By which names the hosts of an inventory may be known to the CA: those that they are called by,
+and the certname that each has said."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+from pyinfra.api import Host, State
+
+_said: WeakKeyDictionary[State, dict[str, str]] = WeakKeyDictionary()
+
+
+def note_certname(host: Host, certname: str) -> None:
+    """Remember what a host's own Puppet says."""
+    _said.setdefault(host.state, {})[host.name] = certname
+
+
+def said_certname(host: Host) -> str | None:
+    """The certname that a host has said in this run; None before it was asked."""
+    return _said.get(host.state, {}).get(host.name)
+
+
+def names_of(host: Host) -> frozenset[str]:
+    """The names by which one host may be known to the CA, also before it has said its certname."""
+    given = (host.data.get("certname"), host.data.get("ssh_hostname"), said_certname(host))
+    names = [host.name.rpartition("/")[2], *(name for name in given if isinstance(name, str))]
+    return frozenset(name.lower() for name in names)
+
+
+def inventory_certnames(host: Host) -> set[str]:
+    """The same of all hosts of the inventory."""
+    return {name for other in host.inventory for name in names_of(other)}
+
+
+def hosts_not_asked(host: Host) -> tuple[str, ...]:
+    """The hosts of the inventory that have not said their certname, sorted. As long as there are
+    any, a name that none is called by may still be that of one."""
+    return tuple(sorted(other.name for other in host.inventory if said_certname(other) is None))

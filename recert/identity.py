@@ -1,0 +1,138 @@
+"""Who a host is: what it says of itself is believed where the inventory says the same, or where it
+proves it.
+
+A host may be in somebody's hands, and whoever gets a certificate under another one's name can
+pass for that. The proof is a signature over words of ours, made with the private key of the
+certificate that the master's own records have under the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from recert.certificates import Certificate
+from recert.layout import INTERNAL_NAMES
+
+_INTERNAL = "pe-internal-"
+_LONGEST = 1024
+"""Bytes of a signature: that of a key of 8192 bits."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A host as the inventory has it: what it is called there, the certname that its data give,
+    and the addresses under which it is reached."""
+
+    host: str
+    name: str
+    certname: str | None = None
+    addresses: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """By which it may be known to the CA."""
+        return self.addresses | {self.name} | ({self.certname} if self.certname else set())
+
+
+class Identities:
+    """Which certnames the hosts of an inventory may have.
+
+    :param listed: all of them, whether this run is about them or not.
+    """
+
+    def __init__(self, listed: Iterable[Listed]) -> None:
+        self._listed = {one.host: one for one in listed}
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for one in self._listed.values():
+            for name in one.names:
+                found.setdefault(name, set()).add(one.host)
+        return {name: frozenset(hosts) for name, hosts in found.items()}
+
+    def is_given(self, host: str, certname: str) -> bool:
+        """Whether the inventory says that this is the host's certname, and nobody else's."""
+        one = self._listed[host]
+        others = [self._listed[other] for other in self._by_name.get(certname, ())]
+        if certname == one.certname:
+            # Data about a certname say more than what another host is called.
+            return not any(other.certname == certname for other in others if other is not one)
+        return certname == one.name and all(
+            other is one or certname not in (other.certname, other.name) for other in others
+        )
+
+    def whose(self, host: str, certname: str) -> str | None:
+        """Another host of the inventory that has the name, None if there is none."""
+        others = self._by_name.get(certname, frozenset()) - {host}
+        return min(others, default=None)
+
+
+def never_believed(certname: str, names_of_master: Iterable[str]) -> str | None:
+    """Whose name it is that no agent may have, for a sentence; None if it is nobody's."""
+    if certname in INTERNAL_NAMES or certname.startswith(_INTERNAL):
+        return "a service of PE's on the master"
+    return "the master" if certname in names_of_master else None
+
+
+def words_to_sign(nonce: str, host: str, certname: str) -> str:
+    """What a host has to sign that says it has a certname: nothing that it signs elsewhere, and
+    nothing that another host is asked for.
+
+    :param nonce: drawn for this one question.
+    """
+    return f"pe-recert asks {host} to prove that it is {certname}: {nonce}"
+
+
+def proves(words: str, signatures: Iterable[bytes], cert: Certificate) -> bool:
+    """Whether the key of a certificate made one of these signatures, over SHA-256."""
+    return any(_is_signed(words.encode(), signature, cert) for signature in signatures)
+
+
+def _is_signed(words: bytes, signature: bytes, cert: Certificate) -> bool:
+    try:
+        key = cert.x509.public_key()
+        if len(signature) > _LONGEST:
+            return False
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, words, padding.PKCS1v15(), hashes.SHA256())
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, words, ec.ECDSA(hashes.SHA256()))
+        else:
+            return False
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        return False
+    return True
+
+
+def other_hosts_name(certname: str, whose: str) -> str:
+    """Why a host is refused that has the name of another one."""
+    return (
+        f"It says that its certname is {certname}, which is the name of {whose}. No certificate is "
+        "made for it under that name: correct certname in its puppet.conf, or the inventory."
+    )
+
+
+def not_proven(host: str, certname: str) -> str:
+    """Why a host is refused whose name nobody bears out, and what to do."""
+    return (
+        f"It says that its certname is {certname}. The inventory does not say so, and the host has "
+        "not proven it with the key of the certificate that the master has under that name. Look "
+        "at it; if it is that node, give its certname in the inventory, "
+        f"({host!r}, {{'certname': {certname!r}}}), and run the same command again."
+    )
+
+
+def same_key(hosts: Iterable[str], certname: str) -> str:
+    """Why all of several hosts are refused that have one certname and its key."""
+    return (
+        f"More than one host has proven to be {certname} ({', '.join(sorted(hosts))}): one is a "
+        "copy of the other, or has its key. Find out which; give the right one's certname in the "
+        "inventory, and correct the other's puppet.conf."
+    )

@@ -1,0 +1,100 @@
+"""What in a directory that is to be emptied belongs to somebody else, and stays.
+
+Puppet's SSL directories are a place where people put keys: hiera-eyaml's, a web server's. A private
+key, certificate or keystore goes if it is of the CA to retire, or of one that the master has had,
+or belongs to something that is. What is neither key nor certificate goes, as the document says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from recert.certificates import Certificate
+from recert.settings import Settings
+
+PRIVATE_KEY, CERTIFICATE, KEYSTORE, PUBLIC_KEY = (
+    "a private key",
+    "a certificate",
+    "a keystore",
+    "a public key",
+)
+
+SURVEYED = "deploys/survey.py lists them"
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A file that holds credentials where nothing of Puppet's own names lies. `what`: one of the
+    words above. `certificates`: those in it. `keys`: digests of the public halves of the keys in
+    it, None for one that cannot be read, for want of its password."""
+
+    path: str
+    what: str
+    certificates: tuple[Certificate, ...] = ()
+    keys: tuple[str | None, ...] = ()
+
+
+def of_others(
+    strays: Iterable[Stray], cas: Iterable[Certificate], certified: Iterable[str] = ()
+) -> dict[str, str]:
+    """The files that stay, by path, each with what it is.
+
+    :param cas: whose things go.
+    :param certified: digests of public keys that these have certified, as far as they are known
+        from elsewhere.
+    """
+    strays, cas = list(strays), list(cas)
+    ca_keys = {ca.key for ca in cas}
+
+    def is_theirs(cert: Certificate) -> bool:
+        return cert.key in ca_keys or any(cert.issued_by(ca) for ca in cas)
+
+    theirs = {*certified, *ca_keys}
+    theirs |= {cert.key for stray in strays for cert in stray.certificates if is_theirs(cert)}
+    stay: dict[str, str] = {}
+    for stray in strays:
+        held = {*stray.keys, *(cert.key for cert in stray.certificates)}
+        if stray.what != PUBLIC_KEY and theirs.isdisjoint(held):
+            stay[stray.path] = stray.what
+    # The other half of a key that stays is of no use to anybody else.
+    kept = {key for stray in strays if stray.path in stay for key in stray.keys if key is not None}
+    for stray in strays:
+        if stray.what == PUBLIC_KEY and not kept.isdisjoint(stray.keys):
+            stay[stray.path] = stray.what
+    return dict(sorted(stay.items()))
+
+
+def other_names(strays: Iterable[Stray], cas: Iterable[Certificate]) -> dict[str, str]:
+    """The names of which these are a private key and a certificate of one of these CAs, and where
+    the certificate lies."""
+    strays, cas = list(strays), list(cas)
+    keys = {key for stray in strays if stray.what == PRIVATE_KEY for key in stray.keys}
+    return {
+        cert.subject: stray.path
+        for stray in strays
+        for cert in stray.certificates
+        if cert.key in keys and not cert.is_self_signed and any(map(cert.issued_by, cas))
+    }
+
+
+def kept_directories(stay: Iterable[str], settings: Settings, roots: Iterable[str]) -> set[str]:
+    """The directories that are there for the sake of these files, and not for Puppet's."""
+    puppets = {
+        *(settings.certdir, settings.signeddir, settings.csrdir, settings.cadir),
+        *(settings.privatekeydir, settings.publickeydir, settings.requestdir),
+        *roots,
+    }
+    puppets |= {str(parent) for path in puppets for parent in PurePosixPath(path).parents}
+    puppets |= {str(parent) for parent in PurePosixPath(settings.capass).parents}
+    parents = {str(parent) for path in stay for parent in PurePosixPath(path).parents}
+    return parents - puppets
+
+
+def told(stay: Mapping[str, str]) -> list[str]:
+    """One line about each, for a person."""
+    return [
+        f"{path} stays as it is: {what} that is of no CA of this site's, so somebody else's"
+        for path, what in stay.items()
+    ]

@@ -1,0 +1,252 @@
+"""Who holds one node gets no certificate but that node's, and keeps no other from its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import lab
+from tests.attacks.secrets import keys_on, watched
+from tests.e2e.nodes import Site, assert_renewed, statuses, why
+from tests.e2e.site import ROOT, SSLDIR
+
+HELD, OTHER, ALIAS = "agent01", "agent02", "agent03"
+AGENTS = (HELD, OTHER, ALIAS)
+"""The node that somebody holds, one that he wants to be, and one whose certname the inventory does
+not give."""
+
+CONFDIR = "/etc/puppetlabs/puppet"
+CONF = f"{CONFDIR}/puppet.conf"
+PUPPET = "/opt/puppet/bin/puppet"
+_INVENTORY = """from inventories.lab import lab_host
+
+def bare(name):
+    host, data = lab_host(name)
+    return host, {key: value for key, value in data.items() if key != "certname"}
+
+master = [lab_host("master")]
+agents = [lab_host("agent02"), *map(bare, ("agent01", "agent03"))]
+"""
+
+# In the place of `puppet agent`: a request of his own making, sent as Puppet would send it.
+_ASKING = r"""
+require "openssl"
+require "net/http"
+name, *others = ARGV
+key = OpenSSL::PKey::RSA.new(2048)
+request = OpenSSL::X509::Request.new
+request.version = 0
+request.subject = OpenSSL::X509::Name.new([name, *others].map { |cn| ["CN", cn] })
+request.public_key = key.public_key
+request.sign(key, OpenSSL::Digest::SHA256.new)
+ssldir = "/etc/puppetlabs/puppet/ssl"
+{ "private_keys" => key, "certificate_requests" => request }.each do |directory, held|
+  Dir.mkdir("#{ssldir}/#{directory}") unless File.directory?("#{ssldir}/#{directory}")
+  File.write("#{ssldir}/#{directory}/#{name}.pem", held.to_pem)
+end
+http = Net::HTTP.new("puppet", 8140)
+http.use_ssl = true
+http.verify_mode = OpenSSL::SSL::VERIFY_NONE
+path = "/puppet-ca/v1/certificate_request/#{name}?environment=production"
+puts http.send_request("PUT", path, request.to_pem, "Content-Type" => "text/plain").code
+"""
+
+
+@pytest.fixture(scope="module")
+def retired_and_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Site]:
+    """A site whose master has been regenerated and whose agents have not."""
+    directory = tmp_path_factory.mktemp("inventories")
+    Site.of(directory, "master", AGENTS).reset()
+    inventory = directory / "attacked.py"
+    inventory.write_text(_INVENTORY)
+    site = Site("master", inventory, agents=AGENTS)
+    site.remember()
+    retired = site.ca.fingerprint
+    run = site.regenerate(retired)
+    assert run.status == 0, run.stderr
+    return retired, site
+
+
+@pytest.fixture
+def retired(retired_and_site: tuple[str, Site]) -> str:
+    return retired_and_site[0]
+
+
+@pytest.fixture
+def site(retired_and_site: tuple[str, Site]) -> Iterator[Site]:
+    site = retired_and_site[1]
+    yield site
+    site.set_back()
+    site.sh(f"rm -f {SSLDIR}/ca/requests/*")
+
+
+def signed(site: Site) -> set[str]:
+    """The names that the new CA has signed for others than PE itself."""
+    names = {name.removesuffix(".pem") for name in site.sh(f"ls {SSLDIR}/ca/signed").split()}
+    return {n for n in names if not n.startswith("pe-internal-")} - {site.certname}
+
+
+def call(site: Site, agent: str, certname: str) -> None:
+    """Have an agent say that it has a certname."""
+    site.on(agent, f"sed -i 's/^\\( *certname *= *\\).*/\\1{certname}/' {CONF}")
+
+
+def in_place_of_puppet(site: Site, agent: str, script: str) -> None:
+    """Have an agent's `puppet agent` do something else; `put_back` ends that."""
+    site.on(
+        agent,
+        f"""
+        mkdir -p /opt/puppet/real && mv {PUPPET} /opt/puppet/real/
+        cat >/opt/puppet/real/instead <<'END'
+{script}
+END
+        cat >{PUPPET} <<'END'
+#!/bin/sh
+[ "$1" != agent ] || exec sh /opt/puppet/real/instead
+exec /opt/puppet/real/puppet "$@"
+END
+        chmod 755 {PUPPET}
+        """,
+    )
+
+
+def put_back(site: Site, agent: str) -> None:
+    site.on(agent, f"mv /opt/puppet/real/puppet {PUPPET}; rm -rf /opt/puppet/real")
+
+
+def test_a_request_with_a_second_cn(site: Site, retired: str) -> None:
+    name = site.certname_of(HELD)
+    site.on(HELD, f"cat >/root/asking.rb <<'END'\n{_ASKING}\nEND\n")
+    names = f"{name} puppet {site.certname}"
+    in_place_of_puppet(site, HELD, f"/opt/puppet/bin/ruby /root/asking.rb {names} | tee /root/said")
+    try:
+        run = site.renew(retired, "--limit", HELD)
+    finally:
+        put_back(site, HELD)
+
+    # Whatever the master has answered, it has kept the request.
+    held = site.sh(f"ls {SSLDIR}/ca/requests").split()
+    assert f"{name}.pem" in held, site.on(HELD, "cat /root/said")
+    assert statuses(run) == {HELD: "failed"}
+    assert f"/CN={name}/CN=puppet/CN={site.certname}" in why(run, HELD)
+    assert name not in signed(site)
+
+
+def test_a_node_that_takes_another_ones_name(site: Site, retired: str) -> None:
+    other = site.certname_of(OTHER)
+    # Nobody else: one of the master's alternative names, a host of the inventory that this run is
+    # not about, a service of PE's that this site does not have, and a node that never was.
+    taken = {
+        "puppet": "the name of the master",
+        other: f"the name of {OTHER}",
+        "pe-internal-puppetdb": "the name of a service of PE's",
+        "stranger.lab.test": "certname': 'stranger.lab.test'",
+    }
+    for certname, said in taken.items():
+        call(site, HELD, certname)
+
+        run = site.renew(retired, "--limit", HELD)
+
+        assert run.status == 1
+        assert statuses(run) == {HELD: "failed"}
+        assert why(run, HELD).startswith("before the first change")
+        assert said in why(run, HELD)
+    assert not signed(site)
+    assert retired in site.on(
+        HELD, f"openssl x509 -noout -fingerprint -sha256 -in {SSLDIR}/certs/ca.pem"
+    )
+
+    # One that the inventory does not give, though another host's key is the master's for it.
+    call(site, HELD, site.certname_of(ALIAS))
+    run = site.renew(retired, "--limit", HELD, "--limit", OTHER)
+    assert statuses(run) == {HELD: "failed", OTHER: "renewed"}
+    assert "not proven it" in why(run, HELD)
+    assert signed(site) == {other}
+
+
+def test_a_node_that_the_inventory_does_not_give_a_name_proves_it(site: Site, retired: str) -> None:
+    preview = site.preview_renewal(retired, "--limit", ALIAS)
+    # Also where a run was cut off after it had deleted the key.
+    site.on(
+        ALIAS,
+        f"mkdir -p /var/lib/pe-recert/backups/20151123T101500Z-0 && cd / && "
+        f"tar -cf /var/lib/pe-recert/backups/20151123T101500Z-0/archive.tar {SSLDIR[1:]} && "
+        f"rm -rf {SSLDIR}/private_keys",
+    )
+
+    # And while a local account holds what it can open.
+    hold = f"flock {CONFDIR} sleep 120 >/dev/null 2>&1 &"
+    site.on(ALIAS, f"su nobody -s /bin/sh -c '{hold}'; sleep 0.5; ! flock -n {CONFDIR} true")
+
+    run = site.renew(retired, "--limit", ALIAS)
+
+    site.on(ALIAS, "pkill -u nobody sleep; true")
+    assert preview.status == 0, preview.stderr
+    assert run.status == 0, run.stderr
+    assert_renewed(site, ALIAS)
+    assert site.renew(retired, "--limit", ALIAS).changed == []
+
+
+def test_two_nodes_with_one_key(site: Site, retired: str) -> None:
+    name = site.certname_of(ALIAS)
+    key = site.on(ALIAS, f"cat {SSLDIR}/private_keys/{name}.pem")
+    call(site, HELD, name)
+    site.on(HELD, f"cat >{SSLDIR}/private_keys/{name}.pem <<'END'\n{key}END\n")
+
+    run = site.renew(retired, "--limit", HELD, "--limit", ALIAS)
+
+    assert statuses(run) == {HELD: "failed", ALIAS: "failed"}
+    for agent in (HELD, ALIAS):
+        assert f"has proven to be {name}" in why(run, agent)
+    assert not signed(site)
+
+
+def test_a_role_that_the_node_did_not_have(site: Site, retired: str) -> None:
+    name = site.certname_of(HELD)
+    asked = "/etc/puppetlabs/puppet/csr_attributes.yaml"
+    site.on(
+        HELD,
+        f"printf 'extension_requests:\\n  1.3.6.1.4.1.34380.1.1.13: puppet::master\\n' >{asked}",
+    )
+    try:
+        run = site.renew(retired, "--limit", HELD)
+    finally:
+        site.on(HELD, f"rm {asked}")
+
+    assert statuses(run) == {HELD: "waiting for a signature"}
+    assert "pp_role = 'puppet::master'" in why(run, HELD)
+    assert f"puppet cert sign -- {name}" in why(run, HELD)
+    assert name not in signed(site)
+    # Who has looked at it types that.
+    site.sh(f"{PUPPET} cert sign -- {name}")
+    assert site.renew(retired, "--limit", HELD).status == 0
+    assert_renewed(site, HELD)
+
+
+def test_keys_are_nowhere_but_where_they_belong(site: Site, retired: str, tmp_path: Path) -> None:
+    hosts = (site.name, HELD)
+    before = {key for host in hosts for key in keys_on(host)}
+    reports = set((ROOT / "reports").glob("*"))
+    with watched(*hosts) as seen:
+        run = site.pyinfra(
+            *("deploys/agents.py", "-y", "-vvv", "--data", f"retire_ca={retired}"),
+            *("--limit", HELD),
+            env={"TMPDIR": str(tmp_path)},
+        )
+    keys = before | {key for host in hosts for key in keys_on(host)}
+
+    assert run.status == 0, run.stderr
+    assert len(keys) > len(before) > 5
+    written = [*(set((ROOT / "reports").glob("*")) - reports), *tmp_path.rglob("*")]
+    texts = {str(path): path.read_bytes().decode("latin-1") for path in written if path.is_file()}
+    texts |= {"stdout": run.stdout, "stderr": run.stderr, "processes": "".join(seen)}
+    texts |= {
+        f"/tmp on {host}": lab.run(host, "grep -rahs . /tmp /var/tmp /root/.pyinfra; true").stdout
+        for host in hosts
+    }
+    assert any("reports" in name for name in texts)
+    assert "pe-recert" in texts["processes"], "nobody watched"
+    found = {name for name, text in texts.items() if any(key in text for key in keys)}
+    assert not found

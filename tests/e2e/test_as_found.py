@@ -1,0 +1,294 @@
+"""Hosts as they are found: what is in the way is known before anything is deleted, and what is
+somebody else's, or was not asked for, is there afterwards."""
+
+from __future__ import annotations
+
+import io
+import signal
+import tarfile
+from base64 import b64decode, b64encode
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+import lab
+from recert.certificates import read_certificate
+from recert.layout import COMPONENTS, STOP_ORDER
+from tests.e2e.nodes import SUMMARY, Site, assert_renewed, reported, statuses, why
+from tests.e2e.site import BACKUPS, KILLING, SSLDIR, Master, assert_regenerated, until_no_run
+
+CONF = "/etc/puppetlabs/puppet/puppet.conf"
+ROLE = "1.3.6.1.4.1.34380.1.1.13"
+DB = "/etc/puppetlabs/puppetdb/ssl"
+EYAML = f"{SSLDIR}/eyaml"
+AGENTS = ("agent01", "agent02", "agent03")
+
+
+# How hosts come to be as they are found
+
+
+def write(host: str, path: str, content: bytes) -> None:
+    lab.run(host, f"base64 -d >'{path}' <<'E'\n{b64encode(content).decode()}\nE\n")
+
+
+def ca_key(site: Master) -> rsa.RSAPrivateKey:
+    """The lab's CA's, to make certificates with as years have made them."""
+    password = site.sh(f"cat {SSLDIR}/ca/private/ca.pass").strip()
+    pem = site.sh(f"cat {SSLDIR}/ca/ca_key.pem")
+    key = load_pem_private_key(pem.encode(), password.encode() if "ENCRYPTED" in pem else None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
+
+
+def made_again(site: Master, old: x509.Certificate, **changes: object) -> bytes:
+    """The same certificate with another extension, or from another time."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(old.subject)
+        .issuer_name(old.issuer)
+        .public_key(old.public_key())
+        .serial_number(int(str(changes.get("serial", old.serial_number))))
+        .not_valid_before(old.not_valid_before_utc - timedelta(days=1))
+        .not_valid_after(old.not_valid_after_utc)
+    )
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    if "role" in changes:
+        oid = x509.ObjectIdentifier(ROLE)
+        value = str(changes["role"]).encode()
+        der = bytes([0x0C, len(value)]) + value
+        builder = builder.add_extension(x509.UnrecognizedExtension(oid, der), False)
+    return builder.sign(ca_key(site), hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def give_role(site: Site, host: str, certname: str, role: str) -> None:
+    """A certificate with `pp_role`, as if its installation had had a csr_attributes.yaml."""
+    path = f"{SSLDIR}/certs/{certname}.pem"
+    old = x509.load_pem_x509_certificate(lab.run(host, f"cat {path}").stdout.encode())
+    new = made_again(site, old, role=role)
+    write(host, path, new)
+    write(site.name, f"{SSLDIR}/ca/signed/{certname}.pem", new)
+    if host == site.name:
+        for component in COMPONENTS:
+            write(host, f"{component.directory}/{certname}.cert.pem", new)
+
+
+def role_of(pem: str) -> str | None:
+    cert = read_certificate(pem)
+    assert cert is not None
+    return cert.extensions.get(ROLE)
+
+
+def put_eyaml_keys(host: str) -> str:
+    """Keys of hiera-eyaml, as `eyaml createkeys` makes them, and their state."""
+    key = rsa.generate_private_key(65537, 2048)
+    nobody = x509.Name([])
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(nobody)
+        .issuer_name(nobody)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2015, 1, 1))
+        .not_valid_after(datetime(2065, 1, 1))
+        .sign(key, hashes.SHA256())
+    )
+    lab.run(host, f"mkdir {EYAML}")
+    own = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    write(host, f"{EYAML}/private_key.pkcs7.key", own)
+    write(host, f"{EYAML}/public_key.pkcs7.crt", cert.public_bytes(Encoding.PEM))
+    lab.run(host, f"cd {EYAML} && chmod 0400 *.key && chown -R nobody:nogroup . && chmod 0500 .")
+    return kept_of(host, EYAML)
+
+
+def kept_of(host: str, *paths: str) -> str:
+    places = " ".join(paths)
+    return lab.run(
+        host,
+        f"find {places} -printf '%p %U:%G %m\\n' | sort; find {places} -type f | sort |"
+        " xargs sha256sum",
+    ).stdout
+
+
+# What stays
+
+
+def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
+    site = Site.of(tmp_path, "master", AGENTS)
+    site.reset()
+    retired = site.ca.fingerprint
+    agent = {name: site.certname_of(name) for name in AGENTS}
+    # The master: a CA on a file system of its own, keys of others, and what does not run.
+    give_role(site, "master", site.certname, "the master")
+    keys = put_eyaml_keys("master")
+    site.sh(
+        f"cp {EYAML}/private_key.pkcs7.key {DB}/shop.pem; chmod 0604 {DB}/shop.pem;"
+        f"echo notes >{DB}/notes; systemctl stop pe-httpd pe-puppet"
+    )
+    shop = kept_of("master", f"{DB}/shop.pem")
+    lab.run(
+        "master",
+        f"cp -a {SSLDIR}/ca /srv/ca && mount --bind /srv/ca {SSLDIR}/ca && "
+        "systemctl restart pe-puppetserver",
+        privileged=True,
+    )
+    # Agents: an extension and somebody's key, an extension that a file takes away, and a CA that
+    # was signed anew with the same key.
+    give_role(site, "agent01", agent["agent01"], "web")
+    agents_keys = put_eyaml_keys("agent01")
+    give_role(site, "agent02", agent["agent02"], "db")
+    attributes = "/etc/puppetlabs/puppet/csr_attributes.yaml"
+    site.on("agent02", f"printf 'custom_attributes:\\n  1.2.840.113549.1.9.7: x\\n' >{attributes}")
+    older = made_again(site, site.ca.x509, serial=4711)
+    write("agent03", f"{SSLDIR}/certs/ca.pem", older)
+    options = ("deploys/site.py", "--json", "--data", f"retire_ca={retired}")
+    try:
+        preview = site.pyinfra(*options, "--dry")
+        killed = site.pyinfra(*options, "-y", *KILLING, env={"KILL_AFTER": "6"})
+        rest = site.pyinfra(*options, "--dry")
+        run = site.whole(retired)
+    finally:
+        lab.run(
+            "master",
+            f"umount {SSLDIR}/ca; rm -rf {SSLDIR}/ca; mv /srv/ca {SSLDIR}/ca",
+            privileged=True,
+        )
+
+    assert killed.status == -signal.SIGKILL, killed.text
+    assert run.changes == rest.plan, run.stderr
+    for told in (preview, rest, run):
+        for path in (f"{EYAML}/private_key.pkcs7.key", f"{EYAML}/public_key.pkcs7.crt"):
+            assert f"{path} stays as it is" in told.stderr
+        assert f"{DB}/shop.pem stays as it is: a private key" in told.stderr
+        assert "Does not run, and so is not started: pe-httpd, pe-puppet" in told.stderr
+    assert (kept_of("master", EYAML), kept_of("agent01", EYAML)) == (keys, agents_keys)
+    assert kept_of("master", f"{DB}/shop.pem") == shop
+    assert site.sh(f"ls {DB}/notes 2>/dev/null; true") == ""
+    assert site.running() == [s for s in STOP_ORDER if s not in ("pe-httpd", "pe-puppet")]
+    assert site.sh(f"ls {BACKUPS}").split()[1:] in (["classified"], ["classified", "silent"])
+    # One agent alone is refused, by name, and untouched.
+    assert statuses(run) == {"agent01": "renewed", "agent02": "failed", "agent03": "renewed"}
+    assert "pp_role=db" in why(run, "agent02") and attributes in why(run, "agent02")
+    assert "pp_role=db" in preview.stderr
+    assert site.certificate_of("agent02").extensions == {ROLE: "db"}
+    assert f"{EYAML}/private_key.pkcs7.key stays as it is" in why(run, "agent01")
+    assert site.certificate_of("agent01").extensions == {ROLE: "web"}
+    assert site.certificate_of("agent03").extensions == {}
+    own = site.certificate(f"{SSLDIR}/certs/{site.certname}.pem")
+    assert own.issued_by(site.ca) and own.extensions == {ROLE: "the master"}
+    assert site.sh(f"ls {attributes} 2>/dev/null; true") == ""
+    assert site.on("agent01", f"ls {attributes} 2>/dev/null; true") == ""
+    notes = {p["subject"] for p in reported(run)["now"]["problems"] if p["severity"] == "note"}
+    assert {f"{EYAML}/private_key.pkcs7.key", f"{DB}/shop.pem"} <= notes
+    assert_renewed(site, "agent03")
+
+
+# What is refused
+
+
+def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) -> None:
+    master.sh(f"systemctl stop pe-puppet; {until_no_run()}")  # its runs would tell anew
+    retired = master.ca.fingerprint
+    before = kept_of("master", SSLDIR, CONF, "/etc/puppetlabs/puppetdb")
+
+    def refused(breakage: str, *data: str, mend: str = "", privileged: bool = False) -> str:
+        """What a preview says of a master on which this was done."""
+        master.sh(f"cp -p {CONF} /root/conf; cp -p {SUMMARY} /root/summary")
+        lab.run("master", breakage, privileged=privileged)
+        try:
+            words = [word for value in data for word in ("--data", value)]
+            run = master.preview(retired, *words)
+        finally:
+            lab.run("master", mend or ":", privileged=privileged)
+            master.sh(f"mv /root/conf {CONF}; mv /root/summary {SUMMARY}")
+        return run.stderr if run.status == 1 else f"passed: {run.stderr}"
+
+    read_only = (
+        f"mount --bind {SSLDIR}/certs {SSLDIR}/certs && mount -o remount,bind,ro {SSLDIR}/certs"
+    )
+    said = refused(read_only, mend=f"umount {SSLDIR}/certs", privileged=True)
+    assert f"{SSLDIR}/certs" in said and "cannot be changed, and so not be deleted" in said
+
+    failed = f"sed -i 's/^  failed: 0/  failed: 1/' {SUMMARY}"
+    said = refused(failed)
+    assert "last Puppet run, which ended at" in said and "despite_failing_run=True" in said
+    assert refused(failed, "despite_failing_run=True").startswith("passed")
+    assert "is not understood: it is True or False" in refused(failed, "despite_failing_run=maybe")
+
+    server = f"sed -i 's/^\\[agent\\]/[agent]\\nserver = pe.lab.test/' {CONF}"
+    names = "dns_alt_names=puppet,puppet.lab.test"
+    assert "looks for its master under the name pe.lab.test" in refused(server, names)
+    assert refused(server, f"{names},pe.lab.test").startswith("passed")
+
+    renamed = f"sed -i 's/^\\( *certname *= *\\).*/\\1new.lab.test/' {CONF}"
+    said = refused(renamed)
+    assert "under another name: master.lab.test" in said and "other_names=master.lab.test" in said
+
+    said = refused(f"sed -i 's/^\\[main\\]/[main]\\nca_ttl = 3650/' {CONF}")
+    assert "ca_ttl is 3650: the new CA and every certificate would end after 1:00:50" in said
+    named = f"sed -i 's/^\\[main\\]/[main]\\nca_ttl = 60d\\nca_name = Our own CA/' {CONF}"
+    said = refused(named)
+    assert said.startswith("passed") and "subject: Our own CA, expires: after 60 days" in said
+
+    assert kept_of("master", SSLDIR, CONF, "/etc/puppetlabs/puppetdb") == before
+
+
+def test_services_that_listen_elsewhere_or_nowhere(master: Master) -> None:
+    retired = master.ca.fingerprint
+    master.sh(
+        "sed -i -e 's/port: 8081/port: 8085/' -e 's/port: 5432/port: 5439/'"
+        " -e 's/port: 61_613/port: 61_999/' /opt/pe-lab/component;"
+        "mkdir -p /etc/puppetlabs/puppetdb/conf.d;"
+        "printf '[jetty]\\nssl-port = 8085\\n' >/etc/puppetlabs/puppetdb/conf.d/jetty.ini;"
+        "echo \"listen_addresses = ''\" >/opt/puppet/var/lib/pgsql/9.2/data/postgresql.conf;"
+        "systemctl restart pe-puppetdb pe-postgresql pe-activemq"
+    )
+
+    run = master.regenerate(retired)
+
+    assert run.status == 0, run.stderr
+    assert "pe-activemq does not answer on port 61613" in run.stderr
+    assert "pe-puppetdb does not answer" not in run.stderr
+    assert master.presented(8085).issued_by(master.ca)
+    assert_regenerated(master, retired)
+
+
+def test_what_a_file_system_keeps_beside_owner_and_mode(master: Master) -> None:
+    retired = master.ca.fingerprint
+    path = f"{SSLDIR}/certs/{master.certname}.pem"
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo(path.removeprefix("/"))
+        content = master.sh(f"cat {path}").encode()
+        member.size = len(content)
+        member.pax_headers = {"SCHILY.xattr.user.note": "of ours"}
+        tar.addfile(member, io.BytesIO(content))
+    write("master", "/root/noted.tar", archive.getvalue())
+    owner = master.sh(f"stat -c %u:%g {path}").strip()
+    master.sh(f"tar --xattrs -C / -xf /root/noted.tar && chown {owner} {path} && chmod 644 {path}")
+    assert noted(master, path) == "of ours"
+
+    assert master.regenerate(retired).status == 0
+    assert noted(master, path) is None
+    (name,) = master.backups()
+    run = master.pyinfra("deploys/restore.py", "-y", "--data", f"backup={name}")
+
+    assert run.status == 0, run.stderr
+    assert noted(master, path) == "of ours"
+
+
+def noted(master: Master, path: str) -> str | None:
+    """The extended attribute of a file."""
+    packed = master.sh(f"tar --xattrs -C / -cf - {path[1:]} | base64")
+    with tarfile.open(fileobj=io.BytesIO(b64decode(packed))) as tar:
+        (member,) = tar
+        return member.pax_headers.get("SCHILY.xattr.user.note")

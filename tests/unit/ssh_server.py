@@ -1,0 +1,155 @@
+"""An SSH server of this process, which can be made to know no more than one of ten years ago."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import socket
+import subprocess
+import termios
+import threading
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import paramiko
+
+HOST_KEY = paramiko.RSAKey.generate(2048)
+
+
+@dataclass
+class Served:
+    """`disabled`: algorithms that the server does not know. `says_signatures`: whether it tells
+    which signatures of keys it knows. `shell`: what it hands commands to. `env`: theirs."""
+
+    port: int = 0
+    user_key: paramiko.PKey | None = None
+    disabled: dict[str, list[str]] = field(default_factory=dict)
+    says_signatures: bool = False
+    shell: list[str] = field(default_factory=lambda: ["sh", "-c"])
+    env: dict[str, str] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
+    signatures: list[str] = field(default_factory=list)
+
+
+class _Session(paramiko.ServerInterface):
+    def __init__(self, served: Served) -> None:
+        self.served = served
+        self.modes: dict[int, bytes] = {}
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey,gssapi-with-mic"
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        known = self.served.user_key is not None and key == self.served.user_key
+        return paramiko.AUTH_SUCCESSFUL if known else paramiko.AUTH_FAILED  # type: ignore[attr-defined,no-any-return]
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.OPEN_SUCCEEDED  # type: ignore[attr-defined,no-any-return]
+
+    def check_channel_pty_request(self, channel: Any, *arguments: Any) -> bool:
+        self.modes[channel.chanid] = arguments[-1]
+        return True
+
+    def check_channel_exec_request(self, channel: Any, command: bytes) -> bool:
+        self.served.commands.append(command.decode())
+        modes = self.modes.get(channel.chanid)
+        run = _run if modes is None else _run_on_terminal
+        threading.Thread(target=run, args=(self.served, channel, command, modes)).start()
+        return True
+
+
+def _run(served: Served, channel: Any, command: bytes, modes: None) -> None:
+    process = subprocess.Popen(
+        [*served.shell, os.fsdecode(command)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=served.env,
+    )
+    read = b""
+    while content := channel.recv(65536):
+        read += content
+    stdout, stderr = process.communicate(read)
+    channel.sendall(stdout)
+    channel.sendall_stderr(stderr)
+    _end(channel, process.returncode)
+
+
+def _run_on_terminal(served: Served, channel: Any, command: bytes, modes: bytes) -> None:
+    master, slave = pty.openpty()
+    if bytes([termios_mode("ECHO"), 0, 0, 0, 0]) in modes:
+        tty.setraw(slave)
+
+    def take() -> None:
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(
+        [*served.shell, os.fsdecode(command)],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=served.env,
+        preexec_fn=take,
+    )
+    os.close(slave)
+
+    def type_in() -> None:
+        with suppress(OSError):
+            while content := channel.recv(65536):
+                os.write(master, content)
+
+    threading.Thread(target=type_in).start()
+    with suppress(OSError):
+        while content := os.read(master, 65536):
+            channel.sendall(content)
+    _end(channel, process.wait())
+    os.close(master)
+
+
+def termios_mode(name: str) -> int:
+    """The number that RFC 4254 gives to a terminal's mode."""
+    return {"ECHO": 53}[name]
+
+
+def _end(channel: Any, status: int) -> None:
+    channel.send_exit_status(status)
+    channel.close()
+
+
+@contextmanager
+def serving(served: Served) -> Iterator[Served]:
+    """The server, reachable on loopback."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    served.port = listener.getsockname()[1]
+    transports = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                transport = paramiko.Transport(
+                    connection,
+                    disabled_algorithms=served.disabled,
+                    server_sig_algs=served.says_signatures,
+                )
+                transport.add_server_key(HOST_KEY)
+                transports.append(transport)
+                with suppress(paramiko.SSHException, EOFError, OSError):
+                    transport.start_server(server=_Session(served))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield served
+    finally:
+        # Closing alone does not wake up who waits for the next.
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+        for transport in transports:
+            transport.close()

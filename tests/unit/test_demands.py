@@ -1,0 +1,167 @@
+"""What a request asks for beyond what its node's certificate had waits for a person."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as some
+
+from recert.certificates import read_request
+from recert.signing import Application, Authority, Verdict, judge, more_than_judged
+from tests.unit.authority import (
+    NEW,
+    OLD,
+    key,
+    key_digest,
+    puppets_extension,
+    read,
+    read_csr,
+    request_pem,
+)
+
+NAME = "agent01.example.com"
+ROLE = puppets_extension("puppet::master")
+KEY_USAGE = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+PLAIN_USAGE = x509.KeyUsage(True, False, True, False, False, False, False, False, False)
+ANOTHER_ARC = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"x")
+ASKED: dict[str, tuple[x509.ExtensionType, str]] = {
+    "a role": (ROLE, "pp_role = 'puppet::master'"),
+    "a bare role": (puppets_extension("puppet::master", bare=True), "pp_role = 'puppet::master'"),
+    "an authorization": (puppets_extension("true", "3.1"), "pp_authorization = 'true'"),
+    "a number of Puppet's": (puppets_extension("x", "2.99"), "1.3.6.1.4.1.34380.1.2.99 = 'x'"),
+    "another arc": (ANOTHER_ARC, "1.3.6.1.4.1.99999.1 = 'x'"),
+    "no text": (
+        x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.34380.1.1.1"), b"\xff\x00"),
+        "pp_uuid = 0xff00",
+    ),
+    "to be a CA": (x509.BasicConstraints(ca=True, path_length=None), "basicConstraints = <"),
+    "to sign certificates": (KEY_USAGE, "keyUsage = <KeyUsage(digital_signature=True"),
+    "to be a server": (
+        x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]),
+        "extendedKeyUsage = <",
+    ),
+    "a long one": (puppets_extension("r" * 200), f"pp_role = '{'r' * 200}'"),
+    "an escape": (puppets_extension("\x1b[2J"), r"pp_role = '\x1b[2J'"),
+}
+
+
+def judged(
+    *asked: x509.ExtensionType,
+    had: tuple[x509.ExtensionType, ...] = (),
+    names: tuple[str, ...] = (),
+    had_names: tuple[str, ...] = (),
+    kept: bool = True,
+) -> tuple[Verdict, str]:
+    """On a request that asks for these, of a node whose certificate had those."""
+    pem = request_pem(NAME, names, extensions=asked)
+    former = read(OLD.issue(NAME, 5, had_names, extensions=had))
+    own = read_csr(pem) if kept else None
+    application = Application(
+        NAME, key_digest(NAME), own, former.alt_names, previous_demands=former.demands
+    )
+    found = judge(application, Authority(NEW.certificate, NEW.crl(), {NAME: pem}))
+    return found.verdict, found.why
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["own file", "no file"])
+@pytest.mark.parametrize("kind", ASKED)
+def test_what_was_not_there_before_waits_for_a_person(kind: str, kept: bool) -> None:
+    asked, shown = ASKED[kind]
+    verdict, why = judged(asked, kept=kept)
+    assert verdict is Verdict.EXTENSIONS
+    assert shown in why
+    assert why.endswith(f"puppet cert sign -- {NAME}")
+    assert why.isprintable()
+
+
+@pytest.mark.parametrize("kind", ASKED)
+def test_what_was_there_before_is_signed(kind: str) -> None:
+    asked, _ = ASKED[kind]
+    others = [] if isinstance(asked, x509.KeyUsage) else [PLAIN_USAGE]
+    assert judged(asked, had=(asked, *others))[0] is Verdict.SIGN
+
+
+def test_another_value_is_not_what_was_there_before() -> None:
+    was = puppets_extension("webserver")
+    verdict, why = judged(ROLE, had=(was,))
+    assert verdict is Verdict.EXTENSIONS
+    assert "it had pp_role = 'webserver'" in why
+    number = puppets_extension("puppet::master", "1.12")
+    assert judged(ROLE, had=(number,))[0] is Verdict.EXTENSIONS
+
+
+def test_the_same_value_as_either_puppet_writes_it() -> None:
+    assert judged(ROLE, had=(puppets_extension("puppet::master", bare=True),))[0] is Verdict.SIGN
+    assert judged(puppets_extension("puppet::master", bare=True), had=(ROLE,))[0] is Verdict.SIGN
+
+
+def test_alt_names_beside_it_are_judged_too() -> None:
+    verdict, why = judged(ROLE, names=("web",), had_names=("web",))
+    assert verdict is Verdict.EXTENSIONS
+    assert why.endswith(f"puppet cert sign --allow-dns-alt-names -- {NAME}")
+    verdict, why = judged(ROLE, names=("puppet",))
+    assert verdict is Verdict.EXTENSIONS
+    assert "the alt names puppet" in why and "pp_role" in why
+    assert judged(ROLE, names=("web",), had_names=("web",), had=(ROLE,))[0] is (
+        Verdict.SIGN_WITH_ALT_NAMES
+    )
+
+
+def test_a_request_that_asks_for_nothing_is_signed() -> None:
+    assert judged()[0] is Verdict.SIGN
+    assert judged(had=(ROLE, KEY_USAGE))[0] is Verdict.SIGN
+    assert not read_csr(request_pem(NAME, [NAME])).asks_for_more
+    assert read_csr(request_pem(NAME, ["puppet"])).asks_for_more
+    assert read_csr(request_pem(NAME, extensions=[ROLE])).asks_for_more
+
+
+def test_an_attribute_that_is_in_no_certificate_does_not_matter() -> None:
+    plain = x509.load_pem_x509_csr(request_pem(NAME).encode())
+    assert not list(plain.attributes)
+    # A challenge password, by which some sites sign by themselves.
+    made = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(plain.subject)
+        .add_attribute(x509.oid.AttributeOID.CHALLENGE_PASSWORD, b"secret")
+        .sign(key(NAME), hashes.SHA256())
+    )
+    request = read_request(made.public_bytes(Encoding.PEM).decode())
+    assert request is not None and not request.asks_for_more
+
+
+# What has been signed in the end
+
+
+@pytest.mark.parametrize(
+    ("names", "extensions", "more"),
+    [
+        ((), (), False),
+        ((NAME,), (PLAIN_USAGE,), False),
+        (("web",), (ROLE,), False),
+        (("puppet",), (), True),
+        ((), (puppets_extension("another"),), True),
+        ((), (ANOTHER_ARC,), True),
+        ((), (x509.BasicConstraints(ca=True, path_length=0),), True),
+        ((), (x509.BasicConstraints(ca=False, path_length=None),), False),
+        ((), (KEY_USAGE,), True),
+    ],
+)
+def test_a_certificate_that_says_more_than_was_judged_is_recognised(
+    names: tuple[str, ...], extensions: tuple[x509.ExtensionType, ...], more: bool
+) -> None:
+    former = read(OLD.issue(NAME, 5, ["web"], extensions=[ROLE]))
+    own = read_csr(request_pem(NAME))
+    application = Application(NAME, own.key, own, former.alt_names, previous_demands=former.demands)
+    cert = read(NEW.issue(NAME, 9, names, extensions=extensions))
+    assert bool(more_than_judged(cert, application)) is more
+
+
+@given(some.binary(max_size=300), some.integers(0, 40), some.integers(0, 200))
+def test_whatever_a_request_asks_for_is_decided(value: bytes, arc: int, number: int) -> None:
+    oid = x509.ObjectIdentifier(f"1.3.6.1.4.1.34380.{arc}.{number}")
+    verdict, why = judged(x509.UnrecognizedExtension(oid, value))
+    assert verdict is Verdict.EXTENSIONS
+    assert why.isprintable()

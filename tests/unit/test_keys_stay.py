@@ -1,0 +1,121 @@
+"""No private key leaves its host, in whichever file it lies and whichever fact reads that."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+import subprocess
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import FactBase
+
+from facts.agent import AgentFiles
+from facts.backups import ArchivedCertificates
+from facts.credential_files import CredentialFiles
+from facts.script import payload
+from facts.signing import CaInventory
+from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
+from facts.windows.ruby import ruby_script
+from tests.unit.authority import NEW, key_pem
+from tests.unit.shell import ME, Sh
+
+GZIP = b"\x1f\x8b"
+KEY = key_pem("secret")
+CERT = NEW.issue("web01", 9)
+TEXTS = {
+    "key first": KEY + CERT,
+    "key last": CERT + KEY,
+    "in between": CERT + KEY + CERT,
+    "of another kind": CERT + KEY.replace("RSA PRIVATE", "ENCRYPTED PRIVATE"),
+    "with CR LF": (CERT + KEY).replace("\n", "\r\n"),
+    "without an end": CERT + KEY.partition("-----END")[0],
+    "with a NUL": CERT + "\0" + KEY,
+    "alone": KEY,
+}
+
+
+def file(tmp_path: Path, text: str, name: str = "web01.cert.pem") -> Path:
+    place = tmp_path / "ssl"
+    place.mkdir(exist_ok=True)
+    (place / name).write_bytes(text.encode())
+    return place / name
+
+
+def questions(path: Path) -> dict[str, tuple[type[FactBase[Any]], dict[str, Any]]]:
+    directory = str(path.parent)
+    newer = path.parent.parent / "newer.pem"
+    newer.write_text("")
+    ssl = {
+        "lock": "/dev/null/lock",
+        "roots": [directory],
+        "texts": [str(path)],
+        "keys": [],
+        "capass": "/dev/null/pass",
+        "certificate_dirs": [directory],
+        "cacert": str(newer),
+    }
+    agent = dict.fromkeys(("summary", "catalog", "disabled", "lockfile"), "/dev/null/none")
+    archive = path.parent.parent / "archive.tar"
+    subprocess.run(["tar", "-C", "/", "-cf", str(archive), directory[1:]], check=True)
+    return {
+        "SslDirectories": (SslDirectories, ssl),
+        "AgentFiles": (AgentFiles, {"ssl": ssl, "agent": agent}),
+        "ComponentDirectory": (
+            ComponentDirectory,
+            {"directory": directory, "account": ME, "copies": [(str(path), "/dev/null/x")]},
+        ),
+        "PemFiles": (PemFiles, {"directory": directory}),
+        "ArchivedCertificates": (
+            ArchivedCertificates,
+            {"archive": str(archive), "directory": directory[1:]},
+        ),
+        "CaInventory": (CaInventory, {"path": str(path)}),
+        "CredentialFiles": (CredentialFiles, {"roots": [directory], "capass": "/dev/null/pass"}),
+    }
+
+
+def unpacked(raw: bytes) -> bytes:
+    """An answer, and whatever is packed in it."""
+    found = gzip.decompress(raw) if raw.startswith(GZIP) else raw
+    for field in raw.split(b"\0"):
+        if re.fullmatch(rb"[A-Za-z0-9+/=\s]{16,}", field):
+            inner = base64.b64decode(field)
+            found += gzip.decompress(inner) if inner.startswith(GZIP) else b""
+    return found
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize(
+    "fact",
+    [
+        *("SslDirectories", "AgentFiles", "ComponentDirectory", "PemFiles"),
+        *("ArchivedCertificates", "CaInventory", "CredentialFiles"),
+    ],
+)
+def test_no_line_of_a_key_is_in_an_answer(sh: Sh, tmp_path: Path, fact: str, kind: str) -> None:
+    asked, arguments = questions(file(tmp_path, TEXTS[kind]))[fact]
+    answer = unpacked(payload(sh.output(asked, **arguments)))
+    secret = [line.encode() for line in KEY.splitlines() if "-----" not in line]
+    assert not [line for line in secret if line in answer]
+    public = CERT.splitlines()[3].encode()
+    if kind not in ("alone", "key first") and fact not in ("CaInventory", "PemFiles"):
+        assert public in answer
+
+
+def test_files_without_a_key_come_beside_one_with(sh: Sh, tmp_path: Path) -> None:
+    file(tmp_path, CERT, "plain.pem")
+    path = file(tmp_path, CERT + KEY, "odd one.pem")
+    held = {"plain": CERT, "odd one": CERT}
+    assert sh.ask(PemFiles, directory=str(path.parent)) == held
+    names = ["plain", "odd one", "missing"]
+    assert sh.ask(PemFiles, directory=str(path.parent), names=names) == held
+
+
+def test_on_windows_the_script_takes_them_out() -> None:
+    line = ruby_script("C:/ruby.exe", "").get_raw_value()
+    (packed,) = re.findall(r"eval unpacked\('([^']*)'\)", line)
+    assert "PRIVATE KEY-----" in zlib.decompress(base64.b64decode(packed)).decode()

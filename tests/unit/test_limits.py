@@ -1,0 +1,153 @@
+"""Nobody holds up a run: not by time, not by size, not by asking for a password."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zlib
+from base64 import b64encode
+from typing import Any
+
+import gevent  # type: ignore[import-untyped]
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from pyinfra.api import Config, Inventory, State
+from pyinfra.api.exceptions import FactProcessError
+from pyinfra.api.host import Host
+from pyinfra.connectors import util
+from pyinfra.connectors.util import CommandOutput, OutputLine
+
+from facts import packed
+from facts.backups import ArchivedCertificates
+from facts.host import WhoAndWhen
+from facts.packed import gunzip
+from facts.ssl import PemFiles
+from operations.step import changing
+from procedures import agent, limits, terminal
+from procedures.agent import AgentRefusedError, ask_agent
+from tests.unit.records import printed
+
+# Size
+
+
+@given(some.binary(max_size=5000), some.integers(1, 3))
+def test_what_is_packed_comes_back(content: bytes, members: int) -> None:
+    assert gunzip(gzip.compress(content) * members) == content * members
+
+
+@given(some.binary(max_size=200))
+def test_what_is_no_gzip_is_an_error(content: bytes) -> None:
+    whole = gzip.compress(b"x" * 1000)
+    for damaged in (content + b"x", whole[:-5], whole + content + b"x"):
+        with pytest.raises(ValueError, match=r"."):
+            gunzip(damaged)
+
+
+def test_little_that_unpacks_to_much_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "LARGEST", 10_000_000)
+    small = gzip.compress(b"\0" * 9_000_000)
+    assert len(gunzip(small)) == 9_000_000
+    with pytest.raises(ValueError, match="larger than"):
+        gunzip(small * 2)
+
+
+def archive(*members: tarfile.TarInfo, mode: Any = "w:gz") -> list[str]:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode=mode) as tar:
+        for member in members:
+            tar.addfile(member, io.BytesIO(b"x" * member.size))
+    return ["pe-recert:", b64encode(written.getvalue()).decode(), "pe-recert."]
+
+
+def member(name: str, size: int, **headers: str) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.size, found.pax_headers = size, headers
+    return found
+
+
+def test_files_of_a_ca_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = PemFiles().process(archive(member("./a.pem", 5), member("./b.pem", 2_000_000)))
+    assert held == {"a": "xxxxx"}
+    monkeypatch.setattr(packed, "LARGEST", 100_000)
+    with pytest.raises(FactProcessError, match="larger than"):
+        PemFiles().process(archive(member("./a.pem", 200_000)))
+
+
+@pytest.mark.parametrize("mode", ["w:bz2", "w:xz"])
+def test_and_are_packed_with_gzip_alone(mode: str) -> None:
+    with pytest.raises(FactProcessError):
+        PemFiles().process(archive(member("./a.pem", 5), mode=mode))
+
+
+def test_so_are_those_of_a_backup(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["texts", b64encode(gzip.compress(b"text")).decode()]
+    assert ArchivedCertificates().process(printed(texts)) == ["text"]
+    monkeypatch.setattr(packed, "LARGEST", 100_000)
+    bomb = ["texts", b64encode(zlib.compress(b"") + gzip.compress(b"x" * 200_000)).decode()]
+    for answer in (bomb, ["texts", b64encode(gzip.compress(b"x" * 200_000)).decode()]):
+        with pytest.raises(FactProcessError):
+            ArchivedCertificates().process(printed(answer))
+
+
+# Time
+
+
+class Silent:
+    """In a connector's place: one that is never through."""
+
+    def __init__(self) -> None:
+        self.was_asked = 0
+
+    def __call__(self, *_: Any, **__: Any) -> tuple[bool, CommandOutput]:
+        self.was_asked += 1
+        gevent.sleep(60)
+        raise AssertionError("nobody waits so long")
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    inventory = Inventory((["@local"], {}))
+    State(inventory, Config())
+    found = inventory.get_host("@local")
+    found.connected = True
+    monkeypatch.setattr(limits, "GRACE", 0.1)
+    monkeypatch.setattr(agent, "FACT_LIMIT", 1)
+    return found
+
+
+def test_a_question_that_is_never_through_is_its_own_hosts_affair(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(host.connector), "run_shell_command", Silent())
+    with gevent.Timeout(10), pytest.raises(AgentRefusedError, match="did not answer"):
+        ask_agent(host, WhoAndWhen)
+
+
+def test_so_is_a_change(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(host.connector), "run_shell_command", Silent())
+    command = changing("/dev/null/lock", "true", limit=1)
+    with gevent.Timeout(10), pytest.raises(TimeoutError, match="no end after 1 s"):
+        command.execute(host.state, host, {})
+
+
+def test_a_limit_of_others_is_not_taken_for_ones_own() -> None:
+    with pytest.raises(gevent.Timeout), gevent.Timeout(0.1), limits.at_most(60):
+        gevent.sleep(5)
+    with limits.at_most(None), limits.at_most(5):
+        gevent.sleep(0)
+
+
+# Asking
+
+
+def test_nobody_is_asked_for_a_password(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(_: str) -> str:
+        raise AssertionError("somebody was asked")
+
+    monkeypatch.setattr(util, "getpass", ask)
+    terminal.guard()
+    wanting = CommandOutput([OutputLine("stderr", util.SUDO_PASSWORD_REQUIRED_LINES[0])])
+    with pytest.raises(OSError, match="_sudo_password"):
+        util.execute_command_with_sudo_retry(host, {}, lambda: (1, wanting))

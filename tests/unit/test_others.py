@@ -1,0 +1,222 @@
+"""What in the emptied directories is somebody else's, and that a deletion leaves it alone."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    pkcs12,
+)
+
+from facts.others import StrayCredentials
+from facts.script import PIPELINES
+from operations.clearing import CLEARING, pattern, patterns, patterns_within
+from operations.placing import PLACING
+from recert.certificates import read_certificates
+from recert.freshness import Freshness
+from recert.layout import PUPPETDB
+from recert.others import (
+    CERTIFICATE,
+    KEYSTORE,
+    PRIVATE_KEY,
+    PUBLIC_KEY,
+    Stray,
+    kept_directories,
+    of_others,
+    other_names,
+    told,
+)
+from tests.unit.authority import (
+    CERTNAME,
+    NEW,
+    OLD,
+    SSLDIR,
+    Authority,
+    file_state,
+    key_digest,
+    key_pem,
+    master,
+    public_pem,
+    settings,
+)
+from tests.unit.authority import key as crypto_key
+from tests.unit.shell import ME, Sh
+
+CAS = [OLD.certificate, NEW.certificate]
+OTHER = Authority("other-ca")
+
+
+def key(label: str, name: str = "") -> Stray:
+    return Stray(f"{SSLDIR}/{name or label}.key", PRIVATE_KEY, keys=(key_digest(label),))
+
+
+def cert(pem: str, name: str = "cert") -> Stray:
+    return Stray(f"{SSLDIR}/{name}.pem", CERTIFICATE, tuple(read_certificates(pem)))
+
+
+def test_a_key_that_no_ca_of_the_site_has_certified_stays() -> None:
+    assert of_others([key("eyaml")], CAS) == {f"{SSLDIR}/eyaml.key": PRIVATE_KEY}
+
+
+def test_a_key_goes_with_its_certificate_wherever_that_lies() -> None:
+    of_ca = OLD.issue("web", 9)
+    assert of_others([key("web"), cert(of_ca)], CAS) == {}
+    assert of_others([key("web")], CAS, certified=[key_digest("web")]) == {}
+    # A CA's own, and one that it certified before it was signed anew.
+    assert of_others([key("old-ca"), cert(OLD.pem)], CAS) == {}
+    assert of_others([cert(Authority("old-ca", serial=7).issue("web", 9))], CAS) == {}
+
+
+def test_certificates_of_others_stay_with_their_keys() -> None:
+    strays = [key("shop"), cert(OTHER.issue("shop", 3)), cert(OTHER.pem, "bundle")]
+    assert set(of_others(strays, CAS)) == {stray.path for stray in strays}
+    # One file with both, and what else is of the CA to retire in it: it goes.
+    both = replace(strays[1], certificates=(*strays[1].certificates, OLD.certificate))
+    assert both.path not in of_others([both], CAS)
+
+
+def test_a_key_that_cannot_be_read_and_a_sealed_keystore_stay() -> None:
+    sealed = Stray(f"{SSLDIR}/store.p12", KEYSTORE)
+    locked = Stray(f"{SSLDIR}/locked.pem", PRIVATE_KEY, keys=(None,))
+    assert set(of_others([sealed, locked], CAS)) == {sealed.path, locked.path}
+    known = replace(sealed, certificates=tuple(read_certificates(OLD.issue("db", 4))))
+    assert of_others([known], CAS) == {}
+
+
+def test_a_public_key_stays_with_the_private_one_alone() -> None:
+    public = Stray(f"{SSLDIR}/public.pem", PUBLIC_KEY, keys=(key_digest("eyaml"),))
+    assert of_others([public], CAS) == {}
+    assert of_others([key("eyaml"), public], CAS)[public.path] == PUBLIC_KEY
+
+
+def test_names_of_which_key_and_certificate_are_there() -> None:
+    renamed = [key("old-name"), cert(OLD.issue("old-name", 5), "certs/old-name")]
+    assert other_names(renamed, CAS) == {"old-name": f"{SSLDIR}/certs/old-name.pem"}
+    assert other_names(renamed[1:], CAS) == {}
+    assert other_names([key("shop"), cert(OTHER.issue("shop", 3))], CAS) == {}
+    assert other_names([key("old-ca"), cert(OLD.pem)], CAS) == {}
+
+
+def test_the_directories_of_what_stays_are_not_puppets() -> None:
+    conf = settings()
+    stay = [f"{SSLDIR}/eyaml/keys/private.pem", f"{SSLDIR}/certs/shop.pem"]
+    assert kept_directories(stay, conf, [SSLDIR]) == {f"{SSLDIR}/eyaml", f"{SSLDIR}/eyaml/keys"}
+
+
+def test_each_is_told_in_one_line() -> None:
+    (line,) = told({f"{SSLDIR}/eyaml.pem": PRIVATE_KEY})
+    assert line.startswith(f"{SSLDIR}/eyaml.pem stays as it is: a private key")
+
+
+def test_what_stays_is_no_remains_and_keeps_its_owner() -> None:
+    found = master(OLD)
+    eyaml = f"{SSLDIR}/eyaml/private.pem"
+    found.files[f"{SSLDIR}/eyaml"] = file_state("d", 0o500, "root")
+    found.files[eyaml] = file_state(mode=0o400, owner="root")
+    copy = f"{PUPPETDB.directory}/shop.jks"
+    found.change_copy(PUPPETDB, copy, owner="root", group="root")
+
+    def judge() -> Freshness:
+        return replace(found.judge(), others=frozenset({eyaml, copy}))
+
+    assert eyaml not in judge().ssl_remains
+    assert found.paths().certificate in judge().ssl_remains
+    fresh = master(NEW)
+    fresh.files[f"{SSLDIR}/eyaml"] = file_state("d", 0o500, "root")
+    fresh.files[eyaml] = file_state(mode=0o400, owner="root")
+    fresh.change_copy(PUPPETDB, copy, owner="root", group="root")
+    assert replace(fresh.judge(), others=frozenset({eyaml, copy})).problems == ()
+    assert len(fresh.judge().problems) > 1
+
+
+# On the host
+
+
+def test_a_directory_is_emptied_around_what_stays(sh: Sh, tmp_path: Path) -> None:
+    root = tmp_path / "s [1]*"
+    for name in ("certs/a.pem", "eyaml/private key.pem", "eyaml/public.pem", "x/y/z", ".hidden"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    (root / "eyaml/private key.pem").chmod(0o400)
+    (root / "link").symlink_to("/etc/passwd")
+    kept = [f"{root}/eyaml/private key.pem"]
+    words = shlex.join([str(root), pattern(str(root)), *patterns(kept)])
+    given = shlex.join([ME, str(root), "directory", *patterns_within(str(root), kept)])
+    fail = 'fail() { echo "$*" >&2; exit 1; }\n'
+
+    done = sh.run(f"{fail}{CLEARING}\nclear_below {words}\n{PIPELINES}{PLACING}\ngive {given}")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+    left = {str(path.relative_to(root)) for path in root.rglob("*")}
+    assert left == {"eyaml", "eyaml/private key.pem", ".hidden"}
+    assert (root / "eyaml/private key.pem").stat().st_mode & 0o777 == 0o400
+    whole = shlex.join([str(root), pattern(str(root))])
+    done = sh.run(f"{fail}{CLEARING}\nclear_below {whole}")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in root.rglob("*")} == {".hidden"}
+
+
+def test_where_there_is_nothing_but_puppets_own_no_ruby_is_started(sh: Sh, tmp_path: Path) -> None:
+    sh.provide("ruby", "echo started >&2; exit 1")
+    own = tmp_path / "certs" / "a.pem"
+    own.parent.mkdir()
+    own.write_text(OLD.issue("a", 2))
+    asked = {"roots": [str(tmp_path), "/nowhere"], "own": [str(own)], "queues": []}
+    assert sh.ask(StrayCredentials, **asked) == []
+
+
+@pytest.mark.skipif(shutil.which("ruby") is None, reason="needs Ruby")
+def test_credentials_are_found_by_what_is_in_them(sh: Sh, tmp_path: Path) -> None:
+    files = {
+        "secret": key_pem("eyaml"),
+        "half-written": key_pem("eyaml")[:300],
+        "notes.txt": "a PRIVATE KEY is not here",
+        "both": key_pem("shop") + OTHER.issue("shop", 3),
+        "public": public_pem("eyaml"),
+        "queue/node.pem": OLD.issue("node", 7),
+        "queue/key.pem": key_pem("node"),
+        f"own/{CERTNAME}.pem": OLD.issue(CERTNAME, 2),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    der = OLD.certificate.x509.public_bytes(Encoding.DER)
+    java = b"\xfe\xed\xfe\xed...\x00\x05X.509" + len(der).to_bytes(4, "big") + der + b"rest"
+    (tmp_path / "broker.ks").write_bytes(java)
+    for name, password in (("open.p12", b""), ("sealed.p12", b"secret")):
+        how = BestAvailableEncryption(password) if password else NoEncryption()
+        leaf = x509.load_pem_x509_certificate(OTHER.issue("shop", 3).encode())
+        box = pkcs12.serialize_key_and_certificates(b"shop", crypto_key("shop"), leaf, None, how)
+        (tmp_path / name).write_bytes(box)
+    (tmp_path / "link").symlink_to(tmp_path / "secret")
+    found = sh.ask(
+        StrayCredentials,
+        roots=[str(tmp_path)],
+        own=[f"{tmp_path}/own/{CERTNAME}.pem"],
+        queues=[f"{tmp_path}/queue"],
+    )
+    by_name = {stray.path.removeprefix(f"{tmp_path}/"): stray for stray in found}
+    assert {name: stray.what for name, stray in by_name.items()} == {
+        "secret": PRIVATE_KEY,
+        "both": PRIVATE_KEY,
+        "public": PUBLIC_KEY,
+        "queue/key.pem": PRIVATE_KEY,
+        "broker.ks": KEYSTORE,
+        "open.p12": PRIVATE_KEY,
+        "sealed.p12": KEYSTORE,
+        "link": PRIVATE_KEY,
+    }
+    assert [c.subject for c in by_name["broker.ks"].certificates] == [OLD.certificate.subject]
+    assert by_name["open.p12"].keys == by_name["both"].keys
+    assert by_name["sealed.p12"].keys == ()
+    assert by_name["secret"].keys == by_name["public"].keys == (key_digest("eyaml"),)
+    assert [c.subject for c in by_name["both"].certificates] == ["shop"]

@@ -1,0 +1,173 @@
+"""Root follows no link of a service account's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from operations.placing import PLACING
+from operations.step import BEGINNING, changing
+from tests.unit.shell import Sh
+
+NOBODY = 65534
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="another account is needed")
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A directory of a service account's, in one of its own."""
+    directory = tmp_path / "data" / "certs"
+    directory.mkdir(parents=True)
+    for mine in (directory.parent, directory):
+        os.chown(mine, NOBODY, NOBODY)
+    return directory
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Path:
+    """What only root may change."""
+    directory = tmp_path / "root"
+    directory.mkdir(mode=0o700)
+    (directory / "shadow").write_text("secret")
+    (directory / "shadow").chmod(0o600)
+    return directory
+
+
+def run(sh: Sh, script: str, *words: object) -> subprocess.CompletedProcess[bytes]:
+    command = changing("/dev/null/lock", PLACING + script, *map(str, words))
+    done = sh.run(command.get_raw_value())
+    done.stdout = done.stdout.removeprefix(f"{BEGINNING}\n".encode())
+    return done
+
+
+def untouched(roots: Path) -> bool:
+    entry = (roots / "shadow").stat()
+    return (
+        (entry.st_uid, entry.st_mode & 0o777) == (0, 0o600)
+        and roots.stat().st_uid == 0
+        and (roots / "shadow").read_text() == "secret"
+        and [path.name for path in roots.iterdir()] == ["shadow"]
+    )
+
+
+def test_a_file_is_put_into_place_whole_with_owner_and_mode(sh: Sh, theirs: Path) -> None:
+    (theirs / "new").write_text("old")
+    done = run(sh, 'printf new | put "$1/new" nobody 0640', theirs)
+    assert done.returncode == 0, done.stderr
+    entry = (theirs / "new").stat()
+    assert (entry.st_uid, entry.st_mode & 0o777) == (NOBODY, 0o640)
+    assert (theirs / "new").read_text() == "new"
+    assert [path.name for path in theirs.iterdir()] == ["new"]
+
+
+def test_a_link_in_its_place_is_replaced(sh: Sh, theirs: Path, roots: Path) -> None:
+    (theirs / "new").symlink_to(roots / "shadow")
+    assert run(sh, 'printf new | put "$1/new" nobody 0644', theirs).returncode == 0
+    assert untouched(roots)
+    assert not (theirs / "new").is_symlink()
+
+
+@pytest.mark.parametrize("where", ["itself", "above it"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        'printf new | put "$1/new" nobody 0644',
+        'give nobody "$1" directory',
+        'give nobody "$1" files',
+        'get "$1/shadow"',
+    ],
+)
+def test_a_directory_that_is_a_link_of_theirs_is_not_entered(
+    sh: Sh, theirs: Path, roots: Path, where: str, script: str
+) -> None:
+    if where == "itself":
+        theirs.rmdir()
+        theirs.symlink_to(roots)
+        os.chown(theirs, NOBODY, NOBODY, follow_symlinks=False)
+    else:
+        inner = theirs.parent / "deep"
+        inner.symlink_to(roots.parent)
+        os.chown(inner, NOBODY, NOBODY, follow_symlinks=False)
+        theirs = inner / "root"
+    done = run(sh, script, theirs)
+    assert done.returncode == 1
+    assert b"not root's" in done.stderr or b"a link" in done.stderr
+    assert b"secret" not in done.stdout
+    assert untouched(roots)
+
+
+def test_a_link_of_roots_is_followed(sh: Sh, theirs: Path) -> None:
+    (theirs.parent / "link").symlink_to(theirs)
+    assert run(sh, 'printf x | put "$1/new" "" 0600', theirs.parent / "link").returncode == 0
+    assert (theirs / "new").stat().st_uid == 0
+
+
+def test_nothing_is_put_where_there_was_nothing_to_read(sh: Sh, theirs: Path) -> None:
+    (theirs / "new").write_text("kept")
+    assert run(sh, 'get "$1/missing" | put "$1/new" "" 0600', theirs).returncode == 1
+    assert (theirs / "new").read_text() == "kept"
+    assert [path.name for path in theirs.iterdir()] == ["new"]
+
+
+def test_a_link_among_what_is_given_away_is_given_itself(sh: Sh, theirs: Path, roots: Path) -> None:
+    (theirs / "x").symlink_to(roots / "shadow")
+    (theirs / "own").write_text("")
+    (theirs / ".hidden").write_text("")
+    for how in ("files", "directory"):
+        assert run(sh, f'give nobody "$1" {how}', theirs).returncode == 0
+        assert untouched(roots)
+        assert (theirs / "own").stat().st_uid == NOBODY
+        assert (theirs / ".hidden").stat().st_uid == (0 if how == "files" else NOBODY)
+
+
+def test_a_link_is_not_read(sh: Sh, theirs: Path, roots: Path) -> None:
+    (theirs / "x").symlink_to(roots / "shadow")
+    done = run(sh, 'get "$1/x"', theirs)
+    assert (done.returncode, done.stdout) == (1, b"")
+    (theirs / "y").write_bytes(bytes(range(256)) * 1000)
+    assert run(sh, 'get "$1/y"', theirs).stdout == bytes(range(256)) * 1000
+
+
+def test_keys_are_closed_to_others(sh: Sh, theirs: Path, roots: Path) -> None:
+    (theirs / "x").symlink_to(roots / "shadow")
+    for name, mode in (("open", 0o644), ("closed", 0o600)):
+        (theirs / name).write_text(name)
+        (theirs / name).chmod(mode)
+        os.chown(theirs / name, NOBODY, NOBODY)
+    keys = [theirs / name for name in ("x", "open", "closed", "missing")]
+    done = run(sh, 'close_to_others "$@"', *keys)
+    assert done.returncode == 0, done.stderr
+    assert untouched(roots)
+    modes = {name: (theirs / name).stat().st_mode & 0o777 for name in ("open", "closed")}
+    assert modes == {"open": 0o640, "closed": 0o600}
+    assert (theirs / "open").stat().st_uid == NOBODY
+    assert (theirs / "open").read_text() == "open"
+
+
+def test_an_account_that_is_quick_gains_nothing(sh: Sh, theirs: Path, roots: Path) -> None:
+    """It puts a link in the place of whatever it can, all the time."""
+    racing = f"""
+    cd {theirs} || exit
+    while :; do
+        for name in new .pe-recert.*; do
+            [ "$name" = new ] || mv "$name" gone 2>/dev/null
+            ln -sfn {roots} "$name" 2>/dev/null; ln -sf {roots}/shadow new 2>/dev/null
+        done
+    done
+    """
+    racer = subprocess.Popen(
+        ["setpriv", f"--reuid={NOBODY}", "--clear-groups", "sh", "-c", racing],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(15):
+            run(sh, 'printf new | put "$1/new" nobody 0644; give nobody "$1" files', theirs)
+            assert untouched(roots)
+    finally:
+        racer.kill()
+        racer.wait()

@@ -1,0 +1,218 @@
+"""A backup that somebody has had in his hands is not believed."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from facts.script import PIPELINES
+from operations.restore import _UNPACK, MEMBERS
+from recert.backups import Manifest, check_paths, read_manifest
+from recert.errors import RecertError
+from recert.layout import COMPONENTS
+from recert.settings import Settings, stored_settings
+from recert.windows import WINDOWS
+from tests.unit.authority import SSLDIR, settings
+from tests.unit.test_backups import MANIFEST, changed
+
+OWN = (SSLDIR, *(c.directory for c in COMPONENTS), settings().config)
+
+
+# The manifest
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"paths": [1]},
+        {"paths": [["/etc"]]},
+        {"paths": "/etc"},
+        {"signed": [{}]},
+        {"certificate": 5},
+        {"ca_certificate": ["x"]},
+        {"ca_key": {}},
+        {"archive_sha256": None},
+        {"archive_sha256": 5},
+        {"made_at": 5},
+        {"settings": [["dns_alt_names", []]]},
+        {"certname": None},
+    ],
+    ids=str,
+)
+def test_values_of_other_kinds_make_it_none(change: dict[str, Any]) -> None:
+    found = read_manifest(changed(**change))
+    assert found is None or (change == {"paths": "/etc"} and set(found.paths) == set("/etc"))
+
+
+anything = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=8),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=8), inner),
+    max_leaves=8,
+)
+
+
+@given(some.dictionaries(some.sampled_from(list(asdict(MANIFEST))), anything))
+def test_whatever_a_manifest_says_is_one_or_none(values: dict[str, Any]) -> None:
+    found = read_manifest(changed(**values))
+    if found is not None:
+        assert isinstance(found, Manifest)
+        assert all(isinstance(path, str) for path in (*found.paths, *found.signed))
+        try:
+            assert isinstance(stored_settings(found.settings), Settings)
+        except RecertError:
+            return
+
+
+@given(some.text() | anything.map(json.dumps))
+def test_whatever_text_it_is(text: str) -> None:
+    assert read_manifest(text) is None
+
+
+@pytest.mark.parametrize("paths", [("/etc",), (*OWN, "/root"), ("/",), ("..",), ("",)], ids=str)
+def test_paths_that_no_backup_has_are_refused(paths: tuple[str, ...]) -> None:
+    with pytest.raises(RecertError, match="does not back up"):
+        check_paths(replace(MANIFEST, paths=paths), OWN)
+
+
+def test_those_of_a_backup_are_not() -> None:
+    check_paths(replace(MANIFEST, paths=OWN), OWN)
+    check_paths(replace(MANIFEST, paths=OWN[:2]), OWN)
+
+
+def test_settings_of_a_backup_come_back() -> None:
+    kept = json.loads(json.dumps(asdict(settings())))
+    assert stored_settings(kept) == settings()
+    for name in ("server", "ca_server", "autosign"):
+        del kept[name]
+    assert stored_settings(kept).ssldir == SSLDIR
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ssldir": "/etc"},
+        {"ssldir": "/"},
+        {"ssldir": "ssl"},
+        {"ssldir": "/etc/puppetlabs/../.."},
+        {"ssldir": "/etc/puppetlabs/puppet"},
+        {"cadir": "/home"},
+        {"certname": "../../x"},
+        {"certname": "x\ny"},
+        {"user": "root; reboot"},
+        {"user": "-R"},
+        {"masterport": "x"},
+        {"masterport": 10**30},
+        {"localcacert": "/etc/passwd"},
+        {"confdir": 5},
+        {"dns_alt_names": [5]},
+        {"noop": None},
+        {"unknown": "x"},
+    ],
+    ids=str,
+)
+def test_settings_that_no_backup_is_made_with_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(RecertError):
+        stored_settings({**asdict(settings()), **change})
+    if "unknown" not in change:
+        with pytest.raises(RecertError):
+            stored_settings({k: v for k, v in asdict(settings()).items() if k not in change})
+
+
+def test_settings_of_linux_are_none_of_windows() -> None:
+    with pytest.raises(RecertError):
+        stored_settings(asdict(settings()), system=WINDOWS)
+
+
+# The archive
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, mode: int = 0o640, link: str = "") -> Any:
+    found = tarfile.TarInfo(name)
+    found.type, found.mode, found.linkname, found.mtime = kind, mode, link, 1448272000
+    return found
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Path:
+    """A directory that a backup holds."""
+    directory = tmp_path / "etc" / "ssl"
+    directory.mkdir(parents=True)
+    (directory / "ca.pem").write_text("kept")
+    return directory
+
+
+def restored(live: Path, *members: Any) -> subprocess.CompletedProcess[str]:
+    """The restoration of an archive with these, after what it rightly holds."""
+    top = str(live)[1:]
+    archive = live.parents[1] / "archive.tar"
+    with tarfile.open(archive, "w") as written:
+        written.addfile(member(top, tarfile.DIRTYPE, 0o771))
+        written.addfile(member(f"{top}/new.pem"), io.BytesIO())
+        for one in members:
+            written.addfile(one, io.BytesIO())
+    digest = subprocess.run(
+        ["sha256sum", str(archive)], capture_output=True, text=True, check=True
+    ).stdout.split()[0]
+    script = 'fail() { echo "$*" >&2; exit 1; }\n' + PIPELINES + _UNPACK
+    return subprocess.run(
+        ["sh", "-c", script, "sh", str(archive), digest, str(live)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=live.parent,
+    )
+
+
+Make = Callable[[str], Any]
+ODD: dict[str, Make] = {
+    "elsewhere": lambda top: member(f"{top.rpartition('/etc/')[0]}/elsewhere"),
+    "beside": lambda top: member(f"{top}x/evil"),
+    "above": lambda top: member(f"{top}/../evil"),
+    "absolute": lambda top: member(f"/{top}/../../../evil"),
+    "within, with dots": lambda top: member(f"{top}/a/../b"),
+    "link out": lambda top: member(f"{top}/x", tarfile.SYMTYPE, link="/etc/cron.d"),
+    "link up": lambda top: member(f"{top}/x", tarfile.SYMTYPE, link="../../../../etc"),
+    "hard link": lambda top: member(f"{top}/x", tarfile.LNKTYPE, link=f"{top}x/secret"),
+    "device": lambda top: member(f"{top}/x", tarfile.BLKTYPE),
+    "pipe": lambda top: member(f"{top}/x", tarfile.FIFOTYPE),
+    "setuid": lambda top: member(f"{top}/x", mode=0o4755),
+    "setgid": lambda top: member(f"{top}/x", mode=0o2755),
+}
+RIGHT: dict[str, Make] = {
+    "file": lambda top: member(f"{top}/certs/a b.pem"),
+    "link": lambda top: member(f"{top}/x", tarfile.SYMTYPE, link="new.pem"),
+    "link up": lambda top: member(f"{top}/certs/x", tarfile.SYMTYPE, link="../new.pem"),
+    "hard link": lambda top: member(f"{top}/x", tarfile.LNKTYPE, link=f"{top}/new.pem"),
+    "setgid directory": lambda top: member(f"{top}/d", tarfile.DIRTYPE, 0o2771),
+    "odd name": lambda top: member(f"{top}/ä\n'$(id)"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_archive_with_what_no_backup_holds_replaces_nothing(kind: str, live: Path) -> None:
+    done = restored(live, ODD[kind](str(live)[1:]))
+    assert done.returncode == 1
+    assert "nothing was replaced" in done.stderr
+    assert (live / "ca.pem").read_text() == "kept"
+    assert [path.name for path in live.iterdir()] == ["ca.pem"]
+
+
+@pytest.mark.parametrize("kind", RIGHT)
+def test_an_archive_with_what_a_backup_holds_is_put_back(kind: str, live: Path) -> None:
+    done = restored(live, RIGHT[kind](str(live)[1:]))
+    assert done.returncode == 0, done.stderr
+    assert (live / "new.pem").exists() and not (live / "ca.pem").exists()
+
+
+def test_the_judgement_over_members_has_no_quote() -> None:
+    assert "'" not in MEMBERS
