@@ -36,7 +36,7 @@ demo: $(BIN)/run-ready
 # What can be checked without the lab goes on while its images are made.
 test: $(BIN)/test-ready
 	$(MAKE) --no-print-directory -j2 images lint unit
-	$(BIN)/python -m pytest tests/e2e -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests/e2e tests/attacks -n 2 --dist loadfile --no-loadscope-reorder
 
 images:
 	$(PYTHON) -m lab images
