@@ -337,13 +337,26 @@ def test_a_request_that_puppet_does_not_sign_keeps_nobody_elses_from_it(
     site: Site, retired: str
 ) -> None:
     # Where its certificate would be written, nothing can be.
-    in_the_way = f"{SSLDIR}/ca/signed/agent01.lab.test.pem"
-    site.sh(f"ln -s /nowhere/at/all {in_the_way}")
+    in_the_way = f"ln -s /nowhere/at/all {SSLDIR}/ca/signed/agent01.lab.test.pem"
+    site.sh(
+        f"""
+        mkdir /opt/puppet/real && mv {PUPPET} /opt/puppet/real/
+        cat >{PUPPET} <<'END'
+#!/bin/sh
+[ "$1 $2" != "cert sign" ] || {in_the_way} 2>/dev/null
+exec /opt/puppet/real/puppet "$@"
+END
+        chmod 755 {PUPPET}
+        """
+    )
     agents = ("--limit", "agent01", "--limit", "agent02", "--limit", "agent03")
     try:
         run = site.renew(retired, *agents)
     finally:
-        site.sh(f"rm {in_the_way}")
+        site.sh(
+            f"mv /opt/puppet/real/puppet {PUPPET}; rmdir /opt/puppet/real;"
+            f" rm -f {SSLDIR}/ca/signed/agent01.lab.test.pem"
+        )
 
     assert run.status == 1
     assert statuses(run) == {"agent01": "failed", "agent02": "renewed", "agent03": "renewed"}

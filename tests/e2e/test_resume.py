@@ -101,7 +101,7 @@ def test_killed_in_the_middle_of_a_step(serving: Master, working_on: str, dies: 
     stopped = "pe-puppet" if working_on == "agent --test" else ""
     if stopped:
         # Its own first run would spare the suite one.
-        master.sh(f"systemctl stop {stopped}")
+        master.sh(f"/opt/pe-lab/wait-for-run 60; systemctl stop {stopped}")
     process = master.begin("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
     wait_until_seen(master, working_on)
     time.sleep(0.4 if "cert" in working_on else 0)
