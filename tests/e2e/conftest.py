@@ -22,8 +22,8 @@ master = [lab_host({name!r})]
 
 
 _LONGEST = (
-    *("test_resume", "test_agents", "test_master", "test_windows", "test_odd_masters"),
-    *("test_back_in_orchestration", "test_orchestration", "test_site", "test_restore"),
+    *("test_resume", "test_agents", "test_windows", "test_master", "test_odd_masters", "test_site"),
+    *("test_restore", "test_back_in_orchestration", "test_as_found", "test_orchestration"),
 )
 
 
