@@ -27,6 +27,7 @@ from tests.e2e.nodes import SUMMARY, Site, assert_renewed, reported, statuses, w
 from tests.e2e.site import BACKUPS, KILLING, SSLDIR, Master, assert_regenerated, until_no_run
 
 CONF = "/etc/puppetlabs/puppet/puppet.conf"
+PUPPET = "/opt/puppet/bin/puppet"
 ROLE = "1.3.6.1.4.1.34380.1.1.13"
 DB = "/etc/puppetlabs/puppetdb/ssl"
 EYAML = f"{SSLDIR}/eyaml"
@@ -196,7 +197,8 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
 
 
 def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) -> None:
-    master.sh(f"systemctl stop pe-puppet; {until_no_run()}")  # its runs would tell anew
+    # Its runs would tell anew, and one that was ended with it has told of a failure.
+    master.sh(f"systemctl stop pe-puppet; {until_no_run()}; {PUPPET} agent --test || [ $? = 2 ]")
     retired = master.ca.fingerprint
     before = kept_of("master", SSLDIR, CONF, "/etc/puppetlabs/puppetdb")
 
@@ -217,6 +219,10 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     )
     said = refused(read_only, mend=f"umount {SSLDIR}/certs", privileged=True)
     assert f"{SSLDIR}/certs" in said and "cannot be changed, and so not be deleted" in said
+
+    for flag, path in (("i", f"{SSLDIR}/ca/serial"), ("a", f"{SSLDIR}/private_keys")):
+        said = refused(f"chattr +{flag} {path}", mend=f"chattr -{flag} {path}", privileged=True)
+        assert f"{path} cannot be changed, and so not be deleted: immutable or" in said
 
     failed = f"sed -i 's/^  failed: 0/  failed: 1/' {SUMMARY}"
     said = refused(failed)
