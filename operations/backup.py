@@ -17,12 +17,11 @@ from recert.backups import ARCHIVE_DIGEST, Manifest, backup_name
 from recert.certificates import Certificate, utc_now
 from recert.freshness import Retired
 
-# What a host's tar and file system have beside owner and mode. Not every tar knows the options,
-# and which it can use it says only when it does.
-_KEEPING = r"""
+KEEPING = r"""
 keeping=
 for option in --acls --selinux --xattrs; do
-    tar $option -C "$new" -cf - manifest >/dev/null 2>&1 && keeping="$keeping $option"
+    said=$(tar $option -C "$new" -cf - manifest 2>&1 >/dev/null) && [ -z "$said" ] &&
+        keeping="$keeping $option"
 done
 with_flags() {
     for path; do
@@ -36,6 +35,9 @@ flagged() { # the files below the paths with flags that chattr can set, each aft
     stage with_flags "$@" | stage awk '$1 ~ /[aAcCdDijsStTu]/'
 }
 """
+"""What a host's tar and file system have beside owner and mode, for a backup in the directory $new.
+Not every tar knows the options, and one that was built without what they need says so in a warning,
+and goes on."""
 
 _MAKE = (
     LIVE_SUMS
@@ -49,7 +51,7 @@ new=$root/.$name.partial
 mkdir "$new" || fail "Cannot make $new."
 given >"$new/manifest" || fail "Cannot write to $new."
 [ -s "$new/manifest" ] || fail "The backup's manifest did not arrive; nothing was deleted."
-{_KEEPING}
+{KEEPING}
 members() {{ for path in "$@"; do
     [ -e "$path" ] || continue
     path=$(readlink -f "$path") || return

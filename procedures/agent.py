@@ -139,12 +139,9 @@ class AgentFacts(HostFacts):
             *preflight.tool_refusals(basics.missing_tools, basics.crypto),
             *preflight.configuration_refusals(basics.missing_files, noop=False),
         ]
-        if conf.ssldir in basics.links and (foreign := now.foreign_entries()):
-            refusals.append(
-                f"{conf.ssldir} is a symbolic link to a directory that holds more than Puppet's "
-                f"own files: {', '.join(foreign[:5])}. What the link leads to would be emptied. "
-                "Move them away, or the ssldir."
-            )
+        refusals += preflight.linked_root_refusals(
+            conf, self.ssl.files, self.ssl_roots, basics.links
+        )
         if now.everything_goes:
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
             refusals += preflight.unchangeable_refusals(basics.unchangeable)

@@ -25,7 +25,7 @@ from recert.extensions import loss_refusals
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.layout import COMPONENTS, CONSOLE_SERVICE
 from recert.observed import Service
-from recert.others import SURVEYED, other_names, told
+from recert.others import SURVEYED, other_names, told, told_of_readers
 from recert.pasted import word
 from recert.settings import Settings, duration
 
@@ -104,7 +104,8 @@ def prepare_regeneration(host: Host) -> Regeneration:
     except RecertError as error:
         refuse(host, [*refusals, str(error)])
     if retired is None:
-        refuse(host, [*refusals, *preflight.failing_run_refusals(facts.agent.last_run, False)])
+        failing = preflight.failing_run_refusals(facts.agent.last_run, False, _expired(facts))
+        refuse(host, [*refusals, *failing])
     retiring_ca = ca if ca is not None and ca.fingerprint == retired.fingerprint else None
     holders = signed
     if retiring_ca is None:
@@ -169,6 +170,15 @@ def announce(regeneration: Regeneration) -> None:
         warn(host, "start it before the run.")
     if freshness.problems:
         for line in shortened(told(regeneration.facts.left_alone(regeneration.retired)), SURVEYED):
+            warn(host, line)
+    if freshness.ca_due and (waiting := freshness.requests_waiting):
+        warn(host, "These wait for a signature, and go with the CA; their nodes have to ask anew:")
+        for line in shortened(waiting):
+            warn(host, f"  {line}")
+    conf = freshness.settings
+    if freshness.certificate_problem(conf.certname) is not None:
+        path = freshness.paths(conf.certname).private_key
+        for line in told_of_readers(path, freshness.ssl.files.get(path), conf.group):
             warn(host, line)
     for component in COMPONENTS:
         if component not in freshness.installed_components:
@@ -268,6 +278,19 @@ def _extensions(facts: MasterFacts, retired: Retired) -> dict[str, str]:
     return next((c.extensions for c in found if c and ca and c.issued_by(ca)), {})
 
 
+def _expired(facts: MasterFacts) -> list[str]:
+    """What has expired of all that the procedure makes anew, and keeps every Puppet run from
+    succeeding."""
+    conf, texts, now = facts.settings, facts.ssl.texts, utc_now()
+    judged = [
+        (conf.cacert, read_certificate(texts.get(conf.cacert, ""))),
+        (conf.hostcrl, read_revocation_list(texts.get(conf.hostcrl, ""))),
+        (facts.paths(conf.certname).certificate, facts.certificate_in_use),
+    ]
+    found = [(path, one.invalidity(now)) for path, one in judged if one is not None]
+    return [f"{path} {why}" for path, why in found if why]
+
+
 def _not_regenerated(facts: MasterFacts, retired: Retired, in_use: Certificate | None) -> bool:
     """Whether the master has no certificate of a CA that took the place of the retired one."""
     if in_use is None:
@@ -309,6 +332,9 @@ def _refusals_of_the_host(
             {path: f for path, f in facts.ssl.files.items() if path not in freshness.others},
             facts.settings.ssl_roots,
         ),
+        *preflight.linked_root_refusals(
+            facts.settings, facts.ssl.files, facts.settings.ssl_roots, basics.links
+        ),
         *(preflight.unchangeable_refusals(basics.unchangeable) if due else ()),
         *_refusals_of_the_end(regeneration),
         *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
@@ -334,7 +360,9 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
         # What a run that was cut off has broken is for this one to mend.
         if freshness.ca_status is CaStatus.RETIRING and not facts.backups.stopped:
             declared = flag(host, "despite_failing_run")
-            refusals += preflight.failing_run_refusals(facts.agent.last_run, declared)
+            refusals += preflight.failing_run_refusals(
+                facts.agent.last_run, declared, _expired(facts)
+            )
         cas = [ca for ca in (freshness.ca, regeneration.retired.certificate) if ca is not None]
         refusals += preflight.other_name_refusals(
             other_names(facts.strays, cas), conf.certname, listed(host, "other_names")

@@ -26,7 +26,7 @@ from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.extensions import loss_refusals
 from recert.identity import never_believed, not_proven, other_hosts_name, proves, same_key
 from recert.layout import AGENT_SERVICE
-from recert.others import SURVEYED, other_names, told
+from recert.others import SURVEYED, other_names, told, told_of_readers
 from recert.renewal import Renewal
 from recert.signing import Application, Authority, certified
 
@@ -219,7 +219,12 @@ def prepare_renewal(host: Host) -> bool:
     _renewals.setdefault(site, {})[host.name] = renewal
     outcomes.prepared(host, _is_due(renewal))
     if renewal.now.everything_goes:
-        for line in shortened(told(renewal.left_alone), SURVEYED):
+        key = renewal.now.paths.private_key
+        state, group = renewal.now.ssl.files.get(key), renewal.facts.settings.group
+        for line in (
+            *shortened(told(renewal.left_alone), SURVEYED),
+            *told_of_readers(key, state, group),
+        ):
             outcomes.remark(host, line)
     _require_all_found(site, outcomes)
     return True

@@ -24,11 +24,12 @@ from procedures.regeneration import Regeneration, nameable_ca, prepare_regenerat
 from procedures.telling import command_line, refuse_options, warn
 from procedures.terminal import guard
 from recert.altnames import AltNames, default_alt_names
-from recert.certificates import Certificate, read_certificate, utc_now
+from recert.certificates import Certificate, read_certificate, read_revocation_list, utc_now
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.identity import never_believed
 from recert.interlock import parse_fingerprint
+from recert.preflight import expired_crl
 from recert.signing import Authority, Autosign, Autosigning
 
 T = TypeVar("T")
@@ -393,6 +394,10 @@ class Site:
         if freshness.ca is None or freshness.ca_due:
             found = "; ".join(map(str, freshness.ca_damage))
             return f"the master's CA is {freshness.ca_status.value} ({found})."
+        crl = read_revocation_list(view.facts.ssl.texts.get(view.facts.settings.cacrl, ""))
+        # A revocation, with which a replacement begins, makes it anew.
+        if not self.replaces and (problem := expired_crl(freshness.settings, crl, freshness.now)):
+            return problem
         presented, in_use = view.facts.presented, view.facts.certificate_in_use
         port = view.facts.settings.masterport
         if presented is None:

@@ -130,6 +130,14 @@ class RevocationList:
         """When its issuer has to have made another."""
         return self.x509.next_update_utc
 
+    def invalidity(self, now: datetime) -> str | None:
+        """Why everybody who goes by it refuses everybody at the moment `now`; None if nobody does.
+
+        Source: RFC 5280, 5.1.2.5; OpenSSL ends such a handshake with "CRL has expired"."""
+        if self.expires is None or self.expires > now:
+            return None
+        return f"expired on {self.expires:%Y-%m-%d}"
+
     def signed_by(self, ca: Certificate) -> bool:
         return _verifies(self.x509, ca.x509.public_key())
 

@@ -174,6 +174,14 @@ class Freshness:
     def ca_due(self) -> bool:
         return self.ca_status is not CaStatus.FRESH
 
+    @property
+    def requests_waiting(self) -> list[str]:
+        """The names under which somebody has asked the CA in place for a certificate, since
+        whenever, and got none."""
+        prefix = f"{self.settings.csrdir}/"
+        names = [path.removeprefix(prefix) for path in self.ssl.files if path.startswith(prefix)]
+        return sorted(name.removesuffix(".pem") for name in names if name.endswith(".pem"))
+
     # The master's and the internal certificates (steps 2.5 and 2.6)
 
     def certificate_problem(self, name: str) -> Problem | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from recert.certificates import Certificate
+from recert.observed import FileState
 from recert.settings import Settings
 
 PRIVATE_KEY, CERTIFICATE, KEYSTORE, PUBLIC_KEY = (
@@ -20,6 +21,8 @@ PRIVATE_KEY, CERTIFICATE, KEYSTORE, PUBLIC_KEY = (
     "a keystore",
     "a public key",
 )
+
+GROUP_READS = 0o040
 
 SURVEYED = "deploys/survey.py lists them"
 
@@ -90,6 +93,20 @@ def kept_directories(stay: Iterable[str], settings: Settings, roots: Iterable[st
     puppets |= {str(parent) for parent in PurePosixPath(settings.capass).parents}
     parents = {str(parent) for path in stay for parent in PurePosixPath(path).parents}
     return parents - puppets
+
+
+def told_of_readers(path: str, key: FileState | None, group: str) -> list[str]:
+    """One line about a private key that somebody reads by its group, which the one that takes its
+    place will not have.
+
+    :param group: Puppet's. Root's does not count, nor does Windows, which has none.
+    """
+    if key is None or not key.mode & GROUP_READS or key.group in (group, "root"):
+        return []
+    return [
+        f"{path} can be read by the group {key.group} ({key.mode:04o}), the new one by Puppet's "
+        f"({group}) instead: who reads it there has to be put into that, or be given it anew"
+    ]
 
 
 def told(stay: Mapping[str, str]) -> list[str]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from os.path import normpath
 from pathlib import PurePosixPath
 
-from recert.certificates import Certificate
+from recert.certificates import Certificate, RevocationList
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
-from recert.layout import NEEDED_SERVICES, Component, credential_names
+from recert.layout import MASTER_SERVICE, NEEDED_SERVICES, Component, credential_names
 from recert.observed import ComponentState, FileState, LastRun, Service
-from recert.pasted import word
-from recert.settings import duration
+from recert.pasted import for_sh, word
+from recert.settings import CREDENTIAL_SETTINGS, Settings, duration
 
 MAX_CLOCK_SKEW = 300
 """Seconds. Certificates begin to be valid when the master's clock says so."""
@@ -204,6 +204,44 @@ def link_refusals(files: Mapping[str, FileState], roots: Iterable[str]) -> list[
     return refusals
 
 
+PUPPETS_OWN = frozenset(
+    {
+        *("ca", "certificate_requests", "certs", "private", "private_keys", "public_keys"),
+        *("ca_pub.pem", "inventory.txt"),
+    }
+)
+"""What Puppet makes at the top of ssldir and cadir, beside what its settings name."""
+
+
+def linked_root_refusals(
+    conf: Settings, files: Iterable[str], roots: Iterable[str], links: Collection[str]
+) -> list[str]:
+    """A directory to be emptied that lies elsewhere, among what is not Puppet's.
+
+    :param files: below all of the roots.
+    :param links: those of the roots that are symbolic links.
+    """
+    refusals = []
+    for root in roots:
+        foreign = _foreign_entries(conf, files, PurePosixPath(root)) if root in links else []
+        if foreign:
+            refusals.append(
+                f"{root} is a symbolic link to a directory that holds more than Puppet's own "
+                f"files: {', '.join(foreign[:5])}. What the link leads to would be emptied. Move "
+                "them away, or Puppet's files into a directory of their own."
+            )
+    return refusals
+
+
+def _foreign_entries(conf: Settings, files: Iterable[str], root: PurePosixPath) -> list[str]:
+    def at_the_top(paths: Iterable[str]) -> set[str]:
+        within = (path for path in map(PurePosixPath, paths) if root in path.parents)
+        return {path.relative_to(root).parts[0] for path in within}
+
+    own = at_the_top(getattr(conf, name) for name in CREDENTIAL_SETTINGS)
+    return sorted(at_the_top(files) - own - PUPPETS_OWN)
+
+
 def mount_refusals(mounts: Iterable[str], ssldir: str) -> list[str]:
     """A mount point in the midst of ssldir: where it leads to the same file system, what is
     mounted there would be deleted; where it does not, it would keep the rest from going."""
@@ -226,11 +264,14 @@ def unchangeable_refusals(paths: Iterable[str]) -> list[str]:
     ]
 
 
-def failing_run_refusals(last_run: LastRun | None, declared: bool) -> list[str]:
+def failing_run_refusals(
+    last_run: LastRun | None, declared: bool, expired: Iterable[str] = ()
+) -> list[str]:
     """The Puppet run with which step 5 ends, tested before anything is changed.
 
     :param last_run: the master's, while its CA is still the one to retire.
     :param declared: the data `despite_failing_run`.
+    :param expired: what the procedure makes anew and no run succeeds without.
     """
     if last_run is None or last_run.succeeded or declared:
         return []
@@ -239,8 +280,29 @@ def failing_run_refusals(last_run: LastRun | None, declared: bool) -> list[str]:
         f"The master's last Puppet run, which ended at {when} UTC, has failed. The one with which "
         "step 5 ends would fail as well, and then no agent is touched. Run `puppet agent --test` "
         "and mend what it says; or, if new certificates are what mends it, add --data "
-        "despite_failing_run=True"
+        "despite_failing_run=True",
+        *(f"New certificates mend this, whatever else it is: {what}" for what in expired),
     ]
+
+
+def expired_crl(conf: Settings, crl: RevocationList | None, now: datetime) -> str | None:
+    """Why nobody under a CA accepts anybody any more; None if its revocation list is in force."""
+    expired = crl.invalidity(now) if crl is not None else None
+    if expired is None:
+        return None
+    return (
+        f"the master's revocation list {conf.cacrl} {expired}, and whoever goes by one that has "
+        f"refuses everybody. Make it anew: {crl_renewal(conf)}"
+    )
+
+
+def crl_renewal(conf: Settings) -> str:
+    """What to do on a master about a revocation list that has expired, or will soon. Puppet makes
+    one for five years whenever it revokes, and has given the number 0 to nobody."""
+    return (
+        f"puppet cert revoke 0x0; {for_sh('cp', conf.cacrl, conf.hostcrl)}; "
+        f"service {MASTER_SERVICE} restart"
+    )
 
 
 SHORTEST_CA = timedelta(days=30)

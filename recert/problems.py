@@ -15,7 +15,7 @@ from recert.identity import never_believed
 from recert.looks import HostLook
 from recert.observed import Service
 from recert.pasted import for_cmd, for_sh
-from recert.preflight import MAX_CLOCK_SKEW
+from recert.preflight import MAX_CLOCK_SKEW, crl_renewal
 from recert.renewal import Renewal
 from recert.report import CertificateRecord, Problem, Role, Severity, Standing
 from recert.settings import Settings
@@ -28,7 +28,7 @@ RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
 REVOKE = (
     "Find out who asked for it; revoke it on the master, and restart its server: puppet cert revoke"
 )
-STALE_CRL = "is not a revocation list of the master's CA"
+STALE_CRL = "is not a revocation list of the master's CA that is in force"
 
 
 def problems_of(state: SiteState) -> tuple[Problem, ...]:
@@ -168,13 +168,13 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
     assert state.master is not None
     crl = read_revocation_list(state.master.ssl.texts.get(conf.cacrl, ""))
     if crl is not None and crl.expires is not None and crl.expires <= state.at + SOON:
-        gone = crl.expires <= state.at
+        gone = crl.invalidity(state.at)
         yield Problem(
             Severity.BAD if gone else Severity.WARNING,
             host,
             conf.cacrl,
-            f"{'expired' if gone else 'expires'} on {crl.expires:%Y-%m-%d}",
-            "Puppet makes it anew when it revokes the next certificate.",
+            gone or f"expires on {crl.expires:%Y-%m-%d}",
+            crl_renewal(conf),
         )
     signed = {name: state.authority.ever_signed(name) for name in state.names_below(conf.signeddir)}
     valid = {

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from math import inf
-from pathlib import PurePosixPath
 
 from recert.certificates import (
     Certificate,
@@ -26,11 +25,6 @@ from recert.pasted import for_sh
 from recert.preflight import MAX_CLOCK_SKEW
 from recert.settings import Settings
 from recert.signing import Authority, conflict_at_ca
-
-PUPPETS_OWN = frozenset(
-    {"ca", "certificate_requests", "certs", "private", "private_keys", "public_keys"}
-)
-"""The directories that Puppet makes in ssldir."""
 
 
 @dataclass(frozen=True)
@@ -145,12 +139,15 @@ class Renewal:
 
     @property
     def crl_is_stale(self) -> bool:
-        """Whether the agent goes by a revocation list that is not one of the master's CA."""
+        """Whether the agent goes by a revocation list that is not one of the master's CA, or by one
+        that has expired: with that it refuses its master, and never fetches another."""
         if self.settings.hostcrl not in self.ssl.files:
             return False
         crl = read_revocation_list(self.ssl.texts.get(self.settings.hostcrl, ""))
         ca = self.authority.ca
-        return crl is None or ca is None or not crl.signed_by(ca)
+        if crl is None or ca is None or not crl.signed_by(ca):
+            return True
+        return crl.invalidity(self.now) is not None
 
     # Steps 6.5 to 6.7
 
@@ -233,17 +230,6 @@ class Renewal:
         return conflict_at_ca(self.certname, kept, self.authority)
 
     # What keeps an agent from being renewed
-
-    def foreign_entries(self) -> list[str]:
-        """What lies in ssldir that Puppet did not put there."""
-        root = PurePosixPath(self.settings.ssldir)
-        names = {
-            PurePosixPath(path).relative_to(root).parts[0]
-            for path in self.ssl.files
-            if root in PurePosixPath(path).parents
-        }
-        own = PUPPETS_OWN | {PurePosixPath(self.settings.hostcrl).name}
-        return sorted(names - own)
 
     @property
     def _key_given_up(self) -> bool:

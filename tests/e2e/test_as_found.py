@@ -219,6 +219,10 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     said = refused(read_only, mend=f"umount {SSLDIR}/certs", privileged=True)
     assert f"{SSLDIR}/certs" in said and "cannot be changed, and so not be deleted" in said
 
+    for flag, path in (("i", f"{SSLDIR}/ca/serial"), ("a", f"{SSLDIR}/private_keys")):
+        said = refused(f"chattr +{flag} {path}", mend=f"chattr -{flag} {path}", privileged=True)
+        assert f"{path} cannot be changed, and so not be deleted: immutable or" in said
+
     failed = f"sed -i 's/^  failed: 0/  failed: 1/' {SUMMARY}"
     said = refused(failed)
     assert "last Puppet run, which ended at" in said and "despite_failing_run=True" in said
@@ -265,31 +269,63 @@ def test_services_that_listen_elsewhere_or_nowhere(master: Master) -> None:
 
 def test_what_a_file_system_keeps_beside_owner_and_mode(master: Master) -> None:
     retired = master.ca.fingerprint
-    path = f"{SSLDIR}/certs/{master.certname}.pem"
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        member = tarfile.TarInfo(path.removeprefix("/"))
-        content = master.sh(f"cat {path}").encode()
-        member.size = len(content)
-        member.pax_headers = {"SCHILY.xattr.user.note": "of ours"}
-        tar.addfile(member, io.BytesIO(content))
-    write("master", "/root/noted.tar", archive.getvalue())
-    owner = master.sh(f"stat -c %u:%g {path}").strip()
-    master.sh(f"tar --xattrs -C / -xf /root/noted.tar && chown {owner} {path} && chmod 644 {path}")
-    assert noted(master, path) == "of ours"
+    directory, path = f"{SSLDIR}/certs", f"{SSLDIR}/certs/{master.certname}.pem"
+    content = master.sh(f"cat {path}").encode()
+    owners = master.sh(f"stat -c %u:%g:%a {directory} {path}")
+    lists = ("SCHILY.acl.access", "SCHILY.acl.default")
+    keep(master, directory, dict.fromkeys(lists, acl("rwx", "r-x")))
+    keep(
+        master,
+        path,
+        {"SCHILY.xattr.user.note": "of ours", lists[0]: acl("rw-", "r--")},
+        content,
+    )
+    master.sh(f"chattr +A {path}")
+    before = kept_beside(master, directory, path)
+    assert master.sh(f"stat -c %u:%g:%a {directory} {path}") == owners
+    for kept in (before[0][lists[0]], before[0][lists[1]], before[1][lists[0]]):
+        assert "user:nobody:r" in kept
+    assert before[1].keys() >= {"SCHILY.xattr.user.note", "flags"}
 
     assert master.regenerate(retired).status == 0
-    assert noted(master, path) is None
+    assert kept_beside(master, path) == [{}]
     (name,) = master.backups()
     run = master.pyinfra("deploys/restore.py", "-y", "--data", f"backup={name}")
 
     assert run.status == 0, run.stderr
-    assert noted(master, path) == "of ours"
+    assert kept_beside(master, directory, path) == before
+    assert master.sh(f"stat -c %u:%g:%a {directory} {path}") == owners
 
 
-def noted(master: Master, path: str) -> str | None:
-    """The extended attribute of a file."""
-    packed = master.sh(f"tar --xattrs -C / -cf - {path[1:]} | base64")
-    with tarfile.open(fileobj=io.BytesIO(b64decode(packed))) as tar:
-        (member,) = tar
-        return member.pax_headers.get("SCHILY.xattr.user.note")
+def acl(own: str, rest: str) -> str:
+    """An access control list as tar has it, with one more account."""
+    return f"user::{own}\nuser:nobody:{rest}\ngroup::{rest}\nmask::{rest}\nother::{rest}\n"
+
+
+def keep(master: Master, path: str, headers: dict[str, str], content: bytes | None = None) -> None:
+    """Give a directory, or a file with that content, what tar unpacks of these headers."""
+    owner, group, mode = master.sh(f"stat -c '%u %g %a' {path}").split()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo(path.removeprefix("/"))
+        member.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+        member.uid, member.gid, member.mode = int(owner), int(group), int(mode, 8)
+        member.size = len(content or b"")
+        member.pax_headers = headers
+        tar.addfile(member, io.BytesIO(content or b""))
+    write("master", "/root/kept.tar", archive.getvalue())
+    master.sh("tar --xattrs --acls --numeric-owner -C / -xpf /root/kept.tar")
+
+
+def kept_beside(master: Master, *paths: str) -> list[dict[str, str]]:
+    """What each has beside owner and mode, by the name that tar has for it; `flags` as lsattr shows
+    them, if there are any."""
+    found = []
+    for path in paths:
+        packed = master.sh(f"tar --xattrs --acls --no-recursion -C / -cf - {path[1:]} | base64")
+        with tarfile.open(fileobj=io.BytesIO(b64decode(packed))) as tar:
+            (member,) = tar
+        kept = {n: v for n, v in member.pax_headers.items() if n.startswith("SCHILY.")}
+        flags = master.sh(f"lsattr -d {path}").split()[0].translate(str.maketrans("", "", "-e"))
+        found.append({**kept, "flags": flags} if flags else kept)
+    return found

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import lab
 from recert.layout import INTERNAL_NAMES, STOP_ORDER
 from tests.e2e.site import (
     BACKUPS,
@@ -169,25 +170,26 @@ def test_puppet_starts_at_most_seven_times_and_a_preview_at_most_twice(serving: 
 
 
 @contextmanager
-def wrapped_puppet(master: Master, *lines: str) -> Iterator[None]:
-    """The `puppet` program runs these lines of sh first."""
+def wrapped_puppet(host: str, *lines: str) -> Iterator[None]:
+    """The `puppet` program of a host runs these lines of sh first."""
     wrapper = ["#!/bin/sh", *lines, 'exec /opt/puppet/real/puppet "$@"']
     quoted = " ".join(shlex.quote(line) for line in wrapper)
-    master.sh(
+    lab.run(
+        host,
         "mkdir /opt/puppet/real && mv /opt/puppet/bin/puppet /opt/puppet/real/puppet;"
-        f"cd /opt/puppet/bin && printf '%s\\n' {quoted} >puppet && chmod 755 puppet"
+        f"cd /opt/puppet/bin && printf '%s\\n' {quoted} >puppet && chmod 755 puppet",
     )
     try:
         yield
     finally:
-        master.sh("mv /opt/puppet/real/puppet /opt/puppet/bin/ && rmdir /opt/puppet/real")
+        lab.run(host, "mv /opt/puppet/real/puppet /opt/puppet/bin/ && rmdir /opt/puppet/real")
 
 
 @contextmanager
 def counted_starts(master: Master) -> Iterator[None]:
     """Every start of the `puppet` program leaves a line."""
     master.sh(": >/run/puppet-starts && chmod 666 /run/puppet-starts")
-    with wrapped_puppet(master, 'echo "$@" >>/run/puppet-starts'):
+    with wrapped_puppet(master.name, 'echo "$@" >>/run/puppet-starts'):
         yield
 
 
@@ -250,9 +252,12 @@ def test_missing_and_stopped_services_are_said_and_not_fatal(init_serving: Maste
         init_master.sh(f"service {name} start")
 
 
-def test_a_cadir_of_its_own_is_emptied_backed_up_and_made_anew(master: Master) -> None:
+def test_a_cadir_of_its_own_behind_a_link_is_emptied_backed_up_and_made_anew(
+    master: Master,
+) -> None:
     master.sh(
-        "systemctl stop pe-puppetserver && mv /etc/puppetlabs/puppet/ssl/ca /etc/puppetlabs/ca &&"
+        "systemctl stop pe-puppetserver && mv /etc/puppetlabs/puppet/ssl/ca /srv/ca &&"
+        " ln -s /srv/ca /etc/puppetlabs/ca &&"
         " sed -i 's,^\\[main\\],[main]\\ncadir = /etc/puppetlabs/ca,'"
         " /etc/puppetlabs/puppet/puppet.conf && systemctl start pe-puppetserver"
     )
@@ -267,7 +272,12 @@ def test_a_cadir_of_its_own_is_emptied_backed_up_and_made_anew(master: Master) -
     assert ca.fingerprint != retired
     assert master.presented().issued_by(ca)
     (name,) = master.backups()
-    assert "etc/puppetlabs/ca/ca_key.pem" in master.sh(f"tar -tf {BACKUPS}/{name}/archive.tar")
+    assert "srv/ca/ca_key.pem" in master.sh(f"tar -tf {BACKUPS}/{name}/archive.tar")
+
+    restored = master.pyinfra("deploys/restore.py", "-y", "--data", f"backup={name}")
+    assert restored.status == 0, restored.stderr
+    assert master.sh("readlink /etc/puppetlabs/ca") == "/srv/ca\n"
+    assert master.certificate("/srv/ca/ca_crt.pem").fingerprint == retired
 
 
 def test_a_backup_that_does_not_compare_stops_the_run_before_any_deletion(serving: Master) -> None:
@@ -307,7 +317,7 @@ def test_a_run_that_the_agent_service_got_ahead_of_is_repeated(serving: Master) 
         "fi",
     )
 
-    with wrapped_puppet(master, *first_is_second):
+    with wrapped_puppet(master.name, *first_is_second):
         run = master.regenerate(retired)
 
     assert run.status == 0, run.stderr

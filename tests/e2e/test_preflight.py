@@ -99,6 +99,12 @@ BROKEN = {
         ("is a symbolic link to /srv/ca",),
         f"rm {SSLDIR}/ca && mv /srv/ca {SSLDIR}/ca",
     ),
+    "a CA behind a link, among other things": Broken(
+        f"mkdir /srv/all; cp -a {SSLDIR}/ca/. /srv/all/; echo keep >/srv/all/notes;"
+        f" ln -s /srv/all /srv/ca; sed -i 's,^\\[main\\],[main]\\ncadir = /srv/ca,' {CONF}",
+        ("/srv/ca is a symbolic link to a directory that holds more", "files: notes."),
+        "rm -r /srv/ca /srv/all",
+    ),
     "a clock six minutes off": Broken(
         'mv /bin/date /run/date; printf \'#!/bin/sh\\n[ "$1" = +%%s ] && exec /run/date -d'
         ' "6 minutes ago" +%%s\\nexec /run/date "$@"\\n\' >/bin/date; chmod 755 /bin/date',

@@ -133,6 +133,9 @@ def assert_in_service(site: Site, ca: Certificate) -> None:
     groups = f"https://{site.certname}:4433/classifier-api/v1/groups"
     assert get(site.name, groups, *own(CLASSIFIER))[0] == "200"
     assert get(site.name, groups, *own(site.certname))[0] == "403"
+    # PuppetDB's whitelist has the master's name, and no agent's.
+    stored = f"https://{site.certname}:8081/pdb/query/v4/nodes"
+    assert get(AGENTS[0], stored, *own(site.certname_of(AGENTS[0])))[0] == "403"
     assert psql(site, "verify-full", *own(CLASSIFIER)) == (0, "1\n")
     # PuppetDB is PostgreSQL's client with the master's own certificate.
     assert site.sh(_SESSIONS).splitlines() == [f"pe-puppetdb|t|/CN={site.certname}"]

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import lab
 from recert.certificates import read_certificate
@@ -267,6 +269,17 @@ def test_who_may_not_change_a_host_changes_nothing(site: MixedSite, retired: str
     assert "before the first change" in why(run, "win03")
     assert "gl4ss" not in run.text + json.dumps(reported(run))
     assert {name: site.windows_state(name) for name in site.windows} == before
+
+    # Nor is a key deleted that no CA of the site's has certified.
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    spare = f"{site.etc('win03')}/ssl/shop.key"
+    site.on("win03", f"printf '%s' '{pem.decode()}' >{shlex.quote(spare)}")
+    refused = site.preview_renewal(retired, "--limit", "win03")
+    assert refused.status == 1
+    said = " ".join(refused.stderr.split())
+    assert f"{spare[1:]} is a key or certificate of somebody else's" in said
+    site.on("win03", f"rm {shlex.quote(spare)}")
 
     lab.switch_off("win01")
     try:

@@ -179,13 +179,13 @@ class Authority:
             tuple(extensions),
         )
 
-    def crl(self, revoked: Iterable[int] = ()) -> str:
-        """A revocation list."""
+    def crl(self, revoked: Iterable[int] = (), expires: timedelta = timedelta(days=1825)) -> str:
+        """A revocation list; `expires`: when, counted from now."""
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(_name(CA_SUBJECT))
-            .last_update(NOW - timedelta(days=1))
-            .next_update(NOW + timedelta(days=1825))
+            .last_update(NOW - timedelta(days=2000))
+            .next_update(NOW + expires)
         )
         for number in revoked:
             builder = builder.add_revoked_certificate(

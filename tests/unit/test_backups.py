@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from facts.script import PIPELINES
+from operations.backup import KEEPING
 from recert.backups import (
     ARCHIVE_DIGEST,
     Manifest,
@@ -19,6 +22,7 @@ from recert.backups import (
 from recert.errors import RecertError
 from recert.settings import Settings
 from tests.unit.authority import CERTNAME, OLD, settings
+from tests.unit.shell import Sh
 
 AT = datetime(2015, 11, 23, 10, 15, tzinfo=UTC)
 MANIFEST = Manifest(
@@ -155,3 +159,23 @@ def test_names_that_are_made_are_accepted(fingerprint: str | None) -> None:
 def test_what_can_be_no_backups_name_is_refused(value: object) -> None:
     with pytest.raises(RecertError, match="is not the name of a backup"):
         check_backup_name(value)
+
+
+# What an archive keeps beside owner and mode
+
+_TARS = {
+    "of today": ("exec /usr/bin/true", " --acls --selinux --xattrs"),
+    "that knows two of them": ("case $1 in (--xattrs) exit 64 ;; esac", " --acls --selinux"),
+    "built without SELinux": (
+        "case $1 in (--selinux) echo 'tar: SELinux support is not available' >&2 ;; esac",
+        " --acls --xattrs",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", _TARS)
+def test_tar_is_asked_for_what_it_can_do(sh: Sh, tmp_path: Path, which: str) -> None:
+    script, kept = _TARS[which]
+    sh.provide("tar", script)
+    done = sh.run(f'{PIPELINES}\nnew={tmp_path}\n{KEEPING}\necho "$keeping"')
+    assert (done.stdout.decode(), done.stderr) == (f"{kept}\n", b"")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tarfile
 import zlib
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
@@ -24,10 +26,15 @@ from facts.backups import ArchivedCertificates
 from facts.host import WhoAndWhen
 from facts.packed import gunzip
 from facts.ssl import PemFiles
+from operations import readiness
+from operations.on_agent import LIMIT
+from operations.services import RUN_LIMIT
 from operations.step import changing
 from procedures import agent, limits, terminal
-from procedures.agent import AgentRefusedError, ask_agent
+from procedures.agent import FACT_LIMIT, AgentRefusedError, ask_agent
 from tests.unit.records import printed
+
+ROOT = Path(__file__).resolve().parents[2]
 
 # Size
 
@@ -151,3 +158,15 @@ def test_nobody_is_asked_for_a_password(host: Host, monkeypatch: pytest.MonkeyPa
     wanting = CommandOutput([OutputLine("stderr", util.SUDO_PASSWORD_REQUIRED_LINES[0])])
     with pytest.raises(OSError, match="_sudo_password"):
         util.execute_command_with_sudo_retry(host, {}, lambda: (1, wanting))
+
+
+# What may take long
+
+
+def test_the_runbook_tells_how_long_is_waited() -> None:
+    runbook = (ROOT / "docs/runbook.md").read_text()
+    told = runbook.partition("## How long it waits")[2].partition("\n## ")[0]
+    minutes = [int(found) for found in re.findall(r"\| ([0-9]+) minutes \|", told)]
+    assert [60 * found for found in minutes] == [RUN_LIMIT, LIMIT, FACT_LIMIT, readiness.LIMIT]
+    (catalog,) = map(int, re.findall(r"A catalog that takes ([0-9]+) minutes", told))
+    assert catalog * 60 < RUN_LIMIT

@@ -23,6 +23,7 @@ from recert.others import (
     of_others,
     other_names,
     told,
+    told_of_readers,
 )
 from tests.unit.authority import (
     NEW,
@@ -59,6 +60,25 @@ def test_a_key_goes_with_its_certificate_wherever_that_lies() -> None:
     # A CA's own, and one that it certified before it was signed anew.
     assert of_others([key("old-ca"), cert(OLD.pem)], CAS) == {}
     assert of_others([cert(Authority("old-ca", serial=7).issue("web", 9))], CAS) == {}
+
+
+@pytest.mark.parametrize(
+    ("group", "mode", "is_told"),
+    [
+        ("ssl-cert", 0o640, True),
+        ("ssl-cert", 0o600, False),
+        ("pe-puppet", 0o640, False),
+        ("root", 0o640, False),
+    ],
+)
+def test_who_reads_a_key_by_its_group_is_told_that_this_ends(
+    group: str, mode: int, is_told: bool
+) -> None:
+    lines = told_of_readers("/key", file_state(group=group, mode=mode), "pe-puppet")
+    assert [line.startswith(f"/key can be read by the group {group} (0640)") for line in lines] == [
+        True
+    ] * is_told
+    assert told_of_readers("/key", None, "pe-puppet") == []
 
 
 def test_certificates_of_others_stay_with_their_keys() -> None:

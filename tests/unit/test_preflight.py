@@ -9,13 +9,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from recert import preflight
-from recert.certificates import Certificate
+from recert.certificates import Certificate, read_revocation_list
 from recert.layout import COMPONENTS, PUPPETDB, STOP_ORDER, credential_names
 from recert.observed import ComponentState, LastRun, Service
 from tests.unit.authority import (
     CERTNAME,
     NEW,
+    NOW,
     OLD,
+    SSLDIR,
     Authority,
     Master,
     file_state,
@@ -336,6 +338,26 @@ def test_a_puppet_run_that_fails_already_is_refused_unless_somebody_says_so() ->
     assert preflight.failing_run_refusals(None, declared=False) == []
 
 
+def test_failing_run_is_explained_by_what_has_expired() -> None:
+    failed = LastRun(CLOCK, succeeded=False)
+    crl = "/ssl/crl.pem expired on 2015-01-01"
+    *_, why = preflight.failing_run_refusals(failed, False, [crl])
+    assert why.endswith(crl)
+    assert preflight.failing_run_refusals(failed, True, [crl]) == []
+
+
+@pytest.mark.parametrize(("seconds", "expired"), [(1, False), (0, True), (-1, True)])
+def test_revocation_list_that_has_expired(seconds: int, expired: bool) -> None:
+    conf = master().settings
+    crl = read_revocation_list(NEW.crl(expires=timedelta(seconds=seconds)))
+    why = preflight.expired_crl(conf, crl, NOW)
+    assert (why is not None) is expired
+    if why is not None:
+        assert conf.cacrl in why and f"{NOW + timedelta(seconds=seconds):%Y-%m-%d}" in why
+        assert "puppet cert revoke 0x0; cp -- " in why
+    assert preflight.expired_crl(conf, None, NOW) is None
+
+
 @pytest.mark.parametrize("ttl", ["", "5y", "157680000", "30d", "720h", "2592000"])
 def test_a_ca_that_lives_for_a_month_or_more(ttl: str) -> None:
     assert preflight.lifetime_refusals(ttl) == []
@@ -368,3 +390,26 @@ def test_what_cannot_be_changed_is_named_as_far_as_a_person_reads() -> None:
     assert preflight.unchangeable_refusals([]) == []
     (message,) = preflight.unchangeable_refusals([f"/ssl/{n}" for n in range(7)])
     assert "/ssl/4 and 2 more cannot be changed" in message and "chattr -i" in message
+
+
+# A directory that is a link
+
+
+def test_a_directory_of_puppets_own_may_be_a_link() -> None:
+    conf = master().settings
+    files = [f"{SSLDIR}/private/x", conf.cacert, conf.hostcrl, conf.signeddir, SSLDIR]
+    files += [f"{conf.cadir}/inventory.txt", f"{conf.cadir}/ca_pub.pem"]
+    assert preflight.linked_root_refusals(conf, files, [SSLDIR, conf.cadir], [SSLDIR]) == []
+    # Whatever is in one that is none is for others to judge.
+    files.append(f"{SSLDIR}/web/x")
+    assert preflight.linked_root_refusals(conf, files, [SSLDIR], []) == []
+
+
+def test_a_link_to_what_is_not_puppets_is_refused() -> None:
+    conf = master().settings
+    files = [
+        *(f"{SSLDIR}/zeta", f"{SSLDIR}/app/a.key", f"{SSLDIR}/app/b/c.key"),
+        *("/srv/elsewhere/x", f"{SSLDIR}-before/y", f"{SSLDIR}/web/certs/x.pem"),
+    ]
+    (message,) = preflight.linked_root_refusals(conf, files, [SSLDIR], [SSLDIR])
+    assert f"{SSLDIR} is a symbolic link" in message and "files: app, web, zeta." in message

@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 
 from recert.observed import LastRun
-from recert.renewal import Renewal
 from recert.signing import Autosign, Autosigning
 from tests.unit.agent import AGENT, CSRDIR, SERIAL, Agent, agent, half_done
 from tests.unit.authority import (
@@ -431,8 +430,12 @@ def test_files_of_a_ca_of_its_own_under_its_name_go_with_the_certificate() -> No
 # The revocation list
 
 
-@pytest.mark.parametrize("crl", [OLD.crl(), "", "garbage"], ids=["foreign", "empty", "garbage"])
-def test_foreign_revocation_list_goes_alone(crl: str) -> None:
+@pytest.mark.parametrize(
+    "crl",
+    [OLD.crl(), "", "garbage", NEW.crl(expires=timedelta(0))],
+    ids=["foreign", "empty", "garbage", "expired"],
+)
+def test_revocation_list_that_is_of_no_use_goes_alone(crl: str) -> None:
     found = agent()
     found.write(found.settings.hostcrl, crl)
     judged = found.judge()
@@ -678,36 +681,6 @@ def test_without_a_catalog_none_goes() -> None:
 )
 def test_run_is_due_until_one_has_succeeded_since(last_run: LastRun | None, due: bool) -> None:
     assert agent().judge().run_due(last_run) is due
-
-
-# What Puppet did not put there
-
-
-def judge_with(*paths: str) -> Renewal:
-    found = agent()
-    for path in paths:
-        found.files[path] = file_state()
-    return found.judge()
-
-
-def test_ssldir_of_puppets_own_files_holds_nothing_foreign() -> None:
-    judged = judge_with(f"{SSLDIR}/private/ca.pass", f"{SSLDIR}/ca/ca_crt.pem", SSLDIR)
-    assert judged.foreign_entries() == []
-
-
-def test_foreign_entries_are_named_once_each() -> None:
-    judged = judge_with(
-        f"{SSLDIR}/zeta",
-        f"{SSLDIR}/app/a.key",
-        f"{SSLDIR}/app/b/c.key",
-        "/srv/elsewhere/x",
-        f"{SSLDIR}-before/y",
-    )
-    assert judged.foreign_entries() == ["app", "zeta"]
-
-
-def test_file_that_is_only_called_like_a_directory_of_puppets_elsewhere_is_foreign() -> None:
-    assert judge_with(f"{SSLDIR}/web/certs/x.pem").foreign_entries() == ["web"]
 
 
 def test_certname_is_the_agents() -> None:

@@ -347,7 +347,7 @@ def test_an_agent_that_goes_by_an_old_revocation_list() -> None:
     web = agent()
     web.write(web.settings.hostcrl, OLD.crl())
     found = failed(site(look_at_master(master(), [web]), look_at_agent(web)), evidence())
-    saw = f"{SSLDIR}/crl.pem is not a revocation list of the master's CA"
+    saw = f"{SSLDIR}/crl.pem is not a revocation list of the master's CA that is in force"
     assert found == [(About.PLACED.value, "web01", saw)]
 
 
