@@ -236,10 +236,10 @@ def failing_run_refusals(last_run: LastRun | None, declared: bool) -> list[str]:
         return []
     when = f"{datetime.fromtimestamp(last_run.time, UTC):%Y-%m-%d %H:%M}"
     return [
-        f"The master's last Puppet run, which ended at {when} UTC, has failed. The one with which "
-        "step 5 ends would fail as well, and then no agent is touched. Run `puppet agent --test` "
-        "and mend what it says; or, if new certificates are what mends it, add --data "
-        "despite_failing_run=True"
+        f"The master's last Puppet run, which ended at {when} UTC, {last_run.failure}. The one "
+        "with which step 5 ends would fail as well, and then no agent is touched. Run `puppet "
+        "agent --test` and mend what it says; or, if new certificates are what mends it, add "
+        "--data despite_failing_run=True"
     ]
 
 

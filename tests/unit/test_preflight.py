@@ -332,6 +332,9 @@ def test_a_puppet_run_that_fails_already_is_refused_unless_somebody_says_so() ->
     assert "2015-11-23 09:46 UTC" in message
     assert "--data despite_failing_run=True" in message
     assert preflight.failing_run_refusals(failed, declared=True) == []
+    cached = LastRun(CLOCK, succeeded=False, cached=True)
+    (message,) = preflight.failing_run_refusals(cached, declared=False)
+    assert "UTC, got no catalog, and went by the cached one." in message
     assert preflight.failing_run_refusals(LastRun(CLOCK, succeeded=True), declared=False) == []
     assert preflight.failing_run_refusals(None, declared=False) == []
 
