@@ -353,8 +353,9 @@ def test_a_ca_that_would_end_soon_is_refused(ttl: str, said: str) -> None:
     assert f"ca_ttl is {ttl}" in message and said in message and "5y" in message
 
 
-def test_a_ca_ttl_that_is_no_time() -> None:
-    (message,) = preflight.lifetime_refusals("for ever")
+@pytest.mark.parametrize("ttl", ["for ever", "10000y", "999999999999y"])
+def test_a_ca_ttl_that_is_no_time(ttl: str) -> None:
+    (message,) = preflight.lifetime_refusals(ttl)
     assert "which is no time" in message
 
 
