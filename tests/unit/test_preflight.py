@@ -294,8 +294,10 @@ def test_unclassified_groups_are_refused_whatever_was_said(declared: bool, confi
 
 
 def test_silent_classifier_is_refused_with_what_to_declare() -> None:
-    (message,) = preflight.classification_refusals(None, declared=False, confirmed_before=False)
-    assert "port 4433" in message
+    (message,) = preflight.classification_refusals(
+        None, declared=False, confirmed_before=False, port=4455
+    )
+    assert "port 4455" in message
     assert "--data pe_groups_classified=True" in message
 
 
@@ -366,6 +368,8 @@ def test_a_key_under_another_name_is_refused_or_confirmed() -> None:
     assert "--data other_names=older" in message
     assert preflight.other_name_refusals(found, "new", ["old", "older"]) == []
     assert preflight.other_name_refusals({}, "new", []) == []
+    copied = {"new": "/ssl/web.pem", "pe-internal-classifier": "/ssl/copy.pem"}
+    assert preflight.other_name_refusals(copied, "new", []) == []
 
 
 def test_what_cannot_be_changed_is_named_as_far_as_a_person_reads() -> None:

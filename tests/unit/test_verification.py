@@ -222,6 +222,12 @@ def test_a_service_that_does_not_run(state: SiteState) -> None:
     assert before.snapshot().hosts[1].well
 
 
+def test_a_check_names_the_port_that_was_asked(state: SiteState) -> None:
+    seen = evidence(handshakes=handshakes("pe-puppetserver", port=8150))
+    did = {c.did for c in verify(state, seen) if "handshake with pe-puppetserver" in c.did}
+    assert did and all("on port 8150" in one for one in did)
+
+
 def test_a_service_that_is_not_installed_is_not_asked(state: SiteState) -> None:
     look = state.looks[0]
     missing = replace(look, services={**look.services, "pe-activemq": Service.MISSING})
