@@ -606,6 +606,8 @@ _SETTINGS = {
     "server": "puppet",
     "ca_server": "puppet",
     "autosign": f"{CONFDIR}/autosign.conf",
+    "ca_name": "Puppet CA: puppet",
+    "ca_ttl": "5y",
 }
 
 _SUMMARY = """---

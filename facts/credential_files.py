@@ -57,6 +57,8 @@ def understood(content)
   rescue StandardError
   end
   begin
+    # OpenSSL takes whatever begins with this byte for one whose password is another: "0011" too.
+    return [[], nil, false] unless OpenSSL::ASN1.decode(content).value[0].value == 3
     box = OpenSSL::PKCS12.new(content, '')
     certs = [box.certificate, *box.ca_certs].compact.map { |cert| cert.to_pem }
     [certs, box.key && box.key.public_key.to_pem, false]

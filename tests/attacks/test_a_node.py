@@ -34,7 +34,7 @@ agents = [lab_host("agent02"), *map(bare, ("agent01", "agent03"))]
 _ASKING = r"""
 require "openssl"
 require "net/http"
-name, *others = ARGV
+server, name, *others = ARGV
 key = OpenSSL::PKey::RSA.new(2048)
 request = OpenSSL::X509::Request.new
 request.version = 0
@@ -46,7 +46,7 @@ ssldir = "/etc/puppetlabs/puppet/ssl"
   Dir.mkdir("#{ssldir}/#{directory}") unless File.directory?("#{ssldir}/#{directory}")
   File.write("#{ssldir}/#{directory}/#{name}.pem", held.to_pem)
 end
-http = Net::HTTP.new("puppet", 8140)
+http = Net::HTTP.new(server, 8140)
 http.use_ssl = true
 http.verify_mode = OpenSSL::SSL::VERIFY_NONE
 path = "/puppet-ca/v1/certificate_request/#{name}?environment=production"
@@ -119,8 +119,9 @@ def put_back(site: Site, agent: str) -> None:
 def test_a_request_with_a_second_cn(site: Site, retired: str) -> None:
     name = site.certname_of(HELD)
     site.on(HELD, f"cat >/root/asking.rb <<'END'\n{_ASKING}\nEND\n")
-    names = f"{name} puppet {site.certname}"
-    in_place_of_puppet(site, HELD, f"/opt/puppet/bin/ruby /root/asking.rb {names} | tee /root/said")
+    words = f"{site.certname} {name} puppet {site.certname}"
+    asking = f"/opt/puppet/bin/ruby /root/asking.rb {words} 2>&1 | tee /root/said"
+    in_place_of_puppet(site, HELD, asking)
     try:
         run = site.renew(retired, "--limit", HELD)
     finally:

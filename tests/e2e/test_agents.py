@@ -336,14 +336,14 @@ def test_a_master_that_cannot_sign(site: Site, retired: str) -> None:
 def test_a_request_that_puppet_does_not_sign_keeps_nobody_elses_from_it(
     site: Site, retired: str
 ) -> None:
-    # A directory where its certificate would be written.
+    # Where its certificate would be written, nothing can be.
     in_the_way = f"{SSLDIR}/ca/signed/agent01.lab.test.pem"
-    site.sh(f"mkdir {in_the_way}")
+    site.sh(f"ln -s /nowhere/at/all {in_the_way}")
     agents = ("--limit", "agent01", "--limit", "agent02", "--limit", "agent03")
     try:
         run = site.renew(retired, *agents)
     finally:
-        site.sh(f"rmdir {in_the_way}")
+        site.sh(f"rm {in_the_way}")
 
     assert run.status == 1
     assert statuses(run) == {"agent01": "failed", "agent02": "renewed", "agent03": "renewed"}

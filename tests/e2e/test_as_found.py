@@ -196,7 +196,8 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
 
 
 def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) -> None:
-    master.sh(f"systemctl stop pe-puppet; {until_no_run()}")  # its runs would tell anew
+    # Its own runs would tell anew, and one that ends with it tells of a failure.
+    master.sh(f"systemctl stop pe-puppet; {until_no_run()};/opt/puppet/bin/puppet agent --test")
     retired = master.ca.fingerprint
     before = kept_of("master", SSLDIR, CONF, "/etc/puppetlabs/puppetdb")
 

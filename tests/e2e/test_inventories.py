@@ -160,7 +160,7 @@ def test_the_cas_own_list_becomes_an_inventory_that_works(
     reached = f"{{{master.certname!r}: lab_host('master')[1]}}"
     inventory.write_text(
         "from inventories.lab_hosts import lab_host\n"
-        + inventory.read_text().replace("(__file__)", f"(__file__, {reached})")
+        + inventory.read_text().replace("beside(__file__)", f"beside(__file__, {reached})")
     )
     run = Master("master", inventory).pyinfra(
         "deploys/site.py", "--limit", master.certname, "--dry"

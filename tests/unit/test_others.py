@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    pkcs12,
-)
 
 from facts.others import StrayCredentials
 from facts.script import PIPELINES
@@ -35,19 +25,15 @@ from recert.others import (
     told,
 )
 from tests.unit.authority import (
-    CERTNAME,
     NEW,
     OLD,
     SSLDIR,
     Authority,
     file_state,
     key_digest,
-    key_pem,
     master,
-    public_pem,
     settings,
 )
-from tests.unit.authority import key as crypto_key
 from tests.unit.shell import ME, Sh
 
 CAS = [OLD.certificate, NEW.certificate]
@@ -172,51 +158,3 @@ def test_where_there_is_nothing_but_puppets_own_no_ruby_is_started(sh: Sh, tmp_p
     own.write_text(OLD.issue("a", 2))
     asked = {"roots": [str(tmp_path), "/nowhere"], "own": [str(own)], "queues": []}
     assert sh.ask(StrayCredentials, **asked) == []
-
-
-@pytest.mark.skipif(shutil.which("ruby") is None, reason="needs Ruby")
-def test_credentials_are_found_by_what_is_in_them(sh: Sh, tmp_path: Path) -> None:
-    files = {
-        "secret": key_pem("eyaml"),
-        "half-written": key_pem("eyaml")[:300],
-        "notes.txt": "a PRIVATE KEY is not here",
-        "both": key_pem("shop") + OTHER.issue("shop", 3),
-        "public": public_pem("eyaml"),
-        "queue/node.pem": OLD.issue("node", 7),
-        "queue/key.pem": key_pem("node"),
-        f"own/{CERTNAME}.pem": OLD.issue(CERTNAME, 2),
-    }
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    der = OLD.certificate.x509.public_bytes(Encoding.DER)
-    java = b"\xfe\xed\xfe\xed...\x00\x05X.509" + len(der).to_bytes(4, "big") + der + b"rest"
-    (tmp_path / "broker.ks").write_bytes(java)
-    for name, password in (("open.p12", b""), ("sealed.p12", b"secret")):
-        how = BestAvailableEncryption(password) if password else NoEncryption()
-        leaf = x509.load_pem_x509_certificate(OTHER.issue("shop", 3).encode())
-        box = pkcs12.serialize_key_and_certificates(b"shop", crypto_key("shop"), leaf, None, how)
-        (tmp_path / name).write_bytes(box)
-    (tmp_path / "link").symlink_to(tmp_path / "secret")
-    found = sh.ask(
-        StrayCredentials,
-        roots=[str(tmp_path)],
-        own=[f"{tmp_path}/own/{CERTNAME}.pem"],
-        queues=[f"{tmp_path}/queue"],
-    )
-    by_name = {stray.path.removeprefix(f"{tmp_path}/"): stray for stray in found}
-    assert {name: stray.what for name, stray in by_name.items()} == {
-        "secret": PRIVATE_KEY,
-        "both": PRIVATE_KEY,
-        "public": PUBLIC_KEY,
-        "queue/key.pem": PRIVATE_KEY,
-        "broker.ks": KEYSTORE,
-        "open.p12": PRIVATE_KEY,
-        "sealed.p12": KEYSTORE,
-        "link": PRIVATE_KEY,
-    }
-    assert [c.subject for c in by_name["broker.ks"].certificates] == [OLD.certificate.subject]
-    assert by_name["open.p12"].keys == by_name["both"].keys
-    assert by_name["sealed.p12"].keys == ()
-    assert by_name["secret"].keys == by_name["public"].keys == (key_digest("eyaml"),)
-    assert [c.subject for c in by_name["both"].certificates] == ["shop"]
