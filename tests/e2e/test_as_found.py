@@ -250,6 +250,7 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     assert "despite_failing_run=True" in said
     assert refused(":", "despite_failing_run=True").startswith("passed")
     assert "is not understood: it is True or False" in refused(":", "despite_failing_run=maybe")
+    puppet_runs("")  # and its catalog is cached
     puppet_runs("this is { no manifest")
     summary = master.sh(f"cat {SUMMARY}")
     assert "failed: 0" in summary and re.search(r"config: \d", summary)
