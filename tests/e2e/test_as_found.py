@@ -31,6 +31,7 @@ from tests.e2e.site import (
     SSLDIR,
     VARDIR,
     Master,
+    Run,
     assert_regenerated,
     until_no_run,
 )
@@ -300,12 +301,19 @@ def test_what_cannot_work_on_an_agent_is_said_of_it_alone(tmp_path: Path) -> Non
         lab.run("agent01", f"umount {SSLDIR}/certs", privileged=True)
         lab.run("agent02", f"chattr -i {unchangeable}", privileged=True)
 
-    assert statuses(preview) == dict.fromkeys(AGENTS, "failed")
-    assert f"{SSLDIR}/certs is a mount point within {SSLDIR}" in why(preview, "agent01")
+    assert "Step 6 would find: 3 failed" in preview.stderr
+    said = {name: said_of(preview, name) for name in AGENTS}
+    assert f"{SSLDIR}/certs is a mount point within {SSLDIR}" in said["agent01"]
     for path in unchangeable.split():
-        assert re.search(rf"{path}.* cannot be changed, and so", why(preview, "agent02"))
-    assert f"under another name: {old} ({halves[1]})." in why(preview, "agent03")
-    assert statuses(confirmed)["agent03"] == "to be renewed"
+        assert re.search(rf"{path}.* cannot be changed, and so", said["agent02"])
+    assert f"under another name: {old} ({halves[1]})." in said["agent03"]
+    assert "Step 6 would find: 2 failed, 1 to be renewed" in confirmed.stderr
+    assert old not in said_of(confirmed, "agent03")
+
+
+def said_of(run: Run, host: str) -> str:
+    """What a run has told of a host while it looked at it."""
+    return "\n".join(re.findall(rf"^ *\[{host}\] (.*)", run.stderr, re.MULTILINE))
 
 
 def test_services_that_listen_elsewhere_or_nowhere(master: Master) -> None:
@@ -326,6 +334,14 @@ def test_services_that_listen_elsewhere_or_nowhere(master: Master) -> None:
     assert "pe-puppetdb does not answer" not in run.stderr
     assert master.presented(8085).issued_by(master.ca)
     assert_regenerated(master, retired)
+    options = ("--data", f"retire_ca={retired}", "--data", "puppet_run=last")
+    proof = master.pyinfra("deploys/verify.py", "-y", *options)
+    assert proof.status == 0, proof.stderr
+    made = {c["did"]: c["saw"] for c in reported(proof)["checks"]}
+    assert "of the CA in place" in made["TLS handshake with pe-puppetdb on port 8085"]
+    assert made["TLS handshake with pe-postgresql"] == "it listens on its socket alone"
+    silent = made["TLS handshake with pe-activemq on port 61613"]
+    assert silent.endswith("it did not answer before, either")
 
 
 def test_what_a_file_system_keeps_beside_owner_and_mode(master: Master) -> None:
