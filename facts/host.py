@@ -67,6 +67,7 @@ class Basics(FactBase[HostBasics]):
     + accounts: users to look for
     + files: files that have to be there
     + links: directories that may be symbolic links, or have mount points below them
+    + places: what else is written to or deleted; what does not exist is made in a directory above
     """
 
     def command(
@@ -76,6 +77,7 @@ class Basics(FactBase[HostBasics]):
         accounts: list[str],
         files: list[str],
         links: list[str] | None = None,
+        places: list[str] | None = None,
     ) -> StringCommand:
         return record_script(
             r"""
@@ -89,16 +91,16 @@ mounted_below() {
     done </proc/self/mountinfo
 }
 room() { stage df -Pk "$1" | stage awk 'NR == 2 { print $4 }'; }
-with_flags() { find "$1/" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null; :; }
+with_flags() { find "$@" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null; :; }
 # The kernel is asked, who refuses that to root as well: the test of many a shell asks the mode.
 unchangeable() {
-    if find / -maxdepth 0 -writable >/dev/null 2>&1; then find "$1/" ! -type l ! -writable
+    if find / -maxdepth 0 -writable >/dev/null 2>&1; then find "$@" ! -type l ! -writable
     else
-        stage find "$1/" ! -type l -print0 | stage ruby -e '
+        stage find "$@" ! -type l -print0 | stage ruby -e '
             STDIN.read.split("\0").each { |path| puts path unless File.writable?(path) }'
     fi
     ! command -v lsattr >/dev/null 2>&1 ||
-        stage with_flags "$1" | stage sed -n 's/^[^ ]*a[^ ]* *//p'
+        stage with_flags "$@" | stage sed -n 's/^[^ ]*a[^ ]* *//p'
 }
 place=$1; shift
 while [ ! -d "$place" ]; do place=$(dirname "$place"); done
@@ -126,7 +128,11 @@ for word in "$@"; do
         (link:*)
             [ -L "${word#link:}" ] && say link "${word#link:}"
             [ ! -r /proc/self/mountinfo ] || mounted_below "${word#link:}"
-            [ ! -d "${word#link:}" ] || say unchangeable "$(unchangeable "${word#link:}")" ;;
+            [ ! -d "${word#link:}" ] || say unchangeable "$(unchangeable "${word#link:}/")" ;;
+        (place:*)
+            path=${word#place:}
+            while [ ! -e "$path" ]; do path=$(dirname "$path"); done
+            say unchangeable "$(unchangeable "$path" -maxdepth 0)" ;;
         (account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
     esac
 done
@@ -138,6 +144,7 @@ done
             *(f"account:{account}" for account in accounts),
             *(f"file:{path}" for path in files),
             *(f"link:{path}" for path in links or []),
+            *(f"place:{path}" for path in places or []),
         )
 
     def process(self, output: list[str]) -> HostBasics:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import yaml
@@ -185,10 +185,33 @@ class PuppetAgent(FactBase[AgentState]):
         return read_agent_state(read_records(output))
 
 
+WENT_BY_CACHE = (
+    "cached_catalog_status: on_failure",
+    "Could not retrieve catalog from remote server",
+)
+"""What the report of a run has that got no catalog and went by the cached one: Puppet's since 4.1,
+and the error of any. The summary of such a run is that of a success."""
+
+REPORT = "last_run_report.yaml"
+"""Beside the summary. Puppet writes it after that, if it writes reports at all."""
+
 AGENT_TRACES = (
     PUPPET_PROCESS
+    + rf"""
+went_by_cache='{WENT_BY_CACHE[0]}
+{WENT_BY_CACHE[1]}'
+report=${{1%/*}}/{REPORT}
+"""
     + r"""
-[ ! -r "$1" ] || text_of "$1" summary
+of_that_run() { [ -r "$1" ] && [ -z "$(find "$2" -newer "$1")" ]; }
+if [ -r "$1" ]; then
+    text_of "$1" summary
+    if of_that_run "$report" "$1"; then
+        lines=$(grep -cF -e "$went_by_cache" "$report") || [ "$?" -eq 1 ] ||
+            fail "Nobody knows what $report says."
+        [ "$lines" -eq 0 ] || say cached
+    fi
+fi
 [ ! -f "$2" ] || stage find "$2" -printf '6\0catalog\0%m\0%u\0%g\0%s\0%T@\0'
 [ ! -e "$3" ] || text_of "$3" disabled
 pid=
@@ -208,6 +231,8 @@ def read_agent_state(records: Iterable[list[str]]) -> AgentState:
     for record in records:
         if record[0] == "summary":
             last_run = read_summary(record[1])
+        elif record[0] == "cached" and last_run is not None:
+            last_run = replace(last_run, succeeded=False, cached=True)
         elif record[0] == "catalog":
             mode, owner, group, size, mtime = record[1:]
             catalog = FileState(

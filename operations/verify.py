@@ -149,7 +149,7 @@ def _last_run(verification: Verification) -> RunSeen:
         return RunSeen(did, False, "it tells of no run")
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(last.time))
     if not last.succeeded:
-        return RunSeen(did, False, f"the run of {when} did not succeed")
+        return RunSeen(did, False, f"the run of {when} {last.failure}")
     if last.time > time.time() + 2 * MAX_CLOCK_SKEW:
         return RunSeen(did, False, f"the run of {when} is still to come")
     # Puppet notes whole seconds.

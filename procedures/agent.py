@@ -77,6 +77,7 @@ class AgentFacts(HostFacts):
                 "accounts": [],
                 "files": [conf.config],
                 "links": [conf.ssldir],
+                "places": self.places,
             }
         if name == "proof":
             key = self.paths(conf.certname).private_key

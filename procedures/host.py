@@ -150,6 +150,12 @@ class HostFacts:
         raise NotImplementedError
 
     @property
+    def places(self) -> list[str]:
+        """What else the procedure writes to or deletes."""
+        catalog = self.settings.cached_catalog
+        return [self.backup_root, catalog.rpartition("/")[0], catalog]
+
+    @property
     def own_files(self) -> list[str]:
         """The files of the names that Puppet itself has in the directories that are emptied."""
         conf = self.settings

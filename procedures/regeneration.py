@@ -317,6 +317,7 @@ def _refusals_of_the_host(
         accounts=[facts.settings.user],
         files=[facts.settings.config],
         links=facts.emptied,
+        places=facts.places,
     )
     due = bool(freshness.problems)
     refusals = [
@@ -417,5 +418,6 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
     return preflight.classification_refusals(
         unclassified,
         declared=declared,
+        port=facts.port_of(CONSOLE_SERVICE),
         confirmed_before=regeneration.retired.fingerprint in store.classified,
     )

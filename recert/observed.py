@@ -83,10 +83,17 @@ class Answer:
 
 @dataclass(frozen=True)
 class LastRun:
-    """Puppet's `last_run_summary.yaml`: when the last run ended (seconds, UTC) and how."""
+    """Puppet's `last_run_summary.yaml`: when the last run ended (seconds, UTC) and how. `cached`:
+    it got no catalog and went by the one from before, which the summary takes for a success."""
 
     time: float
     succeeded: bool
+    cached: bool = False
+
+    @property
+    def failure(self) -> str:
+        """What is to be said of a run that did not succeed, after its name."""
+        return "got no catalog, and went by the cached one" if self.cached else "has failed"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,13 @@ from pathlib import PurePosixPath
 from recert.certificates import Certificate, RevocationList
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
-from recert.layout import MASTER_SERVICE, NEEDED_SERVICES, Component, credential_names
+from recert.layout import (
+    CLASSIFIER_PORT,
+    MASTER_SERVICE,
+    NEEDED_SERVICES,
+    Component,
+    credential_names,
+)
 from recert.observed import ComponentState, FileState, LastRun, Service
 from recert.pasted import for_sh, word
 from recert.settings import CREDENTIAL_SETTINGS, Settings, duration
@@ -259,8 +265,9 @@ def unchangeable_refusals(paths: Iterable[str]) -> list[str]:
         return []
     more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
     return [
-        f"{', '.join(paths[:5])}{more} cannot be changed, and so not be deleted: immutable or "
-        "append-only (lsattr; chattr -i -a), or on a read-only file system (mount -o remount,rw)."
+        f"{', '.join(paths[:5])}{more} cannot be changed, and so not be deleted or written to: "
+        "immutable or append-only (lsattr; chattr -i -a), or on a read-only file system (mount -o "
+        "remount,rw)."
     ]
 
 
@@ -277,10 +284,10 @@ def failing_run_refusals(
         return []
     when = f"{datetime.fromtimestamp(last_run.time, UTC):%Y-%m-%d %H:%M}"
     return [
-        f"The master's last Puppet run, which ended at {when} UTC, has failed. The one with which "
-        "step 5 ends would fail as well, and then no agent is touched. Run `puppet agent --test` "
-        "and mend what it says; or, if new certificates are what mends it, add --data "
-        "despite_failing_run=True",
+        f"The master's last Puppet run, which ended at {when} UTC, {last_run.failure}. The one "
+        "with which step 5 ends would fail as well, and then no agent is touched. Run `puppet "
+        "agent --test` and mend what it says; or, if new certificates are what mends it, add "
+        "--data despite_failing_run=True",
         *(f"New certificates mend this, whatever else it is: {what}" for what in expired),
     ]
 
@@ -331,7 +338,9 @@ def other_name_refusals(
         and where.
     :param confirmed: the data `other_names`.
     """
-    left = {name: path for name, path in found.items() if name not in set(confirmed)}
+    # A copy of the host's own is no other name.
+    known = {*credential_names(certname), *confirmed}
+    left = {name: path for name, path in found.items() if name not in known}
     if not left:
         return []
     listed = ", ".join(f"{name} ({path})" for name, path in sorted(left.items()))
@@ -357,13 +366,17 @@ def configuration_refusals(missing_files: Iterable[str], noop: bool) -> list[str
 
 
 def classification_refusals(
-    unclassified: list[str] | None, declared: bool, confirmed_before: bool
+    unclassified: list[str] | None,
+    declared: bool,
+    confirmed_before: bool,
+    port: int = CLASSIFIER_PORT,
 ) -> list[str]:
     """The document's first warning.
 
     :param unclassified: what the classifier answered, None if it did not answer.
     :param declared: the data `pe_groups_classified`.
     :param confirmed_before: the classifier answered when an interrupted run began.
+    :param port: where it was asked.
     """
     if unclassified:
         return [
@@ -373,8 +386,8 @@ def classification_refusals(
         ]
     if unclassified is None and not declared and not confirmed_before:
         return [
-            "The classifier on port 4433 does not answer, so nobody knows whether the node groups "
-            "of this deployment are classified. After an upgrade to 3.7 they are not, and "
+            f"The classifier on port {port} does not answer, so nobody knows whether the node "
+            "groups of this deployment are classified. After an upgrade to 3.7 they are not, and "
             "regenerating then breaks the deployment. Check in the console that PE Infrastructure, "
             "PE Certificate Authority, PE Master, PE PuppetDB, PE Console and PE ActiveMQ Broker "
             "have their classes, then add --data pe_groups_classified=True"

@@ -64,6 +64,8 @@ _DNS_NAME = re.compile(
 _ACCOUNT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _DURATION = re.compile(r"([0-9]{1,12})([smhdy]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
+_LONGEST = 1000 * _UNITS["y"]
+"""Seconds. No certificate can end after the year 9999."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -203,9 +205,10 @@ def duration(value: str) -> timedelta | None:
     if not value:
         return None
     found = _DURATION.fullmatch(value)
-    if found is None:
+    seconds = int(found[1]) * _UNITS[found[2]] if found is not None else None
+    if seconds is None or seconds > _LONGEST:
         raise RecertError(f"ca_ttl is {value!r}, which is no time. Correct puppet.conf.")
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+    return timedelta(seconds=seconds)
 
 
 def stored_settings(values: Mapping[str, object], *, system: System | None = None) -> Settings:
@@ -214,10 +217,11 @@ def stored_settings(values: Mapping[str, object], *, system: System | None = Non
 
     :raises RecertError: they are none that a backup would be made with.
     """
-    known = {field.name for field in fields(Settings)}
-    if odd := sorted(values.keys() - known):
+    known = {field.name: field.default for field in fields(Settings)}
+    if odd := sorted(values.keys() - known.keys()):
         raise RecertError(f"the backup's settings have {odd[0]!r}, which is none")
-    printed = {"server": "", "ca_server": "", "autosign": "false"}
+    # Those that earlier versions did not keep have a default.
+    printed = {name: default for name, default in known.items() if isinstance(default, str)}
     for name, value in values.items():
         if name == "dns_alt_names" and isinstance(value, (list, tuple)):
             value = ",".join(map(str, value))

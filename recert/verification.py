@@ -313,8 +313,9 @@ class _HostChecks:
                 continue
             if state is Service.STOPPED and service in self._stopped_before:
                 continue  # as it was
-            port = self.look.ports.get(service, port)
             with_it = {shake.offered: shake for shake in made if shake.service == service}
+            asked = [shake.port for shake in with_it.values()]
+            port = asked[0] if asked else self.look.ports.get(service, port)
             how = f"TLS handshake with {service} on port {port}"
             if service == POSTGRESQL_SERVICE:
                 how += ", after its SSLRequest"

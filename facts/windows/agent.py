@@ -3,13 +3,13 @@ what its last run left."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyinfra.api import FactBase, StringCommand
 
 from facts.numbers import count, file_time
 from facts.proof import read_signatures
-from facts.puppet import AgentState, read_summary
+from facts.puppet import REPORT, WENT_BY_CACHE, AgentState, read_summary
 from facts.script import read_records
 from facts.windows.ruby import ruby_script
 from recert.certificates import read_public_key
@@ -95,7 +95,7 @@ rescue Errno::EPERM
 rescue StandardError
   false
 end
-roots, texts, keys, traces, proof = ARGUMENTS.map { |group| group.split("\n") }
+roots, texts, keys, traces, marks, proof = ARGUMENTS.map { |group| group.split("\n") }
 roots.each { |path| list(path) if File.exist?(path) }
 texts.each { |path| say 'text', path, text(path) if File.file?(path) && File.readable?(path) }
 keys.select { |path| File.exist?(path) }.each do |path|
@@ -107,7 +107,13 @@ keys.select { |path| File.exist?(path) }.each do |path|
   say 'key', path, half
 end
 summary, catalog, disabled, lockfile = traces
-say 'summary', text(summary) if File.file?(summary)
+report, *went_by_cache = marks
+if File.file?(summary)
+  say 'summary', text(summary)
+  report = "#{File.dirname(summary)}/#{report}"
+  said = File.file?(report) && File.mtime(report) >= File.mtime(summary) ? text(report) : ''
+  say 'cached' if went_by_cache.any? { |words| said.include?(words) }
+end
 if File.file?(catalog)
   stat = File.stat(catalog)
   say 'catalog', stat.size, '%.6f' % stat.mtime.to_f
@@ -131,6 +137,7 @@ end
             "\n".join(texts),
             "\n".join(keys),
             "\n".join(agent[name] for name in ("summary", "catalog", "disabled", "lockfile")),
+            "\n".join((REPORT, *WENT_BY_CACHE)),
             "\n".join(proof or []),
         )
 
@@ -152,6 +159,8 @@ end
                 unreadable.append(fields[0])
             elif kind == "summary":
                 last_run = read_summary(fields[0])
+            elif kind == "cached" and last_run is not None:
+                last_run = replace(last_run, succeeded=False, cached=True)
             elif kind == "catalog":
                 catalog = FileState("f", 0, "", "", count(fields[0]), file_time(fields[1]))
             elif kind == "disabled":

@@ -4,6 +4,7 @@ somebody else's, or was not asked for, is there afterwards."""
 from __future__ import annotations
 
 import io
+import re
 import signal
 import tarfile
 from base64 import b64decode, b64encode
@@ -24,7 +25,16 @@ import lab
 from recert.certificates import read_certificate
 from recert.layout import COMPONENTS, STOP_ORDER
 from tests.e2e.nodes import SUMMARY, Site, assert_renewed, reported, statuses, why
-from tests.e2e.site import BACKUPS, KILLING, SSLDIR, Master, assert_regenerated, until_no_run
+from tests.e2e.site import (
+    BACKUPS,
+    KILLING,
+    SSLDIR,
+    VARDIR,
+    Master,
+    Run,
+    assert_regenerated,
+    until_no_run,
+)
 
 CONF = "/etc/puppetlabs/puppet/puppet.conf"
 ROLE = "1.3.6.1.4.1.34380.1.1.13"
@@ -221,13 +231,39 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
 
     for flag, path in (("i", f"{SSLDIR}/ca/serial"), ("a", f"{SSLDIR}/private_keys")):
         said = refused(f"chattr +{flag} {path}", mend=f"chattr -{flag} {path}", privileged=True)
-        assert f"{path} cannot be changed, and so not be deleted: immutable or" in said
+        assert (
+            f"{path} cannot be changed, and so not be deleted or written to: immutable or" in said
+        )
 
-    failed = f"sed -i 's/^  failed: 0/  failed: 1/' {SUMMARY}"
-    said = refused(failed)
-    assert "last Puppet run, which ended at" in said and "despite_failing_run=True" in said
-    assert refused(failed, "despite_failing_run=True").startswith("passed")
-    assert "is not understood: it is True or False" in refused(failed, "despite_failing_run=maybe")
+    aside, catalogs = "/srv/aside", f"{VARDIR}/client_data/catalog"
+    unchangeable = (aside, f"{DB}/{master.certname}.cert.pem", catalogs)
+    said = refused(
+        f"mkdir {aside}; chattr +i {' '.join(unchangeable)}",
+        f"backup_dir={aside}/backups",
+        mend=f"chattr -i {' '.join(unchangeable)}; rmdir {aside}",
+        privileged=True,
+    )
+    (named,) = re.findall(r"(.*) cannot be changed, and so not be deleted", said)
+    assert sorted(named.split(", ")) == sorted(unchangeable)
+
+    def puppet_runs(code: str) -> None:
+        """As its service has it, with this in the site's manifests."""
+        with master.applying(code):
+            master.sh("/opt/puppet/bin/puppet agent --onetime --no-daemonize; true")
+
+    puppet_runs("exec { '/bin/false': }")
+    said = refused(":")
+    assert "last Puppet run, which ended at" in said and "UTC, has failed. The one" in said
+    assert "despite_failing_run=True" in said
+    assert refused(":", "despite_failing_run=True").startswith("passed")
+    assert "is not understood: it is True or False" in refused(":", "despite_failing_run=maybe")
+    puppet_runs("")  # and its catalog is cached
+    puppet_runs("this is { no manifest")
+    summary = master.sh(f"cat {SUMMARY}")
+    assert "failed: 0" in summary and re.search(r"config: \d", summary)
+    assert "UTC, got no catalog, and went by the cached one." in refused(":")
+    puppet_runs("")
+    assert refused(":").startswith("passed")
 
     server = f"sed -i 's/^\\[agent\\]/[agent]\\nserver = pe.lab.test/' {CONF}"
     names = "dns_alt_names=puppet,puppet.lab.test"
@@ -245,6 +281,45 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     assert said.startswith("passed") and "subject: Our own CA, expires: after 60 days" in said
 
     assert kept_of("master", SSLDIR, CONF, "/etc/puppetlabs/puppetdb") == before
+
+
+def test_what_cannot_work_on_an_agent_is_said_of_it_alone(tmp_path: Path) -> None:
+    site = Site.of(tmp_path, "master", AGENTS)
+    site.reset()
+    # A mount in the midst of ssldir, what cannot be changed, and what is called otherwise.
+    own, old = site.certname_of("agent03"), "old.lab.test"
+    halves = [f"{SSLDIR}/{place}/{old}.pem" for place in ("private_keys", "certs")]
+    site.sh(f"/opt/puppet/bin/puppet cert generate {old}")
+    for path in halves:
+        write("agent03", path, site.sh(f"cat {path}").encode())
+    site.sh(f"rm {' '.join(halves)} {SSLDIR}/public_keys/{old}.pem")
+    site.on(
+        "agent03", f"cat {SSLDIR}/private_keys/{own}.pem {SSLDIR}/certs/{own}.pem >{SSLDIR}/web"
+    )
+    unchangeable = f"{SSLDIR}/certs/ca.pem {VARDIR}/client_data/catalog"
+    lab.run("agent01", f"mount --bind {SSLDIR}/certs {SSLDIR}/certs", privileged=True)
+    lab.run("agent02", f"chattr +i {unchangeable}", privileged=True)
+    options = ("deploys/site.py", "--dry", "--data", f"retire_ca={site.ca.fingerprint}")
+    try:
+        preview = site.pyinfra(*options)
+        confirmed = site.pyinfra(*options, "--data", f"other_names={old}")
+    finally:
+        lab.run("agent01", f"umount {SSLDIR}/certs", privileged=True)
+        lab.run("agent02", f"chattr -i {unchangeable}", privileged=True)
+
+    assert "Step 6 would find: 3 failed" in preview.stderr
+    said = {name: said_of(preview, name) for name in AGENTS}
+    assert f"{SSLDIR}/certs is a mount point within {SSLDIR}" in said["agent01"]
+    for path in unchangeable.split():
+        assert re.search(rf"{path}.* cannot be changed, and so", said["agent02"])
+    assert f"under another name: {old} ({halves[1]})." in said["agent03"]
+    assert "Step 6 would find: 2 failed, 1 to be renewed" in confirmed.stderr
+    assert old not in said_of(confirmed, "agent03")
+
+
+def said_of(run: Run, host: str) -> str:
+    """What a run has told of a host while it looked at it."""
+    return "\n".join(re.findall(rf"^ *\[{host}\] (.*)", run.stderr, re.MULTILINE))
 
 
 def test_services_that_listen_elsewhere_or_nowhere(master: Master) -> None:
@@ -265,6 +340,14 @@ def test_services_that_listen_elsewhere_or_nowhere(master: Master) -> None:
     assert "pe-puppetdb does not answer" not in run.stderr
     assert master.presented(8085).issued_by(master.ca)
     assert_regenerated(master, retired)
+    options = ("--data", f"retire_ca={retired}", "--data", "puppet_run=last")
+    proof = master.pyinfra("deploys/verify.py", "-y", *options)
+    assert proof.status == 0, proof.stderr
+    made = {c["did"]: c["saw"] for c in reported(proof)["checks"]}
+    assert "of the CA in place" in made["TLS handshake with pe-puppetdb on port 8085"]
+    assert made["TLS handshake with pe-postgresql"] == "it listens on its socket alone"
+    silent = made["TLS handshake with pe-activemq on port 61613"]
+    assert silent.endswith("it did not answer before, either")
 
 
 def test_what_a_file_system_keeps_beside_owner_and_mode(master: Master) -> None:

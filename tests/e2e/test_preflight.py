@@ -148,19 +148,20 @@ def test_a_master_that_cannot_be_helped(serving: Master, broken: Broken) -> None
 def test_with_programs_that_cannot_do_it(untouched: Master) -> None:
     """busybox' first on the PATH of scripts; those that can do it are none the worse."""
     retired = untouched.ca.fingerprint
-    programs = ("find", "grep", "tar", "xargs", "sort", "gzip", "sha256sum")
+    programs = ("dd", "find", "grep", "tar", "xargs", "sort", "gzip", "sha256sum")
     untouched.sh(f"for p in {' '.join(programs)}; do ln -s /bin/busybox /opt/puppet/bin/$p; done")
     try:
         refused(
             untouched,
             "/opt/puppet/bin/find, the first find on the PATH, cannot list files with -printf",
+            "/opt/puppet/bin/dd, the first dd on the PATH, cannot read a file that is no link",
             "/opt/puppet/bin/grep, the first grep on the PATH, cannot list files with names that",
             "/opt/puppet/bin/tar, the first tar on the PATH, cannot take names that end in NUL",
             "Install tar (1.15 or later), or put its directory before that one on the PATH",
             data=(f"retire_ca={retired}",),
             mode="--dry",
         )
-        untouched.sh("cd /opt/puppet/bin && rm find grep tar")
+        untouched.sh("cd /opt/puppet/bin && rm dd find grep tar")
         assert untouched.preview(retired).status == 0
     finally:
         untouched.sh(f"cd /opt/puppet/bin && rm -f {' '.join(programs)}")

@@ -304,7 +304,7 @@ BROKEN = {
         "agent01",
         f"sed -i.kept 's/failed: 0/failed: 1/' {SUMMARY}",
         f"mv {SUMMARY}.kept {SUMMARY}",
-        ("did not succeed",),
+        (" has failed",),
     ),
 }
 

@@ -84,6 +84,7 @@ def lines() -> tuple[Script, ...]:
 def _scripts_of(path: Path) -> Iterator[Script]:
     tree = ast.parse(path.read_text())
     names = vars(import_module(".".join(path.relative_to(ROOT).with_suffix("").parts)))
+    handed_on = {id(node) for node in _parameters_called_script(tree)}
     for node in ast.walk(tree):
         sender = _name(node.func) if isinstance(node, ast.Call) else None
         position = {**SENDERS, **PASSED_ON}.get(sender or "")
@@ -91,11 +92,23 @@ def _scripts_of(path: Path) -> Iterator[Script]:
             continue
         place = f"{path.relative_to(ROOT)}:{node.lineno}"
         argument = node.args[position]
-        if isinstance(argument, ast.Name) and argument.id == "script":
+        if id(argument) in handed_on:
             continue  # a method that hands on what it was called with, and is read where it is
         for text in _texts(argument, names, place):
             for part in _parsed(_SENT_BY[sender](text)):
                 yield Script(place, part)
+
+
+def _parameters_called_script(tree: ast.AST) -> Iterator[ast.Name]:
+    """Where functions use the parameter of that name."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        if not any(argument.arg == "script" for argument in function.args.args):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.Name) and node.id == "script":
+                yield node
 
 
 def _texts(node: ast.expr, names: dict[str, Any], place: str) -> list[str]:

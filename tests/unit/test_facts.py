@@ -23,7 +23,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from facts.backups import LIVE_SUMS, Backups, BackupStore
 from facts.host import Basics, Identity, WhoAndWhen
-from facts.puppet import AgentState, PuppetAgent, PuppetSettings, read_summary
+from facts.puppet import REPORT, AgentState, PuppetAgent, PuppetSettings, read_summary
 from facts.script import (
     PIPELINES,
     ScriptFailedError,
@@ -755,6 +755,29 @@ def agent(sh: Sh, directory: Path) -> AgentState:
 
 def test_agent_that_never_ran_left_nothing(sh: Sh, tmp_path: Path) -> None:
     assert agent(sh, tmp_path) == AgentState(None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "cached_catalog_status: on_failure\n",
+        "  message: 'Could not retrieve catalog from remote server: Error 400 on SERVER: no'\n",
+    ],
+)
+def test_a_run_that_went_by_the_cached_catalog_did_not_succeed(
+    sh: Sh, tmp_path: Path, report: str
+) -> None:
+    """Its summary says that it did. A report from before that run says nothing of it."""
+    summary, path = tmp_path / "summary", tmp_path / REPORT
+    summary.write_text(SUCCESS)
+    path.write_text(report)
+    for report_is_older, cached in ((False, True), (True, False)):
+        os.utime(summary, (1448272000, 1448272000))
+        os.utime(path, (1448272000 - report_is_older,) * 2)
+        found = agent(sh, tmp_path).last_run
+        assert found == LastRun(1448272000.0, succeeded=not cached, cached=cached)
+    path.write_text("cached_catalog_status: not_used\n")
+    assert agent(sh, tmp_path).last_run == LastRun(1448272000.0, succeeded=True)
 
 
 def test_agents_traces_are_read(sh: Sh, tmp_path: Path) -> None:

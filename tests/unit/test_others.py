@@ -6,6 +6,8 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from facts.others import StrayCredentials
 from facts.script import PIPELINES
 from operations.clearing import CLEARING, pattern, patterns, patterns_within

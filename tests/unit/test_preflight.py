@@ -296,8 +296,10 @@ def test_unclassified_groups_are_refused_whatever_was_said(declared: bool, confi
 
 
 def test_silent_classifier_is_refused_with_what_to_declare() -> None:
-    (message,) = preflight.classification_refusals(None, declared=False, confirmed_before=False)
-    assert "port 4433" in message
+    (message,) = preflight.classification_refusals(
+        None, declared=False, confirmed_before=False, port=4455
+    )
+    assert "port 4455" in message
     assert "--data pe_groups_classified=True" in message
 
 
@@ -334,6 +336,9 @@ def test_a_puppet_run_that_fails_already_is_refused_unless_somebody_says_so() ->
     assert "2015-11-23 09:46 UTC" in message
     assert "--data despite_failing_run=True" in message
     assert preflight.failing_run_refusals(failed, declared=True) == []
+    cached = LastRun(CLOCK, succeeded=False, cached=True)
+    (message,) = preflight.failing_run_refusals(cached, declared=False)
+    assert "UTC, got no catalog, and went by the cached one." in message
     assert preflight.failing_run_refusals(LastRun(CLOCK, succeeded=True), declared=False) == []
     assert preflight.failing_run_refusals(None, declared=False) == []
 
@@ -372,8 +377,9 @@ def test_a_ca_that_would_end_soon_is_refused(ttl: str, said: str) -> None:
     assert f"ca_ttl is {ttl}" in message and said in message and "5y" in message
 
 
-def test_a_ca_ttl_that_is_no_time() -> None:
-    (message,) = preflight.lifetime_refusals("for ever")
+@pytest.mark.parametrize("ttl", ["for ever", "10000y", "999999999999y"])
+def test_a_ca_ttl_that_is_no_time(ttl: str) -> None:
+    (message,) = preflight.lifetime_refusals(ttl)
     assert "which is no time" in message
 
 
@@ -384,6 +390,8 @@ def test_a_key_under_another_name_is_refused_or_confirmed() -> None:
     assert "--data other_names=older" in message
     assert preflight.other_name_refusals(found, "new", ["old", "older"]) == []
     assert preflight.other_name_refusals({}, "new", []) == []
+    copied = {"new": "/ssl/web.pem", "pe-internal-classifier": "/ssl/copy.pem"}
+    assert preflight.other_name_refusals(copied, "new", []) == []
 
 
 def test_what_cannot_be_changed_is_named_as_far_as_a_person_reads() -> None:

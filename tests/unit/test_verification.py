@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from recert.freshness import Retired
-from recert.layout import SERVICE_PORTS
+from recert.layout import NOWHERE, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import (
     ClientCredential,
@@ -220,6 +220,30 @@ def test_a_service_that_does_not_run(state: SiteState) -> None:
     before = replace(stopped, stopped_before={"web01": frozenset({"pe-puppet"})})
     assert failed(before, seen) == []
     assert before.snapshot().hosts[1].well
+
+
+def test_a_check_names_the_port_that_was_asked(state: SiteState) -> None:
+    seen = evidence(handshakes=handshakes("pe-puppetserver", port=8150))
+    did = {c.did for c in verify(state, seen) if "handshake with pe-puppetserver" in c.did}
+    assert did and all("on port 8150" in one for one in did)
+
+
+def test_what_did_not_answer_before_need_not_now(state: SiteState) -> None:
+    seen = evidence(handshakes=handshakes("pe-httpd", answered=False, said="nothing listens"))
+    assert [saw for _, _, saw in failed(state, seen)] == ["no TLS: nothing listens"]
+    look = replace(state.looks[0], silent_before=frozenset({"pe-httpd"}))
+    before = replace(state, looks=(look, state.looks[1]))
+    assert failed(before, seen) == []
+    assert failed(before, evidence(handshakes=handshakes("pe-puppetdb", answered=False)))
+
+
+def test_what_listens_on_its_socket_alone_is_said_not_to_be_asked(state: SiteState) -> None:
+    look = replace(state.looks[0], ports={POSTGRESQL_SERVICE: NOWHERE})
+    made = tuple(shake for shake in handshakes().made if shake.service != POSTGRESQL_SERVICE)
+    seen = evidence(handshakes=replace(handshakes(), made=made))
+    checks = verify(replace(state, looks=(look, state.looks[1])), seen)
+    (check,) = [check for check in checks if POSTGRESQL_SERVICE in check.did]
+    assert (check.result, check.saw) == (Result.NOT_MADE, "it listens on its socket alone")
 
 
 def test_a_service_that_is_not_installed_is_not_asked(state: SiteState) -> None:
