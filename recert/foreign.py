@@ -20,7 +20,7 @@ from recert.commandline import native
 _MARK = "pe-recert, owner of"
 _LINK = "pe-recert, a link:"
 # Of the entry for the directory itself: date, time, <DIR> in Windows' language, owner, name.
-_ITSELF = re.compile(r"<[^>]+>\s+(.*?)\s*\.")
+_ITSELF = re.compile(r".*<[^>]+>(?:\s+(.*\S))?\s+\.")
 
 
 def taking(directories: Sequence[str], like: str) -> list[str]:
@@ -59,8 +59,8 @@ def foreign_refusals(output: Iterable[str], directories: Sequence[str]) -> list[
             links.add(int(text.removeprefix(_LINK)))
         elif text.startswith(_MARK):
             number = int(text.removeprefix(_MARK))
-        elif found := _ITSELF.fullmatch(text.partition("<")[1] + text.partition("<")[2]):
-            owners.setdefault(number, found[1])
+        elif found := _ITSELF.fullmatch(text):
+            owners.setdefault(number, found[1] or "")
     refusals = []
     for number, path in enumerate(directories, 1):
         name = path.replace("/", "\\")
