@@ -33,8 +33,8 @@ def taking(directories: Sequence[str], like: str) -> list[str]:
         f"mkdir {own} || exit 1",
         f"takeown /f {own} /a >nul 2>&1",
         *_shown(0, like),
-        f"rd {own}",
         *(part for number, path in enumerate(directories, 1) for part in _taken(number, path)),
+        f"rd {own}",
     ]
 
 
@@ -46,7 +46,7 @@ def _taken(number: int, path: str) -> Iterable[str]:
 
 
 def _shown(number: int, path: str) -> tuple[str, str]:
-    return f"echo {_MARK} {number}", f"dir /q /a:d {native(path)}"
+    return f"echo {_MARK} {number}", f"cd /d {native(path)} && dir /q /a:d"
 
 
 def foreign_refusals(output: Iterable[str], directories: Sequence[str]) -> list[str]:

@@ -29,7 +29,7 @@ ssldir = "/etc/puppetlabs/puppet/ssl"
   Dir.mkdir("#{ssldir}/#{directory}") unless File.directory?("#{ssldir}/#{directory}")
   File.write("#{ssldir}/#{directory}/#{name}.pem", held.to_pem)
 end
-http = Net::HTTP.new("puppet", 8140)
+http = Net::HTTP.new(others.last, 8140)
 http.use_ssl = true
 http.verify_mode = OpenSSL::SSL::VERIFY_NONE
 path = "/puppet-ca/v1/certificate_request/#{name}?environment=production"

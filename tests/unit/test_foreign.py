@@ -74,7 +74,7 @@ def test_what_is_typed() -> None:
         made = f"if not exist {name} ((mkdir {name} || exit 1)&takeown /f {name} /a >nul 2>&1)"
         assert made in typed
         assert f"fsutil reparsepoint query {name}" in typed
-        assert f"dir /q /a:d {name}" in typed
+        assert f"cd /d {name} && dir /q /a:d" in typed
 
 
 def test_where_backups_go_by_themselves_there_are_two() -> None:
