@@ -268,6 +268,16 @@ def test_who_may_not_change_a_host_changes_nothing(site: MixedSite, retired: str
     assert "gl4ss" not in run.text + json.dumps(reported(run))
     assert {name: site.windows_state(name) for name in site.windows} == before
 
+    # Whoever has made the place of the backups could open it again, whatever its list says.
+    made = shlex.quote(f"{DATA['win03']}/pe-recert")
+    site.on("win03", f"mkdir {made} && chown nobody {made} && chmod 777 {made}")
+    foreign = site.renew(retired, "--limit", "win03")
+    site.on("win03", f"rm -r {made}")
+    assert statuses(foreign) == {"win03": "failed"}
+    assert why(foreign, "win03").startswith("6.1 Back up")
+    assert "pe-recert belongs to" in why(foreign, "win03")
+    assert site.windows_state("win03") == before["win03"]
+
     lab.switch_off("win01")
     try:
         rest = site.renew(retired, *WINDOWS)
