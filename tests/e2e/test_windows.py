@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import lab
+from facts.script import read_records
+from facts.windows.ruby import ruby_script
 from recert.certificates import read_certificate
 from recert.commandline import line, native, writing
 from tests.e2e.nodes import assert_killed_in_each_step, assert_renewed, reported, statuses, why
@@ -323,3 +325,19 @@ def test_what_is_typed_comes_out_of_a_real_cmd(mixed: MixedSite) -> None:
     assert mixed.on("win03", f"ls {shlex.quote('/' + place)}").splitlines() == ["%TEMP%.txt"]
     mixed.typed("win03", line(f"rd /s /q {native(place)}"))
     assert "a b & c" not in mixed.on("win03", "ls /C:/")
+
+
+def test_of_a_file_with_a_key_only_the_certificate_leaves_the_host(mixed: MixedSite) -> None:
+    for name in mixed.windows:
+        certname, ssl = mixed.certname_of(name), shlex.quote(f"{mixed.etc(name)}/ssl")
+        pem, key = f"{ssl}/certs/{certname}.pem", f"{ssl}/private_keys/{certname}.pem"
+        mixed.on(name, f"cat {key} {pem} {key} >/C:/both.pem")
+        ruby = mixed.on(name, "find /C:/Program* -name ruby.exe").strip().removeprefix("/")
+        asked = ruby_script(ruby, "say 'text', text(ARGUMENTS[0])", "C:/both.pem")
+
+        said = mixed.typed(name, asked.get_raw_value())
+
+        ((_, text),) = read_records([told.rstrip("\r") for told in said.splitlines()])
+        assert read_certificate(text) == mixed.certificate_on(name)
+        assert not set(text.splitlines()) & set(mixed.on(name, f"cat {key}").splitlines())
+        mixed.on(name, "rm /C:/both.pem")
