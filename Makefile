@@ -17,13 +17,14 @@ help:
 	@echo 'make benchmark-growth  step 6: what 100, 1000 and 4000 agents cost this machine'
 	@echo 'make benchmark-survey  how long a survey of 200 hosts takes'
 
-$(BIN)/run-ready: requirements.txt pyproject.toml
+$(BIN)/run-ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
-$(BIN)/test-ready: requirements-dev.txt $(BIN)/run-ready
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(BIN)/test-ready: requirements-dev.lock $(BIN)/run-ready
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	touch $@
 
 $(BIN)/ansible-ready: benchmarks/requirements.txt $(BIN)/run-ready

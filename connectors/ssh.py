@@ -5,16 +5,21 @@
 - Their sudo wants a terminal by default (`Defaults requiretty`), from which it then reads nothing.
 - root's login shell may be tcsh or fish, which read a quoted script in ways of their own.
 - What a login prints need be no UTF-8.
+- A server in somebody else's hands may say more than memory holds, or so fast that nobody else has
+  a turn.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import time
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from paramiko import Channel, Message, Transport
 from paramiko.common import cMSG_CHANNEL_REQUEST
+from paramiko.packet import Packetizer
 from paramiko.ssh_exception import (
     AuthenticationException,
     BadAuthenticationType,
@@ -27,6 +32,8 @@ from pyinfra.api.exceptions import ConnectError
 from pyinfra.connectors import ssh, util
 from pyinfra.connectors.ssh import SSHClient, SSHConnector
 from pyinfra.connectors.util import CommandOutput
+
+from connectors.allowance import Allowance, TooMuchError
 
 WITH_SHA2 = ["rsa-sha2-512", "rsa-sha2-256"]
 """The signatures of an RSA key that servers before OpenSSH 7.2 do not know."""
@@ -48,10 +55,44 @@ def install() -> None:
         setattr(module, name, value)
 
 
+LARGEST_PACKET = 256 * 1024
+"""Bytes of one message, and of all that a server says before the first: as OpenSSH has it, where
+RFC 4253 asks for 35,000."""
+
+
+class Packets(Packetizer):
+    """Messages of a server that may say what it likes."""
+
+    _greeted = 0
+
+    def _read_timeout(self, timeout: float) -> bytes:
+        piece: bytes = super()._read_timeout(timeout)  # type: ignore[misc]
+        self._greeted += len(piece)
+        if self._greeted > LARGEST_PACKET:
+            raise SSHException("what the server says at first has no end")
+        return piece
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
+        if n > LARGEST_PACKET:
+            raise SSHException(f"the server sends a message of {n} bytes")
+        content: bytes = super().read_all(n, check_rekey)
+        return content
+
+    def read_message(self) -> tuple[int, Message]:
+        # Who sends without a pause would otherwise have all of pyinfra's time: nobody else's
+        # connection is looked at, and no limit counts, before a read has to wait.
+        time.sleep(0)
+        message: tuple[int, Message] = super().read_message()
+        return message
+
+
 class OfferedTransport(Transport):
     """Remembers what the server has offered, which a refusal does not tell."""
 
     offered: dict[str, list[str]]
+
+    def __init__(self, sock: Any, **more: Any) -> None:
+        super().__init__(sock, packetizer_class=Packets, **more)
 
     def _really_parse_kex_init(self, *arguments: Any, **more: Any) -> Any:
         parsed = super()._really_parse_kex_init(*arguments, **more)  # type: ignore[misc]
@@ -76,23 +117,61 @@ class Client(SSHClient):
         if get_pty:
             _give_terminal(channel)
         channel.exec_command(for_any_shell(command))
+        allowance = Allowance()
         return (
             channel.makefile_stdin("wb", -1),
-            Lines(channel, channel.makefile("rb", -1)),
-            Lines(channel, channel.makefile_stderr("rb", -1)),
+            Lines(channel, channel.recv, allowance),
+            Lines(channel, channel.recv_stderr, allowance),
         )
 
 
-class Lines:
-    """What a command prints, as text whatever it is."""
+_PIECE = 64 * 1024
 
-    def __init__(self, channel: Channel, file: Any) -> None:
-        self.channel = channel
-        self._file = file
+
+class Lines:
+    """What a command prints on one stream, as text whatever it is.
+
+    :param read: gives the next bytes, that many at most, and none at the end.
+    :param allowance: for what it prints on both streams.
+    """
+
+    def __init__(
+        self, channel: Channel, read: Callable[[int], bytes], allowance: Allowance
+    ) -> None:
+        self._channel = channel
+        self._read = read
+        self._allowance = allowance
+
+    @property
+    def channel(self) -> Channel:
+        """For the exit status.
+
+        :raises TooMuchError: the command has printed more than it may, and was given up.
+        """
+        if self._allowance.exceeded:
+            raise TooMuchError
+        return self._channel
 
     def __iter__(self) -> Iterator[str]:
-        for line in self._file:
-            yield line.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+        try:
+            yield from self._lines()
+        except TooMuchError:
+            # pyinfra reads in a greenlet that nobody asks for its errors, and then wants the exit
+            # status, as which this is told. The other stream ends with the channel.
+            self._channel.close()
+
+    def _lines(self) -> Iterator[str]:
+        decode = getincrementaldecoder("utf-8")("backslashreplace").decode
+        begun: list[str] = []
+        while piece := self._read(_PIECE):
+            for number, text in enumerate(decode(piece).split("\n")):
+                if number:
+                    yield "".join(begun).removesuffix("\r") + "\n"
+                    begun = []
+                self._allowance.take(text)
+                begun.append(text)
+        if rest := "".join(begun) + decode(b"", final=True):
+            yield rest
 
 
 class Connector(SSHConnector):
@@ -201,7 +280,7 @@ class Connector(SSHConnector):
             return
         self._told_of_shell = True
         _, told, _ = self.client.exec_command("echo $SHELL")
-        shell = " ".join(line.strip() for line in told) or "whichever it is"
+        shell = " ".join(line.strip() for line in told)[:80] or "whichever it is"
         logger.error(
             f"{self.host.print_prefix}The login's shell there, {shell}, did not read the command. "
             "Give the login another (`chsh -s /bin/sh`), or use another login with --sudo."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from procedures.telling import reason_of
 from procedures.windows import WindowsAgentFacts
 from recert.backups import Backup, Manifest
 from recert.commandline import line, lines, native, quoted, writing
+from recert.foreign import foreign_refusals, taking
 from recert.freshness import CredentialPaths
 from recert.observed import FileState, Service
 from recert.windows import WindowsService
@@ -51,7 +53,7 @@ class WindowsHands:
     def archive(self, name: str, manifest: Manifest, limit: int | None) -> Commands:
         facts = self._facts
         new = f"{self._root}/.{name}.partial"
-        yield self._typed(*self._private_root(), limit=limit)
+        yield self._take_root(limit)
         yield self._typed(
             f'for /d %d in ({native(self._root + "/.*.partial")}) do @rd /s /q "%d"',
             f"mkdir {native(new)} || exit 1",
@@ -100,26 +102,44 @@ class WindowsHands:
                 else:
                     yield f"copy /b /y {native(found)} {copy} >nul || exit 1"
 
-    def _private_root(self) -> tuple[str, ...]:
-        """Commands for the directory of the backups, for SYSTEM and Administrators only."""
-        root = native(self._root)
-        made = f"if not exist {root} mkdir {root}"
+    def _take_root(self, limit: int | None) -> FunctionCommand:
+        """Have the directory of the backups, where only SYSTEM and Administrators see anything."""
+        return self._acting(partial(self._taken, limit))
+
+    def _taken(self, limit: int | None, host: Host) -> None:
+        directories = self._facts.windows.made_for(self._root)
+        like = f"{self._facts.windows.data}/pe-recert-{uuid.uuid4().hex}"
+        ok, output = _type(host, *taking(directories, like), limit=limit)
+        if not ok:
+            raise _StepError(f"{self._root} cannot be made.", output)
+        if refusals := foreign_refusals(output.stdout_lines, directories):
+            raise _StepError("\n".join(refusals))
+        # The outer one first: nobody else can then put anything in the place of the inner one.
+        closing = (part for path in directories for part in self._closed(path))
+        ok, output = _type(host, *closing, limit=limit)
+        if not ok:
+            raise _StepError(f"{self._root} cannot be closed to others.", output)
+
+    def _closed(self, path: str) -> tuple[str, ...]:
+        """Commands that leave a directory to SYSTEM and Administrators."""
+        name = native(path)
         if self._facts.windows.modern:
             grants = " ".join(
                 f"/grant:r {quoted(f'*{sid}:(OI)(CI)F')}" for sid in (_SYSTEM, _ADMINISTRATORS)
             )
-            return made, f"icacls {root} /inheritance:r {grants} /q >nul || exit 1"
+            return (f"icacls {name} /inheritance:r {grants} /q >nul || exit 1",)
         # 2003's icacls cannot take away what is inherited, and its cacls asks for consent.
-        consent = native(f"{self._root}/consent")
-        protect = f"cacls {root} /g SYSTEM:F Administrators:F <{consent} >nul || exit 1"
-        return made, f"(echo y)>{consent}", protect, f"del /f /q {consent}"
+        consent = native(f"{path}/consent")
+        protect = f"cacls {name} /g SYSTEM:F Administrators:F <{consent} >nul || exit 1"
+        return f"(echo y)>{consent}", protect, f"del /f /q {consent}"
 
     # Services
 
     def stop(self, service: str, limit: int) -> Commands:
         noted = native(f"{self._root}/stopped")
         note = f"(echo {service})>>{noted} || exit 1"
-        yield self._typed(*self._private_root(), note, limit=limit)
+        yield self._take_root(limit)
+        yield self._typed(note, limit=limit)
         yield self._acting(partial(self._stop, service))
         self._facts.forget("agent")
 
@@ -314,9 +334,7 @@ class WindowsHands:
         told = f"(findstr /i /b {errors} {log} & del /f /q {log} & exit 1)"
         puppet = f"call {native(facts.puppet)} agent --test --waitforcert 0 --color=false"
         puppet = " ".join([puppet, *options])
-        ok, output = _type(host, *self._private_root())
-        if not ok:
-            raise _StepError(f"{self._root} cannot be made.", output)
+        self._taken(limit, host)
         for _attempt in range(3):
             until = time.monotonic() + limit
             while self._running() and time.monotonic() < until:
@@ -381,7 +399,7 @@ def _command(typed: str, limit: int | None) -> StringCommand:
     return command
 
 
-def _type(host: Host, *parts: str, limit: int = 240) -> tuple[bool, CommandOutput]:
+def _type(host: Host, *parts: str, limit: int | None = 240) -> tuple[bool, CommandOutput]:
     """Type one line and give back what it printed."""
     return run_on(host, _command(line(*parts), limit))
 

@@ -83,6 +83,11 @@ class Windows:
         """Where backups go unless somebody names another place."""
         return f"{self.data}/pe-recert/backups"
 
+    def made_for(self, root: str) -> tuple[str, ...]:
+        """The directories that are made for backups in `root`, the outer one first."""
+        own = self.backup_root
+        return (own.rpartition("/")[0], own) if root == own else (root,)
+
 
 def read_windows(lines: Iterable[str]) -> Windows:
     """What the fact's `name=value` lines say, quoted each.

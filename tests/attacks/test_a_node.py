@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import lab
+from tests.attacks.attacked import ALIAS, HELD, OTHER, signed
 from tests.attacks.secrets import keys_on, watched
 from tests.e2e.nodes import Site, assert_renewed, statuses, why
 from tests.e2e.site import ROOT, SSLDIR
 
-HELD, OTHER, ALIAS = "agent01", "agent02", "agent03"
-AGENTS = (HELD, OTHER, ALIAS)
-"""The node that somebody holds, one that he wants to be, and one whose certname the inventory does
-not give."""
-
 CONFDIR = "/etc/puppetlabs/puppet"
 CONF = f"{CONFDIR}/puppet.conf"
 PUPPET = "/opt/puppet/bin/puppet"
-_INVENTORY = """from inventories.lab import lab_host
-
-def bare(name):
-    host, data = lab_host(name)
-    return host, {key: value for key, value in data.items() if key != "certname"}
-
-master = [lab_host("master")]
-agents = [lab_host("agent02"), *map(bare, ("agent01", "agent03"))]
-"""
-
 # In the place of `puppet agent`: a request of his own making, sent as Puppet would send it.
 _ASKING = r"""
 require "openssl"
@@ -52,40 +35,6 @@ http.verify_mode = OpenSSL::SSL::VERIFY_NONE
 path = "/puppet-ca/v1/certificate_request/#{name}?environment=production"
 puts http.send_request("PUT", path, request.to_pem, "Content-Type" => "text/plain").code
 """
-
-
-@pytest.fixture(scope="module")
-def retired_and_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Site]:
-    """A site whose master has been regenerated and whose agents have not."""
-    directory = tmp_path_factory.mktemp("inventories")
-    Site.of(directory, "master", AGENTS).reset()
-    inventory = directory / "attacked.py"
-    inventory.write_text(_INVENTORY)
-    site = Site("master", inventory, agents=AGENTS)
-    site.remember()
-    retired = site.ca.fingerprint
-    run = site.regenerate(retired)
-    assert run.status == 0, run.stderr
-    return retired, site
-
-
-@pytest.fixture
-def retired(retired_and_site: tuple[str, Site]) -> str:
-    return retired_and_site[0]
-
-
-@pytest.fixture
-def site(retired_and_site: tuple[str, Site]) -> Iterator[Site]:
-    site = retired_and_site[1]
-    yield site
-    site.set_back()
-    site.sh(f"rm -f {SSLDIR}/ca/requests/*")
-
-
-def signed(site: Site) -> set[str]:
-    """The names that the new CA has signed for others than PE itself."""
-    names = {name.removesuffix(".pem") for name in site.sh(f"ls {SSLDIR}/ca/signed").split()}
-    return {n for n in names if not n.startswith("pe-internal-")} - {site.certname}
 
 
 def call(site: Site, agent: str, certname: str) -> None:

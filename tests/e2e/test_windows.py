@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import lab
+from facts.script import read_records
+from facts.windows.ruby import ruby_script
 from recert.certificates import read_certificate
 from recert.commandline import line, native, writing
 from tests.e2e.nodes import assert_killed_in_each_step, assert_renewed, reported, statuses, why
@@ -281,6 +283,16 @@ def test_who_may_not_change_a_host_changes_nothing(site: MixedSite, retired: str
     assert f"{spare[1:]} is a key or certificate of somebody else's" in said
     site.on("win03", f"rm {shlex.quote(spare)}")
 
+    # Whoever has made the place of the backups could open it again, whatever its list says.
+    made = shlex.quote(f"{DATA['win03']}/pe-recert")
+    site.on("win03", f"mkdir {made} && chown nobody {made} && chmod 777 {made}")
+    foreign = site.renew(retired, "--limit", "win03")
+    site.on("win03", f"rm -r {made}")
+    assert statuses(foreign) == {"win03": "failed"}
+    assert why(foreign, "win03").startswith("6.1 Back up")
+    assert "pe-recert belongs to" in why(foreign, "win03")
+    assert site.windows_state("win03") == before["win03"]
+
     lab.switch_off("win01")
     try:
         rest = site.renew(retired, *WINDOWS)
@@ -326,3 +338,19 @@ def test_what_is_typed_comes_out_of_a_real_cmd(mixed: MixedSite) -> None:
     assert mixed.on("win03", f"ls {shlex.quote('/' + place)}").splitlines() == ["%TEMP%.txt"]
     mixed.typed("win03", line(f"rd /s /q {native(place)}"))
     assert "a b & c" not in mixed.on("win03", "ls /C:/")
+
+
+def test_of_a_file_with_a_key_only_the_certificate_leaves_the_host(mixed: MixedSite) -> None:
+    for name in mixed.windows:
+        certname, ssl = mixed.certname_of(name), shlex.quote(f"{mixed.etc(name)}/ssl")
+        pem, key = f"{ssl}/certs/{certname}.pem", f"{ssl}/private_keys/{certname}.pem"
+        mixed.on(name, f"cat {key} {pem} {key} >/C:/both.pem")
+        ruby = mixed.on(name, "find /C:/Program* -name ruby.exe").strip().removeprefix("/")
+        asked = ruby_script(ruby, "say 'text', text(ARGUMENTS[0])", "C:/both.pem")
+
+        said = mixed.typed(name, asked.get_raw_value())
+
+        ((_, text),) = read_records([told.rstrip("\r") for told in said.splitlines()])
+        assert read_certificate(text) == mixed.certificate_on(name)
+        assert not set(text.splitlines()) & set(mixed.on(name, f"cat {key}").splitlines())
+        mixed.on(name, "rm /C:/both.pem")

@@ -10,7 +10,7 @@ import subprocess
 import termios
 import threading
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,8 @@ HOST_KEY = paramiko.RSAKey.generate(2048)
 @dataclass
 class Served:
     """`disabled`: algorithms that the server does not know. `says_signatures`: whether it tells
-    which signatures of keys it knows. `shell`: what it hands commands to. `env`: theirs."""
+    which signatures of keys it knows. `shell`: what it hands commands to. `env`: theirs. `answer`:
+    what answers in the commands' place."""
 
     port: int = 0
     user_key: paramiko.PKey | None = None
@@ -31,6 +32,7 @@ class Served:
     says_signatures: bool = False
     shell: list[str] = field(default_factory=lambda: ["sh", "-c"])
     env: dict[str, str] = field(default_factory=dict)
+    answer: Callable[[paramiko.Channel], None] | None = None
     commands: list[str] = field(default_factory=list)
     signatures: list[str] = field(default_factory=list)
 
@@ -56,10 +58,20 @@ class _Session(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: Any, command: bytes) -> bool:
         self.served.commands.append(command.decode())
+        if self.served.answer is not None:
+            threading.Thread(
+                target=_answer, args=(self.served.answer, channel), daemon=True
+            ).start()
+            return True
         modes = self.modes.get(channel.chanid)
         run = _run if modes is None else _run_on_terminal
         threading.Thread(target=run, args=(self.served, channel, command, modes)).start()
         return True
+
+
+def _answer(answer: Callable[[paramiko.Channel], None], channel: paramiko.Channel) -> None:
+    with suppress(OSError, EOFError, paramiko.SSHException):  # the client has had enough
+        answer(channel)
 
 
 def _run(served: Served, channel: Any, command: bytes, modes: None) -> None:

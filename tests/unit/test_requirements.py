@@ -1,4 +1,4 @@
-"""What is installed is what was looked at: everything is in one lock file, with digests."""
+"""What is installed is what was looked at: everything is in a lock file, with digests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from importlib.metadata import requires
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -15,10 +16,15 @@ LOCKED = re.compile(
 )
 
 
-def locked() -> dict[str, str]:
-    text = (ROOT / "requirements.lock").read_text()
-    found = {name: version for name, version, _ in LOCKED.findall(text)}
-    assert len(found) == len(re.findall(r"^[^ #\n]", text, re.M)), "something has no digest"
+def locked(*files: str) -> dict[str, str]:
+    """The versions that lock files have; each package is in one of them."""
+    found: dict[str, str] = {}
+    for text in ((ROOT / file).read_text() for file in files):
+        here = {name: version for name, version, _ in LOCKED.findall(text)}
+        whole = text.replace("-r requirements.lock\n", "")
+        assert len(here) == len(re.findall(r"^[^ #\n]", whole, re.M)), "something has no digest"
+        assert not found.keys() & here.keys()
+        found |= here
     return found
 
 
@@ -28,26 +34,42 @@ def pinned(file: str) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in pins}
 
 
-def test_the_lock_has_what_is_pinned() -> None:
-    found = locked()
-    assert {name: found.get(name) for name in pinned("requirements.txt")} == pinned(
-        "requirements.txt"
-    )
+TO_RUN = (("requirements.txt",), ("requirements.lock",))
+TO_TEST = (
+    ("requirements.txt", "requirements-dev.txt"),
+    ("requirements.lock", "requirements-dev.lock"),
+)
 
 
-def test_the_lock_has_all_that_that_needs() -> None:
-    found = locked()
-    needed, todo = set(), list(pinned("requirements.txt"))
+@pytest.mark.parametrize(("files", "locks"), [TO_RUN, TO_TEST])
+def test_the_lock_has_what_is_pinned(files: tuple[str, ...], locks: tuple[str, ...]) -> None:
+    found = locked(*locks)
+    pins = {name: version for file in files for name, version in pinned(file).items()}
+    assert {name: found.get(name) for name in pins} == pins
+
+
+@pytest.mark.parametrize(("files", "locks"), [TO_RUN, TO_TEST])
+def test_the_lock_has_all_that_that_needs_and_nothing_else(
+    files: tuple[str, ...], locks: tuple[str, ...]
+) -> None:
+    needed: set[tuple[str, str]] = set()
+    todo = [(name, "") for file in files for name in pinned(file)]
     while todo:
-        name = todo.pop()
-        if name in needed:
+        name, extra = todo.pop()
+        if (name, extra) in needed:
             continue
-        needed.add(name)
+        needed.add((name, extra))
         for line in requires(name) or []:
             one = Requirement(line)
-            if one.marker is None or one.marker.evaluate({"extra": ""}):
-                todo.append(canonicalize_name(one.name))
-    assert needed <= found.keys()
+            if one.marker is None or one.marker.evaluate({"extra": extra}):
+                todo += [(canonicalize_name(one.name), wanted) for wanted in ("", *one.extras)]
+    assert {name for name, _ in needed} == locked(*locks).keys()
+
+
+def test_what_is_installed_is_what_is_locked() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for lock in ("requirements.lock", "requirements-dev.lock"):
+        assert f"--require-hashes -r {lock}" in makefile
 
 
 def test_ci_runs_actions_by_their_commits() -> None:

@@ -1,0 +1,83 @@
+"""Who made the directories of the backups on Windows."""
+
+from __future__ import annotations
+
+import pytest
+
+from recert.commandline import line
+from recert.foreign import foreign_refusals, taking
+from recert.windows import read_windows
+from tests.unit.test_windows import MODERN
+
+DIRECTORIES = ("C:/ProgramData/pe-recert", "C:/ProgramData/pe-recert/backups")
+LIKE = "C:/ProgramData/pe-recert-0123"
+ADMINISTRATORS = r"BUILTIN\Administrators"
+
+
+def shown(*owners: str, links: tuple[int, ...] = (), kind: str = "<DIR>") -> list[str]:
+    """What `taking` prints, as Windows does it."""
+    told = [" Volume in drive C has no label.", ""]
+    for number, owner in enumerate(owners):
+        told += [f"pe-recert, a link: {number}"] if number in links else []
+        told += [
+            f"pe-recert, owner of {number}",
+            r" Directory of C:\ProgramData\pe-recert",
+            "",
+            f"11/24/2015  10:15 AM    {kind}          {owner:<23}.",
+            f"11/24/2015  10:15 AM    {kind}          {'EVE-PC' + chr(92) + 'eve':<23}..",
+            f"11/24/2015  10:15 AM    {kind}          {'EVE-PC' + chr(92) + 'eve':<23}a > b.",
+            "               0 File(s)              0 bytes",
+        ]
+    return told
+
+
+@pytest.mark.parametrize(
+    ("owner", "kind"),
+    [
+        (ADMINISTRATORS, "<DIR>"),
+        ("VORDEFINIERT\\Administr", "<DIR>"),
+        ("BUILTIN\\Administrateu", "<REP>"),
+    ],
+)
+def test_what_administrators_own_is_used(owner: str, kind: str) -> None:
+    assert foreign_refusals(shown(owner, owner, owner, kind=kind), DIRECTORIES) == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_somebody_else_has_made_is_refused(number: int) -> None:
+    owners = [ADMINISTRATORS] * 3
+    owners[number] = r"EVE-PC\eve"
+    (refusal,) = foreign_refusals(shown(*owners), DIRECTORIES)
+    native = DIRECTORIES[number - 1].replace("/", "\\")
+    assert refusal.startswith(rf"{native} belongs to EVE-PC\eve and not")
+    assert f'takeown /f "{native}" /a' in refusal
+
+
+def test_what_leads_elsewhere_is_refused_whoever_owns_it() -> None:
+    (refusal,) = foreign_refusals(shown(*[ADMINISTRATORS] * 3, links=(2,)), DIRECTORIES)
+    assert r"C:\ProgramData\pe-recert\backups leads elsewhere" in refusal
+
+
+def test_whose_it_is_has_to_be_known() -> None:
+    told = shown(*[ADMINISTRATORS] * 3)
+    for cut in range(len(told)):
+        assert foreign_refusals(told[:cut], DIRECTORIES) or cut > 17
+    assert len(foreign_refusals([], DIRECTORIES)) == 2
+
+
+def test_what_is_typed() -> None:
+    typed = line(*taking(DIRECTORIES, LIKE))
+    # What it is compared with was made by nobody else, since nobody knew its name.
+    assert typed.index(r'mkdir "C:\ProgramData\pe-recert-0123" || exit 1') < typed.index("takeown")
+    for path in DIRECTORIES:
+        name = '"' + path.replace("/", "\\") + '"'
+        made = f"if not exist {name} ((mkdir {name} || exit 1)&takeown /f {name} /a >nul 2>&1)"
+        assert made in typed
+        assert f"fsutil reparsepoint query {name}" in typed
+        assert f"cd /d {name} && dir /q /a:d" in typed
+
+
+def test_where_backups_go_by_themselves_there_are_two() -> None:
+    windows = read_windows(MODERN)
+    assert windows.made_for(windows.backup_root) == DIRECTORIES
+    assert windows.made_for("D:/backups") == ("D:/backups",)
