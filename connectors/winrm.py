@@ -23,6 +23,7 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
 
+from connectors.allowance import Allowance, TooMuchError
 from connectors.winrm_data import ConnectorData, WinRMHostError, connector_data_meta, shell_for
 
 if TYPE_CHECKING:
@@ -247,11 +248,13 @@ class WinRMConnector(BaseConnector):
         # As in `shell_for`: loaded when there is a Windows host.
         from connectors.winrm_errors import FAILURES, explain
 
+        allowance = Allowance()
         lines: list[OutputLine] = []
         rests = {"stdout": b"", "stderr": b""}
 
         def note(stream: str, raw: bytes) -> None:
             text = self._decode(raw.rstrip(b"\r"))
+            allowance.take(text)
             lines.append(OutputLine(stream, text))
             if print_output:
                 shown = format_text(text, "red") if stream == "stderr" else text
@@ -267,6 +270,8 @@ class WinRMConnector(BaseConnector):
         try:
             exit_code = self._shell.run(line, listen, stdin, environment, timeout)
         except FAILURES as error:
+            if allowance.exceeded:
+                raise TooMuchError from error
             raise self._failure(explain(error, self._shell.way, self._shell.offered)) from error
         for stream, rest in rests.items():
             if rest:

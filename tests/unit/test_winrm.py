@@ -24,7 +24,8 @@ from pyinfra.api.hiddenvalue import HiddenValue
 from pyinfra.api.host import Host
 from pyinfra.connectors.util import CommandOutput
 
-from connectors import winrm_shell
+from connectors import allowance, winrm_shell
+from connectors.allowance import TooMuchError
 from connectors.winrm import WinRMConnector
 from connectors.winrm_data import WinRMHostError
 from tests.unit.winrm_endpoint import (
@@ -230,6 +231,16 @@ def test_output_in_whatever_encoding(
         shown,
         str(codepage or ""),
     ]
+
+
+@pytest.mark.parametrize("line", ["yes ''", "yes", "yes >&2", f"yes {'x' * 500}"])
+def test_a_command_that_prints_without_end_is_given_up(
+    host: Host, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "LARGEST_OUTPUT", 1 << 20)
+    with pytest.raises(TooMuchError, match="printed more than 1 MiB"):
+        run(host, line, _timeout=30)
+    assert run(host, "echo there")[1].stdout_lines == ["there"]
 
 
 def test_code_page_is_asked_for(served: Endpoint, connected: Callable[[Data], Host]) -> None:
