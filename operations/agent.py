@@ -91,7 +91,7 @@ def run() -> Generator[PyinfraCommand, None, None]:
         dead = [name for name in regeneration.to_run if facts.services[name] is Service.STOPPED]
         if dead:
             # The next run must not take them for what somebody wants stopped.
-            yield changing(conf.confdir, REMEMBER + _TO_BE_STARTED, facts.backup_root, *dead)
+            yield changing(facts.lock, REMEMBER + _TO_BE_STARTED, facts.backup_root, *dead)
             yield step_failed([f"These services have stopped since: {', '.join(dead)}"])
         yield from until_answering(facts, running)
     else:

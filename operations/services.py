@@ -165,7 +165,7 @@ def running() -> Commands:
         Service.RUNNING,
     )
     yield from _start_in_order(procedure, due)
-    yield changing(facts.settings.confdir, 'rm -f -- "$1/stopped"', facts.backup_root)
+    yield changing(facts.lock, 'rm -f -- "$1/stopped"', facts.backup_root)
     facts.learn_stopped([])
     procedure.stopped_now = frozenset()
     facts.forget("services", "presented")

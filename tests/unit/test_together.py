@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pyinfra.api.facts import get_fact
 from pyinfra.api.host import Host
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+import operations
 from facts.host import WhoAndWhen
 from facts.services import ServiceStates
 from facts.signing import AutosignSetting
@@ -248,3 +250,14 @@ def test_without_a_place_for_it_a_command_works_all_the_same(sh: Sh, tmp_path: P
     (tmp_path / "file").write_text("")
     done = sh.run(changing(f"{tmp_path}/file/lock", "echo done").get_raw_value())
     assert (done.returncode, done.stdout.decode()) == (0, f"{BEGINNING}\ndone\n")
+
+
+def test_every_change_holds_that_lock() -> None:
+    locks = {
+        f"{path.name}: {ast.unparse(call.args[0])}"
+        for path in Path(operations.__file__).parent.glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("changing", "removing")
+    }
+    assert len(locks) > 5
+    assert {lock for lock in locks if lock.split(": ")[1].split(".")[-1] != "lock"} == set()
