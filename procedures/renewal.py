@@ -69,7 +69,8 @@ class AgentRenewal(AgentWork):
     @property
     def left_alone(self) -> dict[str, str]:
         """What is somebody else's in ssldir, and stays: by path, each with what it is."""
-        return self.facts.others(self.known_cas)
+        # Most have nothing there but Puppet's own, and no CA need be read for that.
+        return self.facts.others(self.known_cas) if self.facts.strays else {}
 
     @property
     def known_cas(self) -> list[Certificate]:
