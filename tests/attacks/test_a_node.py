@@ -143,7 +143,12 @@ def test_two_nodes_with_one_key(site: Site, retired: str) -> None:
     name = site.certname_of(ALIAS)
     key = site.on(ALIAS, f"cat {SSLDIR}/private_keys/{name}.pem")
     call(site, HELD, name)
-    site.on(HELD, f"cat >{SSLDIR}/private_keys/{name}.pem <<'END'\n{key}END\n")
+    own = site.certname_of(HELD)
+    site.on(
+        HELD,
+        f"cat >{SSLDIR}/private_keys/{name}.pem <<'END'\n{key}END\n"
+        f"rm {SSLDIR}/certs/{own}.pem {SSLDIR}/private_keys/{own}.pem",
+    )
 
     run = site.renew(retired, "--limit", HELD, "--limit", ALIAS)
 
