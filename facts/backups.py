@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import FactProcessError
 from facts.numbers import count
 from facts.packed import gunzip
 from facts.public import WITHOUT_KEYS
-from facts.script import DIGESTS, read_records, record_script
+from facts.script import DIGESTS, REAL_PATH, read_records, record_script
 from recert.backups import Backup, read_manifest
 
 # The archive is compared with the digest in the manifest; of the live files it is asked
@@ -44,14 +44,18 @@ class ArchivedCertificates(FactBase[list[str]]):
     that a CA has signed, one after the other.
 
     + archive: path on the host
-    + directory: as it is in there, without the slash at the beginning
+    + directory: or file; archives have it by its real path, and it may be gone since
     """
 
     def command(self, archive: str, directory: str) -> StringCommand:
         # There is nothing in an archive of a master that had no such directory.
         return record_script(
-            r"""
-held() { tar -xOf "$1" -- "$2" 2>/dev/null || tar -tf "$1" >/dev/null; }
+            REAL_PATH
+            + r"""
+held() {
+    place=$(real_path "$2") || return
+    tar -xOf "$1" -- "${place#/}" 2>/dev/null || tar -tf "$1" >/dev/null
+}
 stage held "$1" "$2" | stage sed "$3" | stage gzip -c | stage encode | stage relay texts
 """,
             archive,

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import tarfile
-import zlib
-from io import BytesIO
 
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts.packed import files_in
 from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
 from recert.certificates import read_public_key
@@ -240,18 +238,11 @@ keys=$(keys "$@")
 
 
 def _unpacked(archive: str) -> dict[str, str]:
-    texts = {}
     try:
-        with tarfile.open(fileobj=BytesIO(base64.b64decode(archive))) as members:
-            for member in members:
-                has_content = member.isreg() or member.islnk()
-                content = members.extractfile(member) if has_content else None
-                if content is not None:
-                    path = member.name.replace("//", "/")
-                    texts[path] = content.read().decode("utf-8", "replace")
-    except (tarfile.TarError, ValueError, EOFError, OSError, zlib.error) as error:
+        found = files_in(base64.b64decode(archive))
+        return {name.replace("//", "/"): text for name, text in found}
+    except ValueError as error:
         raise FactProcessError(f"the certificates could not be read: {error}") from error
-    return texts
 
 
 def keystores_among(found: FoundCredentials) -> list[str]:

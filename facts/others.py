@@ -122,9 +122,11 @@ done
 unknown() { grep -vxF -e "$own" || [ "$?" -eq 1 ]; }
 others() { stage lines_of "$files" | stage unknown; }
 files=
-[ "$#" -eq 0 ] || files=$(find "$@" -xtype f) || fail "Nobody knows what is in $*."
+found() { find "$@" -ignore_readdir_race -xtype f; }
+[ "$#" -eq 0 ] || files=$(found "$@") || fail "Nobody knows what is in $*."
 if [ -n "$(others)" ]; then
-    stage find "$@" -xtype f -print0 | stage ruby -e "$look" -- "$own" "$queues"
+    stage find "$@" -ignore_readdir_race -xtype f -print0 |
+        stage ruby -e "$look" -- "$own" "$queues"
 else say looked
 fi
 """,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tarfile
 import zlib
+from collections.abc import Iterator
+from io import BytesIO
 
 LARGEST = 256 * 1024 * 1024
 """Bytes, unpacked: certificates of a hundred thousand nodes."""
@@ -36,3 +39,23 @@ def gunzip(packed: bytes) -> bytes:
                 raise ValueError("it was cut short")
         packed = unpacking.unused_data
     return b"".join(pieces)
+
+
+def files_in(packed: bytes) -> Iterator[tuple[str, str]]:
+    """The names and texts of the files in an archive of certificates, requests and public keys;
+    what claims to be larger than any of those is passed over.
+
+    :param packed: a tar archive, by gzip.
+    :raises ValueError: it is none, cut short, or larger than `LARGEST`.
+    """
+    try:
+        with tarfile.open(fileobj=BytesIO(gunzip(packed)), mode="r:") as archive:
+            for member in archive:
+                if member.issparse() or member.size > LARGEST_FILE:
+                    continue
+                has_content = member.isreg() or member.islnk()
+                content = archive.extractfile(member) if has_content else None
+                if content is not None:
+                    yield member.name, content.read().decode("utf-8", "replace")
+    except (tarfile.TarError, EOFError, OSError, KeyError) as error:
+        raise ValueError(str(error)) from error

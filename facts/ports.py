@@ -40,7 +40,7 @@ done
     def process(self, output: list[str]) -> dict[str, int]:
         found: dict[str, list[int]] = {}
         for _, name, text in read_records(output):
-            ports = [int(word) for word in text.split() if word.isdigit()]
+            ports = [int(word) for word in text.split() if word.isascii() and word.isdigit()]
             found.setdefault(name, []).extend(port for port in ports if port <= 65535)
         return {name: _port_of(name, ports) for name, ports in found.items() if ports}
 

@@ -43,9 +43,31 @@ it would have no end."""
 PREAMBLE = r"""
 cd /
 umask 022
+case :$PATH: in (*:[!/]*)
+    absolute() {
+        IFS=: found=
+        set -f
+        for part in $PATH; do case $part in (/*) found=$found:$part ;; esac; done
+        echo "${found#:}"
+    }
+    PATH=$(absolute)
+    ;;
+esac
 [ ! -t 1 ] || trap '' HUP
 """
-"""What a service is started by on a terminal is not to end with that."""
+"""With a directory on the PATH that depends on where one is, root would run what lies in a service
+account's, and find runs nothing there. What a service is started by on a terminal is not to end
+with that."""
+
+REAL_PATH = r"""
+real_path() {
+    there=$1 gone=
+    until [ -e "$there" ] || [ -z "${there#/}" ]; do gone=/${there##*/}$gone there=${there%/*}; done
+    there=$(readlink -f "${there:-/}") || return
+    printf '%s\n' "${there%/}$gone"
+}
+"""
+"""Where a path leads of which the end may be gone: what is in it, symbolic links left out."""
 
 PIPELINES = r"""
 failure='<failed>'

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterable, Iterator
-from io import BytesIO
 
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from facts import numbers
 from facts.numbers import count, file_time
-from facts.packed import LARGEST_FILE, gunzip
+from facts.packed import files_in
 from facts.public import PUBLIC_CONTENTS, WITHOUT_KEYS
 from facts.script import answer_script, payload, read_records, record_script
 from recert.certificates import read_public_key
@@ -189,17 +187,11 @@ fi
         if not packed:
             return texts
         try:
-            unpacked = BytesIO(gunzip(packed))
-            with tarfile.open(fileobj=unpacked, mode="r:") as archive:
-                for member in archive:
-                    has_content = member.isreg() or member.islnk()
-                    if member.issparse() or member.size > LARGEST_FILE:
-                        continue  # what claims so is no certificate
-                    content = archive.extractfile(member) if has_content else None
-                    name = member.name.removeprefix("./").removesuffix(".pem")
-                    if content is not None and member.name == f"./{name}.pem" and "/" not in name:
-                        texts[name] = content.read().decode("utf-8", "replace")
-        except (tarfile.TarError, ValueError, EOFError, OSError) as error:
+            for path, text in files_in(packed):
+                name = path.removeprefix("./").removesuffix(".pem")
+                if path == f"./{name}.pem" and "/" not in name:
+                    texts[name] = text
+        except ValueError as error:
             raise FactProcessError(f"the files could not be read: {error}") from error
         return texts
 

@@ -34,7 +34,9 @@ put() {
         umask 077
         enter "${aim%/*}"
         own=$(mktemp -d .pe-recert.XXXXXX) && cd -- "$own" || exit
-        [ "$(pwd -P)" = "$here/$own" ] && [ "$(stat -c '%u %a' .)" = "$(id -u) 700" ] || exit
+        [ "$(pwd -P)" = "$here/$own" ] || exit
+        # A directory whose files have its group hands that on to those in it.
+        case $(stat -c '%u %a' .) in ("$(id -u) 700"|"$(id -u) 2700") ;; (*) exit 1 ;; esac
         cat >new && [ -s new ] && { [ -z "$whose" ] || chown -h "$whose" new; } &&
             chmod "$mode" new && mv -f new "../${aim##*/}"
         status=$?

@@ -8,7 +8,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
-from facts.script import DIGESTS
+from facts.script import DIGESTS, REAL_PATH
 from operations.backup import archive_of, make_backup
 from operations.step import changing, show_diff, step_failed
 from procedures.host import HostFacts
@@ -57,11 +57,16 @@ function parent(name) { sub("/[^/]*$", "", name); return name }
 
 _UNPACK = (
     DIGESTS
+    + REAL_PATH
     + f"MEMBERS='{MEMBERS}'"
     + r"""
 LC_ALL=C; export LC_ALL
 archive=$1 digest=$2; shift 2
-keeping=$(cat "${archive%/*}/kept" 2>/dev/null)
+kept=$(cat "${archive%/*}/kept" 2>/dev/null)
+keeping=
+for option in --acls --selinux --xattrs; do
+    case " $kept " in (*" $option "*) keeping="$keeping $option" ;; esac
+done
 case $keeping in
     (*--xattrs*) # all of them, where this tar would otherwise take users' alone
         if tar --xattrs-include='*' -tf "$archive" >/dev/null 2>&1; then
@@ -73,11 +78,11 @@ found=$(digests <"$archive")
     fail "The archive $archive is damaged; nothing was replaced."
 allowed() {
     for path; do
-        [ -e "$path" ] || [ -L "$path" ] || { printf '%s\n' "${path#/}"; continue; }
-        path=$(readlink -f "$path") && printf '%s\n' "${path#/}" || return
+        path=$(real_path "$path") || return
+        printf '%s\n' "${path#/}"
     done
 }
-listed() { allowed "$@" && echo && tar -tvf "$archive"; }
+listed() { allowed "$@" && echo && tar --numeric-owner -tvf "$archive"; }
 odd_members() { stage listed "$@" | stage awk "$MEMBERS"; }
 odd=$(whole odd_members "$@" 2>&1) || odd=${odd:-"it cannot be listed"}
 [ -z "$odd" ] || fail "The archive $archive holds what no backup does; nothing was replaced: $odd"

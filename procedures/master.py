@@ -225,7 +225,7 @@ class MasterFacts(HostFacts):
                 if backup.valid and not here >= set(backup.manifest.signed):
                     archive = f"{self.backup_root}/{backup.name}/archive.tar"
                     signed, revoked = (
-                        self.seen(ArchivedCertificates, archive=archive, directory=held[1:])
+                        self.seen(ArchivedCertificates, archive=archive, directory=held)
                         for held in (conf.signeddir, conf.cacrl)
                     )
                     texts, crls = texts + signed, crls + revoked

@@ -329,10 +329,7 @@ def _refusals_of_the_host(
             signed,
             read_certificate(facts.ssl.texts.get(facts.settings.localcacert, "")),
         ),
-        *preflight.link_refusals(
-            {path: f for path, f in facts.ssl.files.items() if path not in freshness.others},
-            facts.settings.ssl_roots,
-        ),
+        *preflight.link_refusals(facts.ssl.files, facts.settings.ssl_roots),
         *preflight.linked_root_refusals(
             facts.settings, facts.ssl.files, facts.settings.ssl_roots, basics.links
         ),

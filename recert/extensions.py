@@ -32,6 +32,9 @@ NAMES = {f"{ARC}.1.{number}": name for number, name in enumerate(_REGISTERED, 1)
 }
 _NUMBERS = {name: number for number, name in NAMES.items()}
 
+LONGEST_FILE = 65536
+"""Characters of a csr_attributes.yaml; parsing megabytes would hold up the run over all."""
+
 _STRINGS = (0x0C, 0x13, 0x14, 0x16)
 """The tags of DER's strings. Puppet 3 writes the bare text, later ones a UTF8String."""
 
@@ -60,16 +63,29 @@ def requested_extensions(text: str) -> dict[str, str] | None:
 
     :param text: the file, as far as it is about extensions.
     """
+    if len(text) > LONGEST_FILE:
+        return None
     try:
         found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except Exception:
+        # What odd YAML makes a parser raise is not to be foreseen.
         return None
     wanted = (found or {}).get("extension_requests") if isinstance(found or {}, dict) else None
     if wanted is None:
         return {} if isinstance(found or {}, dict) else None
     if not isinstance(wanted, dict):
         return None
-    return {_NUMBERS.get(str(name), str(name)): str(value) for name, value in wanted.items()}
+    # Lists in lists, by reference, would be larger than any memory once they are written out.
+    if any(isinstance(value, (list, dict, set)) for value in wanted.values()):
+        return None
+    return {_NUMBERS.get(str(name), str(name)): _as_ruby(v) for name, v in wanted.items()}
+
+
+def _as_ruby(value: object) -> str:
+    """As Puppet writes a scalar into a request."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def missing(had: Mapping[str, str], carried: Mapping[str, str]) -> dict[str, str]:

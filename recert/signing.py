@@ -240,8 +240,9 @@ def judge(application: Application, authority: Authority) -> Judgement:
         return Judgement(
             Verdict.LESS,
             f"Its request lacks the extensions {named(dict(lost))} of its previous certificate. "
-            f"Remove {authority.csrdir}/{name}.pem on the master and the agent's private key, and "
-            "run the same command again; or sign it as it is: puppet cert sign " + name,
+            f"Remove {word(f'{authority.csrdir}/{name}.pem')} on the master and the agent's "
+            "private key, and run the same command again; or sign it as it is: "
+            + for_sh("puppet cert sign", name),
         )
     extra = (request.alt_names | set(request.other_alt_names)) - {name}
     had = application.previous_alt_names - {name}
