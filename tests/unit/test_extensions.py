@@ -10,6 +10,7 @@ from cryptography import x509
 from facts.attributes import CsrAttributes
 from recert.extensions import (
     ARC,
+    LONGEST_FILE,
     MARK,
     carried,
     csr_attributes,
@@ -61,6 +62,12 @@ def test_only_puppets_own_count() -> None:
         ("extension_requests: [", None),
         ("extension_requests: web", None),
         ("- web", None),
+        # As Ruby writes them.
+        ("extension_requests: {pp_role: true, pp_department: }", {ROLE: "true", DEPARTMENT: ""}),
+        ("extension_requests: {pp_role: !!bool x}", None),
+        ("extension_requests: {pp_role: !!timestamp x}", None),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nextension_requests: {pp_role: *b}", None),
+        (f"extension_requests: {{pp_role: {'x' * LONGEST_FILE}}}", None),
     ],
 )
 def test_what_a_request_will_carry(text: str, asked: dict[str, str] | None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import re
+import shutil
+import subprocess
 import tarfile
 import zlib
 from base64 import b64encode
@@ -23,6 +25,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from facts import packed
 from facts.backups import ArchivedCertificates
+from facts.credential_files import CredentialFiles
 from facts.host import WhoAndWhen
 from facts.packed import gunzip
 from facts.ssl import PemFiles
@@ -33,6 +36,7 @@ from operations.step import changing
 from procedures import agent, limits, terminal
 from procedures.agent import FACT_LIMIT, AgentRefusedError, ask_agent
 from tests.unit.records import printed
+from tests.unit.shell import Sh
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,8 +88,32 @@ def test_files_of_a_ca_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("mode", ["w:bz2", "w:xz"])
 def test_and_are_packed_with_gzip_alone(mode: str) -> None:
+    packed_otherwise = archive(member("./a.pem", 5), mode=mode)
     with pytest.raises(FactProcessError):
-        PemFiles().process(archive(member("./a.pem", 5), mode=mode))
+        PemFiles().process(packed_otherwise)
+    with pytest.raises(FactProcessError):
+        CredentialFiles().process(printed(["archive", packed_otherwise[1]]))
+
+
+def test_so_are_the_certificates_that_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "LARGEST", 100_000)
+    bomb = archive(member("/etc/a.pem", 200_000))
+    with pytest.raises(FactProcessError, match="larger than"):
+        CredentialFiles().process(printed(["archive", bomb[1]]))
+
+
+def test_what_is_in_an_archive_is_found_by_its_real_path(sh: Sh, tmp_path: Path) -> None:
+    signed = tmp_path / "real" / "ssl" / "signed"
+    signed.mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    (signed / "a.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    held = tmp_path / "archive.tar"
+    subprocess.run(["tar", "-C", "/", "-cf", held, str(signed)[1:]], check=True)
+    asked = {"archive": str(held), "directory": f"{tmp_path}/link/ssl/signed"}
+    (before,) = sh.ask(ArchivedCertificates, **asked)
+    assert "AAAA" in before
+    shutil.rmtree(signed.parent)  # the CA is deleted
+    assert sh.ask(ArchivedCertificates, **asked) == [before]
 
 
 def test_so_are_those_of_a_backup(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,13 @@ def test_a_file_is_put_into_place_whole_with_owner_and_mode(sh: Sh, theirs: Path
     assert [path.name for path in theirs.iterdir()] == ["new"]
 
 
+def test_a_directory_may_hand_on_its_group(sh: Sh, theirs: Path) -> None:
+    theirs.chmod(0o2770)
+    done = run(sh, 'printf new | put "$1/new" nobody 0640', theirs)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in theirs.iterdir()] == ["new"]
+
+
 def test_a_link_in_its_place_is_replaced(sh: Sh, theirs: Path, roots: Path) -> None:
     (theirs / "new").symlink_to(roots / "shadow")
     assert run(sh, 'printf new | put "$1/new" nobody 0644', theirs).returncode == 0

@@ -252,6 +252,14 @@ def test_nothing_that_a_session_brings_along_reaches_a_change(sh: Sh) -> None:
     assert (said[-1], done.stderr) == ("/etc", b"")
 
 
+def test_nothing_is_run_from_where_one_happens_to_be(sh: Sh) -> None:
+    sh.env = {"PATH": f".::{sh.directory}:bin:/usr/bin:/bin:"}
+    said = sh.run(changing("/nonexistent", 'echo "$PATH"').get_raw_value()).stdout.decode()
+    path = said.splitlines()[-1].split(":")
+    assert {str(sh.directory), "/usr/bin", "/bin"} <= set(path)
+    assert [part for part in path if not part.startswith("/")] == []
+
+
 def _lasting(answer: Any) -> Any:
     """Without what changes from one moment to the next."""
     return replace(answer, free=0) if isinstance(answer, HostBasics) else answer

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from recert.extensions import ARC
+from recert.pasted import for_sh
 from recert.signing import (
     Application,
     Authority,
@@ -499,3 +500,4 @@ def test_a_request_that_lacks_an_extension_of_the_old_certificate_is_not_signed(
     assert judgement.verdict is Verdict.LESS
     assert "lacks the extensions pp_role=web" in judgement.why
     assert f"{CSRDIR}/{NAME}.pem" in judgement.why
+    assert judgement.why.endswith(for_sh("puppet cert sign", NAME))

@@ -151,9 +151,10 @@ def live(tmp_path: Path) -> Path:
     return directory
 
 
-def restored(live: Path, *members: Any) -> subprocess.CompletedProcess[str]:
-    """The restoration of an archive with these, after what it rightly holds."""
-    top = str(live)[1:]
+def restored(live: Path, *members: Any, top: str = "") -> subprocess.CompletedProcess[str]:
+    """The restoration of an archive with these, after what it rightly holds. `top`: what the
+    archive calls the directory."""
+    top = top or str(live)[1:]
     archive = live.parents[1] / "archive.tar"
     with tarfile.open(archive, "w") as written:
         written.addfile(member(top, tarfile.DIRTYPE, 0o771))
@@ -169,7 +170,7 @@ def restored(live: Path, *members: Any) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        cwd=live.parent,
+        cwd="/",
     )
 
 
@@ -212,6 +213,28 @@ def test_an_archive_with_what_a_backup_holds_is_put_back(kind: str, live: Path) 
     done = restored(live, RIGHT[kind](str(live)[1:]))
     assert done.returncode == 0, done.stderr
     assert (live / "new.pem").exists() and not (live / "ca.pem").exists()
+
+
+def test_a_directory_behind_a_link_that_is_gone_is_put_back(live: Path) -> None:
+    (live.parents[1] / "link").symlink_to(live.parent)
+    real = str(live)[1:]
+    behind = live.parents[1] / "link" / live.name
+    (live / "ca.pem").unlink()
+    live.rmdir()
+    done = restored(behind, top=real)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in live.iterdir()] == ["new.pem"]
+
+
+def test_what_a_backup_says_to_keep_is_no_other_option(live: Path) -> None:
+    made = live.parents[1] / "made"
+    (live.parents[1] / "kept").write_text(
+        f"--acls --checkpoint=1 --checkpoint-action=exec=touch${{IFS}}{made} --to-command=false\n"
+    )
+    done = restored(live)
+    assert done.returncode == 0, done.stderr
+    assert not made.exists()
+    assert [path.name for path in live.iterdir()] == ["new.pem"]
 
 
 def test_the_judgement_over_members_has_no_quote() -> None:
