@@ -197,7 +197,7 @@ from tests.unit.test_ssh_hostile import target
 
 host = target(int(sys.argv[1]), Path(sys.argv[2]))
 host.state.config.CONNECT_TIMEOUT = 2
-others = gevent.spawn(lambda: [gevent.sleep(0.01) for _ in range(100)])
+others = gevent.spawn(gevent.sleep, 0.01)
 try:
     host.connect(show_errors=False, raise_exceptions=True)
 except ConnectError as error:

@@ -21,7 +21,7 @@ from connectors import winrm_shell
 from connectors.winrm import WinRMConnector
 from tests.unit import authority
 
-PATIENCE = 20
+PATIENCE = 120
 SOON = datetime.now(UTC) + timedelta(days=100)
 
 
