@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
-import yaml
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
@@ -17,6 +16,7 @@ from facts.numbers import clock, count, file_time, is_moment
 from facts.programs import UNABLE, read_unable
 from facts.script import read_records, record_script
 from recert.observed import FileState, LastRun
+from recert.plain_yaml import UnreadableError, read_plain_yaml
 from recert.programs import Inability
 from recert.settings import SETTINGS, parse_printed
 
@@ -245,24 +245,16 @@ def read_agent_state(records: Iterable[list[str]]) -> AgentState:
     return AgentState(last_run, catalog, disabled, running)
 
 
-LONGEST_SUMMARY = 65536
-"""Characters. Puppet writes some thousand; parsing megabytes would hold up the run over all."""
-
-
-# A run reads the same summary several times, and PyYAML's parser is slow. The one in C would be
-# faster still, but an agent's file can crash it, and the run over all others with it.
+# A run reads the same summary several times, and PyYAML's parser is slow.
 @cache
 def read_summary(text: str) -> LastRun | None:
     """Puppet's `last_run_summary.yaml`; None if it says nothing of a run, or of one at no time.
 
     A run succeeded if it had a catalog (`version: config:` has a value) and no resource failed.
     """
-    if len(text) > LONGEST_SUMMARY:
-        return None
     try:
-        summary = yaml.safe_load(text)
-    except Exception:
-        # What odd YAML makes a parser raise is not to be foreseen.
+        summary = read_plain_yaml(text)
+    except UnreadableError:
         return None
     if not isinstance(summary, dict):
         return None

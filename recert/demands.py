@@ -13,21 +13,7 @@ from dataclasses import dataclass
 
 from cryptography import x509
 
-_ARC = "1.3.6.1.4.1.34380.1"
-_REGISTERED = (
-    *("pp_uuid", "pp_instance_id", "pp_image_name", "pp_preshared_key", "pp_cost_center"),
-    *("pp_product", "pp_project", "pp_application", "pp_service", "pp_employee", "pp_created_by"),
-    *("pp_environment", "pp_role", "pp_software_version", "pp_department", "pp_cluster"),
-    *("pp_provisioner", "pp_region", "pp_datacenter", "pp_zone", "pp_network"),
-    *("pp_securitypolicy", "pp_cloudplatform", "pp_apptier", "pp_hostname"),
-)
-_NAMES = {f"{_ARC}.1.{number}": name for number, name in enumerate(_REGISTERED, 1)} | {
-    f"{_ARC}.3.1": "pp_authorization",
-    f"{_ARC}.3.13": "pp_auth_role",
-}
-
-_STRINGS = frozenset({0x0C, 0x13, 0x16})
-"""Tags of DER: UTF8String, PrintableString, IA5String."""
+from recert.extensions import NAMES, text_in
 
 
 @dataclass(frozen=True, order=True)
@@ -41,7 +27,7 @@ class Demand:
     value: str
 
     def __str__(self) -> str:
-        name = _NAMES.get(self.number) or _standard_name(self.number)
+        name = NAMES.get(self.number) or _standard_name(self.number)
         return f"{name} = {self.value}" if name else f"{self.number} = {self.value}"
 
 
@@ -60,14 +46,8 @@ def demands_of(extensions: Iterable[x509.Extension[x509.ExtensionType]]) -> froz
 def _value(value: x509.ExtensionType) -> str:
     if not isinstance(value, x509.UnrecognizedExtension):
         return repr(value)
-    text = value.value
-    if len(text) > 1 and text[0] in _STRINGS:
-        if text[1] == len(text) - 2 < 0x80:
-            text = text[2:]
-        elif len(text) > 2 and text[1:3] == bytes([0x81, len(text) - 3]):
-            text = text[3:]
     try:
-        return repr(text.decode())
+        return repr(text_in(value.value).decode())
     except UnicodeDecodeError:
         return f"0x{value.value.hex()}"
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 import yaml
 from cryptography import x509
 
+from recert.plain_yaml import UnreadableError, read_plain_yaml
+
 ARC = "1.3.6.1.4.1.34380.1"
 """Puppet's own; its CA signs no other extension that a request asks for."""
 
@@ -32,29 +34,28 @@ NAMES = {f"{ARC}.1.{number}": name for number, name in enumerate(_REGISTERED, 1)
 }
 _NUMBERS = {name: number for number, name in NAMES.items()}
 
-LONGEST_FILE = 65536
-"""Characters of a csr_attributes.yaml; parsing megabytes would hold up the run over all."""
-
-_STRINGS = (0x0C, 0x13, 0x14, 0x16)
-"""The tags of DER's strings. Puppet 3 writes the bare text, later ones a UTF8String."""
+_STRINGS = frozenset({0x0C, 0x13, 0x16})
+"""Tags of DER: UTF8String, PrintableString, IA5String."""
 
 
 def puppets_extensions(extensions: Iterable[x509.Extension[x509.ExtensionType]]) -> dict[str, str]:
     """The values of Puppet's own, by number."""
     return {
-        found.oid.dotted_string: _text(found.value.value)
+        found.oid.dotted_string: text_in(found.value.value).decode("utf-8", "backslashreplace")
         for found in extensions
         if found.oid.dotted_string.startswith(f"{ARC}.")
         and isinstance(found.value, x509.UnrecognizedExtension)
     }
 
 
-def _text(value: bytes) -> str:
-    if len(value) > 1 and value[0] in _STRINGS and value[1] == len(value) - 2 < 0x80:
-        value = value[2:]
-    elif len(value) > 2 and value[0] in _STRINGS and value[1:3] == bytes([0x81, len(value) - 3]):
-        value = value[3:]
-    return value.decode("utf-8", "backslashreplace")
+def text_in(value: bytes) -> bytes:
+    """An extension's text: Puppet 3 writes it bare, later ones as a string of DER."""
+    if len(value) > 1 and value[0] in _STRINGS:
+        if value[1] == len(value) - 2 < 0x80:
+            return value[2:]
+        if len(value) > 2 and value[1:3] == bytes([0x81, len(value) - 3]):
+            return value[3:]
+    return value
 
 
 def requested_extensions(text: str) -> dict[str, str] | None:
@@ -63,19 +64,15 @@ def requested_extensions(text: str) -> dict[str, str] | None:
 
     :param text: the file, as far as it is about extensions.
     """
-    if len(text) > LONGEST_FILE:
-        return None
     try:
-        found = yaml.safe_load(text)
-    except Exception:
-        # What odd YAML makes a parser raise is not to be foreseen.
+        found = read_plain_yaml(text) or {}
+    except UnreadableError:
         return None
-    wanted = (found or {}).get("extension_requests") if isinstance(found or {}, dict) else None
+    wanted = found.get("extension_requests") if isinstance(found, dict) else found
     if wanted is None:
-        return {} if isinstance(found or {}, dict) else None
+        return {}
     if not isinstance(wanted, dict):
         return None
-    # Lists in lists, by reference, would be larger than any memory once they are written out.
     if any(isinstance(value, (list, dict, set)) for value in wanted.values()):
         return None
     return {_NUMBERS.get(str(name), str(name)): _as_ruby(v) for name, v in wanted.items()}

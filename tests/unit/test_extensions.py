@@ -10,7 +10,6 @@ from cryptography import x509
 from facts.attributes import CsrAttributes
 from recert.extensions import (
     ARC,
-    LONGEST_FILE,
     MARK,
     carried,
     csr_attributes,
@@ -20,6 +19,7 @@ from recert.extensions import (
     puppets_extensions,
     requested_extensions,
 )
+from recert.plain_yaml import LONGEST
 from tests.unit.shell import Sh
 
 ROLE, DEPARTMENT = f"{ARC}.1.13", f"{ARC}.1.15"
@@ -67,7 +67,9 @@ def test_only_puppets_own_count() -> None:
         ("extension_requests: {pp_role: !!bool x}", None),
         ("extension_requests: {pp_role: !!timestamp x}", None),
         ("a: &a [x, x]\nb: &b [*a, *a]\nextension_requests: {pp_role: *b}", None),
-        (f"extension_requests: {{pp_role: {'x' * LONGEST_FILE}}}", None),
+        ("a: &a x\nextension_requests: {pp_role: *a}", None),
+        ("extension_requests: {pp_role: [web]}", None),
+        (f"extension_requests: {{pp_role: {'x' * LONGEST}}}", None),
     ],
 )
 def test_what_a_request_will_carry(text: str, asked: dict[str, str] | None) -> None:
