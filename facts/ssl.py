@@ -166,7 +166,7 @@ packed() { tar --null --ignore-failed-read -T - -hczf - || [ "$?" -eq 1 ]; }
 cd "$1" || fail "Cannot look into $1."
 shift
 without_keys=$1; shift
-if grep -rqs -- 'PRIVATE KEY-----' .; then
+if grep -Rqs -- 'PRIVATE KEY-----' .; then # behind links as well, as they are packed
     aside=$(mktemp -d) || fail "No directory can be made for what may leave the host."
     trap 'rm -rf "$aside"' EXIT
     for file in ./*.pem; do

@@ -479,6 +479,14 @@ def test_pem_file_behind_a_link_and_one_with_two_names_are_read(sh: Sh, tmp_path
     assert sh.ask(PemFiles, directory=str(tmp_path), names=list(found)) == found
 
 
+def test_a_key_behind_a_link_stays_on_its_host(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "secret").write_text(f"{NEW.pem}{key_pem('ca')}")
+    (tmp_path / "ca" / "link.pem").symlink_to(tmp_path / "secret")
+    assert sh.ask(PemFiles, directory=str(tmp_path / "ca")) == {"link": NEW.pem}
+    assert sh.ask(PemFiles, directory=str(tmp_path / "ca"), names=["link"]) == {"link": NEW.pem}
+
+
 def test_link_that_leads_nowhere_is_no_pem_file(sh: Sh, tmp_path: Path) -> None:
     (tmp_path / "one.pem").write_text(NEW.pem)
     (tmp_path / "dangling.pem").symlink_to(tmp_path / "nowhere")

@@ -69,9 +69,12 @@ def test_the_keys_that_a_node_has_reported(facts: dict[str, Any]) -> None:
         f"{RSA} comment",
         base64.b64encode(b"\x00\x00\x00\x09ssh-rsa\n x").decode(),
         base64.b64encode(b"\xff\xff\xff\xffssh-rsa").decode(),
+        # Of its type, and yet nothing that a client could load.
+        base64.b64encode(b"\0\0\0\7ssh-rsa" + b"\0\0\0\1\0" * 2).decode(),
+        base64.b64encode(b"\0\0\0\7ssh-rsa\0\0\0\1\3").decode(),
         "A" * 10_000,
     ],
-    ids=range(12),
+    ids=range(14),
 )
 def test_what_is_no_key_is_left_out(key: object) -> None:
     assert keys_of({"sshrsakey": key}) == ()
@@ -84,6 +87,11 @@ def test_what_is_no_key_is_left_out(key: object) -> None:
 def test_whatever_a_node_reports_is_a_line_each_or_none(facts: dict[str, Any]) -> None:
     for line in keys_of(facts):
         assert len(line.split()) == 2 and "\n" not in line
+
+
+def test_a_short_key_of_another_type_is_left_out() -> None:
+    short = base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\1x").decode()
+    assert keys_of({"sshed25519key": short}) == ()
 
 
 def test_what_ssh_makes_of_the_file(tmp_path: Path) -> None:
