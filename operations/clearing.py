@@ -6,21 +6,24 @@ import re
 from collections.abc import Iterable
 
 CLEARING = r"""
-clear_below() { # directory $1, $2 the pattern of its path; what matches the others stays
-    below=$1 top=$2; shift 2
+empty() { # directory $1; the others are what find says of that which goes
+    below=$1; shift
     [ -d "$below" ] || return 0
-    for stays; do shift; set -- "$@" ! -path "$stays"; done
     # By find itself, which follows no link that somebody puts there meanwhile.
-    find "$below/" -mindepth 1 ! -path "$top/.*" ! -type d "$@" -delete
+    find "$below/" -mindepth 1 "$@" ! -type d -delete
     # Mount points stay, and directories with what stays.
-    find "$below/" -mindepth 1 ! -path "$top/.*" -type d -delete 2>/dev/null
-    left=$(find "$below/" -mindepth 1 ! -path "$top/.*" ! -type d "$@") ||
-        fail "Nobody knows what is left in $below."
+    find "$below/" -mindepth 1 "$@" -type d -delete 2>/dev/null
+    left=$(find "$below/" -mindepth 1 "$@" ! -type d) || fail "Nobody knows what is left in $below."
     [ -z "$left" ] || fail "These could not be removed: $left"
 }
+clear_below() { # directory $1, $2 the pattern of its path; what matches the others stays
+    below=$1 top=$2; shift 2
+    for stays; do shift; set -- "$@" ! -path "$stays"; done
+    empty "$below" ! -path "$top/.*" "$@"
+}
 """
-"""What is hidden at the top stays, as with the document's `rm -rf …/*`. A mount point is emptied in
-place. Needs `fail`."""
+"""`clear_below` leaves what is hidden at the top, as the document's `rm -rf …/*` does; `empty` does
+not. A mount point is emptied in place. Needs `fail`."""
 
 
 def pattern(path: str) -> str:

@@ -122,8 +122,8 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
 root=$1; shift
 [ -d "$root" ] || exit 0
 for stays; do shift; set -- "$@" ! -path "$stays"; done
-find "$root/" -xdev -mindepth 1 ! -type d "$@" -exec rm -f -- {} +
-find "$root/" -xdev -depth -mindepth 1 -type d -exec rmdir -- {} + 2>/dev/null
+find "$root/" -xdev -mindepth 1 ! -type d "$@" -delete
+find "$root/" -xdev -mindepth 1 -type d -delete 2>/dev/null
 left=$(find "$root/" ! -type d "$@") || fail "Nobody knows what is left in $root."
 [ -z "$left" ] || fail "These could not be removed: $left"
 [ -L "$root" ] || rmdir "$root" 2>/dev/null

@@ -10,6 +10,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from facts.script import DIGESTS, REAL_PATH
 from operations.backup import archive_of, make_backup
+from operations.clearing import CLEARING
 from operations.step import changing, show_diff, step_failed
 from procedures.host import HostFacts
 from procedures.restoration import restoration_of
@@ -17,9 +18,8 @@ from recert.backups import Backup
 from recert.certificates import describe, read_certificate
 from recert.freshness import Retired
 
-# What is not at or below the paths that come first, up to an empty line, or leads out of them, and
-# what no certificate or key is: devices, sockets, programs that run as somebody else.
-MEMBERS = r"""
+# Paths come first, up to an empty line. What the others are about has to be at or below these.
+WITHIN = r"""
 function within(name,    place) {
     name = plain(name)
     for (place in allowed) if (name == place || index(name, place "/") == 1) return 1
@@ -36,8 +36,13 @@ function plain(name,    parts, count, i, kept, left) {
     for (i = 1; i <= left; i++) name = name (i > 1 ? "/" : "") kept[i]
     return name
 }
-function parent(name) { sub("/[^/]*$", "", name); return name }
 !begun { if ($0 == "") begun = 1; else allowed[$0] = 1; next }
+"""
+
+# What is elsewhere, or leads there, and what no certificate or key is: devices, sockets, programs
+# that run as somebody else.
+MEMBERS = r"""
+function parent(name) { sub("/[^/]*$", "", name); return name }
 {
     kind = substr($0, 1, 1); mode = substr($0, 2, 9)
     if (!match($0, "^[^ ]+ +[^ ]+ +[0-9]+ +[0-9]+-[0-9]+-[0-9]+ [0-9:.]+ ")) { print; next }
@@ -58,7 +63,8 @@ function parent(name) { sub("/[^/]*$", "", name); return name }
 _UNPACK = (
     DIGESTS
     + REAL_PATH
-    + f"MEMBERS='{MEMBERS}'"
+    + CLEARING
+    + f"WITHIN='{WITHIN}' MEMBERS='{MEMBERS}'"
     + r"""
 LC_ALL=C; export LC_ALL
 archive=$1 digest=$2; shift 2
@@ -83,17 +89,18 @@ allowed() {
     done
 }
 listed() { allowed "$@" && echo && tar --numeric-owner -tvf "$archive"; }
-odd_members() { stage listed "$@" | stage awk "$MEMBERS"; }
+odd_members() { stage listed "$@" | stage awk "$WITHIN$MEMBERS"; }
 odd=$(whole odd_members "$@" 2>&1) || odd=${odd:-"it cannot be listed"}
 [ -z "$odd" ] || fail "The archive $archive holds what no backup does; nothing was replaced: $odd"
-for path in "$@"; do
-    [ -d "$path" ] || continue
-    # A mount point is emptied in place.
-    find "$path/" -mindepth 1 ! -type d -exec rm -f -- {} +
-    find "$path/" -mindepth 1 -depth -type d -exec rmdir -- {} + 2>/dev/null
-    left=$(find "$path/" -mindepth 1 ! -type d) || fail "Nobody knows what is left in $path."
-    [ -z "$left" ] || fail "These could not be removed: $left"
-done
+flags=${archive%/*}/flags
+flagged() {
+    allowed "$@" && echo || return
+    [ ! -s "$flags" ] || sed 's,^[^ ]* */,,' "$flags"
+}
+odd_flags() { stage flagged "$@" | stage awk "$WITHIN"'!within($0)'; }
+odd=$(whole odd_flags "$@" 2>&1) || odd=${odd:-"they cannot be read"}
+[ -z "$odd" ] || fail "$flags is about what no backup holds; nothing was replaced: $odd"
+for path in "$@"; do empty "$path"; done
 set -f # the options are words, and no names of files
 tar -C / $keeping -xpf "$archive" || fail "Unpacking $archive failed."
 left=$(tar -C / -df "$archive" 2>&1) || left=${left:-"tar ended with status $?"}
@@ -103,7 +110,6 @@ case $keeping in
     (*) if command -v restorecon >/dev/null 2>&1; then restorecon -R "$@"; fi ;;
 esac
 settable() { stage printf '%s' "$1" | stage tr -cd aAcCdDijsStTu; }
-flags=${archive%/*}/flags
 [ ! -s "$flags" ] || while read -r found path; do
     found=$(whole settable "$found") || fail "The flags of $path cannot be told."
     chattr "+$found" "$path" || fail "The flags $found of $path cannot be set again."

@@ -91,7 +91,7 @@ while [ "$roots" -gt 0 ]; do clear_below "$@"; shift 2; roots=$((roots - 1)); do
             _UNCHANGED
             + r"""
 for queue; do
-    find "$queue/" -type f -size 0 -exec rm -f -- {} + || fail "Cannot look through $queue."
+    find "$queue/" -type f -size 0 -delete || fail "Cannot look through $queue."
 done
 """,
             *unchanged,

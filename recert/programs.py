@@ -21,7 +21,8 @@ class Ability:
 
 ABILITIES = {
     "find": Ability(
-        "list files with -printf, -ignore_readdir_race, -perm /mode and -exec … +",
+        "list files with -printf, -ignore_readdir_race and -perm /mode, and act on them with "
+        "-delete, -exec … + and -execdir … +",
         "findutils",
         "4.2.25",
     ),

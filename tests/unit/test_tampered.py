@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from facts.script import PIPELINES
-from operations.restore import _UNPACK, MEMBERS
+from operations.restore import _UNPACK, MEMBERS, WITHIN
 from recert.backups import Manifest, check_paths, read_manifest
 from recert.errors import RecertError
 from recert.layout import COMPONENTS
@@ -226,6 +226,17 @@ def test_a_directory_behind_a_link_that_is_gone_is_put_back(live: Path) -> None:
     assert [path.name for path in live.iterdir()] == ["new.pem"]
 
 
+def test_flags_of_what_no_backup_holds_are_not_set(live: Path) -> None:
+    elsewhere = live.parents[1] / "elsewhere"
+    flags = live.parents[1] / "flags"
+    for path in (elsewhere, f"{live}/../../elsewhere"):
+        flags.write_text(f"------d------- {live}/new.pem\n------d------- {path}\n")
+        done = restored(live)
+        assert done.returncode == 1
+        assert "nothing was replaced" in done.stderr and "elsewhere" in done.stderr
+        assert (live / "ca.pem").read_text() == "kept"
+
+
 def test_what_a_backup_says_to_keep_is_no_other_option(live: Path) -> None:
     made = live.parents[1] / "made"
     (live.parents[1] / "kept").write_text(
@@ -237,5 +248,13 @@ def test_what_a_backup_says_to_keep_is_no_other_option(live: Path) -> None:
     assert [path.name for path in live.iterdir()] == ["new.pem"]
 
 
+def test_what_is_hidden_goes_as_well(live: Path) -> None:
+    (live / ".hidden").mkdir()
+    (live / ".hidden" / "old").write_text("")
+    done = restored(live)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in live.iterdir()] == ["new.pem"]
+
+
 def test_the_judgement_over_members_has_no_quote() -> None:
-    assert "'" not in MEMBERS
+    assert "'" not in WITHIN + MEMBERS
