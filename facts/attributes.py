@@ -26,7 +26,9 @@ class CsrAttributes(FactBase[list[str]]):
 asked_for() {
     stage awk '
         /^[^ \t#-]/ { inside = /^["\047]?extension_requests/ }
-        inside || /^[{]/' "$1" | stage tr -d '\000'
+        # All in one line: with what may be secret it is not told, and so cannot be read.
+        /^[{]/ { print (/custom_attributes/ ? "{" : $0) }
+        inside' "$1" | stage tr -d '\000'
 }
 if [ -f "$1" ] && [ "$(head -n 1 "$1")" != "$2" ]; then say attributes "$(asked_for "$1")"; fi
 """,

@@ -24,7 +24,7 @@ enter() {
     [ "$here" = "${real:-/}" ] || fail "$place leads to $here, by a link that is not root's."
 }
 get() {
-    (enter "${1%/*}" && dd if="./${1##*/}" iflag=nofollow bs=65536 2>/dev/null) && return
+    (enter "${1%/*}" && dd if="./${1##*/}" iflag=nofollow,nonblock bs=65536 2>/dev/null) && return
     echo "$1 cannot be read, or is a link." >&2
     return 1
 }
@@ -71,7 +71,8 @@ close_to_others() {
 }
 """
 """Needs `fail`. `enter` goes into a directory, if no link leads there that is somebody else's than
-root's. `get` prints a file; `put` makes one of what it reads, which has to be something, of
-an owner (none: root) and with a mode; `place` makes one of another. `give` changes the owner of all
-that is in a directory, and with "directory" of itself, but not of what matches the patterns after
-that, which begin with `./`. `close_to_others` makes private keys anew that others could read."""
+root's. `get` prints a file, and waits for nobody to write into a pipe; `put` makes one of what it
+reads, which has to be something, of an owner (none: root) and with a mode; `place` makes one of
+another. `give` changes the owner of all that is in a directory, and with "directory" of itself, but
+not of what matches the patterns after that, which begin with `./`. `close_to_others` makes private
+keys anew that others could read."""

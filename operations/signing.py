@@ -40,7 +40,8 @@ FRUITLESS = 10
 """Starts of `puppet cert sign` in a row that sign nothing, after which it is not about names."""
 
 # Where requests wait Puppet's account writes, and with allow_duplicate_certs whoever has a
-# certificate: what is compared and signed is a copy that only root can get at.
+# certificate: what is compared and signed is a copy that only root can get at, and no pipe is
+# waited for.
 _SIGN = (
     DIGESTS
     + PUPPET_WITHOUT_CATALOG
@@ -52,8 +53,8 @@ trap 'rm -rf "$own"' EXIT
 count=$#
 while [ "$count" -gt 0 ]; do
     sum=$1 name=$2; shift 2; count=$((count - 2))
-    copy=$own/requests/$name.pem
-    if cat "$csrdir/$name.pem" >"$copy" && found=$(digests <"$copy") &&
+    held=$csrdir/$name.pem copy=$own/requests/$name.pem
+    if [ -f "$held" ] && cat "$held" >"$copy" && found=$(digests <"$copy") &&
         [ "${found%% *}" = "$sum" ] && cp "$copy" "$own/seen/"
     then set -- "$@" "$name"
     else
@@ -66,8 +67,9 @@ umask 022
 puppet cert sign --csrdir="$own/requests" $option --color=false "$@" </dev/null
 status=$?
 for name in "$@"; do
-    [ ! -e "$own/requests/$name.pem" ] || continue
-    ! cmp -s "$own/seen/$name.pem" "$csrdir/$name.pem" || rm -f "$csrdir/$name.pem"
+    held=$csrdir/$name.pem
+    [ ! -e "$own/requests/$name.pem" ] && [ -f "$held" ] || continue
+    ! cmp -s "$own/seen/$name.pem" "$held" || rm -f "$held"
 done
 exit "$status"
 """

@@ -44,7 +44,7 @@ ABILITIES = {
     "cmp": Ability("compare files (-s)", "diffutils", "2.8"),
     "readlink": Ability("follow links (-f)", "coreutils", "5.0"),
     "stat": Ability("tell size and time of a file (-c)", "coreutils", "5.0"),
-    "dd": Ability("read a file that is no link (iflag=nofollow)", "coreutils", "5.3"),
+    "dd": Ability("read a file that is no link (iflag=nofollow,nonblock)", "coreutils", "5.3"),
     "df": Ability("tell the room of a file system, a line each (-Pk)", "coreutils", "5.0"),
     "du": Ability("tell how large a directory is, through links (-sLk)", "coreutils", "5.0"),
     "date": Ability("tell the seconds since 1970 (+%s)", "coreutils", "5.0"),

@@ -109,6 +109,11 @@ def test_of_the_file_only_what_is_about_extensions_is_read(sh: Sh, tmp_path: Pat
     (text,) = found = sh.ask(CsrAttributes, path=str(path))
     assert "secret" not in text
     assert carried(found) == {ROLE: "web", DEPARTMENT: "it"}
+    path.write_text("{custom_attributes: {7: secret}, extension_requests: {pp_role: web}}\n")
+    (text,) = found = sh.ask(CsrAttributes, path=str(path))
+    assert "secret" not in text and carried(found) is None
+    path.write_text("{extension_requests: {pp_role: web}}\n")
+    assert carried(sh.ask(CsrAttributes, path=str(path))) == {ROLE: "web"}
     # What a run that was cut off has left is not the host's.
     path.write_text(csr_attributes({ROLE: "web"}))
     assert sh.ask(CsrAttributes, path=str(path)) == []

@@ -64,6 +64,13 @@ def test_a_file_is_put_into_place_whole_with_owner_and_mode(sh: Sh, theirs: Path
     assert [path.name for path in theirs.iterdir()] == ["new"]
 
 
+def test_nobody_is_waited_for_at_the_end_of_a_pipe(sh: Sh, theirs: Path) -> None:
+    os.mkfifo(theirs / "pipe")
+    done = run(sh, 'get "$1/pipe" | put "$1/new" nobody 0640', theirs)
+    assert done.returncode != 0
+    assert [path.name for path in theirs.iterdir()] == ["pipe"]
+
+
 def test_a_directory_may_hand_on_its_group(sh: Sh, theirs: Path) -> None:
     theirs.chmod(0o2770)
     done = run(sh, 'printf new | put "$1/new" nobody 0640', theirs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,19 @@ def test_a_request_that_takes_its_place_before_the_comparison_is_not_signed(
     assert requests.sign(mine, NAME, other, OTHER) == 0
     assert requests.held == {OTHER: "other"}
     assert requests.waiting == {NAME: "theirs"}
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_nobody_is_waited_for_at_the_end_of_a_pipe(requests: Requests, when: str) -> None:
+    mine = requests.wait(NAME, "mine")
+    pipe = requests.csrdir / f"{NAME}.pem"
+    swap = f"rm {pipe} && mkfifo {pipe}"
+    if when == "before":
+        subprocess.run(["sh", "-c", swap], check=True)
+    requests.puppet(meanwhile=swap if when == "meanwhile" else "")
+    assert requests.sign(mine, NAME) == 0
+    assert requests.held == ({NAME: "mine"} if when == "meanwhile" else {})
+    assert pipe.is_fifo()
 
 
 def test_nor_one_that_takes_it_between_comparison_and_signature(requests: Requests) -> None:
