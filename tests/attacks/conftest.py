@@ -22,11 +22,7 @@ def retired_and_site(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Sit
     inventory = directory / "attacked.py"
     inventory.write_text(INVENTORY)
     site = Site("master", inventory, agents=AGENTS)
-    site.remember()
-    retired = site.ca.fingerprint
-    run = site.regenerate(retired)
-    assert run.status == 0, run.stderr
-    return retired, site
+    return site.retire_ca(), site
 
 
 @pytest.fixture

@@ -13,20 +13,17 @@ import paramiko
 
 from tests.attacks.attacked import HELD, INVENTORY, signed
 from tests.e2e.nodes import Site, assert_renewed, statuses
+from tests.unit import ssh_server
 from tests.unit.ssh_server import Served, serving
 from tests.unit.test_ssh_hostile import AT_FIRST, saying
-from tests.unit.test_winrm_hostile import leading, served
-
-KEY = paramiko.RSAKey.generate(2048)
+from tests.unit.test_winrm_hostile import leading, reached, served
 
 
 def test_who_answers_in_hosts_places(site: Site, retired: str, tmp_path: Path) -> None:
     """A man in the middle, of whose host one knows the key and of whose other host one does not; a
     server that never stops talking; a WinRM endpoint that leads to another one."""
-    key = tmp_path / "id_rsa"
-    KEY.write_private_key_file(str(key))
     with ExitStack() as strangers:
-        middle = strangers.enter_context(serving(Served(user_key=KEY)))
+        middle = strangers.enter_context(serving(Served(user_key=ssh_server.USER_KEY)))
         talking, _ = strangers.enter_context(saying(*AT_FIRST["messages"]))
         (tmp_path / "other").mkdir()
         other = strangers.enter_context(served(lambda h: h.say(200), tmp_path / "other"))
@@ -38,33 +35,24 @@ def test_who_answers_in_hosts_places(site: Site, retired: str, tmp_path: Path) -
         known.write_text(f"[127.0.0.1]:{middle.port} ssh-rsa {former}\n")
         nobody.write_text("")
 
-        def reached(port: int, keys: Path) -> dict[str, object]:
-            return {
-                "ssh_hostname": "127.0.0.1",
-                "ssh_port": port,
-                "ssh_user": "root",
-                "ssh_key": str(key),
-                "ssh_known_hosts_file": str(keys),
-                "ssh_strict_host_key_checking": "yes",
-            }
+        def strictly(port: int, keys: Path) -> dict[str, object]:
+            return ssh_server.reached(
+                port,
+                tmp_path,
+                ssh_user="root",
+                ssh_known_hosts_file=str(keys),
+                ssh_strict_host_key_checking="yes",
+            )
 
-        windows = {
-            "winrm_hostname": "localhost",
-            "winrm_port": redirecting.server_address[1],
-            "winrm_user": "Administrator",
-            "winrm_password": "secret",
-            "winrm_auth": "basic",
-            "winrm_ca_file": str(tmp_path / "ca.pem"),
-        }
         agents = [
-            ("in-the-middle", reached(middle.port, known)),
-            ("at-first-sight", reached(middle.port, nobody)),
-            ("talking", reached(talking, nobody)),
+            ("in-the-middle", strictly(middle.port, known)),
+            ("at-first-sight", strictly(middle.port, nobody)),
+            ("talking", strictly(talking, nobody)),
         ]
         inventory = tmp_path / "attacked.py"
         inventory.write_text(
             f"{INVENTORY}\nagents += {agents!r}\n"
-            f"windows_agents = [('@winrm/redirecting', {windows!r})]\n"
+            f"windows_agents = [('@winrm/redirecting', {reached(redirecting, tmp_path)!r})]\n"
         )
         attacked = Site(site.name, inventory, agents=site.agents)
         names = [*dict(agents), "@winrm/redirecting"]

@@ -90,6 +90,14 @@ class Site(Master):
         assert cert is not None
         return cert
 
+    def retire_ca(self) -> str:
+        """Regenerate the master alone, with everybody as seeded; the fingerprint of what it had."""
+        self.remember()
+        retired = self.ca.fingerprint
+        run = self.regenerate(retired)
+        assert run.status == 0, run.stderr
+        return retired
+
     def remember(self) -> None:
         """Keep what the agents have now for `set_back`."""
         self.on_all(f"tar -C / -cf {_SEED} etc/puppetlabs {VARDIR[1:]}")

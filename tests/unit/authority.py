@@ -276,6 +276,13 @@ def read_csr(pem: str) -> CertificateRequest:
     return request
 
 
+def _extension(given: x509.ExtensionType | tuple[str, str]) -> x509.ExtensionType:
+    if not isinstance(given, tuple):
+        return given
+    number, text = given
+    return x509.UnrecognizedExtension(x509.ObjectIdentifier(number), text.encode())
+
+
 @cache
 def _request_pem(
     name: str | x509.Name,
@@ -286,11 +293,7 @@ def _request_pem(
 ) -> str:
     builder = x509.CertificateSigningRequestBuilder().subject_name(_name(name))
     for given in extensions:
-        extension = given
-        if isinstance(extension, tuple):
-            number, text = extension
-            extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(number), text.encode())
-        builder = builder.add_extension(extension, critical=False)
+        builder = builder.add_extension(_extension(given), critical=False)
     if alt_names:
         builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
     signed = builder.sign(key(key_label), hashes.SHA256())
@@ -335,11 +338,7 @@ def _leaf_pem(
         .not_valid_after(expires)
     )
     for given in extensions:
-        extension = given
-        if isinstance(extension, tuple):
-            number, text = extension
-            extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(number), text.encode())
-        builder = builder.add_extension(extension, critical=False)
+        builder = builder.add_extension(_extension(given), critical=False)
     if alt_names:
         builder = builder.add_extension(x509.SubjectAlternativeName(alt_names), critical=False)
     cert = builder.sign(key(ca.key), hashes.SHA256())

@@ -13,11 +13,39 @@ import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import paramiko
+from pyinfra.api import Config, Host, Inventory, State
 
 HOST_KEY = paramiko.RSAKey.generate(2048)
+USER_KEY = paramiko.RSAKey.generate(2048)
+
+
+def reached(port: int, directory: Path, **data: object) -> dict[str, object]:
+    """The data of a host that such a server is, reached with `USER_KEY`.
+
+    :param directory: where that is written, and where keys of hosts are remembered.
+    """
+    key = directory / "id_rsa"
+    USER_KEY.write_private_key_file(str(key))
+    return {
+        "ssh_hostname": "127.0.0.1",
+        "ssh_port": port,
+        "ssh_user": "admin",
+        "ssh_key": str(key),
+        "ssh_known_hosts_file": str(directory / "known_hosts"),
+        "ssh_strict_host_key_checking": "no",
+        **data,
+    }
+
+
+def target(port: int, directory: Path, **data: object) -> Host:
+    """The same, of an inventory of its own and not connected to."""
+    state = State(Inventory(([("web01", reached(port, directory, **data))], {})), Config())
+    (host,) = state.inventory
+    return host
 
 
 @dataclass

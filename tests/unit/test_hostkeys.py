@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from inventories.group_data import all as group_data
 from recert.hostkeys import changed, keys_of, known_hosts, names_in
 from recert.nodes import nodes_of_puppetdb
 from tests.unit.authority import key
+from tests.unit.debugged import shown_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -143,14 +142,7 @@ def test_a_snapshot_of_puppetdb_brings_them_and_the_inventory_is_strict(
     command.main(words)
     assert "another key than" in capsys.readouterr().out
 
-    shown = subprocess.run(
-        [Path(sys.executable).with_name("pyinfra"), tmp_path / "mysite.py", "debug-inventory"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stderr
+    shown = shown_of(tmp_path / "mysite.py")
     assert shown.count('"ssh_strict_host_key_checking": "yes"') >= 3
     assert f'"ssh_known_hosts_file": "{tmp_path}/mysite.known_hosts"' in shown
 
@@ -164,14 +156,7 @@ def test_without_a_list_of_keys_it_is_strict_all_the_same(
     assert not (tmp_path / "mysite.known_hosts").exists()
     assert "mysite.json" in [path.name for path in tmp_path.iterdir()]
     assert json.loads((tmp_path / "mysite.json").read_text())["agents"] == ["web01"]
-    shown = subprocess.run(
-        [Path(sys.executable).with_name("pyinfra"), tmp_path / "mysite.py", "debug-inventory"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stderr
+    shown = shown_of(tmp_path / "mysite.py")
     assert '"ssh_strict_host_key_checking": "yes"' in shown
     assert "ssh_known_hosts_file" not in shown
 

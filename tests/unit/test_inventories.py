@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -24,6 +22,7 @@ from inventories.puppetdb import Credential, nodes_at
 from recert.errors import RecertError
 from recert.nodes import Node, System
 from tests.unit import authority
+from tests.unit.debugged import debugged, shown_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SOON = datetime.now(UTC) + timedelta(days=100)
@@ -195,14 +194,7 @@ def test_a_list_becomes_an_inventory_that_pyinfra_reads(
     assert "gone since" in said and ": web01\n" in said
     assert "10.0.0.17" in inventory.read_text(), "a person's file was written over"
 
-    shown = subprocess.run(
-        [Path(sys.executable).with_name("pyinfra"), inventory, "debug-inventory"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stderr
+    shown = shown_of(inventory)
     assert '"ssh_hostname": "10.0.0.17"' in shown
     assert '"certname": "web03"' in shown and "web01" not in shown
     assert all(group in shown for group in ("master", "agents", "windows_agents"))
@@ -258,14 +250,7 @@ def test_an_inventory_without_its_snapshot_says_what_to_do(here: Path, tmp_path:
     listed.write_text("web01\n")
     take("--list", str(listed))
     (here / "mysite.json").unlink()
-    shown = subprocess.run(
-        [Path(sys.executable).with_name("pyinfra"), here / "mysite.py", "debug-inventory"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    shown = debugged(here / "mysite.py")
     assert shown.returncode != 0
     assert "python3 -m inventories mysite" in " ".join(shown.stderr.split())
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import paramiko
 import pytest
-from pyinfra.api import Config, Host, Inventory, State, StringCommand
+from pyinfra.api import Host, StringCommand
 from pyinfra.api.command import QuoteString
 from pyinfra.api.exceptions import ConnectError
 
@@ -19,10 +19,9 @@ import connectors
 from connectors.ssh import WITH_SHA2, Connector, for_any_shell
 from facts.host import WhoAndWhen
 from operations.step import changing
-from tests.unit.ssh_server import Served, serving
+from tests.unit.ssh_server import USER_KEY, Served, serving, target
 
 assert connectors.ssh
-KEY = paramiko.RSAKey.generate(2048)
 OLD = {"pubkeys": WITH_SHA2}
 Reach = Callable[..., Host]
 
@@ -30,24 +29,12 @@ Reach = Callable[..., Host]
 @pytest.fixture
 def reach(tmp_path: Path) -> Iterator[Reach]:
     """Connects to a server with an RSA key."""
-    key = tmp_path / "id_rsa"
-    KEY.write_private_key_file(str(key))
     with ExitStack() as servers:
 
         def connected(served: Served, **data: Any) -> Host:
             served.env |= {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
             servers.enter_context(serving(served))
-            reached = {
-                "ssh_hostname": "127.0.0.1",
-                "ssh_port": served.port,
-                "ssh_user": "admin",
-                "ssh_key": str(key),
-                "ssh_known_hosts_file": str(tmp_path / "known_hosts"),
-                "ssh_strict_host_key_checking": "no",
-                **data,
-            }
-            state = State(Inventory(([("web01", reached)], {})), Config())
-            (host,) = state.inventory
+            host = target(served.port, tmp_path, **data)
             host.connect(raise_exceptions=True)
             return host
 
@@ -63,14 +50,14 @@ def run(host: Host, command: StringCommand, **arguments: Any) -> tuple[bool, lis
 
 
 def test_pyinfra_takes_this_connector(reach: Reach) -> None:
-    assert isinstance(reach(Served(user_key=KEY)).connector, Connector)
+    assert isinstance(reach(Served(user_key=USER_KEY)).connector, Connector)
 
 
 def test_a_server_that_knows_sha1_only_gets_that(
     reach: Reach, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "pyinfra"):
-        host = reach(Served(user_key=KEY, disabled=OLD))
+        host = reach(Served(user_key=USER_KEY, disabled=OLD))
     assert run(host, StringCommand("echo", "there")) == (True, ["there"])
     (line,) = [m for m in caplog.messages if "SHA-1 only" in m]
     assert "Its SSH server (" in line and "\n" not in line
@@ -78,7 +65,7 @@ def test_a_server_that_knows_sha1_only_gets_that(
 
 def test_a_server_of_today_is_told_nothing(reach: Reach, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "pyinfra"):
-        reach(Served(user_key=KEY, says_signatures=True))
+        reach(Served(user_key=USER_KEY, says_signatures=True))
     assert not [m for m in caplog.messages if "SHA-1" in m]
 
 
@@ -106,7 +93,7 @@ def test_a_refusal_names_what_the_server_offers(reach: Reach) -> None:
 def test_whoever_has_chosen_algorithms_is_not_second_guessed(reach: Reach) -> None:
     chosen = {"disabled_algorithms": {"pubkeys": ["ssh-rsa"]}}
     with pytest.raises(ConnectError, match="Authentication error") as refused:
-        reach(Served(user_key=KEY, disabled=OLD), ssh_paramiko_connect_kwargs=chosen)
+        reach(Served(user_key=USER_KEY, disabled=OLD), ssh_paramiko_connect_kwargs=chosen)
     assert "SHA-1" not in str(refused.value)
 
 
@@ -118,7 +105,7 @@ def test_a_key_exchange_that_cannot_be_agreed_on_names_what_the_server_offers(
     mine = {"disabled_algorithms": {"kex": [group1]}}
     with pytest.raises(ConnectError, match=f"key exchange {group1}"):
         reach(
-            Served(user_key=KEY, disabled={"kex": [name for name in every if name != group1]}),
+            Served(user_key=USER_KEY, disabled={"kex": [name for name in every if name != group1]}),
             ssh_paramiko_connect_kwargs=mine,
         )
 
@@ -143,7 +130,7 @@ def requiretty(tmp_path: Path) -> None:
 def test_a_sudo_that_wants_a_terminal_gets_one(
     reach: Reach, caplog: pytest.LogCaptureFixture
 ) -> None:
-    host = reach(Served(user_key=KEY), _sudo=True)
+    host = reach(Served(user_key=USER_KEY), _sudo=True)
     with caplog.at_level(logging.INFO, "pyinfra"):
         for _ in range(2):
             who = host.get_fact(WhoAndWhen)
@@ -154,7 +141,7 @@ def test_a_sudo_that_wants_a_terminal_gets_one(
 @pytest.mark.usefixtures("requiretty")
 def test_what_passes_through_the_terminal_is_what_was_sent(reach: Reach, tmp_path: Path) -> None:
     """No echo, no line cut after 4096 characters, and an end, which a terminal does not have."""
-    host = reach(Served(user_key=KEY), _sudo=True)
+    host = reach(Served(user_key=USER_KEY), _sudo=True)
     text = "x" * 100_000 + "\n\t\x03 ü\r\nlast"
     command = changing("/nonexistent", f"given >{tmp_path}/given; printf 'a\\nb\\n'", stdin=text)
     _, output = command.execute(host.state, host, {"_sudo": True})
@@ -164,7 +151,7 @@ def test_what_passes_through_the_terminal_is_what_was_sent(reach: Reach, tmp_pat
 
 @pytest.mark.usefixtures("requiretty")
 def test_what_is_started_on_the_terminal_does_not_end_with_it(reach: Reach, tmp_path: Path) -> None:
-    host = reach(Served(user_key=KEY), _sudo=True)
+    host = reach(Served(user_key=USER_KEY), _sudo=True)
     done = tmp_path / "done"
     daemon = f"(sleep 0.3; echo >{done}) >/dev/null 2>&1 </dev/null &"
     ok, _ = changing("/nonexistent", daemon).execute(host.state, host, {"_sudo": True})
@@ -182,7 +169,7 @@ def test_a_password_is_not_a_terminal(reach: Reach, tmp_path: Path) -> None:
         "#!/bin/sh\necho 'sudo: a terminal is required to read the password' >&2; exit 1\n"
     )
     (tmp_path / "bin/sudo").chmod(0o755)
-    served = Served(user_key=KEY)
+    served = Served(user_key=USER_KEY)
     host = reach(served, _sudo=True)
     assert not run(host, StringCommand("true"), _sudo=True)[0]
     assert len(served.commands) == 1
@@ -198,7 +185,7 @@ def test_every_login_shell_hands_on_what_was_meant(reach: Reach, shell: str) -> 
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"{shell} is not installed here; the lab has it")
-    host = reach(Served(user_key=KEY, shell=[program, "-c"]))
+    host = reach(Served(user_key=USER_KEY, shell=[program, "-c"]))
     ok, lines = run(host, StringCommand("printf", "'%s\\n'", QuoteString(_ODD)))
     assert (ok, "\n".join(lines)) == (True, _ODD)
     assert not run(host, StringCommand("exit", "7"))[0]
@@ -211,7 +198,7 @@ def test_functions_that_a_bash_exports_reach_no_script(reach: Reach, tmp_path: P
     (tmp_path / "bin/sh").symlink_to(shutil.which("bash") or "bash")
     names = ("printf", "env", "id", "date", "cat", "base64")
     env = {f"BASH_FUNC_{name}%%": "() { echo somebody else; }" for name in names}
-    host = reach(Served(user_key=KEY, env=env))
+    host = reach(Served(user_key=USER_KEY, env=env))
     assert host.get_fact(WhoAndWhen).clock > 0
     assert run(host, changing("/nonexistent", "printf there"))[1][-1] == "there"
 
@@ -225,7 +212,7 @@ def test_a_login_shell_that_is_of_no_use_is_named(
         "echo 'Word too long.' >&2; exit 1\n"
     )
     (tmp_path / "bin/csh").chmod(0o755)
-    host = reach(Served(user_key=KEY, shell=[str(tmp_path / "bin/csh"), "-c"]))
+    host = reach(Served(user_key=USER_KEY, shell=[str(tmp_path / "bin/csh"), "-c"]))
     for _ in range(2):
         assert not run(host, StringCommand("true"))[0]
     (told,) = [m for m in caplog.messages if "/bin/csh, did not read the command" in m]
@@ -245,5 +232,5 @@ def test_a_login_may_print_what_it_likes(reach: Reach, tmp_path: Path, greeting:
     (tmp_path / "bin/login").write_text('#!/bin/sh\ncat "$HOME/greeting"; exec sh "$@"\n')
     (tmp_path / "bin/login").chmod(0o755)
     (tmp_path / "greeting").write_bytes(greeting)
-    host = reach(Served(user_key=KEY, shell=[str(tmp_path / "bin/login"), "-c"]))
+    host = reach(Served(user_key=USER_KEY, shell=[str(tmp_path / "bin/login"), "-c"]))
     assert host.get_fact(WhoAndWhen).clock > 0

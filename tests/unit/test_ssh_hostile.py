@@ -14,7 +14,7 @@ from struct import pack
 import paramiko
 import pytest
 from paramiko.common import cMSG_CHANNEL_DATA
-from pyinfra.api import Config, Host, Inventory, State, StringCommand
+from pyinfra.api import Host, StringCommand
 
 import connectors
 from connectors import allowance, ssh
@@ -22,28 +22,11 @@ from connectors.allowance import TooMuchError
 from facts.host import WhoAndWhen
 from procedures import agent, limits
 from procedures.agent import AgentRefusedError, ask_agent
-from tests.unit.ssh_server import Served, serving
+from tests.unit.ssh_server import USER_KEY, Served, serving, target
 
 assert connectors.ssh
-KEY = paramiko.RSAKey.generate(2048)
 LITTLE = 4 * 1024 * 1024
 Answer = Callable[[paramiko.Channel], None]
-
-
-def target(port: int, directory: Path) -> Host:
-    key = directory / "id_rsa"
-    KEY.write_private_key_file(str(key))
-    data = {
-        "ssh_hostname": "127.0.0.1",
-        "ssh_port": port,
-        "ssh_user": "admin",
-        "ssh_key": str(key),
-        "ssh_known_hosts_file": str(directory / "known_hosts"),
-        "ssh_strict_host_key_checking": "no",
-    }
-    state = State(Inventory(([("web01", data)], {})), Config())
-    (host,) = state.inventory
-    return host
 
 
 @pytest.fixture
@@ -54,7 +37,7 @@ def answering(
     monkeypatch.setattr(allowance, "LARGEST_OUTPUT", LITTLE)
     monkeypatch.setattr(limits, "GRACE", 1)
     monkeypatch.setattr(agent, "FACT_LIMIT", 1)
-    served = Served(user_key=KEY)
+    served = Served(user_key=USER_KEY)
 
     def connected(answer: Answer) -> Host:
         served.answer = answer
@@ -193,7 +176,7 @@ monkey.patch_all()
 import gevent, sys
 from pathlib import Path
 from pyinfra.api.exceptions import ConnectError
-from tests.unit.test_ssh_hostile import target
+from tests.unit.ssh_server import target
 
 host = target(int(sys.argv[1]), Path(sys.argv[2]))
 host.state.config.CONNECT_TIMEOUT = 2

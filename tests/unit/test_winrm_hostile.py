@@ -123,8 +123,9 @@ def served(answer: Answer, directory: Path) -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
-def refusal(server: ThreadingHTTPServer, directory: Path) -> str:
-    data = {
+def reached(server: ThreadingHTTPServer, directory: Path) -> dict[str, object]:
+    """The data of a host that is served from a directory."""
+    return {
         "winrm_hostname": "localhost",
         "winrm_port": server.server_address[1],
         "winrm_user": "Administrator",
@@ -132,7 +133,10 @@ def refusal(server: ThreadingHTTPServer, directory: Path) -> str:
         "winrm_auth": "basic",
         "winrm_ca_file": str(directory / "ca.pem"),
     }
-    inventory = Inventory(([("@winrm/win01", data)], {}))
+
+
+def refusal(server: ThreadingHTTPServer, directory: Path) -> str:
+    inventory = Inventory(([("@winrm/win01", reached(server, directory))], {}))
     State(inventory, Config())
     host = inventory.get_host("@winrm/win01")
     assert isinstance(host.connector, WinRMConnector)
