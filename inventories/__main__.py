@@ -130,8 +130,13 @@ def _write(name: str, snapshot: Snapshot) -> None:
     inventory, path = HERE / f"{name}.py", HERE / f"{name}.json"
     if not inventory.exists():
         inventory.write_text(_INVENTORY.format(name=name), encoding="utf-8")
+    _put(path, snapshot.to_json())
+
+
+def _put(path: Path, text: str) -> None:
+    """In place of what is there, whole or not at all."""
     new = path.with_suffix(".new")
-    new.write_text(snapshot.to_json(), encoding="utf-8")
+    new.write_text(text, encoding="utf-8")
     new.replace(path)
 
 
@@ -142,7 +147,7 @@ def _write_keys(name: str, snapshot: Snapshot, keys: Mapping[str, tuple[str, ...
     hosts = {snapshot.master, *snapshot.nodes}
     own = {host: of_host for host, of_host in keys.items() if host in hosts}
     if own:
-        path.write_text(known_hosts(before, own), encoding="utf-8")
+        _put(path, known_hosts(before, own))
     unknown = sorted(hosts - own.keys() - names_in(before))
     print(f"  SSH keys of {len(hosts) - len(unknown)} hosts are in {path.name}", end="")
     print(f"; none of {len(unknown)}: {_some(unknown)}" if unknown else "")

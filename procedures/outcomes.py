@@ -13,6 +13,7 @@ from pyinfra.api.state import BaseStateCallback
 
 from procedures.names import said_certname
 from procedures.site import Site
+from procedures.telling import within_reason
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order
 from recert.signing import Authority
 
@@ -51,8 +52,9 @@ class Outcomes(BaseStateCallback):
 
         :param counted: it was prepared before that was known.
         """
-        self._settled[host.name] = (Status.FAILED, "before the first change", "\n".join(refusals))
-        for line in (line for refusal in refusals for line in refusal.splitlines()):
+        lines = within_reason(line for refusal in refusals for line in refusal.splitlines())
+        self._settled[host.name] = (Status.FAILED, "before the first change", "\n".join(lines))
+        for line in lines:
             logger.error(f"{host.print_prefix}{line}")
         if not counted:
             self._count_look()
@@ -72,7 +74,7 @@ class Outcomes(BaseStateCallback):
 
     def reason(self, host: Host, found: list[str]) -> None:
         """Why the step that an agent is at is going to fail."""
-        self._reasons[host.name] = found
+        self._reasons[host.name] = within_reason(found)
 
     def remark(self, host: Host, what: str) -> None:
         """Something has happened to an agent that a person should know, however it ends."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections.abc import Iterable
 
 from pyinfra import logger
 from pyinfra.api import Host
@@ -13,6 +14,9 @@ from pyinfra.api.output import format_text
 
 LONG = 30
 """Lines of a list that are printed; a person does not read more."""
+
+LONGEST_LINE = 2000
+"""Characters of one that may quote a host."""
 
 
 def shortened(lines: list[str], rest: str = "`puppet cert list --all` has them all") -> list[str]:
@@ -23,6 +27,15 @@ def shortened(lines: list[str], rest: str = "`puppet cert list --all` has them a
     if len(lines) <= LONG:
         return lines
     return [*lines[:LONG], f"and {len(lines) - LONG} more ({rest})"]
+
+
+def within_reason(lines: Iterable[str]) -> list[str]:
+    """What may quote a host, as far as there is room: a million lines of one would leave none for
+    the others."""
+    cut = [
+        line if len(line) <= LONGEST_LINE else f"{line[:LONGEST_LINE]} and so on" for line in lines
+    ]
+    return shortened(cut, "left out")
 
 
 def reason_of(error: BaseException) -> str:

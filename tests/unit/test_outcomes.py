@@ -6,10 +6,12 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from pyinfra.api import Config, Inventory, State
 from pyinfra.api.operation import OperationMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from procedures.outcomes import said_of_failure
+from procedures.outcomes import Outcomes, said_of_failure
+from procedures.site import Site
 from procedures.tables import show_agents
 from procedures.telling import LONG
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order, summary
@@ -37,6 +39,19 @@ def report(
         agents=agents,
         foreign_requests=foreign,
     )
+
+
+def test_what_one_host_says_leaves_room_for_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    state = State(Inventory((["web01", "puppet"], {"master": (["puppet"], {})})), Config())
+    outcomes = Outcomes(Site(state))
+    host = state.inventory.get_host("web01")
+    with caplog.at_level("ERROR", logger="pyinfra"):
+        outcomes.refused(host, ["x" * 100_000, *map(str, range(10**5))], counted=True)
+    assert len(caplog.records) == LONG + 1
+    assert "and 99971 more" in caplog.text
+    assert len(caplog.text) < 10_000
 
 
 # Order and summary
