@@ -199,7 +199,7 @@ class MasterFacts(HostFacts):
             if PRIVATE_KEY in stay.values():
                 certs = map(read_certificate, self.known("signed").values())
                 certified = {cert.key for cert in certs if cert is not None}
-                certified |= {cert.key for cert in self._signed_by(retired)[0]}
+                certified |= self.retired_keys(retired)
                 stay = self.others(cas, certified)
             return stay
 
@@ -210,6 +210,10 @@ class MasterFacts(HostFacts):
         its backups have."""
         certs, gone = self._signed_by(retired)
         return {cert.subject: cert for cert in certs if cert.serial not in gone}
+
+    def retired_keys(self, retired: Retired) -> frozenset[str]:
+        """Digests of all that the CA to retire has certified, revoked or not."""
+        return frozenset(cert.key for cert in self._signed_by(retired)[0])
 
     def _signed_by(self, retired: Retired) -> tuple[list[Certificate], set[int]]:
         """All that the CA to retire has signed, and the serial numbers that it has revoked."""

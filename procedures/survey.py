@@ -194,14 +194,18 @@ def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
     _forget(facts)
     conf = facts.settings
     inventory = facts.seen(CaInventory, path=f"{conf.cadir}/inventory.txt")
-    certified = facts.retired_certificates(retired or Retired("", None))
+    old = retired or Retired("", None)
     side = MasterSide(
         components=facts.components,
         inventory=inventory,
         manifests=tuple(backup.manifest for backup in facts.backups.backups),
-        # No key of theirs may live on.
-        retired_keys=frozenset(cert.key for cert in certified.values()),
-        retired_extensions={n: found for n, c in certified.items() if (found := c.extensions)},
+        # None of them may live on.
+        retired_keys=facts.retired_keys(old),
+        retired_extensions={
+            name: found
+            for name, cert in facts.retired_certificates(old).items()
+            if (found := cert.extensions)
+        },
     )
     return _host_look(facts, Role.MASTER, [c.directory for c in COMPONENTS], retired, side)
 

@@ -42,10 +42,19 @@ class Regenerated:
         return self.site.sh(old + script) if host == "master" else self.site.on(host, old + script)
 
 
+REVOKED = f"""
+puppet=/opt/puppet/bin/puppet name=revoked.lab.test
+$puppet cert generate $name && $puppet cert revoke $name
+mv {SSLDIR}/private_keys/$name.pem /root/revoked.key
+"""
+"""A node whose key no backup has, and whose certificate the CA has taken back."""
+
+
 @pytest.fixture(scope="module")
 def regenerated(tmp_path_factory: pytest.TempPathFactory) -> Regenerated:
     site = Site.of(tmp_path_factory.mktemp("verify"), "master", AGENTS)
     site.reset()
+    site.sh(REVOKED)
     retired, began = site.ca.fingerprint, time.monotonic()
     run = site.whole(retired)
     return Regenerated(site, retired, run, time.monotonic() - began)
@@ -216,6 +225,13 @@ BROKEN = {
         2,
         "agent02",
         "umask 077; old private_keys/agent02.lab.test.pem >/etc/puppetlabs/spare.key",
+        "rm /etc/puppetlabs/spare.key",
+        ("/etc/puppetlabs/spare.key is a private key from before the CA was retired",),
+    ),
+    "the key of one that was revoked before": Broken(
+        2,
+        "master",
+        "cp -p /root/revoked.key /etc/puppetlabs/spare.key",
         "rm /etc/puppetlabs/spare.key",
         ("/etc/puppetlabs/spare.key is a private key from before the CA was retired",),
     ),
