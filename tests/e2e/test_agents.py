@@ -467,7 +467,7 @@ def test_a_slow_agent_holds_nobody_up(site: Site, retired: str) -> None:
     slow = "/opt/puppet/bin/find"
     site.on(
         "agent01",
-        f"printf '%s\\n' '#!/bin/sh' 'case $* in *-depth*) sleep 35 ;; esac' "
+        f"printf '%s\\n' '#!/bin/sh' 'case $* in *\"1 -type d -delete\"*) sleep 35 ;; esac' "
         f"'exec /usr/bin/find \"$@\"' >{slow}; chmod 755 {slow}",
     )
     try:
