@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase, StringCommand
 
 from facts import numbers
+from facts.entering import ENTERING
 from facts.numbers import count
 from facts.script import read_records, record_script
 
@@ -42,7 +43,8 @@ class HostBasics:
     keys, None without any. `missing_tools`, `missing_files`: what the procedure will need and
     the host lacks; an empty file counts as missing. `links`: those that are symbolic links.
     `mounts`: what is mounted somewhere below them. `unchangeable`: what even root may not write to
-    there, because it is immutable or its file system is read-only."""
+    there, because it is immutable or its file system is read-only. `astray`: why root would not go
+    into one of them."""
 
     free: int
     needed: int
@@ -53,6 +55,7 @@ class HostBasics:
     links: frozenset[str] = frozenset()
     mounts: tuple[str, ...] = ()
     unchangeable: tuple[str, ...] = ()
+    astray: tuple[str, ...] = ()
 
 
 TOOLS = ("tar", "find", "xargs", "cmp", "comm", "sort", "readlink", "df", "du")
@@ -80,16 +83,23 @@ class Basics(FactBase[HostBasics]):
         places: list[str] | None = None,
     ) -> StringCommand:
         return record_script(
-            r"""
+            ENTERING
+            + r"""
 as_the_kernel_writes() { stage printf '%s\n' "$1" | stage sed 's/\\/\\134/g; s/ /\\040/g'; }
 mounted_below() {
     [ -e "$1" ] || return 0
     root=$(readlink -f "$1") || fail "Nobody knows where $1 leads to."
     case $root in (*[\\\ ]*) root=$(as_the_kernel_writes "$root") ;; esac
-    while read -r _ _ _ _ point _; do
+    stage mount_points | while read -r point; do
         case $point in ("$root"/*) say mount "$point" ;; esac
-    done </proc/self/mountinfo
+    done
 }
+mount_points() {
+    if [ -r /proc/self/mountinfo ]; then stage awk '{ print $5 }' /proc/self/mountinfo
+    elif [ -r /proc/mounts ]; then stage awk '{ print $2 }' /proc/mounts # before Linux 2.6.26
+    fi
+}
+led_astray() { (fail() { echo "$*"; exit 1; }; enter "$1"); }
 room() { stage df -Pk "$1" | stage awk 'NR == 2 { print $4 }'; }
 with_flags() { find "$@" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null; :; }
 # The kernel is asked, who refuses that to root as well: the test of many a shell asks the mode.
@@ -127,7 +137,9 @@ for word in "$@"; do
         (file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
         (link:*)
             [ -L "${word#link:}" ] && say link "${word#link:}"
-            [ ! -r /proc/self/mountinfo ] || mounted_below "${word#link:}"
+            mounted_below "${word#link:}"
+            [ ! -d "${word#link:}" ] || led_astray=$(led_astray "${word#link:}") ||
+                say astray "$led_astray"
             [ ! -d "${word#link:}" ] || say unchangeable "$(unchangeable "${word#link:}/")" ;;
         (place:*)
             path=${word#place:}
@@ -165,4 +177,5 @@ done
                 for found in values.get("unchangeable", [])
                 for path in found.splitlines()
             ),
+            astray=tuple(values.get("astray", [])),
         )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from sys import intern
@@ -144,6 +145,16 @@ _STRAY = re.compile(r"[^A-Za-z0-9+/=\s][^\n]*")
 _FAILURE = "<failed> "
 
 
+MOST_FIELDS = 5_000_000
+"""Of an answer: the entries of the directories of a CA with a hundred thousand nodes."""
+
+TURN = 20_000
+"""Fields that are read before others have a turn."""
+
+LARGEST_COMPLAINT = 100_000
+"""Bytes that are read of what went wrong."""
+
+
 class ScriptFailedError(Exception):
     """What a script was to tell, it could not find out; the message says why."""
 
@@ -207,7 +218,8 @@ def _decoded(text: str) -> bytes:
 
 def _said(content: bytes) -> str:
     """What failed first, then what the programs have said of it."""
-    lines = [line[:300] for line in content.decode("utf-8", "backslashreplace").splitlines()]
+    text = content[:LARGEST_COMPLAINT].decode("utf-8", "backslashreplace")
+    lines = [line[:300] for line in text.splitlines()]
     failures = [line.removeprefix(_FAILURE) for line in lines if line.startswith(_FAILURE)]
     said = [line for line in lines if line.strip() and not line.startswith(_FAILURE)]
     return (
@@ -219,11 +231,15 @@ def _said(content: bytes) -> str:
 def read_records(output: list[str]) -> Iterator[list[str]]:
     """The records that a `record_script` printed, without the closing one.
 
-    :raises FactProcessError: the answer is damaged or was cut short.
+    :raises FactProcessError: the answer is damaged, was cut short, or has no end worth waiting for.
     :raises ScriptFailedError: the script could not find it out.
     """
-    fields = payload(output).decode("utf-8", "surrogateescape").split("\0")
+    answer = payload(output)
+    if answer.count(0) > MOST_FIELDS:
+        raise FactProcessError(f"the host's answer has more than {MOST_FIELDS} fields")
+    fields = answer.decode("utf-8", "surrogateescape").split("\0")
     position = 0
+    turn = TURN
     while position < len(fields) and re.fullmatch("[0-9]+", fields[position]):
         count = int(fields[position])
         record = fields[position + 1 : position + 1 + count]
@@ -234,4 +250,7 @@ def read_records(output: list[str]) -> Iterator[list[str]]:
         if record == ["end"]:
             return
         yield record
+        if position > turn:
+            turn = position + TURN
+            time.sleep(0)  # the other hosts have a turn, too
     raise FactProcessError("the host's answer was cut short")

@@ -134,11 +134,21 @@ def read_directories(records: Iterable[list[str]]) -> SslState:
     return SslState(files, texts, keys, older)
 
 
+LARGEST_PEM = 64 * 1024
+"""Bytes that are read of a certificate or request."""
+
+NOT_READ = "too many to be read at once"
+"""Stands for a file's text."""
+
+
 class PemFiles(FactBase[dict[str, str]]):
     """
     The PEM files of a directory of the CA's, by name: what it has signed, or what waits.
 
     + names: those that are asked for; all if not given
+    + most: bytes; where all are more than that, each is `NOT_READ`, and is to be asked for by name
+
+    What is larger than any certificate or request is cut off.
 
     .. code:: python
 
@@ -149,13 +159,16 @@ class PemFiles(FactBase[dict[str, str]]):
     def default() -> dict[str, str]:
         return {}
 
-    def command(self, directory: str, names: list[str] | None = None) -> StringCommand:
+    def command(
+        self, directory: str, names: list[str] | None = None, most: int | None = None
+    ) -> StringCommand:
         # One archive instead of a process for each of thousands of files.
         return answer_script(
             r"""
+found() { stage find . -ignore_readdir_race -follow -maxdepth 1 -type f -name '*.pem' "$@"; }
 listed() { # those that are there, and lead somewhere
     if [ "$1" = . ]; then
-        find . -ignore_readdir_race -follow -maxdepth 1 -type f -name '*.pem' -print0
+        found -print0
     else
         for file; do [ ! -f "$file" ] || printf '%s\0' "$file"; done
     fi
@@ -165,19 +178,41 @@ packed() { tar --null --ignore-failed-read -T - -hczf - || [ "$?" -eq 1 ]; }
 [ -d "$1" ] || exit 0
 cd "$1" || fail "Cannot look into $1."
 shift
-without_keys=$1; shift
-if grep -Rqs -- 'PRIVATE KEY-----' .; then # behind links as well, as they are packed
+without_keys=$1 largest=$2 most=$3 not_read=$4; shift 4
+sizes() { # what there is to read, in units of what is read of one at most
+    stage found -printf '%s\n' | stage awk -v largest="$largest" -v most="$most" '
+        $1 > largest { oversized = 1; $1 = largest }
+        { total += $1 }
+        END { print (most != "" && total > most) + 0, NR, oversized + 0 }'
+}
+read -r too_much count oversized <<END
+$(sizes)
+END
+[ "$1" = . ] || too_much=0
+odd=$oversized
+! grep -Rqs -- 'PRIVATE KEY-----' . || odd=1 # behind links as well, as they are packed
+# A process for each of them is for a few.
+[ -z "$most" ] || [ "$odd" -eq 0 ] || [ "$1" != . ] || [ "$count" -le 2000 ] || too_much=1
+if [ "$odd$too_much" != 00 ]; then
     aside=$(mktemp -d) || fail "No directory can be made for what may leave the host."
     trap 'rm -rf "$aside"' EXIT
-    for file in ./*.pem; do
-        [ ! -f "$file" ] || sed "$without_keys" <"$file" >"$aside/$file"
+    [ "$1" != . ] || set -- ./*.pem
+    for file; do
+        if [ ! -f "$file" ]; then continue
+        elif [ "$too_much" -eq 1 ]; then printf '%s' "$not_read" >"$aside/$file"
+        else stage head -c "$largest" "$file" | stage sed "$without_keys" >"$aside/$file"
+        fi
     done
     cd "$aside" || fail "Cannot look into $aside."
+    set -- .
 fi
 [ "$#" -eq 0 ] || stage listed "$@" | stage packed
 """,
             directory,
             WITHOUT_KEYS,
+            str(LARGEST_PEM),
+            "" if most is None else str(most),
+            NOT_READ,
             *(["."] if names is None else [f"./{name}.pem" for name in names]),
         )
 

@@ -24,12 +24,14 @@ from operations.services import RUN_LIMIT
 from operations.signing import (
     all_to_be_revoked,
     clean_all,
+    judge_again,
     judge_and_sign,
     revocation_due,
+    set_aside,
 )
 from operations.step import printable, show_diff, step_failed
 from procedures.outcomes import outcomes_of
-from procedures.renewal import renewal_of
+from procedures.renewal import AgentRenewal, renewal_of
 from procedures.site import site_of
 from recert.certificates import describe, read_certificate
 from recert.extensions import csr_attributes, named
@@ -210,6 +212,24 @@ def requested() -> Commands:
         after.append(f"extensions:  {named(renewal.previous_extensions)}")
     before = describe(now.certificate, now.authority.ca)
     show_diff(host, f"Certificate {now.paths.certificate}", before, after)
+    foreign = now.foreign_request
+    if foreign is not None:
+        waiting = f"Request under the name {conf.certname} on the master"
+        show_diff(host, waiting, [f"of somebody else ({foreign})"], ["moved beside the backups"])
+    yield from _asked(renewal, foreign)
+
+
+def _asked(renewal: AgentRenewal, foreign: str | None) -> Commands:
+    """Have the agent ask for its certificate.
+
+    :param foreign: what waits on the master under its name and is not its own.
+    """
+    now = renewal.now
+    if foreign is not None and host.state.is_executing:
+        problem = set_aside(renewal, foreign)
+        if problem is not None:
+            yield failed([problem])
+            return
     signs_itself = now.authority.autosign.kind is not Autosigning.OFF
 
     def heard(ok: bool, said: list[str]) -> None:
@@ -220,7 +240,7 @@ def requested() -> Commands:
             outcomes_of(renewal.site).reason(host, renewal.errors_said)
 
     attributes = csr_attributes(renewal.put_back) if renewal.put_back else ""
-    yield from hands_of(facts).ask_for_certificate(
+    yield from hands_of(renewal.facts).ask_for_certificate(
         now.paths, signs_itself, LIMIT, heard, attributes
     )
     renewal.requested = True
@@ -251,9 +271,13 @@ def signed() -> Commands:
         yield failed(["Puppet has made no request that belongs to its key.", *renewal.errors_said])
         return
     judgement, signed_now = judge_and_sign(renewal.site, host.name)
+    if judgement.verdict is Verdict.FOREIGN:
+        # Another request was quicker than the agent's own. Not for ever: whose it is goes on.
+        yield from _asked(renewal, renewal.now.foreign_request)
+        judgement, signed_now = judge_again(renewal.site, host.name)
     if judgement.verdict is Verdict.UNKNOWN:
         yield failed([judgement.why, *renewal.errors_said])
-    elif judgement.verdict in (Verdict.ANOTHER, Verdict.FAILED):
+    elif judgement.verdict in (Verdict.ANOTHER, Verdict.FOREIGN, Verdict.FAILED):
         yield failed([judgement.why])
     elif judgement.verdict is not Verdict.SIGNED:
         renewal.waiting = judgement.why

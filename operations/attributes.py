@@ -14,5 +14,6 @@ without_attributes() {{ # ours, also where a run that was cut off has left it
     [ ! -f "$attributes" ] || [ "$(head -n 1 "$attributes")" != '{MARK}' ] || rm -f "$attributes"
 }}
 trap without_attributes EXIT
+trap 'exit 1' HUP INT PIPE TERM
 """
 """Takes two arguments off those of the script: the path, and the content or nothing."""

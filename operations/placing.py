@@ -9,20 +9,11 @@ renamed into place; and nothing there is acted upon twice by its path.
 
 from __future__ import annotations
 
-PLACING = r"""
-enter() {
-    place=$1 real= rest=${1#/}
-    while [ -n "$rest" ]; do
-        real=$real/${rest%%/*}
-        case $rest in (*/*) rest=${rest#*/} ;; (*) rest= ;; esac
-        [ -L "$real" ] || continue
-        [ "$(stat -c %u -- "$real")" = 0 ] || fail "$real is a link that is not root's."
-        real=$(readlink -f -- "$real") || fail "$place leads nowhere."
-    done
-    cd -- "$place" 2>/dev/null || fail "Cannot enter $place."
-    here=$(pwd -P)
-    [ "$here" = "${real:-/}" ] || fail "$place leads to $here, by a link that is not root's."
-}
+from facts.entering import ENTERING
+
+PLACING = (
+    ENTERING
+    + r"""
 get() {
     (enter "${1%/*}" && dd if="./${1##*/}" iflag=nofollow,nonblock bs=65536 2>/dev/null) && return
     echo "$1 cannot be read, or is a link." >&2
@@ -64,15 +55,15 @@ give() {
 close_to_others() {
     for key; do
         [ -z "$(find "$key" -type f -perm /007 2>/dev/null)" ] || {
-            owner=$(stat -c '%U:%G' "$key")
+            owner=$(stat -c '%u:%g' "$key")
             place "$key" "$key" "$owner" 0640 || exit
         }
     done
 }
 """
-"""Needs `fail`. `enter` goes into a directory, if no link leads there that is somebody else's than
-root's. `get` prints a file, and waits for nobody to write into a pipe; `put` makes one of what it
-reads, which has to be something, of an owner (none: root) and with a mode; `place` makes one of
-another. `give` changes the owner of all that is in a directory, and with "directory" of itself, but
-not of what matches the patterns after that, which begin with `./`. `close_to_others` makes private
-keys anew that others could read."""
+)
+"""Needs `fail`. `get` prints a file, and waits for nobody to write into a pipe; `put` makes one of
+what it reads, which has to be something, of an owner (none: root) and with a mode; `place` makes
+one of another. `give` changes the owner of all that is in a directory, and with "directory" of
+itself, but not of what matches the patterns after that, which begin with `./`. `close_to_others`
+makes private keys anew that others could read."""

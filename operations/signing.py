@@ -19,9 +19,11 @@ from operations.readiness import silent_after_waiting
 from operations.services import SERVICE_CHANGES
 from operations.step import REMEMBER, LookingCommand, changing
 from procedures.host import Look, ask
+from procedures.outcomes import outcomes_of
 from procedures.renewal import AgentRenewal, renewals
 from procedures.site import Site
 from procedures.telling import reason_of
+from recert.certificates import utc_now
 from recert.layout import MASTER_SERVICE
 from recert.pasted import for_sh
 from recert.signing import (
@@ -76,6 +78,17 @@ exit "$status"
 )
 """What Puppet has signed it removes, here the copy; the request goes if it is still the same."""
 
+# One rename, of whatever lies there: the directory is the service account's.
+_SET_ASIDE = (
+    REMEMBER
+    + r"""
+held=$1 root=$2 kept=$3
+[ -e "$held" ] || [ -L "$held" ] || exit 0
+private "$root"
+private "$root/requests"
+mv -f -- "$held" "$root/requests/$kept" || fail "$held cannot be moved away."
+"""
+)
 
 _CLEAN = (
     PUPPET_WITHOUT_CATALOG + 'verb=$1; shift; puppet cert "$verb" --color=false "$@" </dev/null'
@@ -129,6 +142,36 @@ def judge_and_sign(site: Site, host_name: str) -> tuple[Judgement, bool]:
 
 
 _judged: WeakKeyDictionary[Site, dict[str, tuple[Judgement, bool]]] = WeakKeyDictionary()
+
+
+def judge_again(site: Site, host_name: str) -> tuple[Judgement, bool]:
+    """As `judge_and_sign`, after an agent has asked anew."""
+    with site.exclusively():
+        _judged[site].pop(host_name, None)
+    return judge_and_sign(site, host_name)
+
+
+def set_aside(renewal: AgentRenewal, found: str) -> str | None:
+    """Move on the master what waits under an agent's name and is not its own beside the backups,
+    and say so; what went wrong, None if nothing did.
+
+    :param found: what it is, as `recert.signing.foreign_request` tells.
+    """
+    site, certname = renewal.site, renewal.facts.settings.certname
+    facts = site.view().facts
+    held = f"{facts.settings.csrdir}/{certname}.pem"
+    kept = f"{certname}.{utc_now():%Y%m%dT%H%M%S.%fZ}.pem"
+    ok, output = run_on(
+        site.master, changing(facts.lock, _SET_ASIDE, held, facts.backup_root, kept, limit=60)
+    )
+    if not ok:
+        return "\n".join([f"{held} on the master is not this agent's.", *_complaints(output)[-4:]])
+    outcomes_of(site).remark(
+        renewal.facts.host,
+        f"The master held a request under this name that was not this agent's ({found}). It was "
+        f"moved to {facts.backup_root}/requests/{kept} there, unsigned: find out who sent it.",
+    )
+    return None
 
 
 def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:

@@ -43,9 +43,12 @@ exit "$status"
 _UNDER_LOCK = PREAMBLE + _LOCKED
 
 REMEMBER = r"""
-remember() { # the line $3 in the file $2 of the backup directory $1, which only root can read
-    (umask 077 && mkdir -p "$1" && chown 0:0 "$1" && chmod 700 "$1" &&
-        { grep -qsx "$3" "$1/$2" || echo "$3" >>"$1/$2"; }) || fail "Cannot write to $1."
+private() { # the directory $1, which only root can read
+    (umask 077 && mkdir -p "$1" && chown 0:0 "$1" && chmod 700 "$1") || fail "Cannot make $1."
+}
+remember() { # the line $3 in the file $2 of the backup directory $1
+    private "$1"
+    (umask 077; grep -qsx "$3" "$1/$2" || echo "$3" >>"$1/$2") || fail "Cannot write to $1."
 }
 """
 """What a host cannot tell once the procedure is under way."""

@@ -146,6 +146,7 @@ class AgentFacts(HostFacts):
         if now.everything_goes:
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
             refusals += preflight.unchangeable_refusals(basics.unchangeable)
+            refusals += preflight.astray_refusals(basics.astray)
         if backup_due:
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
         return refusals

@@ -35,6 +35,9 @@ from recert.layout import (
 from recert.observed import Answer, ComponentState, SslState
 from recert.others import PRIVATE_KEY
 
+MOST_REQUESTS = 64 * 1024 * 1024
+"""Bytes of waiting requests that are read at once: those of more than thirty thousand nodes."""
+
 
 class MasterFacts(HostFacts):
     """The facts of one master."""
@@ -76,7 +79,7 @@ class MasterFacts(HostFacts):
             addresses = ["127.0.0.1", conf.certname]
             return PresentedCertificate, {"addresses": addresses, "port": conf.masterport}
         if name == "requests":
-            return PemFiles, {"directory": conf.csrdir}
+            return PemFiles, {"directory": conf.csrdir, "most": MOST_REQUESTS}
         if name == "signed":
             return PemFiles, {"directory": conf.signeddir}
         if name == "ports":

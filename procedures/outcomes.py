@@ -139,7 +139,7 @@ class Outcomes(BaseStateCallback):
 
     def _foreign_requests(self, authority: Authority) -> tuple[ForeignRequest, ...]:
         names = [name for name in authority.requesting if not self.site.has_certname(name)]
-        requests = [authority.request(name) for name in names]
+        requests = [None if authority.too_many_wait else authority.request(name) for name in names]
         return tuple(
             ForeignRequest(name, request.digest if request is not None else None)
             for name, request in zip(names, requests, strict=True)

@@ -334,6 +334,7 @@ def _refusals_of_the_host(
             facts.settings, facts.ssl.files, facts.settings.ssl_roots, basics.links
         ),
         *(preflight.unchangeable_refusals(basics.unchangeable) if due else ()),
+        *(preflight.astray_refusals(basics.astray) if due else ()),
         *_refusals_of_the_end(regeneration),
         *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
     ]

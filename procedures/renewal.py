@@ -227,8 +227,18 @@ def prepare_renewal(host: Host) -> bool:
             *told_of_readers(key, state, group),
         ):
             outcomes.remark(host, line)
+    if renewal.now.foreign_request is not None:
+        warn(host, _of_foreign_request(renewal))
     _require_all_found(site, outcomes)
     return True
+
+
+def _of_foreign_request(renewal: AgentRenewal) -> str:
+    return (
+        f"The master holds a request under the name {renewal.now.certname} that is not this "
+        f"agent's ({renewal.now.foreign_request}). It is never signed, and goes beside the "
+        "backups on the master before the agent asks: find out who sent it."
+    )
 
 
 def _require_all_found(site: Site, outcomes: Outcomes) -> None:

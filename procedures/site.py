@@ -21,6 +21,7 @@ from procedures.identity import identities_of
 from procedures.master import MasterFacts
 from procedures.preflight import read_master, refuse, the_master
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
+from procedures.requests import WaitingRequests
 from procedures.telling import command_line, refuse_options, warn
 from procedures.terminal import guard
 from recert.altnames import AltNames, default_alt_names
@@ -343,14 +344,16 @@ class Site:
         if freshness.ca_due:
             return Authority(None, autosign=view.autosign, retired=self.retire_certs)
         view.facts.read_together("requests", "signed")
+        waiting = WaitingRequests(view.facts, view.facts.known("requests"))
         return Authority(
             freshness.ca,
             ssl.texts.get(conf.cacrl, ""),
-            view.facts.known("requests"),
+            waiting,
             view.facts.known("signed"),
             view.autosign,
             conf.csrdir,
             self.retire_certs,
+            too_many_wait=waiting.too_many,
         )
 
     def _freshness(self, view: MasterView) -> Freshness:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from procedures.telling import LONG, harmless
+from procedures.telling import LONG, harmless, shortened
 from recert.outcomes import Outcome, Status, summary
 from recert.report import (
     CaRecord,
@@ -112,8 +112,10 @@ def show_agents(report: Report) -> None:
         _say(f"and {len(report.agents) - len(shown)} more that are well")
     if report.foreign_requests:
         _say("These requests wait on the master and are no agent's of this run:")
-        for request in report.foreign_requests:
-            _say(f"  {request.certname} {request.digest or 'no request'}")
+        unread = "no request that can be read"
+        requests = [f"{r.certname} {r.digest or unread}" for r in report.foreign_requests]
+        for line in shortened(requests):
+            _say(f"  {line}")
 
 
 def show_snapshot(found: Snapshot) -> None:

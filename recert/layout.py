@@ -15,6 +15,9 @@ from enum import Enum
 CERTNAME = "<CERTNAME>"
 """Stands for the master's certname in the tables, as it does in the document."""
 
+INTERNAL = "pe-internal-"
+"""How the names begin that PE gives to its own certificates, those of other versions as well."""
+
 INTERNAL_NAMES = (
     "pe-internal-classifier",
     "pe-internal-dashboard",

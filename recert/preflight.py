@@ -12,6 +12,7 @@ from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
 from recert.layout import (
     CLASSIFIER_PORT,
+    INTERNAL,
     MASTER_SERVICE,
     NEEDED_SERVICES,
     Component,
@@ -271,6 +272,20 @@ def unchangeable_refusals(paths: Iterable[str]) -> list[str]:
     ]
 
 
+def astray_refusals(found: Iterable[str]) -> list[str]:
+    """A directory on whose way lies a link of a service's account: whoever can change that leads
+    root where he likes, and the steps that fill the directory refuse to go.
+
+    :param found: what the host said of each.
+    """
+    return [
+        f"{said} Give it to root (`chown -h`), or put the directory in its place."
+        if said.endswith("not root's.")
+        else f"Root cannot go there: {said}"
+        for said in found
+    ]
+
+
 def failing_run_refusals(
     last_run: LastRun | None, declared: bool, expired: Iterable[str] = ()
 ) -> list[str]:
@@ -338,9 +353,13 @@ def other_name_refusals(
         and where.
     :param confirmed: the data `other_names`.
     """
-    # A copy of the host's own is no other name.
+    # A copy of the host's own is no other name, nor is what an older PE has left.
     known = {*credential_names(certname), *confirmed}
-    left = {name: path for name, path in found.items() if name not in known}
+    left = {
+        name: path
+        for name, path in found.items()
+        if name not in known and not name.startswith(INTERNAL)
+    }
     if not left:
         return []
     listed = ", ".join(f"{name} ({path})" for name, path in sorted(left.items()))

@@ -24,7 +24,7 @@ from recert.observed import FileState, LastRun, SslState
 from recert.pasted import for_sh
 from recert.preflight import MAX_CLOCK_SKEW
 from recert.settings import Settings
-from recert.signing import Authority, conflict_at_ca
+from recert.signing import Authority, conflict_at_ca, foreign_request
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,8 @@ class Renewal:
             signed = self.authority.signed(self.certname)
             if signed is not None and signed.key == key:
                 return False
-        waits = not self.everything_goes and self.authority.request(self.certname) is not None
+        held = self.authority.request(self.certname)
+        waits = held is not None and held.key == self._kept_key
         alone = self.authority.autosign.accepts(self.certname) and not waits
         return not alone or bool(self.settings.dns_alt_names)
 
@@ -216,10 +217,9 @@ class Renewal:
 
     @property
     def conflict(self) -> str | None:
-        """What the master holds of somebody else under this agent's name."""
+        """What the master holds of somebody else's certificates under this agent's name."""
         if self.authority.ca is None or self.certificate_problem is None:
             return None
-        kept = None if self.everything_goes else self.key
         signed = self.authority.signed(self.certname)
         if signed is not None and (invalidity := signed.invalidity(self.now)):
             return (
@@ -227,7 +227,19 @@ class Renewal:
                 "no request beside that. Remove it on the master "
                 f"(`{for_sh('puppet cert clean', self.certname)}`) and run the same command again."
             )
-        return conflict_at_ca(self.certname, kept, self.authority)
+        return conflict_at_ca(self.certname, self._kept_key, self.authority)
+
+    @property
+    def foreign_request(self) -> str | None:
+        """What waits on the master under this agent's name and is somebody else's: it would keep
+        the agent's own from being taken."""
+        if self.authority.ca is None or not self.request_due:
+            return None
+        return foreign_request(self.certname, self._kept_key, self.authority)
+
+    @property
+    def _kept_key(self) -> str | None:
+        return None if self.everything_goes else self.key
 
     # What keeps an agent from being renewed
 

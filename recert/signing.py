@@ -64,6 +64,8 @@ class Authority:
     :param signed: what it has signed, PEM by name.
     :param csrdir: where the requests wait, on the master.
     :param retired: SHA-256 fingerprints of certificates that somebody named to be replaced.
+    :param taken: the names whose requests have been signed since these were read.
+    :param too_many_wait: for more to be told of them all than their names.
     """
 
     def __init__(
@@ -75,14 +77,18 @@ class Authority:
         autosign: Autosign | None = None,
         csrdir: str = "",
         retired: frozenset[str] = frozenset(),
+        taken: frozenset[str] = frozenset(),
+        too_many_wait: bool = False,
     ) -> None:
         self.ca = ca
+        self.too_many_wait = too_many_wait
         self.autosign = autosign or Autosign()
         self.csrdir = csrdir
         self.retired = retired
         self._crl = crl
-        self._requests = requests or {}
+        self._requests: Mapping[str, str] = {} if requests is None else requests
         self._signed = signed or {}
+        self._taken = taken
         self._read_requests: dict[str, CertificateRequest | None] = {}
         self._read_signed: dict[str, Certificate | None] = {}
 
@@ -91,11 +97,13 @@ class Authority:
         return Authority(
             self.ca,
             self._crl,
-            {name: pem for name, pem in self._requests.items() if name not in signed},
+            self._requests,
             {**self._signed, **signed},
             self.autosign,
             self.csrdir,
             self.retired,
+            self._taken | signed.keys(),
+            self.too_many_wait,
         )
 
     @cached_property
@@ -107,15 +115,15 @@ class Authority:
     @property
     def requesting(self) -> list[str]:
         """The names under which requests wait, sorted."""
-        return sorted(self._requests)
+        return sorted(self._requests.keys() - self._taken)
 
     def request(self, certname: str) -> CertificateRequest | None:
         if certname not in self._read_requests:
-            self._read_requests[certname] = read_request(self._requests.get(certname, ""))
+            self._read_requests[certname] = read_request(self.request_pem(certname) or "")
         return self._read_requests[certname]
 
     def request_pem(self, certname: str) -> str | None:
-        return self._requests.get(certname)
+        return None if certname in self._taken else self._requests.get(certname)
 
     def signed(self, certname: str) -> Certificate | None:
         """What it has signed for a name; None also if that is not of this CA, is for another
@@ -201,6 +209,7 @@ class Verdict(Enum):
     SIGN_WITH_ALT_NAMES = "sign with alt names"
     SIGNED = "signed"
     ANOTHER = "another"
+    FOREIGN = "somebody else's request"
     UNKNOWN = "unknown"
     ALT_NAMES = "alt names"
     LESS = "less than before"
@@ -225,6 +234,8 @@ def judge(application: Application, authority: Authority) -> Judgement:
     name, own = application.certname, application.request
     if conflict := conflict_at_ca(name, application.key, authority):
         return Judgement(Verdict.ANOTHER, conflict)
+    if foreign := foreign_request(name, application.key, authority):
+        return Judgement(Verdict.FOREIGN, _another_request(name, foreign, authority))
     if authority.signed(name) is not None:
         return Judgement(Verdict.SIGNED)
     request = authority.request(name)
@@ -233,7 +244,7 @@ def judge(application: Application, authority: Authority) -> Judgement:
     # Whose key it is for has been compared above.
     its_own = request.by_its_key if own is None else request.digest == own.digest
     if not its_own:
-        return Judgement(Verdict.ANOTHER, _another_request(name, request, authority))
+        return Judgement(Verdict.ANOTHER, _another_request(name, request.digest, authority))
     if request.subject != name:
         return Judgement(Verdict.ANOTHER, f"Its request is for {request.subject}, not for {name}.")
     if lost := application.previous_extensions - request.extensions:
@@ -303,8 +314,8 @@ def _is_puppets_own(extension: x509.Extension[x509.ExtensionType]) -> bool:
 
 
 def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str | None:
-    """What stands in the way of a certificate under this name: somebody else's request or
-    certificate.
+    """What stands in the way of a certificate under this name, with what to do: a certificate that
+    is somebody else's or worth nothing.
 
     :param key: the agent's own, None if it is going to make a new one.
     """
@@ -325,21 +336,16 @@ def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str 
             "out who asked for it."
         )
     held = authority.request(certname)
-    if held is not None and (key is None or held.key != key):
-        return _another_request(certname, held, authority)
-    if held is None and authority.request_pem(certname) is not None:
-        return (
-            f"What the master holds as the request of {certname} is none. Remove "
-            f"{word(f'{authority.csrdir}/{certname}.pem')} there, then run the same command again."
-        )
+    if held is not None and key is not None and held.key == key:
+        return None
     left = authority.ever_signed(certname)
-    if held is None and left is not None and left.fingerprint not in authority.retired:
+    if left is not None and left.fingerprint not in authority.retired:
         return (
             f"The master still holds a certificate for {certname} that is worth nothing any more "
             f"({left.fingerprint}), and takes no request beside it. Remove it with `{clean}` on "
             "the master and run the same command again."
         )
-    if held is None and left is None and authority.holds_file(certname):
+    if left is None and authority.holds_file(certname):
         return (
             f"What the master keeps as the certificate of {certname} is none. Remove "
             f"{word(f'{certname}.pem')} from its signeddir (`puppet master --configprint "
@@ -348,10 +354,22 @@ def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str 
     return None
 
 
-def _another_request(certname: str, held: CertificateRequest, authority: Authority) -> str:
+def foreign_request(certname: str, key: str | None, authority: Authority) -> str | None:
+    """The digest of what waits on the master under a name and is not that agent's, which it takes
+    no other request beside; "no request at all" if it is none. None if nothing of that kind waits.
+
+    :param key: as for `conflict_at_ca`.
+    """
+    held = authority.request(certname)
+    if held is None:
+        return None if authority.request_pem(certname) is None else "no request at all"
+    return None if key is not None and held.key == key else held.digest
+
+
+def _another_request(certname: str, found: str, authority: Authority) -> str:
     return (
         f"The master holds a request under the name {certname} that is not this agent's "
-        f"({held.digest}); it is not signed. Find out who sent it; then remove "
+        f"({found}); it is not signed. Find out who sent it; then remove "
         f"{word(f'{authority.csrdir}/{certname}.pem')} on the master and run the same command "
         "again."
     )

@@ -326,7 +326,7 @@ class _HostChecks:
             if not any(shake.answered for shake in with_it.values()):
                 said = next((s.said for s in with_it.values()), "it was not tried")
                 as_before = service in self.look.silent_before
-                said += "; it did not answer before, either" if as_before else ""
+                said += "; nor did it answer before the CA was regenerated" if as_before else ""
                 yield self._check(About.PRESENTED, how, f"no TLS: {said}", as_before)
                 continue
             yield self._presented(how, with_it)

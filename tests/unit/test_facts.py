@@ -34,7 +34,7 @@ from facts.script import (
 )
 from facts.services import ServiceStates
 from facts.signing import AutosignSetting
-from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
+from facts.ssl import LARGEST_PEM, NOT_READ, ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import ClassifierGroups, PresentedCertificate
 from recert.backups import ARCHIVE_DIGEST, Manifest
 from recert.certificates import read_certificate
@@ -493,9 +493,28 @@ def test_link_that_leads_nowhere_is_no_pem_file(sh: Sh, tmp_path: Path) -> None:
     assert sh.ask(PemFiles, directory=str(tmp_path), names=["dangling", "one"]) == {"one": NEW.pem}
 
 
+def test_what_is_larger_than_any_certificate_is_cut_off(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "large.pem").write_bytes(b"x" * (LARGEST_PEM + 1))
+    (tmp_path / "one.pem").write_text(NEW.pem)
+    for names in (None, ["large", "one"]):
+        found = sh.ask(PemFiles, directory=str(tmp_path), names=names)
+        assert found == {"large": "x" * LARGEST_PEM, "one": NEW.pem}
+
+
+@pytest.mark.parametrize("most", [None, 18, 17])
+def test_too_many_to_be_read_at_once_are_there_by_name(
+    sh: Sh, tmp_path: Path, most: int | None
+) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.pem").write_text(f"{name} 345678 ")
+    read = NOT_READ if most == 17 else "a 345678 "
+    assert sh.ask(PemFiles, directory=str(tmp_path), most=most)["a"] == read
+    assert sh.ask(PemFiles, directory=str(tmp_path), names=["a"], most=most) == {"a": "a 345678 "}
+
+
 def test_request_is_read_byte_for_byte(sh: Sh, tmp_path: Path) -> None:
     """Its digest is compared with that of the file before it is signed."""
-    for name, text in {"crlf": "a\r\nb\r\n", "long": "x" * 200_000, "end": "no line feed"}.items():
+    for name, text in {"crlf": "a\r\nb\r\n", "long": "x" * 60_000, "end": "no line feed"}.items():
         (tmp_path / f"{name}.pem").write_bytes(text.encode())
         assert sh.ask(PemFiles, directory=str(tmp_path), names=[name]) == {name: text}
 

@@ -183,7 +183,7 @@ def test_requests_of_nobodys_are_shown(capsys: pytest.CaptureFixture[str]) -> No
     assert text.splitlines()[-3:] == [
         "These requests wait on the master and are no agent's of this run:",
         "  stranger 12:34",
-        "  garbage no request",
+        "  garbage no request that can be read",
     ]
 
 

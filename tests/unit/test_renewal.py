@@ -10,7 +10,7 @@ import pytest
 
 from recert.observed import LastRun
 from recert.signing import Autosign, Autosigning
-from tests.unit.agent import AGENT, CSRDIR, SERIAL, Agent, agent, half_done
+from tests.unit.agent import AGENT, SERIAL, Agent, agent, half_done
 from tests.unit.authority import (
     CERTNAME,
     MADE,
@@ -292,7 +292,7 @@ def test_key_that_had_a_certificate_of_another_ca_is_not_certified_anew(cert_rem
     assert judged.ca_due
     assert judged.request_due
     assert judged.signature_due
-    assert judged.conflict is not None
+    assert judged.foreign_request is not None
 
 
 @pytest.mark.parametrize("cert_remains", [True, False])
@@ -320,7 +320,7 @@ def test_key_whose_former_certificate_was_given_up_goes(
     found.requests[AGENT] = request_pem(AGENT)
     judged = found.judge()
     assert judged.everything_goes
-    assert judged.conflict is not None
+    assert judged.foreign_request is not None
 
 
 @pytest.mark.parametrize("moment", ["placed", "keyed", "requesting", "signed"])
@@ -586,27 +586,47 @@ def test_certificate_for_the_key_that_goes_is_no_signature() -> None:
 # Somebody else's at the CA
 
 
+def foreign(found: Agent) -> str | None:
+    """What has to go before the agent asks; that alone is no conflict."""
+    judged = found.judge()
+    assert judged.conflict is None
+    return judged.foreign_request
+
+
 def test_request_under_a_stale_agents_name_is_not_its_own() -> None:
     found = stale()
     found.requests[AGENT] = request_pem(AGENT, key="attacker")
-    conflict = found.judge().conflict
-    assert conflict is not None
-    assert f"{CSRDIR}/{AGENT}.pem" in conflict
+    assert foreign(found) == read_csr(found.requests[AGENT]).digest
 
 
 def test_not_even_one_for_the_key_that_the_agent_has_as_yet() -> None:
     found = stale()
     found.requests[AGENT] = found.texts[found.paths.request]
-    assert found.judge().conflict is not None
+    assert foreign(found) == read_csr(found.requests[AGENT]).digest
     found = stale()
     found.get_signed()
     assert found.judge().conflict is not None
 
 
-def test_conflict_with_what_another_key_got() -> None:
+@pytest.mark.parametrize("content", ["", "garbage"])
+def test_request_that_is_none_goes_as_well(content: str) -> None:
+    found = stale()
+    found.requests[AGENT] = content
+    assert foreign(found) == "no request at all"
+
+
+def test_own_request_stays() -> None:
+    found = half_done()["requesting"]
+    assert foreign(found) is None
+
+
+def test_request_of_another_key_than_the_one_that_was_begun_with() -> None:
     found = half_done()["requesting"]
     found.requests[AGENT] = request_pem(AGENT, key="attacker")
-    assert found.judge().conflict is not None
+    assert foreign(found) == read_csr(found.requests[AGENT]).digest
+
+
+def test_conflict_with_what_another_key_got() -> None:
     found = half_done()["keyed"]
     found.get_signed(key="attacker")
     assert found.judge().conflict is not None

@@ -19,6 +19,7 @@ from recert.signing import (
     Verdict,
     certified,
     conflict_at_ca,
+    foreign_request,
     judge,
 )
 from tests.unit.authority import (
@@ -91,7 +92,7 @@ def test_request_that_the_master_does_not_have_is_not_signed() -> None:
 
 def test_request_with_somebody_elses_key_is_not_signed() -> None:
     found = judge(application(), authority({NAME: FOREIGN}))
-    assert found.verdict is Verdict.ANOTHER
+    assert found.verdict is Verdict.FOREIGN
     for part in (NAME, read_csr(FOREIGN).digest, f"{CSRDIR}/{NAME}.pem", "not this agent's"):
         assert part in found.why
 
@@ -125,7 +126,7 @@ def test_request_that_the_agent_sent_without_the_alt_names_of_its_file_is_not_si
 @pytest.mark.parametrize("held", ["", "garbage", OWN[:300], CERT], ids=range(4))
 def test_what_is_no_request_is_not_signed(held: str) -> None:
     found = judge(application(), authority({NAME: held}))
-    assert found.verdict is Verdict.ANOTHER
+    assert found.verdict is Verdict.FOREIGN
     assert f"{CSRDIR}/{NAME}.pem" in found.why
 
 
@@ -286,15 +287,19 @@ def test_anothers_certificate_and_request_stand_in_the_way(key: str | None) -> N
     theirs = NEW.issue(NAME, 8, key="attacker")
     cert_in_the_way = conflict_at_ca(NAME, key, authority({NAME: OWN}, {NAME: theirs}))
     assert cert_in_the_way is not None and read(theirs).fingerprint in cert_in_the_way
-    request_in_the_way = conflict_at_ca(NAME, key, authority({NAME: FOREIGN}))
-    assert request_in_the_way is not None and read_csr(FOREIGN).digest in request_in_the_way
-    no_request = conflict_at_ca(NAME, key, authority({NAME: ""}))
-    assert no_request is not None and f"Remove {CSRDIR}/{NAME}.pem" in no_request
+    held = authority({NAME: FOREIGN})
+    assert conflict_at_ca(NAME, key, held) is None
+    assert foreign_request(NAME, key, held) == read_csr(FOREIGN).digest
+    assert foreign_request(NAME, key, authority({NAME: ""})) == "no request at all"
+    assert foreign_request(NAME, key, authority({"other": FOREIGN})) is None
+    assert foreign_request(NAME, key, authority({NAME: OWN})) == (
+        read_csr(OWN).digest if key is None else None
+    )
 
 
 def test_what_was_of_the_agents_old_key_stands_in_the_way_of_its_new_one() -> None:
     """Whoever has the old key can submit the very request that the agent once made."""
-    assert conflict_at_ca(NAME, None, authority({NAME: OWN})) is not None
+    assert foreign_request(NAME, None, authority({NAME: OWN})) is not None
     assert conflict_at_ca(NAME, None, authority(signed={NAME: CERT})) is not None
 
 
@@ -311,7 +316,7 @@ def test_request_that_only_the_master_has_is_signed_if_the_agents_key_made_it() 
     key = read_csr(OWN).key
     lost = Application(NAME, key, None, frozenset())
     assert judge(lost, authority({NAME: OWN})).verdict is Verdict.SIGN
-    assert judge(lost, authority({NAME: FOREIGN})).verdict is Verdict.ANOTHER
+    assert judge(lost, authority({NAME: FOREIGN})).verdict is Verdict.FOREIGN
     der = x509.load_pem_x509_csr(OWN.encode()).public_bytes(Encoding.DER)
     copied = x509.load_der_x509_csr(der[:-1] + bytes([der[-1] ^ 1]))
     forged = copied.public_bytes(Encoding.PEM).decode()
