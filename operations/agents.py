@@ -230,6 +230,9 @@ def _asked(renewal: AgentRenewal, foreign: str | None) -> Commands:
         if problem is not None:
             yield failed([problem])
             return
+        if now.request is None and now.paths.request in now.ssl.files:
+            # Puppet has fetched the other one, and would compare its key with that.
+            yield from hands_of(renewal.facts).remove([now.paths.request], LIMIT)
     signs_itself = now.authority.autosign.kind is not Autosigning.OFF
 
     def heard(ok: bool, said: list[str]) -> None:

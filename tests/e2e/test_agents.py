@@ -141,7 +141,7 @@ def test_a_request_of_somebody_else_under_an_agents_name(site: Site, retired: st
 
 
 FIRST_TO_ASK = (
-    " /opt/puppet/real/puppet agent --test --waitforcert 0 --ssldir /tmp/stranger"
+    "/opt/puppet/real/puppet agent --test --waitforcert 0 --ssldir /tmp/stranger"
     " --vardir /tmp/stranger/var >/dev/null 2>&1"
 )
 
@@ -151,11 +151,11 @@ def test_a_request_that_comes_first_while_the_agent_is_being_renewed(
     site: Site, retired: str, again: bool
 ) -> None:
     # In the agent's place: its own request meets one that is there already.
-    anew = "rm -rf /tmp/stranger;" if again else ""
+    unless = "" if again else "[ -e /tmp/stranger ] ||"
     site.on(
         "agent02",
         "mkdir /opt/puppet/real; mv /opt/puppet/bin/puppet /opt/puppet/real/;"
-        f" printf '%s\n' '#!/bin/sh' 'if [ \"$1\" = agent ]; then {anew}{FIRST_TO_ASK}; fi'"
+        f" printf '%s\n' '#!/bin/sh' 'if [ \"$1\" = agent ]; then {unless} {FIRST_TO_ASK}; fi'"
         " 'exec /opt/puppet/real/puppet \"$@\"' >/opt/puppet/bin/puppet;"
         " chmod 755 /opt/puppet/bin/puppet; rm -rf /tmp/stranger",
     )
