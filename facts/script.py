@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import base64
 import re
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from sys import intern
 
+from gevent import sleep  # type: ignore[import-untyped]
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
@@ -252,5 +252,5 @@ def read_records(output: list[str]) -> Iterator[list[str]]:
         yield record
         if position > turn:
             turn = position + TURN
-            time.sleep(0)  # the other hosts have a turn, too
+            sleep(0)  # the other hosts have a turn, too
     raise FactProcessError("the host's answer was cut short")

@@ -11,7 +11,8 @@ import tarfile
 import zlib
 from base64 import b64encode
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import gevent  # type: ignore[import-untyped]
 import pytest
@@ -23,18 +24,22 @@ from pyinfra.api.host import Host
 from pyinfra.connectors import util
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from facts import packed
+from facts import packed, script
 from facts.backups import ArchivedCertificates
 from facts.credential_files import CredentialFiles
 from facts.host import WhoAndWhen
 from facts.packed import gunzip
-from facts.ssl import PemFiles
+from facts.script import ScriptFailedError, read_records
+from facts.ssl import NOT_READ, PemFiles
 from operations import readiness
 from operations.on_agent import LIMIT
 from operations.services import RUN_LIMIT
 from operations.step import changing
-from procedures import agent, limits, terminal
+from procedures import agent, limits, requests, terminal
 from procedures.agent import FACT_LIMIT, AgentRefusedError, ask_agent
+from procedures.master import MasterFacts
+from procedures.requests import WaitingRequests
+from recert.signing import Authority
 from tests.unit.records import printed
 from tests.unit.shell import Sh
 
@@ -124,6 +129,64 @@ def test_so_are_those_of_a_backup(monkeypatch: pytest.MonkeyPatch) -> None:
     for answer in (bomb, ["texts", b64encode(gzip.compress(b"x" * 200_000)).decode()]):
         with pytest.raises(FactProcessError):
             ArchivedCertificates().process(printed(answer))
+
+
+def test_an_answer_of_nothing_but_fields_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "MOST_FIELDS", 1000)
+    assert len(list(read_records(printed(*[["a"]] * 400)))) == 400
+    with pytest.raises(FactProcessError, match="more than 1000 fields"):
+        list(read_records(printed(*[["a"]] * 600)))
+
+
+def test_what_it_says_of_a_failure_is_read_as_far_as_it_is_told() -> None:
+    said = b64encode(b"<failed> here\n" + b"\n" * 50_000_000).decode()
+    with pytest.raises(ScriptFailedError, match="here"):
+        list(read_records(["pe-recert:", "", "pe-recert, failed:", said, "pe-recert."]))
+
+
+def test_others_have_a_turn_while_a_long_answer_is_read() -> None:
+    answer = printed(*[["a"]] * 50_000)
+    read: list[list[str]] = []
+    seen: list[int] = []
+    reading = gevent.spawn(lambda: read.extend(read_records(answer)))
+    while not reading.dead:
+        gevent.sleep(0)
+        seen.append(len(read))
+    assert len(read) == 50_000
+    assert any(0 < found < 50_000 for found in seen)
+
+
+class Master:
+    """In the place of its facts: whose requests are asked for by name, and how often."""
+
+    settings = SimpleNamespace(csrdir="/requests")
+    host = None
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, list[str]]] = []
+
+    def ask(self, _: None, fact: type, directory: str, names: list[str]) -> dict[str, str]:
+        assert fact is PemFiles
+        self.asked.append((directory, names))
+        return {name: f"that of {name}" for name in names if name != "gone"}
+
+
+def test_of_too_many_requests_each_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    master = Master()
+    monkeypatch.setattr(requests, "ask", master.ask)
+    found = {"a": NOT_READ, "b": NOT_READ, "gone": NOT_READ, "read": "that"}
+    waiting = WaitingRequests(cast(MasterFacts, master), found)
+    authority = Authority(None, requests=waiting, too_many_wait=waiting.too_many)
+    assert authority.too_many_wait
+    assert authority.requesting == ["a", "b", "gone", "read"]
+    assert authority.request_pem("nobody") is None
+    assert authority.request_pem("read") == "that"
+    assert not master.asked
+    for _ in range(2):
+        assert authority.request_pem("a") == "that of a"
+        assert authority.request_pem("gone") == ""
+    assert master.asked == [("/requests", ["a"]), ("/requests", ["gone"])]
+    assert not WaitingRequests(cast(MasterFacts, master), {"a": "that"}).too_many
 
 
 # Time

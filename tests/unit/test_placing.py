@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from facts.host import Basics
 from operations.placing import PLACING
 from operations.step import BEGINNING, changing
 from tests.unit.shell import Sh
@@ -83,6 +85,22 @@ def test_a_link_in_its_place_is_replaced(sh: Sh, theirs: Path, roots: Path) -> N
     assert run(sh, 'printf new | put "$1/new" nobody 0644', theirs).returncode == 0
     assert untouched(roots)
     assert not (theirs / "new").is_symlink()
+
+
+def astray(sh: Sh, path: Path) -> tuple[str, ...]:
+    nothing: dict[str, Any] = {"paths": [], "accounts": [], "files": []}
+    return sh.ask(Basics, backup_root="/", links=[str(path)], **nothing).astray
+
+
+def test_such_a_link_is_known_before_anything_goes(sh: Sh, theirs: Path, roots: Path) -> None:
+    assert astray(sh, theirs) == ()
+    assert astray(sh, theirs / "missing") == ()
+    link = theirs.parent / "link"
+    link.symlink_to(roots)
+    assert astray(sh, link) == ()
+    os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+    for path in (link, link / ".." / "root"):
+        assert astray(sh, path) == (f"{link} is a link that is not root's.",)
 
 
 @pytest.mark.parametrize("where", ["itself", "above it"])

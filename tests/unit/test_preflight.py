@@ -383,6 +383,13 @@ def test_a_ca_ttl_that_is_no_time(ttl: str) -> None:
     assert "which is no time" in message
 
 
+def test_a_link_of_a_services_account_is_known_beforehand() -> None:
+    (message,) = preflight.astray_refusals(["/srv/ssl is a link that is not root's."])
+    assert message.startswith("/srv/ssl is a link") and "`chown -h`" in message
+    (message,) = preflight.astray_refusals(["Cannot enter /srv/ssl."])
+    assert "Cannot enter /srv/ssl." in message
+
+
 def test_a_key_under_another_name_is_refused_or_confirmed() -> None:
     found = {"old": "/ssl/certs/old.pem", "older": "/ssl/certs/older.pem"}
     (message,) = preflight.other_name_refusals(found, "new", ["old"])
@@ -391,6 +398,7 @@ def test_a_key_under_another_name_is_refused_or_confirmed() -> None:
     assert preflight.other_name_refusals(found, "new", ["old", "older"]) == []
     assert preflight.other_name_refusals({}, "new", []) == []
     copied = {"new": "/ssl/web.pem", "pe-internal-classifier": "/ssl/copy.pem"}
+    copied["pe-internal-of-an-older-version"] = "/ssl/certs/pe-internal-of-an-older-version.pem"
     assert preflight.other_name_refusals(copied, "new", []) == []
 
 

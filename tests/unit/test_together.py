@@ -236,6 +236,27 @@ def test_extensions_are_asked_for_by_a_file_that_is_gone_afterwards(
     assert path.read_text() == "---\n"
 
 
+@pytest.mark.parametrize("signs_itself", [False, True])
+@pytest.mark.parametrize("signal", ["HUP", "TERM", "PIPE"])
+def test_that_file_goes_also_where_the_asking_is_ended(
+    host: Host, sh: Sh, tmp_path: Path, signs_itself: bool, signal: str
+) -> None:
+    path, key = tmp_path / "csr_attributes.yaml", tmp_path / "key.pem"
+    sh.provide(
+        "puppet", f"test -s {path} && echo there; kill -{signal} $PPID; echo >{key}; sleep 1"
+    )
+    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"))
+    own = replace(facts.paths("web01"), private_key=str(key))
+    heard: list[str] = []
+    (command,) = PosixHands(facts).ask_for_certificate(
+        own, signs_itself, 60, lambda ok, said: heard.extend(said), csr_attributes({ARC: "web"})
+    )
+    assert isinstance(command, FunctionCommand)
+    command.function(host.state, host)
+    assert signs_itself or heard[0] == "there"
+    assert not path.exists()
+
+
 def test_a_lock_is_one_that_only_root_can_hold(sh: Sh, tmp_path: Path) -> None:
     lock = tmp_path / "within" / "lock"
     for _ in range(2):
