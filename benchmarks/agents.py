@@ -31,7 +31,7 @@ from benchmarks.outage import spread
 from facts.puppet import read_summary
 from lab.state import KEY, KNOWN_HOSTS
 from recert.certificates import Certificate, read_certificate, read_public_key
-from recert.layout import AGENT_SERVICES
+from recert.deployments.pe_3_7 import PE_3_7
 
 MASTER = "master"
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
@@ -179,7 +179,7 @@ def problem_of(agent: str, certname: str, ca: Certificate) -> str | None:
     last_run = read_summary(lab.run(agent, ["cat", SUMMARY], check=False).stdout)
     if last_run is None or not last_run.succeeded or last_run.time < made:
         return "no run of Puppet has succeeded under its certificate"
-    for service in AGENT_SERVICES:
+    for service in PE_3_7.agent.services:
         if lab.run(agent, ["service", service, "status"], check=False).returncode != 0:
             return f"{service} does not run"
     return None

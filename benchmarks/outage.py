@@ -30,7 +30,7 @@ import lab
 from lab.reaching import exec_argv
 from lab.services import REAL
 from recert.certificates import read_certificate
-from recert.layout import STOP_ORDER
+from recert.deployments.pe_3_7 import PE_3_7
 
 HOST = "master"
 HERE = Path(__file__).resolve().parent
@@ -120,14 +120,14 @@ def measured(run: Callable[[], None]) -> Timing:
     if answering == before:
         raise SystemExit("the services answered all the time")
     moments = "InactiveEnterTimestampMonotonic,ActiveEnterTimestampMonotonic"
-    shown = lab.run(HOST, ["systemctl", "show", "-p", moments, *STOP_ORDER]).stdout
+    shown = lab.run(HOST, ["systemctl", "show", "-p", moments, *PE_3_7.master.stopped]).stdout
     stopped: list[float] = []
     started: list[float] = []
     for line in shown.split():
         name, _, microseconds = line.partition("=")
         which = stopped if name.startswith("Inactive") else started
         which.append(int(microseconds) / 1e6)
-    if len(stopped) != len(STOP_ORDER) or min(stopped) == 0:
+    if len(stopped) != len(PE_3_7.master.stopped) or min(stopped) == 0:
         raise SystemExit("not every service was stopped and started")
     return Timing(whole, max(answering, *started) - min(stopped))
 

@@ -52,7 +52,7 @@ from facts.tls import PresentedCertificate
 from operations.step import AND_LOOK, END_OF_INPUT
 from recert.backups import ARCHIVE_DIGEST
 from recert.certificates import read_certificate
-from recert.layout import INTERNAL_NAMES
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.settings import SETTINGS
 
 MASTER = "master.example.com"
@@ -100,7 +100,7 @@ def make_site(path: Path, size: int, tell: Callable[[str], None]) -> None:
             "new key": _public(leaf),
             "new ca key": _public(new),
         }
-        for number, name in enumerate((MASTER, *INTERNAL_NAMES), 2):
+        for number, name in enumerate((MASTER, *PE_3_7.internal_names), 2):
             names = (MASTER, *ALT_NAMES) if name == MASTER else ()
             texts[name] = _certificate(leaf, (new, name), number, names)
         site.executemany("INSERT INTO texts VALUES (?, ?)", texts.items())
@@ -400,7 +400,7 @@ class _SimulatedMaster(_Simulated):
             self.put(path, lambda: site.text("crl"))
         self.put(f"{ca}/ca_key.pem", lambda: "", 0o640)
         self.put(f"{ca}/serial", lambda: f"{100_000:04X}")
-        for name in (MASTER, *INTERNAL_NAMES):
+        for name in (MASTER, *PE_3_7.internal_names):
             for path in (f"{ca}/signed/{name}.pem", f"{SSLDIR}/certs/{name}.pem"):
                 self.put(path, lambda name=name: site.text(name))  # type: ignore[misc]
             self.put(f"{SSLDIR}/private_keys/{name}.pem", lambda: "", 0o640)
@@ -456,7 +456,7 @@ class _SimulatedMaster(_Simulated):
             held = {name: self.site.agent(name).request for name in self.site.requests}
         elif names == ["."]:
             held = {name: self.site.agent(name).new for name in self.site.signed}
-            held |= {name: self.site.text(name) for name in (MASTER, *INTERNAL_NAMES)}
+            held |= {name: self.site.text(name) for name in (MASTER, *PE_3_7.internal_names)}
         else:
             wanted = [name.removeprefix("./").removesuffix(".pem") for name in names]
             held = {n: self.site.agent(n).new for n in wanted if n in self.site.signed}
@@ -485,7 +485,7 @@ _FACTS: dict[str, type] = {
         Basics: Basics().command("", [], [], []),
         CaInventory: CaInventory().command(""),
         ComponentDirectory: ComponentDirectory().command("", "", []),
-        ConfiguredPorts: ConfiguredPorts().command(),
+        ConfiguredPorts: ConfiguredPorts().command({}),
         CredentialFiles: CredentialFiles().command([], ""),
         CsrAttributes: CsrAttributes().command(""),
         PemFiles: PemFiles().command(""),

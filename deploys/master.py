@@ -14,8 +14,11 @@ from procedures.preflight import the_master
 from procedures.procedure import begin
 from procedures.renewal import warn_of_unknown_names
 from procedures.site import site_of
-from recert.layout import CERTNAME, CONSOLE, DASHBOARD, INTERNAL_NAMES, POSTGRESQL, PUPPETDB
+from recert.deployments.model import CERTNAME
+from recert.deployments.pe_3_7 import PE_3_7
 
+PUPPETDB, POSTGRESQL, CONSOLE, DASHBOARD = PE_3_7.master.components
+INTERNAL_NAMES = PE_3_7.internal_names
 CLASSIFIER_CERT, DASHBOARD_CERT = "pe-internal-classifier", "pe-internal-dashboard"
 
 site = site_of(host.state)

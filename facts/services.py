@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pyinfra.api import FactBase, StringCommand
 
 from facts.script import read_records, record_script
-from recert.layout import SERVICE_PORTS
 from recert.observed import Service
 
-_PORTS = "".join(f"        ({name}) port={port:04X} ;;\n" for name, port in SERVICE_PORTS.items())
 
-SERVICE_FUNCTIONS = (
-    rf"""
-listening() {{
-    case $1 in
-{_PORTS}        (*) return 1 ;;
-    esac
+def in_words(ports: Mapping[str, int]) -> str:
+    """The first argument of a script with `SERVICE_FUNCTIONS`: where services usually listen. Of
+    one whose init script does not know its own status that has to tell."""
+    return " ".join(f"{name}:{port:04X}" for name, port in ports.items())
+
+
+SERVICE_FUNCTIONS = r"""
+usual_ports=$1; shift
+listening() {
+    port=
+    for usual in $usual_ports; do [ "${usual%:*}" != "$1" ] || port=${usual##*:}; done
+    [ -n "$port" ] || return 1
     for table in /proc/net/tcp /proc/net/tcp6; do
         [ -r "$table" ] && awk -v port=":$port" \
-            '$4 == "0A" && $2 ~ port "$" {{ found = 1 }} END {{ exit !found }}' "$table" && return
+            '$4 == "0A" && $2 ~ port "$" { found = 1 } END { exit !found }' "$table" && return
     done
     return 1
-}}
-"""
-    r"""
+}
 shown() { # $2 and more of the unit $1; of one that does not exist, too
     unit=$1; shift
     said=$(systemctl show "$@" "$unit" 2>&1) || fail "systemctl cannot tell of $unit: $said"
@@ -64,7 +68,6 @@ running() {
     return 1
 }
 """
-)
 """A service runs if any manager says so: one that was started past its manager runs, too."""
 
 
@@ -72,12 +75,14 @@ class ServiceStates(FactBase[dict[str, Service]]):
     """
     The states of some services, asked of systemd, of init scripts and of upstart.
 
+    + ports: where they usually listen, as far as they do
+
     .. code:: python
 
         {"pe-puppet": Service.RUNNING, "pe-httpd": Service.MISSING}
     """
 
-    def command(self, services: list[str]) -> StringCommand:
+    def command(self, services: list[str], ports: dict[str, int] | None = None) -> StringCommand:
         return record_script(
             SERVICE_FUNCTIONS
             + r"""
@@ -89,6 +94,7 @@ for service in "$@"; do
     say service "$service" "$state"
 done
 """,
+            in_words(ports or {}),
             *services,
         )
 

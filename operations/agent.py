@@ -13,7 +13,6 @@ from operations.readiness import until_answering
 from operations.services import RUN_LIMIT
 from operations.step import REMEMBER, changing, show_diff, step_failed, wait_until
 from procedures.regeneration import regeneration_of, warn_left_behind
-from recert.layout import BROKER_SERVICE
 from recert.observed import Service
 
 # The agent service may begin a run of its own in the moment in which this one starts; Puppet
@@ -75,7 +74,8 @@ def run() -> Generator[PyinfraCommand, None, None]:
         yield wait_until(no_run, "the agent service's own run to end", RUN_LIMIT)
         states = facts.services
         running = [n for n in regeneration.must_answer if states[n] is Service.RUNNING]
-        yield from until_answering(facts, [name for name in running if name != BROKER_SERVICE])
+        fed = facts.seat.fed_by_run
+        yield from until_answering(facts, [name for name in running if name not in fed])
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield changing(facts.lock, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
         facts.forget("agent", "ssl")

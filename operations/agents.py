@@ -36,7 +36,6 @@ from procedures.site import site_of
 from recert.certificates import describe, read_certificate
 from recert.extensions import csr_attributes, named
 from recert.freshness import Retired
-from recert.layout import AGENT_SERVICE
 from recert.observed import Service
 from recert.outcomes import Status
 from recert.signing import Autosigning, Verdict
@@ -116,7 +115,8 @@ def stopped(service: str) -> Commands:
     renewal = renewal_of(host)
     facts = renewal.facts
     running = facts.services[service].active
-    applying = service == AGENT_SERVICE and facts.agent.running is not None
+    runs_puppet = service == facts.deployment.agent.puppet
+    applying = runs_puppet and facts.agent.running is not None
     if not renewal.now.replacement_due or not (running or applying):
         host.noop("nothing has to be replaced, or the service does not run")
         return
@@ -129,7 +129,7 @@ def stopped(service: str) -> Commands:
     renewal.note_stopped(service)
     yield from hands_of(facts).stop(service, LIMIT)
     facts.learn_services(Service.STOPPED, service)
-    if service == AGENT_SERVICE and facts.agent.running is not None:
+    if runs_puppet and facts.agent.running is not None:
         yield from run_over(facts, LIMIT)
 
 
@@ -324,7 +324,7 @@ def proven() -> Commands:
     if renewal.waiting is not None:
         outcomes.settle(host, Status.WAITING, "6.7", renewal.waiting)
         yield step_failed([renewal.waiting])
-    if facts.services[AGENT_SERVICE] is Service.RUNNING:
+    if facts.services[facts.deployment.agent.puppet] is Service.RUNNING:
         certificate = facts.paths(conf.certname).certificate
         yield from hands_of(facts).await_first_run(certificate, BEGIN_LIMIT, RUN_LIMIT)
     if later:

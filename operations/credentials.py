@@ -13,7 +13,7 @@ from operations.placing import PLACING
 from operations.step import changing, show_diff, step_failed
 from procedures.regeneration import Regeneration, regeneration_of
 from recert.certificates import describe, read_certificate
-from recert.layout import Component, Part
+from recert.deployments.model import Component, Part
 
 _OWN = (
     PLACING
@@ -32,7 +32,7 @@ def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
     Remove everything from the components' directories that is not a fresh copy, nor somebody
     else's key or certificate.
 
-    + components: rows of `recert.layout`
+    + components: rows of a deployment
     """
     regeneration = regeneration_of(host)
     facts, freshness = regeneration.facts, regeneration.freshness
@@ -68,7 +68,7 @@ def copied(
     """
     Copy certificate, public and private key of one credential where they are not fresh.
 
-    + component: a row of `recert.layout`
+    + component: a row of a deployment
     + credential: one of the component's
     + owned: whether this step also gives the files to the component's account
     """
@@ -134,7 +134,7 @@ def owned(component: Component) -> Generator[PyinfraCommand, None, None]:
     """
     Give the component's directory and its copies to the component's account.
 
-    + component: a row of `recert.layout`
+    + component: a row of a deployment
     """
     regeneration = regeneration_of(host)
     facts, freshness = regeneration.facts, regeneration.freshness

@@ -19,7 +19,6 @@ from operations.step import REMEMBER, LookingCommand, changing, removing
 from procedures.agent import AgentFacts
 from recert.backups import Backup, Manifest
 from recert.freshness import CredentialPaths
-from recert.layout import AGENT_SERVICE
 
 Commands = Generator[PyinfraCommand, None, None]
 
@@ -96,8 +95,10 @@ class PosixHands:
 
     def stop(self, service: str, limit: int) -> Commands:
         # The service's run may go on without it.
-        change = self._changing(_STOP, service, self._facts.backup_root, limit=limit)
-        yield self._looked_at(change) if service == AGENT_SERVICE else change
+        facts = self._facts
+        change = self._changing(_STOP, facts.usual_ports, service, facts.backup_root, limit=limit)
+        runs_puppet = service == facts.deployment.agent.puppet
+        yield self._looked_at(change) if runs_puppet else change
 
     def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
         yield self._changing(
@@ -109,6 +110,7 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
 (umask 077 && printf '%s\n' "$later" >"$note.new") && mv "$note.new" "$note" ||
     fail "Cannot write to $note."
 """,
+            self._facts.usual_ports,
             self._facts.backup_root,
             "\n".join(later),
             *services,

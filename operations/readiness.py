@@ -11,7 +11,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from operations.step import printable, step_failed
 from procedures.master import MasterFacts
-from recert.layout import ENDPOINTS, NOWHERE
+from recert.deployments.model import NOWHERE
 from recert.observed import Answer, Service
 
 LIMIT = 300
@@ -29,7 +29,7 @@ def until_answering(
 
     :param services: of PE's, in any state; those that listen nowhere are left out.
     """
-    asked = (name for name in services if name in ENDPOINTS)
+    asked = (name for name in services if name in facts.seat.endpoints)
     names = [name for name in asked if facts.port_of(name) != NOWHERE]
     silent: dict[str, str] = {}
 
@@ -62,10 +62,10 @@ def silent_after_waiting(facts: MasterFacts, names: list[str]) -> dict[str, str]
         down = {n for n in silent if facts.services[n] is Service.STOPPED}
         # Once may be a service manager that is about to start it again.
         if dead := down & stopped:
-            return {n: _told(n, "has stopped", said[n]) for n in silent if n in dead}
+            return {n: _told(facts, n, "has stopped", said[n]) for n in silent if n in dead}
         if waited >= LIMIT:
             what = f"does not answer after {waited:.0f} s"
-            return {n: _told(n, what, said[n]) for n in silent}
+            return {n: _told(facts, n, what, said[n]) for n in silent}
         shown = ", ".join(f"{name} ({why})" for name, why in said.items())
         message = f"waiting for {shown}: {waited:.0f} of at most {LIMIT} s"
         facts.host.log(printable(message), logger.info)
@@ -76,5 +76,5 @@ def _seen(answer: Answer | None) -> str:
     return answer.said if answer is not None else "Puppet's Ruby did not ask it"
 
 
-def _told(name: str, what: str, said: str) -> str:
-    return f"{what} ({said}). Look into {ENDPOINTS[name].log} on the master."
+def _told(facts: MasterFacts, name: str, what: str, said: str) -> str:
+    return f"{what} ({said}). Look into {facts.seat.endpoints[name].log} on the master."

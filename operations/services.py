@@ -14,14 +14,7 @@ from operations.step import REMEMBER, changing, printable, show_diff, step_faile
 from procedures.outage import note_down, note_up
 from procedures.procedure import Procedure, procedure_of
 from recert.certificates import utc_now
-from recert.layout import (
-    AGENT_SERVICE,
-    BROKER_SERVICE,
-    ENDPOINTS,
-    NEEDS,
-    NOWHERE,
-    STOP_ORDER,
-)
+from recert.deployments.model import NOWHERE
 from recert.observed import Answer, Service
 
 Commands = Generator[PyinfraCommand, None, None]
@@ -71,6 +64,7 @@ start_service() {
 }
 """
 )
+"""Takes the first argument of a script, as `SERVICE_FUNCTIONS` does."""
 
 
 @operation()
@@ -82,7 +76,8 @@ def stopped() -> Commands:
     """
     procedure = procedure_of(host)
     facts = procedure.facts
-    running = [name for name in STOP_ORDER if facts.services[name] is Service.RUNNING]
+    agent = facts.deployment.agent.puppet
+    running = [name for name in facts.seat.stopped if facts.services[name] is Service.RUNNING]
     if not running or not procedure.work_due:
         host.noop("nothing has to be replaced, or no service is running")
         return
@@ -109,9 +104,10 @@ for service in "$@"; do
     if [ "$service" = "$first" ]; then stop_service "$service"; fi
 done
 """,
+        facts.usual_ports,
         facts.backup_root,
         procedure.note_for_resuming,
-        AGENT_SERVICE,
+        agent,
         " ".join(sorted(procedure.silent_now)),
         *running,
     )
@@ -136,7 +132,8 @@ done
     yield changing(
         facts.lock,
         SERVICE_CHANGES + 'for service in "$@"; do stop_service "$service"; done',
-        *(name for name in running if name != AGENT_SERVICE),
+        facts.usual_ports,
+        *(name for name in running if name != agent),
     )
     facts.forget("services", "presented")
 
@@ -187,7 +184,8 @@ def running() -> Commands:
 def _silent(procedure: Procedure, running: list[str]) -> list[str]:
     """The services that run and do not answer."""
     facts = procedure.facts
-    asked = [name for name in running if name in ENDPOINTS and facts.port_of(name) != NOWHERE]
+    listening = facts.seat.endpoints
+    asked = [name for name in running if name in listening and facts.port_of(name) != NOWHERE]
     if not asked:
         return []
     answers = facts.ask_services(asked, FIRST_ROUND)
@@ -200,7 +198,7 @@ def _silent(procedure: Procedure, running: list[str]) -> list[str]:
 
 
 def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
-    facts = procedure.facts
+    facts, seat = procedure.facts, procedure.facts.seat
     must_answer = procedure.must_answer
     answering: set[str] = set()
     begun: list[str] = []
@@ -210,21 +208,22 @@ def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
             yield changing(
                 facts.lock,
                 SERVICE_CHANGES + 'for service in "$@"; do start_service "$service"; done',
+                facts.usual_ports,
                 *begun,
             )
             begun.clear()
 
     for service in services:
-        needs = [n for n in NEEDS.get(service, ()) if n in must_answer and n not in answering]
+        needs = [n for n in seat.needs.get(service, ()) if n in must_answer and n not in answering]
         if needs:
             yield from start()
             yield from until_answering(facts, needs)
             answering |= set(needs)
         begun.append(service)
     yield from start()
-    # What the broker works with is made by the Puppet run that follows.
+    # What some work with is made by the Puppet run that follows.
     yield from until_answering(
-        facts, [s for s in must_answer if s not in answering and s != BROKER_SERVICE]
+        facts, [s for s in must_answer if s not in answering and s not in seat.fed_by_run]
     )
 
 

@@ -24,7 +24,6 @@ from procedures.renewal import AgentRenewal, renewals
 from procedures.site import Site
 from procedures.telling import reason_of
 from recert.certificates import utc_now
-from recert.layout import MASTER_SERVICE
 from recert.pasted import for_sh
 from recert.signing import (
     Application,
@@ -340,10 +339,11 @@ start_service "$4"
 root=$5; shift 5
 for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
 """,
+            facts.usual_ports,
             conf.cacrl,
             conf.hostcrl,
             f"{conf.user}:{conf.group}",
-            MASTER_SERVICE,
+            facts.seat.server,
             facts.backup_root,
             *sorted(cert.fingerprint for _, cert in certs),
             limit=900,
@@ -352,7 +352,7 @@ for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
     if not ok:
         return "\n".join(_complaints(output)[-6:])
     facts.forget("ssl", "backups")
-    for name, why in silent_after_waiting(facts, [MASTER_SERVICE]).items():
+    for name, why in silent_after_waiting(facts, [facts.seat.server]).items():
         return f"{name} {why}"
     facts.forget("presented")
     site.forget_authority()

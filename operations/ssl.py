@@ -162,7 +162,7 @@ def certificates_generated(
     """
     Have the CA make the certificates that are not fresh, in one process (steps 2.5 and 2.6).
 
-    + names: certnames, or `recert.layout.CERTNAME` for the master's
+    + names: certnames, or `recert.deployments.model.CERTNAME` for the master's
     + alt_names: whether the certificates carry the master's alternative names
     + keys_ahead: certnames whose keys are made meanwhile, for a later step
     """

@@ -20,6 +20,7 @@ from facts.proof import KeyProof
 from facts.puppet import AgentState, PuppetSettings
 from facts.script import ScriptFailedError
 from facts.together import Question, names_of
+from procedures.deployment import deployment_of
 from procedures.host import HostFacts, T, not_found_out
 from procedures.identity import identities_of
 from procedures.limits import at_most
@@ -29,7 +30,6 @@ from procedures.telling import reason_of
 from recert import preflight
 from recert.errors import RecertError
 from recert.identity import words_to_sign
-from recert.layout import AGENT_SERVICES
 from recert.observed import Service, SslState
 from recert.programs import program_refusals
 from recert.renewal import Renewal
@@ -46,8 +46,11 @@ class AgentRefusedError(Exception):
 class AgentFacts(HostFacts):
     """The facts of one agent."""
 
-    services_asked = AGENT_SERVICES
     good_for = 10
+
+    @property
+    def services_asked(self) -> tuple[str, ...]:
+        return self.deployment.agent.services
 
     @property
     def ssl(self) -> SslState:
@@ -169,7 +172,8 @@ class AgentWork:
         states = self.facts.services
         running = {name for name, state in states.items() if state.active}
         running |= self.stopped
-        return [n for n in AGENT_SERVICES if n in running and states[n] is not Service.MISSING]
+        known = self.facts.services_asked
+        return [n for n in known if n in running and states[n] is not Service.MISSING]
 
     @property
     def stopped(self) -> frozenset[str]:
@@ -235,7 +239,7 @@ def look_at(host: Host, prove: bool) -> KnownAgent:
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
     settings, clock_ahead = _introduced(host)
-    facts = AgentFacts(host, settings, posix_backup_root(host))
+    facts = AgentFacts(host, settings, posix_backup_root(host), deployment_of(host))
     facts.read_ahead(prove)
     return KnownAgent(facts, clock_ahead)
 
@@ -277,7 +281,7 @@ def _introduced(host: Host) -> tuple[Settings, float]:
     if refusals := refusals or preflight.puppet_refusals(printed.program, printed.complaints):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        settings = check_settings(printed.agent, printed.agent)
+        settings = check_settings(printed.agent, printed.agent, deployment_of(host))
     note_certname(host, settings.certname)
     return settings, clock_ahead
 

@@ -11,6 +11,7 @@ from pyinfra.api.exceptions import DeployError
 from facts.backups import Backups
 from procedures.agent import AgentFacts, AgentRefusedError, AgentWork, refused_alone
 from procedures.agents import agent_facts, agent_kept
+from procedures.deployment import deployment_of
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.outcomes import outcomes_of
@@ -80,7 +81,8 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
         backup = fitting[-1]
         with refused_alone():
             system = WINDOWS if site.is_windows(host) else None
-            settings = stored_settings(backup.manifest.settings, system=system)
+            deployment = deployment_of(host)
+            settings = stored_settings(backup.manifest.settings, deployment, system=system)
             facts = agent_facts(host, site, settings)
             check_paths(backup.manifest, facts.backup_paths)
         return AgentRestoration(facts, backup.name)
@@ -145,6 +147,8 @@ def _read_restored(site: Site) -> tuple[MasterFacts, Certificate]:
             f"CA, and agents go back with their master's; there are: {names}"
         )
     try:
-        return MasterFacts(master, stored_settings(found.manifest.settings), root), ca
+        deployment = deployment_of(master)
+        settings = stored_settings(found.manifest.settings, deployment)
+        return MasterFacts(master, settings, root, deployment), ca
     except RecertError as error:
         raise DeployError(f"Nothing was changed: {name}: {error}") from error

@@ -15,6 +15,7 @@ from procedures.agent import (
     require_root_on_agent,
     settings_of,
 )
+from procedures.deployment import deployment_of
 from procedures.names import note_certname
 from procedures.site import Site
 from procedures.windows import (
@@ -63,9 +64,10 @@ def agent_facts(host: Host, site: Site, settings: Settings | None) -> AgentFacts
     :param settings: from a backup; asked of Puppet if not given.
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
-    settings = settings or agent_settings(host, site)
+    settings, deployment = settings or agent_settings(host, site), deployment_of(host)
     note_certname(host, settings.certname)  # those of a backup, too
     if site.is_windows(host):
         windows = known_windows(host)
-        return WindowsAgentFacts(host, settings, windows_backup_root(host, windows), windows)
-    return AgentFacts(host, settings, posix_backup_root(host))
+        root = windows_backup_root(host, windows)
+        return WindowsAgentFacts(host, settings, root, deployment, windows)
+    return AgentFacts(host, settings, posix_backup_root(host), deployment)

@@ -17,13 +17,13 @@ from facts.host import WhoAndWhen
 from facts.others import StrayCredentials
 from facts.puppet import AgentState, PuppetAgent
 from facts.script import ScriptFailedError
-from facts.services import ServiceStates
+from facts.services import ServiceStates, in_words
 from facts.together import Question, Together, names_of
 from procedures.telling import harmless
 from recert.certificates import Certificate, read_certificate
+from recert.deployments.model import Deployment
 from recert.extensions import FILE
 from recert.freshness import CredentialPaths
-from recert.layout import CREDENTIAL_PLACES, SEARCHED
 from recert.observed import FoundCredentials, Keystores, Service, SslState
 from recert.others import Stray, of_others
 from recert.settings import Settings
@@ -93,16 +93,16 @@ class HostFacts:
     good_for: float = 0
     """Seconds for which what was read for a preview is as good for the run."""
 
-    services_asked: tuple[str, ...] = ()
-    """The services that the procedure is about."""
-
     lock = LOCK
     """The directory that changing commands lock."""
 
-    def __init__(self, host: Host, settings: Settings, backup_root: str) -> None:
+    def __init__(
+        self, host: Host, settings: Settings, backup_root: str, deployment: Deployment
+    ) -> None:
         self.host = host
         self.settings = settings
         self.backup_root = backup_root
+        self.deployment = deployment
         self._kept: dict[str, Any] = {}
         self._kept_since = 0.0
         self._kept_while_executing = host.state.is_executing
@@ -111,6 +111,11 @@ class HostFacts:
         """Drop what a change has made out of date: "ssl", "services", …"""
         for name in names:
             self._kept.pop(name, None)
+
+    @property
+    def services_asked(self) -> tuple[str, ...]:
+        """The services that the procedure is about."""
+        raise NotImplementedError
 
     @property
     def ssl(self) -> SslState:
@@ -178,7 +183,13 @@ class HostFacts:
     def question(self, name: str) -> Question:
         """The question whose answer is kept under a name."""
         questions: dict[str, Question] = {
-            "services": (ServiceStates, {"services": list(self.services_asked)}),
+            "services": (
+                ServiceStates,
+                {
+                    "services": list(self.services_asked),
+                    "ports": self._usual_ports,
+                },
+            ),
             "agent": (PuppetAgent, self._agent_arguments),
             "others": (
                 StrayCredentials,
@@ -188,6 +199,15 @@ class HostFacts:
             "backups": (Backups, {"root": self.backup_root, "paths": self.backup_paths}),
         }
         return questions[name]
+
+    @property
+    def _usual_ports(self) -> dict[str, int]:
+        return self.deployment.master.usual_ports
+
+    @property
+    def usual_ports(self) -> str:
+        """The first argument of `operations.services.SERVICE_CHANGES`."""
+        return in_words(self._usual_ports)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -245,8 +265,10 @@ class HostFacts:
 
     # What only a survey looks at, anew each time. Whatever is raised: the host did not answer.
 
-    credential_places: tuple[str, ...] = CREDENTIAL_PLACES
-    """Where PE keeps credentials on this host, besides confdir and ssldir."""
+    @property
+    def credential_places(self) -> tuple[str, ...]:
+        """Where PE keeps credentials on this host, besides confdir and ssldir."""
+        return self.deployment.credential_places
 
     def clock(self) -> float:
         """The host's clock, seconds, UTC."""
@@ -261,7 +283,7 @@ class HostFacts:
         conf = self.settings
         return self._ask(
             CredentialFiles,
-            roots=[*conf.ssl_roots, *directories, conf.confdir, *SEARCHED],
+            roots=[*conf.ssl_roots, *directories, conf.confdir, *self.deployment.searched],
             capass=conf.capass,
             backups=[f"{self.backup_root}/{name}" for name in backups],
         )

@@ -20,18 +20,8 @@ from recert.certificates import (
     read_revocation_list,
     utc_now,
 )
+from recert.deployments.model import Component, Part, Seat
 from recert.freshness import Freshness, Retired
-from recert.layout import (
-    COMPONENTS,
-    ENDPOINTS,
-    MASTER_SERVICE,
-    POSTGRESQL_SERVICE,
-    SERVICE_PORTS,
-    STOP_ORDER,
-    Component,
-    Part,
-    credential_names,
-)
 from recert.observed import Answer, ComponentState, SslState
 from recert.others import PRIVATE_KEY
 
@@ -42,7 +32,14 @@ MOST_REQUESTS = 64 * 1024 * 1024
 class MasterFacts(HostFacts):
     """The facts of one master."""
 
-    services_asked = STOP_ORDER
+    @property
+    def seat(self) -> Seat:
+        """What it is in its deployment."""
+        return self.deployment.master
+
+    @property
+    def services_asked(self) -> tuple[str, ...]:
+        return self.seat.stopped
 
     @property
     def queues(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -54,13 +51,13 @@ class MasterFacts(HostFacts):
     def forget(self, *names: str) -> None:
         """As for any host; also a component's directory, or "components" for all of them."""
         if "components" in names:
-            names = (*names, *(c.directory for c in COMPONENTS))
+            names = (*names, *self.seat.directories)
         super().forget(*names)
 
     def question(self, name: str) -> Question:
         conf = self.settings
         if name == "ssl":
-            paths = [self.paths(name) for name in credential_names(conf.certname)]
+            paths = [self.paths(name) for name in self.credential_names]
             public = [p for c in paths for p in (c.certificate, c.signed, c.public_key)]
             return SslDirectories, self._ssl_arguments(
                 texts=[
@@ -83,7 +80,7 @@ class MasterFacts(HostFacts):
         if name == "signed":
             return PemFiles, {"directory": conf.signeddir}
         if name == "ports":
-            return ConfiguredPorts, {}
+            return ConfiguredPorts, {"endpoints": dict(self.seat.endpoints)}
         if name == "autosign":
             return AutosignSetting, {"autosign": conf.autosign}
         return super().question(name)
@@ -95,7 +92,7 @@ class MasterFacts(HostFacts):
 
     @property
     def components(self) -> dict[str, ComponentState]:
-        return {c.directory: self._component(c) for c in COMPONENTS}
+        return {c.directory: self._component(c) for c in self.seat.components}
 
     def _component(self, component: Component) -> ComponentState:
         def read() -> ComponentState:
@@ -123,13 +120,12 @@ class MasterFacts(HostFacts):
         """Whether services answer; those that do not get as many seconds to begin with it."""
 
         def asked(name: str) -> AskedService:
-            endpoint = ENDPOINTS[name]
+            endpoint = self.seat.endpoints[name]
             own = self.paths(self.settings.real_name(endpoint.client))
-            protocol = "postgresql" if name == POSTGRESQL_SERVICE else "tls"
             return AskedService(
                 name,
                 self.port_of(name),
-                "http" if endpoint.path else protocol,
+                "http" if endpoint.path else endpoint.handshake,
                 endpoint.path,
                 own.certificate,
                 own.private_key,
@@ -145,9 +141,9 @@ class MasterFacts(HostFacts):
 
     def port_of(self, service: str) -> int:
         """Where a service listens; `NOWHERE` for one that can be asked on its socket alone."""
-        if service == MASTER_SERVICE:
+        if service == self.seat.server:
             return self.settings.masterport
-        return self.ports.get(service, SERVICE_PORTS[service])
+        return self.ports.get(service, self.seat.endpoints[service].port)
 
     @property
     def ports(self) -> dict[str, int]:
@@ -157,21 +153,20 @@ class MasterFacts(HostFacts):
 
     @property
     def emptied(self) -> list[str]:
-        return [*self.ssl_roots, *(c.directory for c in COMPONENTS)]
+        return [*self.ssl_roots, *self.seat.directories]
 
     @property
     def own_files(self) -> list[str]:
         conf = self.settings
-        names = credential_names(conf.certname)
         copies = [
             f"{component.directory}/{component.file_name(name, part)}"
-            for component in COMPONENTS
+            for component in self.seat.components
             for name in map(conf.real_name, component.credentials)
             for part in Part
         ]
         return [
             *(conf.cacert, conf.cakey, conf.cacrl, conf.localcacert, conf.hostcrl),
-            *(path for name in names for path in self.paths(name).all),
+            *(path for name in self.credential_names for path in self.paths(name).all),
             *copies,
         ]
 
@@ -179,7 +174,12 @@ class MasterFacts(HostFacts):
     def backup_paths(self) -> list[str]:
         """Step 2.1: the document's five directories and puppet.conf."""
         conf = self.settings
-        return [*conf.ssl_roots, *(c.directory for c in COMPONENTS), conf.config]
+        return [*conf.ssl_roots, *self.seat.directories, conf.config]
+
+    @property
+    def credential_names(self) -> tuple[str, ...]:
+        """The names whose certificates the master needs."""
+        return self.deployment.credential_names(self.settings.certname)
 
     @property
     def known_cas(self) -> list[Certificate]:
@@ -251,6 +251,7 @@ class MasterFacts(HostFacts):
         kept: Freshness | None = self._kept.get("freshness")
         if kept is None or kept.ssl is not ssl or kept.components != components:
             kept = Freshness(
+                self.deployment,
                 self.settings,
                 ssl,
                 components,

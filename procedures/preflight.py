@@ -17,6 +17,7 @@ from pyinfra.api.exceptions import DeployError, NoGroupError
 from facts.host import WhoAndWhen
 from facts.programs import UnablePrograms
 from facts.puppet import PuppetSettings
+from procedures.deployment import deployment_of
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.names import note_certname
@@ -95,14 +96,15 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
     if unusable := unusable or preflight.puppet_refusals(printed.program, printed.complaints):
         refuse(host, unusable)
     refusals = preflight.clock_refusals(clock, now)
+    deployment = deployment_of(host)
     try:
-        settings = check_settings(printed.agent or printed.master, printed.master)
+        settings = check_settings(printed.agent or printed.master, printed.master, deployment)
     except RecertError as error:
         refuse(host, [str(error)])
     note_certname(host, settings.certname)
     if not settings.ca:
         refusals.append("puppet.conf says ca = false: this is no Puppet master with a CA.")
-    facts = MasterFacts(host, settings, backup_root)
+    facts = MasterFacts(host, settings, backup_root, deployment)
     facts.clock_ahead = clock - now
     refusals += preflight.backup_place_refusals(backup_root, facts.backup_paths)
     if refusals:

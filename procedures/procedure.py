@@ -7,7 +7,6 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host
 
 from procedures.master import MasterFacts
-from recert.layout import MASTER_SERVICE, NEEDED_SERVICES, START_ORDER
 from recert.observed import Service
 
 
@@ -30,26 +29,28 @@ class Procedure:
         Where the master does not run and nobody has noted why, all of PE was stopped by hand or by
         a crash, and nothing tells what ran: then it is all that is installed.
         """
-        states = self.facts.services
-        installed = [name for name in START_ORDER if states[name] is not Service.MISSING]
+        states, seat = self.facts.services, self.facts.seat
+        installed = [name for name in seat.started if states[name] is not Service.MISSING]
         ran = {name for name, state in states.items() if state.active}
         ran |= self.facts.backups.stopped | self.stopped_now
-        if MASTER_SERVICE not in ran:
+        if seat.server not in ran:
             return installed
-        return [name for name in installed if name in ran | NEEDED_SERVICES]
+        return [name for name in installed if name in ran | seat.needed]
 
     @property
     def must_answer(self) -> list[str]:
         """Of the services that are to run, those that have to answer in the end: what did not
         before step 1 need not after it. Without the master nobody can go on."""
         silent = self.facts.backups.silent | self.silent_now
-        return [n for n in self.services_due if n == MASTER_SERVICE or n not in silent]
+        server = self.facts.seat.server
+        return [name for name in self.services_due if name == server or name not in silent]
 
     @property
     def left_stopped(self) -> list[str]:
         """The services that do not run, and are not started."""
         due, states = self.services_due, self.facts.services
-        return [n for n in START_ORDER if n not in due and states[n] is not Service.MISSING]
+        started = self.facts.seat.started
+        return [n for n in started if n not in due and states[n] is not Service.MISSING]
 
     @property
     def work_due(self) -> bool:
@@ -66,7 +67,7 @@ class Procedure:
         """Whether a running master presents another certificate than the one in ssldir."""
         presented, in_use = self.facts.presented, self.facts.certificate_in_use
         return (
-            self.facts.services[MASTER_SERVICE] is Service.RUNNING
+            self.facts.services[self.facts.seat.server] is Service.RUNNING
             and presented is not None
             and (in_use is None or presented.fingerprint != in_use.fingerprint)
         )

@@ -23,7 +23,6 @@ from recert.classification import unclassified_groups
 from recert.errors import RecertError
 from recert.extensions import loss_refusals
 from recert.freshness import CaStatus, Freshness, Retired
-from recert.layout import COMPONENTS, CONSOLE_SERVICE
 from recert.observed import Service
 from recert.others import SURVEYED, other_names, told, told_of_readers
 from recert.pasted import word
@@ -62,8 +61,9 @@ class Regeneration(Procedure):
     @property
     def left_behind(self) -> list[str]:
         """Certificates that nothing here brings back, as far as hosts have said their certnames."""
-        host, certname = self.facts.host, self.facts.settings.certname
-        return interlock.left_behind(self.holders, certname, inventory_certnames(host))
+        facts = self.facts
+        known = inventory_certnames(facts.host)
+        return interlock.left_behind(self.holders, facts.credential_names, known)
 
     @property
     def note_for_resuming(self) -> str:
@@ -87,7 +87,7 @@ def prepare_regeneration(host: Host) -> Regeneration:
     store = facts.backups
     ca = nameable_ca(facts)
     signed, revoked = _signed_certificates(facts)
-    left_behind = interlock.left_behind(signed, conf.certname, inventory_certnames(host))
+    left_behind = interlock.left_behind(signed, facts.credential_names, inventory_certnames(host))
     refusals: list[str] = []
     retired: Retired | None = None
     try:
@@ -180,7 +180,7 @@ def announce(regeneration: Regeneration) -> None:
         path = freshness.paths(conf.certname).private_key
         for line in told_of_readers(path, freshness.ssl.files.get(path), conf.group):
             warn(host, line)
-    for component in COMPONENTS:
+    for component in regeneration.facts.seat.components:
         if component not in freshness.installed_components:
             warn(host, f"{component.title} is not installed here: no {component.directory}")
     warn_left_behind(regeneration)
@@ -308,7 +308,7 @@ def _refusals_of_the_host(
     regeneration: Regeneration, signed: dict[str, Certificate | None]
 ) -> list[str]:
     facts, freshness = regeneration.facts, regeneration.freshness
-    components = [(c, facts.components[c.directory]) for c in COMPONENTS]
+    components = [(c, facts.components[c.directory]) for c in facts.seat.components]
     basics = ask(
         facts.host,
         Basics,
@@ -322,7 +322,7 @@ def _refusals_of_the_host(
     due = bool(freshness.problems)
     refusals = [
         *preflight.tool_refusals(basics.missing_tools, basics.crypto),
-        *preflight.service_refusals(facts.services),
+        *preflight.service_refusals(facts.services, facts.seat.needed),
         *preflight.account_refusals(components, facts.settings.user, basics.existing_accounts),
         *preflight.damage_refusals(
             freshness,
@@ -364,7 +364,10 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
             )
         cas = [ca for ca in (freshness.ca, regeneration.retired.certificate) if ca is not None]
         refusals += preflight.other_name_refusals(
-            other_names(facts.strays, cas), conf.certname, listed(host, "other_names")
+            other_names(facts.strays, cas),
+            conf.certname,
+            listed(host, "other_names"),
+            facts.deployment,
         )
     if freshness.certificate_problem(conf.certname) is not None:
         names = set(regeneration.alt_names.names)
@@ -394,11 +397,12 @@ def backup_due(regeneration: Regeneration) -> bool:
 
 def _classification(host: Host, regeneration: Regeneration, store: BackupStore) -> list[str]:
     facts = regeneration.facts
-    paths = facts.paths("pe-internal-classifier")
+    classifier = facts.deployment.classifier
+    paths, port = facts.paths(classifier.client), facts.port_of(classifier.service)
     answer = ask(
         host,
         ClassifierGroups,
-        port=facts.port_of(CONSOLE_SERVICE),
+        port=port,
         certificate=paths.certificate,
         private_key=paths.private_key,
         cacert=facts.settings.localcacert,
@@ -409,13 +413,13 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
     except RecertError as error:
         return [str(error)]
     try:
-        unclassified = None if answer is None else unclassified_groups(answer)
+        unclassified = None if answer is None else unclassified_groups(answer, classifier.classes)
     except RecertError:
         unclassified = None
     regeneration.classifier_confirmed = unclassified == []
     return preflight.classification_refusals(
         unclassified,
         declared=declared,
-        port=facts.port_of(CONSOLE_SERVICE),
+        port=port,
         confirmed_before=regeneration.retired.fingerprint in store.classified,
     )

@@ -25,7 +25,6 @@ from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.extensions import loss_refusals
 from recert.identity import never_believed, not_proven, other_hosts_name, proves, same_key
-from recert.layout import AGENT_SERVICE
 from recert.others import SURVEYED, other_names, told, told_of_readers
 from recert.renewal import Renewal
 from recert.signing import Application, Authority, certified
@@ -99,10 +98,10 @@ class AgentRenewal(AgentWork):
     def started_after_the_run(self) -> list[str]:
         """Of the services that were stopped, those that the agent service's first run brings the
         credentials for: started before it they would be refused, and be restarted by it."""
-        due = self.services_due
-        if not self.run_follows or self.waiting is not None or AGENT_SERVICE not in due:
+        due, puppet = self.services_due, self.facts.deployment.agent.puppet
+        if not self.run_follows or self.waiting is not None or puppet not in due:
             return []
-        return [name for name in due if name != AGENT_SERVICE and name in self.stopped]
+        return [name for name in due if name != puppet and name in self.stopped]
 
     def apply(self) -> None:
         """Note what the agent wants to be signed."""
@@ -393,6 +392,7 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
             other_names(facts.strays, renewal.known_cas),
             now.certname,
             listed(facts.host, "other_names"),
+            facts.deployment,
         )
     if now.request_due:
         refusals += loss_refusals(

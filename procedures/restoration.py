@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyinfra.api import Host
 
 from facts.backups import Backups
+from procedures.deployment import deployment_of
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.preflight import backup_root_of, refuse, require_root, send_at_once
@@ -62,7 +63,9 @@ def prepare_restoration(host: Host) -> Restoration:
                 f"The backup {name} is damaged: its archive has not the digest of its manifest. "
                 "Restore another one."
             )
-        facts = MasterFacts(host, stored_settings(found.manifest.settings), root)
+        deployment = deployment_of(host)
+        settings = stored_settings(found.manifest.settings, deployment)
+        facts = MasterFacts(host, settings, root, deployment)
         check_paths(found.manifest, facts.backup_paths)
     except RecertError as error:
         refuse(host, [str(error)])

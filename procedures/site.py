@@ -359,7 +359,8 @@ class Site:
     def _freshness(self, view: MasterView) -> Freshness:
         conf = view.facts.settings
         retired = view.retired or Retired("", None)
-        return Freshness(conf, view.facts.ssl, {}, retired, AltNames(conf.certname, ()), utc_now())
+        ssl, names = view.facts.ssl, AltNames(conf.certname, ())
+        return Freshness(view.facts.deployment, conf, ssl, {}, retired, names, utc_now())
 
     def master_problem(self) -> str | None:
         """Why no agent may be changed now; None if the master serves under a fresh CA. What the
@@ -399,7 +400,9 @@ class Site:
             return f"the master's CA is {freshness.ca_status.value} ({found})."
         crl = read_revocation_list(view.facts.ssl.texts.get(view.facts.settings.cacrl, ""))
         # A revocation, with which a replacement begins, makes it anew.
-        if not self.replaces and (problem := expired_crl(freshness.settings, crl, freshness.now)):
+        server = view.facts.seat.server
+        problem = expired_crl(freshness.settings, crl, freshness.now, server)
+        if problem and not self.replaces:
             return problem
         presented, in_use = view.facts.presented, view.facts.certificate_in_use
         port = view.facts.settings.masterport

@@ -16,6 +16,7 @@ from pyinfra.api.exceptions import DeployError
 from facts.signing import CaInventory
 from procedures.agent import AgentFacts
 from procedures.agents import agent_looked_at
+from procedures.deployment import deployment_of
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames, names_of
@@ -28,7 +29,6 @@ from recert.certificates import read_certificate, utc_now
 from recert.errors import RecertError
 from recert.freshness import Retired
 from recert.interlock import parse_fingerprint
-from recert.layout import COMPONENTS
 from recert.looks import HostLook, MasterSide
 from recert.observed import Service
 from recert.report import Role, Snapshot
@@ -79,8 +79,7 @@ class Survey:
         if self._judged is None:
             site = self.site
             looks = [
-                self._looks.get(host.name)
-                or HostLook(host.name, role, _unseen(site, host), names=names_of(host))
+                self._looks.get(host.name) or _not_seen(host, role, _unseen(site, host))
                 for role in Role
                 for host in hosts_of(site, role)
             ]
@@ -179,6 +178,18 @@ def _unseen(site: Site, host: Host) -> str:
     return why_left_out(site, host) or "it was not looked at"
 
 
+def _not_seen(host: Host, role: Role, why: str) -> HostLook:
+    deployment = deployment_of(host)
+    return HostLook(
+        host.name,
+        role,
+        deployment,
+        why,
+        credential_places=deployment.credential_places,
+        names=names_of(host),
+    )
+
+
 def _look(site: Site, host: Host, retired: Retired | None) -> HostLook:
     role = role_of(site, host)
     try:
@@ -187,7 +198,7 @@ def _look(site: Site, host: Host, retired: Retired | None) -> HostLook:
         return _look_at_agent(agent_facts(site, host), role, retired)
     except Exception as error:
         # A host in whatever state is what a survey is for.
-        return HostLook(host.name, role, reason_of(error))
+        return _not_seen(host, role, reason_of(error))
 
 
 def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
@@ -207,7 +218,7 @@ def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
             if (found := cert.extensions)
         },
     )
-    return _host_look(facts, Role.MASTER, [c.directory for c in COMPONENTS], retired, side)
+    return _host_look(facts, Role.MASTER, facts.seat.directories, retired, side)
 
 
 def _look_at_agent(facts: AgentFacts, role: Role, retired: Retired | None) -> HostLook:
@@ -235,6 +246,7 @@ def _host_look(
     return HostLook(
         host=facts.host.name,
         role=role,
+        deployment=facts.deployment,
         settings=facts.settings,
         clock_ahead=clock_ahead,
         ssl=facts.ssl,

@@ -26,8 +26,8 @@ from procedures.survey import (
 )
 from procedures.telling import command_line, reason_of
 from procedures.windows import speak_cmd
+from recert.deployments.model import NOWHERE
 from recert.freshness import Retired
-from recert.layout import ENDPOINTS, NOWHERE, POSTGRESQL_SERVICE
 from recert.observed import Handshakes, Orchestration, Service
 from recert.orchestration import awaited
 from recert.report import Check, Result, Role
@@ -92,8 +92,8 @@ class Verification:
             TlsHandshakes,
             addresses=["127.0.0.1", conf.certname],
             services=[
-                (name, facts.port_of(name), "postgresql" if name == POSTGRESQL_SERVICE else "tls")
-                for name in ENDPOINTS
+                (name, facts.port_of(name), endpoint.handshake)
+                for name, endpoint in facts.seat.endpoints.items()
                 if facts.port_of(name) != NOWHERE
                 and facts.services.get(name) is not Service.MISSING
             ],

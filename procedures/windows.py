@@ -21,9 +21,10 @@ from facts.windows.installation import (
 from facts.windows.others import WindowsStrayCredentials
 from facts.windows.services import WindowsServices
 from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, ask_agent, refused_alone
+from procedures.deployment import deployment_of
 from procedures.names import note_certname
 from procedures.preflight import send_at_once
-from recert.layout import AGENT_SERVICES
+from recert.deployments.model import Deployment
 from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
 from recert.others import Stray
 from recert.preflight import puppet_refusals
@@ -33,6 +34,7 @@ from recert.windows import (
     WINDOWS,
     Windows,
     WindowsService,
+    as_documented,
     check_windows_path,
     directory_refusals,
     windows_refusals,
@@ -44,14 +46,24 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 class WindowsAgentFacts(AgentFacts):
     """The facts of one Windows agent, under the same names."""
 
-    def __init__(self, host: Host, settings: Settings, backup_root: str, windows: Windows) -> None:
-        super().__init__(host, settings, backup_root)
+    def __init__(
+        self,
+        host: Host,
+        settings: Settings,
+        backup_root: str,
+        deployment: Deployment,
+        windows: Windows,
+    ) -> None:
+        super().__init__(host, settings, backup_root, deployment)
         self.windows = windows
         # `windows_refusals` has let it pass: both are there.
         self.puppet, self.ruby = windows.puppet or "", windows.ruby or ""
-        self.credential_places = (f"{windows.puppetlabs}/mcollective",)
         self._prove = False
         self._signatures: list[bytes] = []
+
+    @property
+    def credential_places(self) -> tuple[str, ...]:
+        return (f"{self.windows.puppetlabs}/mcollective",)
 
     @property
     def ssl(self) -> SslState:
@@ -100,12 +112,20 @@ class WindowsAgentFacts(AgentFacts):
     @property
     def managed(self) -> dict[str, WindowsService]:
         """What the service manager knows, by what the document calls a service."""
-        return self._once("services", lambda: self._ask(WindowsServices))
+        names = self.deployment.agent.windows
+
+        def read() -> dict[str, WindowsService]:
+            asked = [name for short in names.values() for name in short]
+            found: dict[str, WindowsService] = self._ask(WindowsServices, names=asked)
+            return as_documented(found, names)
+
+        return self._once("services", read)
 
     @property
     def services(self) -> dict[str, Service]:
         found = self.managed
-        return {n: found[n].state if n in found else Service.MISSING for n in AGENT_SERVICES}
+        known = self.services_asked
+        return {n: found[n].state if n in found else Service.MISSING for n in known}
 
     @property
     def backups(self) -> WindowsBackupStore:
@@ -183,7 +203,8 @@ def look_at_windows(host: Host, prove: bool) -> KnownAgent:
     windows, settings = _asked(host)
     clock = ask_agent(host, WindowsClock, ruby=windows.ruby)
     clock_ahead = clock - time.time()
-    facts = WindowsAgentFacts(host, settings, windows_backup_root(host, windows), windows)
+    root, deployment = windows_backup_root(host, windows), deployment_of(host)
+    facts = WindowsAgentFacts(host, settings, root, deployment, windows)
     facts.read_ahead(prove)
     return KnownAgent(facts, clock_ahead)
 
@@ -234,6 +255,6 @@ def _asked(host: Host) -> tuple[Windows, Settings]:
     if refusals := directory_refusals(windows, values.get("confdir", "")):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        settings = check_settings(values, values, system=WINDOWS)
+        settings = check_settings(values, values, deployment_of(host), system=WINDOWS)
     note_certname(host, settings.certname)
     return windows, settings

@@ -4,7 +4,6 @@ anew along with it."""
 from __future__ import annotations
 
 from recert.freshness import Freshness, Problem
-from recert.layout import credential_names
 from recert.pasted import for_sh
 
 REGENERATE = (
@@ -17,7 +16,7 @@ def faults(fresh: Freshness) -> list[Problem]:
     if fresh.ca_due:
         unfit = Problem(fresh.settings.cacert, f"is {fresh.ca_status.value}", REGENERATE)
         return [_with_remedy(problem) for problem in fresh.ca_damage or (unfit,)]
-    stale = set(fresh.names_due(credential_names(fresh.settings.certname)))
+    stale = set(fresh.names_due(fresh.credential_names))
     found = [problem for name in sorted(stale) if (problem := fresh.certificate_problem(name))]
     found += fresh.placement_problems
     for component in fresh.installed_components:
@@ -33,7 +32,7 @@ def leftovers(fresh: Freshness) -> list[Problem]:
     if fresh.ca_due:
         return []
     known = {problem.path for problem in faults(fresh)}
-    for name in fresh.names_due(credential_names(fresh.settings.certname)):
+    for name in fresh.names_due(fresh.credential_names):
         known |= set(fresh.paths(name).all)
     found = dict.fromkeys(fresh.ssl_remains, "is not of the CA on this host")
     for component in fresh.installed_components:

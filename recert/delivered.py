@@ -10,13 +10,6 @@ from pathlib import PurePosixPath
 
 from recert.certificates import Certificate, read_certificate
 from recert.freshness import Problem
-from recert.layout import (
-    DELIVERED_NAMES,
-    DELIVERED_PLACES,
-    INTERNAL_NAMES,
-    KEYSTORE,
-    TRUSTSTORE,
-)
 from recert.looks import HostLook
 from recert.report import Role
 
@@ -40,7 +33,8 @@ class Sources:
         """Those on a master."""
         conf = master.settings
         assert conf is not None
-        read = {n: master.ssl.texts.get(f"{conf.certdir}/{n}.pem", "") for n in INTERNAL_NAMES}
+        names = master.deployment.internal_names
+        read = {n: master.ssl.texts.get(f"{conf.certdir}/{n}.pem", "") for n in names}
         certs = {name: read_certificate(pem) for name, pem in read.items()}
         return cls(ca, {name: cert for name, cert in certs.items() if cert is not None})
 
@@ -48,7 +42,7 @@ class Sources:
 def is_delivered(look: HostLook, path: str) -> bool:
     """Whether a file lies where Puppet runs put credentials."""
     windows = look.role is Role.WINDOWS_AGENT
-    places = look.credential_places if windows else DELIVERED_PLACES
+    places = look.credential_places if windows else look.deployment.delivery.places
     return path.startswith(tuple(f"{place}/" for place in places))
 
 
@@ -68,7 +62,7 @@ def _problem(look: HostLook, path: str, sources: Sources) -> Problem | None:
     if _OF_A_CA.fullmatch(file):
         source, what = sources.ca, "the certificate of the CA in place"
     elif match := _OF_A_NAME.fullmatch(file):
-        name = DELIVERED_NAMES.get(match["stem"], match["stem"])
+        name = look.deployment.delivery.names.get(match["stem"], match["stem"])
         own = look.settings is not None and name == look.settings.certname
         source = _own(look) if own else sources.certificates.get(name)
         what = f"the {'certificate' if file.endswith('cert.pem') else 'key'} of {name}"
@@ -95,10 +89,11 @@ def _own(look: HostLook) -> Certificate | None:
 def _of_keystores(look: HostLook, sources: Sources) -> Iterator[Problem]:
     # Releases differ in whether the broker has the shared credential or the master's own.
     own = _own(look) if look.settings is not None else None
-    broker = [sources.certificates.get("pe-internal-mcollective-servers"), own]
+    delivery = look.deployment.delivery
+    broker = [sources.certificates.get(delivery.broker), own]
     for path, allowed, what in (
-        (KEYSTORE, broker, "a certificate of the master's that it has now"),
-        (TRUSTSTORE, [sources.ca], "the certificate of the CA in place"),
+        (delivery.keystore, broker, "a certificate of the master's that it has now"),
+        (delivery.truststore, [sources.ca], "the certificate of the CA in place"),
     ):
         pems = look.keystores.certificates.get(path)
         if not pems:

@@ -23,13 +23,8 @@ from recert.certificates import (
     read_public_key,
     read_revocation_list,
 )
+from recert.deployments.model import Component, Deployment, Part
 from recert.extensions import missing, named
-from recert.layout import (
-    COMPONENTS,
-    Component,
-    Part,
-    credential_names,
-)
 from recert.observed import ComponentState, FileState, LastRun, SslState
 from recert.others import kept_directories
 from recert.pasted import for_sh, word
@@ -117,6 +112,7 @@ class Freshness:
     document that are somebody else's, and stay as they are; see `recert.others`. `extensions`:
     those of Puppet's that the master's certificate is to carry."""
 
+    deployment: Deployment
     settings: Settings
     ssl: SslState
     components: Mapping[str, ComponentState]
@@ -190,7 +186,7 @@ class Freshness:
 
     @cached_property
     def _certificate_problems(self) -> Mapping[str, Problem | None]:
-        return {name: self._judge_certificate(name) for name in self._names}
+        return {name: self._judge_certificate(name) for name in self.credential_names}
 
     def _judge_certificate(self, name: str) -> Problem | None:
         paths = self.paths(name)
@@ -240,9 +236,9 @@ class Freshness:
         if self.ca_due:
             return tuple(path for path, entry in self._clearable() if entry.kind != "d")
         assert self.ca is not None
-        answered = [self.paths(name).request_at_ca for name in self._names]
+        answered = [self.paths(name).request_at_ca for name in self.credential_names]
         remains = [path for path in answered if path in self.ssl.files]
-        for name in self.names_due(self._names):
+        for name in self.names_due(self.credential_names):
             remains += [path for path in self.paths(name).all if path in self.ssl.files]
         queues = {self.settings.csrdir, self.settings.signeddir}
         for path, entry in self._clearable():
@@ -355,14 +351,15 @@ class Freshness:
     @cached_property
     def kept(self) -> frozenset[str]:
         """What is somebody else's, and the directories that are there for its sake."""
-        roots = [*self.settings.ssl_roots, *(c.directory for c in COMPONENTS)]
+        roots = [*self.settings.ssl_roots, *self.deployment.master.directories]
         return self.others | kept_directories(self.others, self.settings, roots)
 
     # The whole
 
     @cached_property
     def installed_components(self) -> tuple[Component, ...]:
-        return tuple(c for c in COMPONENTS if self.components[c.directory].installed)
+        known = self.deployment.master.components
+        return tuple(c for c in known if self.components[c.directory].installed)
 
     @cached_property
     def problems(self) -> tuple[Problem, ...]:
@@ -372,7 +369,7 @@ class Freshness:
             found += self.ca_damage or (
                 Problem(self.settings.cacert, f"is {self.ca_status.value}"),
             )
-        for name in self._names:
+        for name in self.credential_names:
             problem = self.certificate_problem(name)
             if problem is not None:
                 found.append(problem)
@@ -402,8 +399,9 @@ class Freshness:
         return CredentialPaths.of(self.settings, name)
 
     @property
-    def _names(self) -> tuple[str, ...]:
-        return credential_names(self.settings.certname)
+    def credential_names(self) -> tuple[str, ...]:
+        """The names whose certificates the master needs."""
+        return self.deployment.credential_names(self.settings.certname)
 
     def _clearable(self) -> Iterable[tuple[str, FileState]]:
         roots = self.settings.ssl_roots

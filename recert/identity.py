@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from recert.certificates import Certificate
-from recert.layout import INTERNAL, INTERNAL_NAMES
+from recert.deployments.known import is_internal
 
 _LONGEST = 1024
 """Bytes of a signature: that of a key of 8192 bits."""
@@ -75,7 +75,7 @@ class Identities:
 
 def never_believed(certname: str, names_of_master: Iterable[str]) -> str | None:
     """Whose name it is that no agent may have, for a sentence; None if it is nobody's."""
-    if certname in INTERNAL_NAMES or certname.startswith(INTERNAL):
+    if is_internal(certname):
         return "a service of PE's on the master"
     return "the master" if certname in names_of_master else None
 

@@ -9,7 +9,6 @@ from recert.backups import Manifest
 from recert.certificates import Certificate, colon_hex, read_certificate
 from recert.errors import RecertError
 from recert.freshness import Retired
-from recert.layout import credential_names
 
 # As puppet and openssl print them: "(SHA256) AB:…", "SHA256 Fingerprint=AB:…".
 _PREFIX = re.compile(r"^\(?sha-?256\)?( fingerprint)?[:= ]*", re.IGNORECASE)
@@ -94,14 +93,16 @@ def not_asked_yet(hosts: int) -> str:
 
 
 def left_behind(
-    signed: Mapping[str, Certificate | None], certname: str, inventory_names: Iterable[str]
+    signed: Mapping[str, Certificate | None], own: Iterable[str], inventory_names: Iterable[str]
 ) -> list[str]:
     """Names with a certificate of the CA to retire that nothing here brings back.
 
     They belong neither to PE itself nor to a host of the inventory: compile masters,
     load-balanced services, forgotten nodes. Each with what helps to recognise it.
+
+    :param own: the names whose certificates the master itself needs.
     """
-    known = {*credential_names(certname), *inventory_names}
+    known = {*own, *inventory_names}
     lines = []
     for name in sorted(signed.keys() - known):
         cert = signed[name]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recert.backups import Manifest
-from recert.layout import CREDENTIAL_PLACES
+from recert.deployments.model import Deployment
 from recert.observed import (
     ComponentState,
     FoundCredentials,
@@ -38,18 +38,20 @@ class MasterSide:
 
 @dataclass(frozen=True)
 class HostLook:
-    """One host. `why`: why nothing, or not all, could be seen. `clock_ahead`: seconds by which its
-    clock is ahead of the control machine's. `disabled`: the reason that somebody gave for
-    disabling its Puppet agent. `credential_places`: where PE keeps credentials there,
-    besides confdir and ssldir. `names`: by which the CA and orchestration may know it, where its
-    settings are not known. `stopped_by_run`: the services that a run has stopped and not started
-    again. `strays`: credentials under other names than Puppet's in the directories that are
-    emptied. `ports`: where a master's services listen that are configured to; `silent_before`:
+    """One host. `deployment`: of its site. `why`: why nothing, or not all, could be seen.
+    `clock_ahead`: seconds by which its clock is ahead of the control machine's. `disabled`: the
+    reason that somebody gave for disabling its Puppet agent. `credential_places`: where PE keeps
+    credentials there, besides confdir and ssldir. `names`: by which the CA and orchestration may
+    know it, where its settings are not known. `stopped_by_run`: the services that a run has stopped
+    and not started again. `strays`: credentials under other names than Puppet's in the directories
+    that are emptied. `ports`: where a master's services listen that are configured to;
+    `silent_before`:
     those of them that did not answer before a run stopped them. `csr_attributes`: the host's own
     file, as far as it is about extensions."""
 
     host: str
     role: Role
+    deployment: Deployment
     why: str = ""
     settings: Settings | None = None
     clock_ahead: float | None = None
@@ -59,7 +61,7 @@ class HostLook:
     last_run: LastRun | None = None
     disabled: str | None = None
     master: MasterSide | None = None
-    credential_places: tuple[str, ...] = CREDENTIAL_PLACES
+    credential_places: tuple[str, ...] = ()
     keystores: Keystores = field(default_factory=Keystores)
     names: frozenset[str] = frozenset()
     stopped_by_run: frozenset[str] = frozenset()

@@ -12,10 +12,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from recert.certificates import RevocationList
+from recert.deployments.known import is_internal
 from recert.errors import RecertError
 from recert.hostkeys import keys_of
 from recert.hostnames import check_host_name
-from recert.layout import INTERNAL_NAMES
 from recert.settings import check_certname
 
 VERSION = 1
@@ -248,7 +248,7 @@ def _why_not(node: Node, master: str) -> str | None:
         return str(error)
     if node.certname == master:
         return "it is the master"
-    if node.certname in INTERNAL_NAMES or node.certname.startswith("pe-internal-"):
+    if is_internal(node.certname):
         return "it is a service of PE's, which steps 1 to 5 are about"
     if node.system is System.OTHER:
         return "it runs neither Linux nor Windows: do step 6 by hand"

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recert.delivered import RUN_PUPPET, is_delivered
-from recert.layout import ORCHESTRATION_SERVICE
 from recert.looks import HostLook
 from recert.observed import Orchestration, Service
 from recert.problems import RENEW, start_remedy
@@ -22,12 +21,7 @@ MESSAGE_LIFE = 60
 """Seconds after which MCollective takes a message for a replayed one, by the receiver's clock.
 Source: MCollective's setting `ttl`."""
 
-LOG = "/var/log/pe-mcollective/mcollective.log"
 NTP = "Bring NTP in order on both."
-ACCEPTED = (
-    "Something takes credentials of the retired CA: look at the master's broker.ts, restart "
-    "pe-activemq there, then run the same command again."
-)
 
 
 @dataclass(frozen=True)
@@ -67,11 +61,10 @@ def findings(
         if not identities & seen.answering:
             saw = "it is not part of this run, and does not answer"
             yield Finding(host, saw, Result.NOT_MADE)
-    master = state.master.host if state.master is not None else ""
     for identity in sorted(seen.answering - known):
-        if master and state.authority.signed(identity) is None:
+        if state.master is not None and state.authority.signed(identity) is None:
             saw = f"{identity} answers, and has no certificate of the CA in place"
-            yield Finding(master, saw, Result.FAILED, ACCEPTED)
+            yield Finding(state.master.host, saw, Result.FAILED, _accepted(state.master))
 
 
 def _finding(
@@ -80,13 +73,14 @@ def _finding(
     look: HostLook,
 ) -> Finding:
     answers = sorted(look.identities & seen.answering)
+    service = look.deployment.agent.orchestration
     if state.authority.ca is None:
         saw = "the master has no CA to compare with"
         return Finding(look.host, saw, Result.NOT_MADE)
     if not is_renewed(state, look) and not (look.why and _is_signed(state, look)):
         if answers:
             saw = f"{answers[0]} answers, though it has not been renewed"
-            return Finding(look.host, saw, Result.FAILED, ACCEPTED)
+            return Finding(look.host, saw, Result.FAILED, _accepted(look))
         if not look.why:
             return Finding(look.host, "it does not answer: it is not renewed", Result.PASSED)
     if answers:
@@ -94,14 +88,14 @@ def _finding(
     if look.why:
         return Finding(look.host, f"it does not answer: {look.why}", Result.FAILED, RENEW)
     if not _has_to(state, look):
-        installed = look.services.get(ORCHESTRATION_SERVICE, Service.MISSING)
+        installed = look.services.get(service, Service.MISSING)
         what = "is not installed" if installed is Service.MISSING else "did not run before, either"
-        return Finding(look.host, f"{ORCHESTRATION_SERVICE} {what}", Result.NOT_MADE)
+        return Finding(look.host, f"{service} {what}", Result.NOT_MADE)
     reasons = list(_obstacles(state, look))
     if not reasons:
         said = f"; mco says: {seen.said}" if seen.said else ""
         why = f"nothing that is known of it explains that{said}"
-        reasons = [(why, f"Look into {_log(look)} there, then restart {ORCHESTRATION_SERVICE}.")]
+        reasons = [(why, f"Look into {_log(look)} there, then restart {service}.")]
     saw = "; ".join(why for why, _ in reasons)
     remedy = " ".join(dict.fromkeys(remedy for _, remedy in reasons))
     return Finding(look.host, f"it does not answer: {saw}", Result.FAILED, remedy)
@@ -123,20 +117,21 @@ def _is_signed(state: SiteState, look: HostLook) -> bool:
 
 
 def _has_to(state: SiteState, look: HostLook) -> bool:
-    service = look.services.get(ORCHESTRATION_SERVICE, Service.MISSING)
-    stays_down = service is Service.STOPPED and ORCHESTRATION_SERVICE in state.stopped_before.get(
-        look.host, frozenset()
-    )
-    return service is not Service.MISSING and not stays_down and is_renewed(state, look)
+    service = look.deployment.agent.orchestration
+    found = look.services.get(service, Service.MISSING)
+    before = state.stopped_before.get(look.host, frozenset())
+    stays_down = found is Service.STOPPED and service in before
+    return found is not Service.MISSING and not stays_down and is_renewed(state, look)
 
 
 def _obstacles(state: SiteState, look: HostLook) -> Iterator[tuple[str, str]]:
     """What may keep a renewed host from answering, each with its remedy."""
-    service = look.services.get(ORCHESTRATION_SERVICE)
-    if service is Service.STOPPED:
-        yield f"{ORCHESTRATION_SERVICE} does not run", start_remedy(look, ORCHESTRATION_SERVICE)
-    elif service is Service.PENDING:
-        yield f"{ORCHESTRATION_SERVICE} hangs while it starts or stops", _end_remedy(look)
+    service = look.deployment.agent.orchestration
+    found = look.services.get(service)
+    if found is Service.STOPPED:
+        yield f"{service} does not run", start_remedy(look, service)
+    elif found is Service.PENDING:
+        yield f"{service} hangs while it starts or stops", _end_remedy(look, service)
     skew = state.clock_skew(look)
     if skew is not None and abs(skew) > MESSAGE_LIFE:
         assert state.master is not None
@@ -176,16 +171,24 @@ def _clock(at: datetime, ahead: float | None) -> str:
     return f"{at + timedelta(seconds=ahead or 0):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _end_remedy(look: HostLook) -> str:
+def _accepted(look: HostLook) -> str:
+    deployment = look.deployment
+    truststore = deployment.delivery.truststore.rpartition("/")[2]
+    return (
+        f"Something takes credentials of the retired CA: look at the master's {truststore}, "
+        f"restart {deployment.messaging.broker} there, then run the same command again."
+    )
+
+
+def _end_remedy(look: HostLook, service: str) -> str:
     if look.role is Role.WINDOWS_AGENT:
         return (
-            f"sc queryex {ORCHESTRATION_SERVICE} names its process: taskkill /F /PID …, then net "
-            f"start {ORCHESTRATION_SERVICE}"
+            f"sc queryex {service} names its process: taskkill /F /PID …, then net start {service}"
         )
-    return start_remedy(look, ORCHESTRATION_SERVICE)
+    return start_remedy(look, service)
 
 
 def _log(look: HostLook) -> str:
     if look.role is Role.WINDOWS_AGENT:
         return f"{look.credential_places[0]}/var/log/mcollective.log"
-    return LOG
+    return look.deployment.messaging.log

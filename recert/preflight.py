@@ -8,16 +8,9 @@ from os.path import normpath
 from pathlib import PurePosixPath
 
 from recert.certificates import Certificate, RevocationList
+from recert.deployments.model import Component, Deployment
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
-from recert.layout import (
-    CLASSIFIER_PORT,
-    INTERNAL,
-    MASTER_SERVICE,
-    NEEDED_SERVICES,
-    Component,
-    credential_names,
-)
 from recert.observed import ComponentState, FileState, LastRun, Service
 from recert.pasted import for_sh, word
 from recert.settings import CREDENTIAL_SETTINGS, Settings, duration
@@ -116,11 +109,11 @@ def backup_place_refusals(backup_root: str, paths: Iterable[str]) -> list[str]:
     ]
 
 
-def service_refusals(services: Mapping[str, Service]) -> list[str]:
+def service_refusals(services: Mapping[str, Service], needed: Iterable[str]) -> list[str]:
     return [
         f"The service {name} is not installed, and the procedure cannot end without it: is this "
         "the monolithic Puppet master?"
-        for name in sorted(NEEDED_SERVICES)
+        for name in sorted(needed)
         if services[name] is Service.MISSING
     ]
 
@@ -177,7 +170,7 @@ def damage_refusals(
     """
     if freshness.ca_status in (CaStatus.FRESH, CaStatus.RETIRING):
         return []
-    own = credential_names(freshness.settings.certname)
+    own = freshness.credential_names
     old = freshness.retired.certificate
     relied_on = [
         name
@@ -307,23 +300,28 @@ def failing_run_refusals(
     ]
 
 
-def expired_crl(conf: Settings, crl: RevocationList | None, now: datetime) -> str | None:
-    """Why nobody under a CA accepts anybody any more; None if its revocation list is in force."""
+def expired_crl(
+    conf: Settings, crl: RevocationList | None, now: datetime, server: str
+) -> str | None:
+    """Why nobody under a CA accepts anybody any more; None if its revocation list is in force.
+
+    :param server: the service to restart.
+    """
     expired = crl.invalidity(now) if crl is not None else None
     if expired is None:
         return None
     return (
         f"the master's revocation list {conf.cacrl} {expired}, and whoever goes by one that has "
-        f"refuses everybody. Make it anew: {crl_renewal(conf)}"
+        f"refuses everybody. Make it anew: {crl_renewal(conf, server)}"
     )
 
 
-def crl_renewal(conf: Settings) -> str:
+def crl_renewal(conf: Settings, server: str) -> str:
     """What to do on a master about a revocation list that has expired, or will soon. Puppet makes
     one for five years whenever it revokes, and has given the number 0 to nobody."""
     return (
         f"puppet cert revoke 0x0; {for_sh('cp', conf.cacrl, conf.hostcrl)}; "
-        f"service {MASTER_SERVICE} restart"
+        f"service {server} restart"
     )
 
 
@@ -345,7 +343,7 @@ def lifetime_refusals(ca_ttl: str) -> list[str]:
 
 
 def other_name_refusals(
-    found: Mapping[str, str], certname: str, confirmed: Iterable[str]
+    found: Mapping[str, str], certname: str, confirmed: Iterable[str], deployment: Deployment
 ) -> list[str]:
     """A host works with what it has, and not with what puppet.conf has been made to say since.
 
@@ -354,11 +352,11 @@ def other_name_refusals(
     :param confirmed: the data `other_names`.
     """
     # A copy of the host's own is no other name, nor is what an older PE has left.
-    known = {*credential_names(certname), *confirmed}
+    known = {certname, *confirmed}
     left = {
         name: path
         for name, path in found.items()
-        if name not in known and not name.startswith(INTERNAL)
+        if name not in known and not deployment.is_internal(name)
     }
     if not left:
         return []
@@ -388,7 +386,7 @@ def classification_refusals(
     unclassified: list[str] | None,
     declared: bool,
     confirmed_before: bool,
-    port: int = CLASSIFIER_PORT,
+    port: int,
 ) -> list[str]:
     """The document's first warning.
 

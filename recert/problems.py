@@ -174,7 +174,7 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
             host,
             conf.cacrl,
             gone or f"expires on {crl.expires:%Y-%m-%d}",
-            crl_renewal(conf),
+            crl_renewal(conf, state.master.deployment.master.server),
         )
     signed = {name: state.authority.ever_signed(name) for name in state.names_below(conf.signeddir)}
     valid = {
@@ -192,7 +192,8 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
             what = "cannot be read, so that nobody knows for whom it is"
             yield Problem(Severity.BAD, host, path, what, f"Look at it, and at {conf.cadir}.")
     said = {look.settings.certname for look in state.looks if look.settings is not None}
-    for line in interlock.left_behind(valid, conf.certname, state.inventory_names | said):
+    own = state.master.deployment.credential_names(conf.certname)
+    for line in interlock.left_behind(valid, own, state.inventory_names | said):
         if state.not_asked:
             what = "has a certificate, and no host of the inventory is called like that"
             remedy = interlock.not_asked_yet(len(state.not_asked))

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import PurePath, PurePosixPath
 
+from recert.deployments.model import CERTNAME, Deployment
 from recert.errors import RecertError
-from recert.layout import CERTNAME, COMPONENTS
 
 CREDENTIAL_SETTINGS = (
     "cacert",
@@ -120,7 +120,7 @@ class Settings:
         return f"{self.client_datadir}/catalog/{self.certname}.json"
 
     def real_name(self, name: str) -> str:
-        """A name from the tables of `recert.layout`, the certname in its place."""
+        """A name from the tables of a deployment, the certname in its place."""
         return self.certname if name == CERTNAME else name
 
     @property
@@ -149,10 +149,15 @@ def parse_printed(lines: list[str]) -> dict[str, str]:
 
 
 def check_settings(
-    agent: Mapping[str, str], master: Mapping[str, str], *, system: System | None = None
+    agent: Mapping[str, str],
+    master: Mapping[str, str],
+    deployment: Deployment,
+    *,
+    system: System | None = None,
 ) -> Settings:
     """Settings out of `puppet config print` for the sections agent and master.
 
+    :param deployment: whose components lie outside of what is going to be emptied.
     :param system: by whose rules paths are written; POSIX' if not given.
     :raises RecertError: a value is missing, unsafe, or different in the two sections where the
         document knows only one.
@@ -173,7 +178,7 @@ def check_settings(
     paths = {name: system.check(name, agent[name]) for name in PATH_SETTINGS}
     flavoured = {name: system.flavour(path) for name, path in paths.items()}
     for emptied in ("ssldir", "cadir"):
-        _check_safe_to_empty(emptied, flavoured, system)
+        _check_safe_to_empty(emptied, flavoured, system, deployment)
     _check_emptied(flavoured)
     return Settings(
         certname=check_certname(agent["certname"].lower()),
@@ -211,7 +216,9 @@ def duration(value: str) -> timedelta | None:
     return timedelta(seconds=seconds)
 
 
-def stored_settings(values: Mapping[str, object], *, system: System | None = None) -> Settings:
+def stored_settings(
+    values: Mapping[str, object], deployment: Deployment, *, system: System | None = None
+) -> Settings:
     """Settings out of a backup's manifest, checked as those are that Puppet prints: somebody may
     have had the backup in his hands.
 
@@ -230,7 +237,7 @@ def stored_settings(values: Mapping[str, object], *, system: System | None = Non
         if not isinstance(value, (str, int)):
             raise RecertError(f"the backup's {name} is {value!r}")
         printed[name] = str(value)
-    return check_settings(printed, printed, system=system)
+    return check_settings(printed, printed, deployment, system=system)
 
 
 def check_certname(value: str) -> str:
@@ -272,7 +279,9 @@ def check_path(name: str, value: str) -> str:
     return str(path)
 
 
-def _check_safe_to_empty(name: str, paths: Mapping[str, PurePath], system: System) -> None:
+def _check_safe_to_empty(
+    name: str, paths: Mapping[str, PurePath], system: System, deployment: Deployment
+) -> None:
     """Everything in this directory is going to be deleted, so nothing else may be in there."""
     emptied = paths[name]
     if len(emptied.parts) < 3:
@@ -280,7 +289,11 @@ def _check_safe_to_empty(name: str, paths: Mapping[str, PurePath], system: Syste
             f"{name} is {emptied}, too close to the root to be deleted. Correct puppet.conf."
         )
     others = {name: paths[name] for name in ("confdir", "config", "vardir", "client_datadir")}
-    others |= {f"{c.title}'s credentials": system.flavour(c.directory) for c in COMPONENTS}
+    others |= {
+        f"{component.title}'s credentials": system.flavour(component.directory)
+        for seat in deployment.seats
+        for component in seat.components
+    }
     for other_name, other in others.items():
         if other == emptied or emptied in other.parents:
             raise RecertError(

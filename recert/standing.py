@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from recert.certificates import Certificate, read_certificates
 from recert.freshness import OTHERS, Retired
-from recert.layout import AGENT_SERVICE, CREDENTIAL_USERS, MASTER_SERVICE
 from recert.looks import HostLook
 from recert.observed import FileState
 from recert.report import CaRecord, CertificateRecord, Role, Standing
@@ -236,13 +235,14 @@ def _key_path(conf: Settings, path: str, cert: Certificate) -> str | None:
 
 
 def _used_by(look: HostLook, path: str) -> tuple[str, ...]:
-    conf = look.settings
-    for directory, service in CREDENTIAL_USERS.items():
+    conf, deployment = look.settings, look.deployment
+    for directory, service in deployment.users.items():
         if path.startswith(f"{directory}/"):
             return (service,)
     if conf is None:
         return ()
     own = f"{conf.certdir}/{conf.certname}.pem"
     if path in (own, conf.localcacert):
-        return (MASTER_SERVICE, AGENT_SERVICE) if look.role is Role.MASTER else (AGENT_SERVICE,)
-    return (MASTER_SERVICE,) if path == conf.cacert else ()
+        agent = (deployment.agent.puppet,)
+        return (deployment.master.server, *agent) if look.role is Role.MASTER else agent
+    return (deployment.master.server,) if path == conf.cacert else ()

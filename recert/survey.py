@@ -63,6 +63,7 @@ class SiteState:
         conf = self.master.settings
         retired = self.retired if self.retired is not None and not self.retiring else None
         return Freshness(
+            self.master.deployment,
             conf,
             self.master.ssl,
             self.master.master.components,

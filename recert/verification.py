@@ -9,8 +9,8 @@ from enum import Enum
 from recert.causes import faults, leftovers
 from recert.certificates import Certificate, read_certificate
 from recert.delivered import RUN_PUPPET, is_delivered
+from recert.deployments.model import NOWHERE
 from recert.freshness import Problem
-from recert.layout import COMPONENTS, NOWHERE, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import findings
@@ -191,7 +191,7 @@ class _HostChecks:
         assert self.look.settings is not None
         roots = list(self.look.settings.ssl_roots)
         if self.look.role is Role.MASTER:
-            roots += [component.directory for component in COMPONENTS]
+            roots += self.look.deployment.master.directories
         return any(path.startswith(f"{root}/") for root in roots)
 
     def _private_keys(self) -> Iterator[Check]:
@@ -307,7 +307,7 @@ class _HostChecks:
 
     def _services(self) -> Iterator[Check]:
         made = self.evidence.handshakes.made
-        for service, port in SERVICE_PORTS.items():
+        for service, endpoint in self.look.deployment.master.endpoints.items():
             state = self.look.services.get(service)
             if state is Service.MISSING:
                 continue
@@ -315,9 +315,9 @@ class _HostChecks:
                 continue  # as it was
             with_it = {shake.offered: shake for shake in made if shake.service == service}
             asked = [shake.port for shake in with_it.values()]
-            port = asked[0] if asked else self.look.ports.get(service, port)
+            port = asked[0] if asked else self.look.ports.get(service, endpoint.port)
             how = f"TLS handshake with {service} on port {port}"
-            if service == POSTGRESQL_SERVICE:
+            if endpoint.handshake == "postgresql":
                 how += ", after its SSLRequest"
             if port == NOWHERE:
                 how = f"TLS handshake with {service}"

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PureWindowsPath
 
 from recert.errors import RecertError
-from recert.layout import AGENT_SERVICES
 from recert.observed import Service
 from recert.settings import System
-
-NAMES = {"pe-puppet": ("pe-puppet", "puppet"), "pe-mcollective": ("pe-mcollective", "mcollective")}
-"""What the document calls a service, and its short names, Puppet Enterprise's first."""
 
 VISTA = (6, 0)
 """With Windows 2008's kernel came %PROGRAMDATA% and `icacls /inheritance`."""
@@ -162,8 +158,8 @@ def directory_refusals(windows: Windows, confdir: str) -> list[str]:
 
 
 def read_services(lines: Iterable[str]) -> dict[str, WindowsService]:
-    """`sc queryex` of several services, each after a line `service=NAME`, by what the document
-    calls them; one that is not installed has no entry."""
+    """`sc queryex` of several services, each after a line `service=NAME`, by their names; one that
+    is not installed has no entry."""
     answers: dict[str, list[str]] = {}
     current: list[str] = []
     for text in (raw.strip() for raw in lines):
@@ -171,13 +167,22 @@ def read_services(lines: Iterable[str]) -> dict[str, WindowsService]:
             current = answers.setdefault(text.removeprefix("service="), [])
         else:
             current.append(text)
-    found = {}
-    for service in AGENT_SERVICES:
-        known = (read_service(name, answers.get(name, [])) for name in NAMES[service])
-        first = next((entry for entry in known if entry is not None), None)
-        if first is not None:
-            found[service] = first
-    return found
+    known = {name: read_service(name, answer) for name, answer in answers.items()}
+    return {name: entry for name, entry in known.items() if entry is not None}
+
+
+def as_documented(
+    found: Mapping[str, WindowsService], names: Mapping[str, tuple[str, ...]]
+) -> dict[str, WindowsService]:
+    """The same by what the document calls a service.
+
+    :param names: what it may be called there, the best first, by the document's name.
+    """
+    known = {
+        service: next((found[name] for name in short if name in found), None)
+        for service, short in names.items()
+    }
+    return {service: entry for service, entry in known.items() if entry is not None}
 
 
 def read_service(name: str, lines: Iterable[str]) -> WindowsService | None:

@@ -22,8 +22,9 @@ from recert.certificates import (
     read_public_key,
     read_revocation_list,
 )
-from recert.layout import COMPONENTS, INTERNAL_NAMES, STOP_ORDER, Part
+from recert.deployments.model import Part
 from tests.e2e.forked import PYINFRA, run_pyinfra
+from tests.tables import COMPONENTS, INTERNAL_NAMES, STOP_ORDER
 
 ROOT = Path(__file__).resolve().parents[2]
 SSLDIR = "/etc/puppetlabs/puppet/ssl"

@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.serialization import (
 
 import lab
 from recert.certificates import read_certificate
-from recert.layout import COMPONENTS, STOP_ORDER
 from tests.e2e.nodes import SUMMARY, Site, assert_renewed, reported, statuses, why
 from tests.e2e.site import (
     BACKUPS,
@@ -35,6 +34,7 @@ from tests.e2e.site import (
     assert_regenerated,
     until_no_run,
 )
+from tests.tables import COMPONENTS, STOP_ORDER
 
 CONF = "/etc/puppetlabs/puppet/puppet.conf"
 ROLE = "1.3.6.1.4.1.34380.1.1.13"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import lab
-from recert.layout import INTERNAL_NAMES, STOP_ORDER
 from tests.e2e.site import (
     BACKUPS,
     ROOT,
@@ -17,6 +16,7 @@ from tests.e2e.site import (
     assert_regenerated,
     until_said,
 )
+from tests.tables import INTERNAL_NAMES, STOP_ORDER
 
 ALL_STEPS = 22
 

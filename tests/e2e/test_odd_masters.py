@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recert.layout import STOP_ORDER
 from tests.e2e.site import BACKUPS, RUN_LOCK, SSLDIR, Master, assert_regenerated, short
 from tests.e2e.test_restore import EVERYTHING
+from tests.tables import STOP_ORDER
 
 
 def test_thousands_of_nodes_and_of_leftovers(master: Master) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 import lab
 from recert.certificates import Certificate
-from recert.layout import SERVICE_PORTS
 from tests.e2e.nodes import Site, reset_alone
 from tests.e2e.site import SSLDIR
+from tests.tables import SERVICE_PORTS
 
 AGENTS = ("agent01", "agent03")
 CLASSIFIER = "pe-internal-classifier"

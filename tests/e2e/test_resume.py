@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from recert.layout import STOP_ORDER
 from tests.e2e.random_kills import killed_at_random
 from tests.e2e.site import (
     BACKUPS,
@@ -21,6 +20,7 @@ from tests.e2e.site import (
     assert_regenerated,
 )
 from tests.e2e.test_master import ALL_STEPS
+from tests.tables import STOP_ORDER
 
 DELETION = "2.2 Delete the CA and clear all certs from the master"
 LAST_STEP = "5 Kick off a Puppet run"

@@ -31,10 +31,12 @@ from recert.certificates import (
     read_public_key,
     read_request,
 )
+from recert.deployments.model import Component, Part
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.freshness import CredentialPaths, Freshness, Problem, Retired
-from recert.layout import COMPONENTS, Component, Part, credential_names
 from recert.observed import ComponentState, FileState, SslState
 from recert.settings import SETTINGS, Settings, check_settings
+from tests.tables import COMPONENTS, credential_names
 
 NOW = datetime(2015, 11, 23, 12, tzinfo=UTC)
 MADE = NOW.timestamp() - 600
@@ -395,7 +397,7 @@ def printed_settings(**changes: str) -> dict[str, str]:
 
 def settings(**changes: str) -> Settings:
     printed = printed_settings(**changes)
-    return check_settings(printed, printed)
+    return check_settings(printed, printed, PE_3_7)
 
 
 def file_state(
@@ -427,7 +429,13 @@ class Master:
     def judge(self) -> Freshness:
         ssl = SslState(dict(self.files), dict(self.texts), dict(self.keys), dict(self.older))
         return Freshness(
-            self.settings, ssl, dict(self.components), self.retired, self.alt_names, self.now
+            PE_3_7,
+            self.settings,
+            ssl,
+            dict(self.components),
+            self.retired,
+            self.alt_names,
+            self.now,
         )
 
     def paths(self, name: str = CERTNAME) -> CredentialPaths:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from recert.layout import CONSOLE_CLIENT, DELIVERED_NAMES, KEYSTORE, PEADMIN_CLIENT, TRUSTSTORE
 from recert.looks import HostLook
 from recert.observed import FileState, Keystores
+from tests.tables import CONSOLE_CLIENT, DELIVERED_NAMES, KEYSTORE, PEADMIN_CLIENT, TRUSTSTORE
 from tests.unit.authority import MADE, NEW, Authority, key_digest, settings
 
 SERVERS = "pe-internal-mcollective-servers"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from recert.layout import AGENT_SERVICES, STOP_ORDER
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.looks import HostLook, MasterSide
 from recert.observed import FileState, FoundCredentials, LastRun, Service, SslState
 from recert.report import Role
@@ -52,12 +52,14 @@ def look_at_master(master: Master, agents: Iterable[Agent] = ()) -> HostLook:
     return HostLook(
         host="master",
         role=Role.MASTER,
+        deployment=PE_3_7,
         settings=master.settings,
         clock_ahead=0.0,
         ssl=judged.ssl,
         found=found(files, texts, keys),
-        services=dict.fromkeys(STOP_ORDER, Service.RUNNING),
+        services=dict.fromkeys(PE_3_7.master.stopped, Service.RUNNING),
         last_run=RUN,
+        credential_places=PE_3_7.credential_places,
         master=MasterSide(
             components=dict(master.components),
             inventory=frozenset((serial, name) for name, serial in serials.items()),
@@ -70,12 +72,14 @@ def look_at_agent(agent: Agent, host: str = "web01") -> HostLook:
     return HostLook(
         host=host,
         role=Role.AGENT,
+        deployment=PE_3_7,
         settings=agent.settings,
         clock_ahead=1.0,
         ssl=SslState(dict(agent.files), dict(agent.texts), dict(agent.keys)),
         found=found(agent.files, agent.texts, agent.keys),
-        services=dict.fromkeys(AGENT_SERVICES, Service.RUNNING),
+        services=dict.fromkeys(PE_3_7.agent.services, Service.RUNNING),
         last_run=RUN,
+        credential_places=PE_3_7.credential_places,
     )
 
 

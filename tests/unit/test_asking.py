@@ -12,6 +12,7 @@ from pyinfra.api.exceptions import ConnectError
 from facts.host import WhoAndWhen
 from procedures.agent import AgentFacts
 from procedures.host import ask
+from recert.deployments.pe_3_7 import PE_3_7
 from tests.unit.authority import settings
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ def test_a_run_that_follows_at_once_does_not_ask_again(
     state = State(Inventory((["web01"], {})), Config())
     (host,) = state.inventory
     monkeypatch.setattr(_Counted, "asked", 0)
-    facts = _Counted(host, settings(), "/var/lib/pe-recert/backups")
+    facts = _Counted(host, settings(), "/var/lib/pe-recert/backups", PE_3_7)
     _ = facts.services
     later = time.monotonic() + waits
     monkeypatch.setattr(time, "monotonic", lambda: later)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from recert.layout import CONSOLE_CLIENT, KEYSTORE, PEADMIN_CLIENT, TRUSTSTORE
 from recert.looks import HostLook
 from recert.observed import Keystores
 from recert.report import Result, Role, Severity
 from recert.survey import SiteState
 from recert.verification import About, Evidence, verify
+from tests.tables import CONSOLE_CLIENT, KEYSTORE, PEADMIN_CLIENT, TRUSTSTORE
 from tests.unit.agent import AGENT, agent
 from tests.unit.authority import CERTNAME, NEW, OLD, SSLDIR, Authority, key_digest, master
 from tests.unit.delivered import (

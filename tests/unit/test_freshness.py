@@ -9,18 +9,10 @@ from datetime import timedelta
 import pytest
 
 from recert.altnames import AltNames
+from recert.deployments.model import Component, Part
 from recert.freshness import CaStatus, Freshness, Retired
-from recert.layout import (
-    COMPONENTS,
-    CONSOLE,
-    INTERNAL_NAMES,
-    POSTGRESQL,
-    PUPPETDB,
-    Component,
-    Part,
-    credential_names,
-)
 from recert.observed import ComponentState, LastRun
+from tests.tables import COMPONENTS, CONSOLE, INTERNAL_NAMES, POSTGRESQL, PUPPETDB, credential_names
 from tests.unit.authority import (
     ALT_NAMES,
     CA_SUBJECT,

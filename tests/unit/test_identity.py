@@ -23,7 +23,7 @@ from recert.identity import (
     proves,
     words_to_sign,
 )
-from recert.layout import INTERNAL_NAMES
+from tests.tables import INTERNAL_NAMES
 from tests.unit.authority import CERTNAME, NEW, OLD, key, key_pem, read
 from tests.unit.records import printed
 from tests.unit.shell import Sh

@@ -8,6 +8,7 @@ import pytest
 
 from recert.backups import Manifest
 from recert.certificates import Certificate
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.errors import RecertError
 from recert.interlock import ca_to_retire, describe_ca, left_behind, parse_fingerprint
 from tests.unit.authority import CERTNAME, NEW, OLD, read
@@ -139,7 +140,7 @@ def test_certificates_that_nothing_brings_back_are_named_with_their_alt_names() 
         "broken": None,
         "plain": read(OLD.issue("plain", 91)),
     }
-    assert left_behind(signed, CERTNAME, ["agent01"]) == [
+    assert left_behind(signed, PE_3_7.credential_names(CERTNAME), ["agent01"]) == [
         "broken",
         "compile1 (alt names lb.example.com, puppet)",
         "plain",
@@ -147,4 +148,4 @@ def test_certificates_that_nothing_brings_back_are_named_with_their_alt_names() 
 
 
 def test_nothing_is_left_behind_where_all_are_known() -> None:
-    assert left_behind({"agent01": None, CERTNAME: None}, CERTNAME, ["agent01", "x"]) == []
+    assert left_behind({"agent01": None, CERTNAME: None}, [CERTNAME], ["agent01", "x"]) == []

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.looks import HostLook
 from recert.observed import LastRun, Orchestration, Service
 from recert.orchestration import awaited
@@ -133,7 +134,9 @@ def test_a_node_that_was_left_out_is_named(puppet: HostLook, web: HostLook) -> N
 
 
 def test_a_node_that_cannot_be_reached(puppet: HostLook) -> None:
-    gone = HostLook("app01", Role.AGENT, "it could not be connected to", names=frozenset({"app01"}))
+    gone = HostLook(
+        "app01", Role.AGENT, PE_3_7, "it could not be connected to", names=frozenset({"app01"})
+    )
     assert made(site(puppet, gone), CERTNAME)["app01"].saw == (
         "it does not answer: it could not be connected to"
     )

@@ -14,7 +14,6 @@ from operations.clearing import CLEARING, pattern, patterns, patterns_within
 from operations.placing import PLACING
 from recert.certificates import read_certificates
 from recert.freshness import Freshness
-from recert.layout import PUPPETDB
 from recert.others import (
     CERTIFICATE,
     KEYSTORE,
@@ -27,6 +26,7 @@ from recert.others import (
     told,
     told_of_readers,
 )
+from tests.tables import PUPPETDB
 from tests.unit.authority import (
     NEW,
     OLD,

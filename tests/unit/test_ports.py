@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from facts import ports
 from facts.ports import ConfiguredPorts
-from recert.layout import ENDPOINTS, NOWHERE
+from recert.deployments.model import NOWHERE, Endpoint
+from tests.tables import ENDPOINTS
 from tests.unit.shell import Sh
 
 
 @pytest.fixture
-def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
-    """Where the configuration of each is looked for, below a directory of the test's."""
-    there = {
+def endpoints(tmp_path: Path) -> dict[str, Endpoint]:
+    """With each configuration below a directory of the test's."""
+    return {
         name: replace(
             endpoint,
             configured=(f"{tmp_path}{endpoint.configured[0]}", endpoint.configured[1])
@@ -26,8 +26,6 @@ def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
         )
         for name, endpoint in ENDPOINTS.items()
     }
-    monkeypatch.setattr(ports, "ENDPOINTS", there)
-    return {name: endpoint.configured[0] for name, endpoint in there.items()}
 
 
 @pytest.mark.parametrize(
@@ -63,12 +61,12 @@ def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     ],
 )
 def test_the_port_that_a_service_is_configured_to(
-    sh: Sh, places: dict[str, str], service: str, name: str, text: str, port: int | None
+    sh: Sh, endpoints: dict[str, Endpoint], service: str, name: str, text: str, port: int | None
 ) -> None:
-    place = Path(places[service].replace("*.conf", name))
+    place = Path(endpoints[service].configured[0].replace("*.conf", name))
     place.parent.mkdir(parents=True)
     place.write_text(text)
-    output = sh.output(ConfiguredPorts)
+    output = sh.output(ConfiguredPorts, endpoints=endpoints)
     found = ConfiguredPorts().process(output)
     assert found == ({service: port} if port is not None else {})
     assert b"secret" not in base64.b64decode("".join(output[1:-1]))

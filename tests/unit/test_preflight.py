@@ -10,8 +10,9 @@ import pytest
 
 from recert import preflight
 from recert.certificates import Certificate, read_revocation_list
-from recert.layout import COMPONENTS, PUPPETDB, STOP_ORDER, credential_names
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.observed import ComponentState, LastRun, Service
+from tests.tables import COMPONENTS, PUPPETDB, STOP_ORDER, credential_names
 from tests.unit.authority import (
     CERTNAME,
     NEW,
@@ -123,19 +124,25 @@ def test_backups_may_not_lie_in_what_is_emptied(place: str) -> None:
     assert place in message and "backup_dir" in message
 
 
+def refused(services: dict[str, Service]) -> list[str]:
+    return preflight.service_refusals(services, PE_3_7.master.needed)
+
+
 @pytest.mark.parametrize("state", [Service.RUNNING, Service.STOPPED])
 def test_master_service_that_is_installed_is_accepted(state: Service) -> None:
-    assert preflight.service_refusals({**RUNNING, "pe-puppetserver": state}) == []
+    assert refused({**RUNNING, "pe-puppetserver": state}) == []
 
 
 def test_missing_master_service_is_refused() -> None:
-    (message,) = preflight.service_refusals({**RUNNING, "pe-puppetserver": Service.MISSING})
+    (message,) = preflight.service_refusals(
+        {**RUNNING, "pe-puppetserver": Service.MISSING}, PE_3_7.master.needed
+    )
     assert "pe-puppetserver is not installed" in message
 
 
 def test_other_services_may_be_missing() -> None:
     services = {**dict.fromkeys(STOP_ORDER, Service.MISSING), "pe-puppetserver": Service.STOPPED}
-    assert preflight.service_refusals(services) == []
+    assert refused(services) == []
 
 
 def account_refusals(
@@ -282,14 +289,17 @@ def test_a_missing_puppet_conf_is_refused() -> None:
 
 
 def test_classified_groups_are_accepted() -> None:
-    assert preflight.classification_refusals([], declared=False, confirmed_before=False) == []
+    assert (
+        preflight.classification_refusals([], declared=False, confirmed_before=False, port=4433)
+        == []
+    )
 
 
 @pytest.mark.parametrize("declared", [True, False])
 @pytest.mark.parametrize("confirmed", [True, False])
 def test_unclassified_groups_are_refused_whatever_was_said(declared: bool, confirmed: bool) -> None:
     (message,) = preflight.classification_refusals(
-        ["PE Master (missing)"], declared=declared, confirmed_before=confirmed
+        ["PE Master (missing)"], declared=declared, confirmed_before=confirmed, port=4433
     )
     assert "PE Master (missing)" in message
     assert "Classify the groups" in message
@@ -308,7 +318,7 @@ def test_silent_classifier_is_accepted_if_the_groups_are_known(
     declared: bool, confirmed: bool
 ) -> None:
     assert not preflight.classification_refusals(
-        None, declared=declared, confirmed_before=confirmed
+        None, declared=declared, confirmed_before=confirmed, port=4433
     )
 
 
@@ -355,12 +365,12 @@ def test_failing_run_is_explained_by_what_has_expired() -> None:
 def test_revocation_list_that_has_expired(seconds: int, expired: bool) -> None:
     conf = master().settings
     crl = read_revocation_list(NEW.crl(expires=timedelta(seconds=seconds)))
-    why = preflight.expired_crl(conf, crl, NOW)
+    why = preflight.expired_crl(conf, crl, NOW, "pe-puppetserver")
     assert (why is not None) is expired
     if why is not None:
         assert conf.cacrl in why and f"{NOW + timedelta(seconds=seconds):%Y-%m-%d}" in why
         assert "puppet cert revoke 0x0; cp -- " in why
-    assert preflight.expired_crl(conf, None, NOW) is None
+    assert preflight.expired_crl(conf, None, NOW, "pe-puppetserver") is None
 
 
 @pytest.mark.parametrize("ttl", ["", "5y", "157680000", "30d", "720h", "2592000"])
@@ -392,14 +402,14 @@ def test_a_link_of_a_services_account_is_known_beforehand() -> None:
 
 def test_a_key_under_another_name_is_refused_or_confirmed() -> None:
     found = {"old": "/ssl/certs/old.pem", "older": "/ssl/certs/older.pem"}
-    (message,) = preflight.other_name_refusals(found, "new", ["old"])
+    (message,) = preflight.other_name_refusals(found, "new", ["old"], PE_3_7)
     assert "older (/ssl/certs/older.pem)" in message and "old (" not in message.split("older")[0]
     assert "--data other_names=older" in message
-    assert preflight.other_name_refusals(found, "new", ["old", "older"]) == []
-    assert preflight.other_name_refusals({}, "new", []) == []
+    assert preflight.other_name_refusals(found, "new", ["old", "older"], PE_3_7) == []
+    assert preflight.other_name_refusals({}, "new", [], PE_3_7) == []
     copied = {"new": "/ssl/web.pem", "pe-internal-classifier": "/ssl/copy.pem"}
     copied["pe-internal-of-an-older-version"] = "/ssl/certs/pe-internal-of-an-older-version.pem"
-    assert preflight.other_name_refusals(copied, "new", []) == []
+    assert preflight.other_name_refusals(copied, "new", [], PE_3_7) == []
 
 
 def test_what_cannot_be_changed_is_named_as_far_as_a_person_reads() -> None:

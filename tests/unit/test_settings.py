@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.errors import RecertError
 from recert.settings import (
     PATH_SETTINGS,
@@ -53,19 +54,19 @@ def test_missing_value_is_refused_by_name(section: int) -> None:
     sections = [printed_settings(), printed_settings()]
     del sections[section]["cakey"]
     with pytest.raises(RecertError, match="no value for cakey"):
-        check_settings(*sections)
+        check_settings(sections[0], sections[1], PE_3_7)
 
 
 @pytest.mark.parametrize("name", SHARED_SETTINGS)
 def test_agent_and_master_must_agree(name: str) -> None:
     other = "/srv/other" if name in PATH_SETTINGS else "other.example.com"
     with pytest.raises(RecertError, match=rf"sets {name} differently.*{other}"):
-        check_settings(printed_settings(), printed_settings(**{name: other}))
+        check_settings(printed_settings(), printed_settings(**{name: other}), PE_3_7)
 
 
 @pytest.mark.parametrize("name", ["lastrunfile", "client_datadir", "agent_disabled_lockfile"])
 def test_where_the_agent_keeps_its_state_is_the_agents_own(name: str) -> None:
-    conf = check_settings(printed_settings(**{name: "/srv/agent"}), printed_settings())
+    conf = check_settings(printed_settings(**{name: "/srv/agent"}), printed_settings(), PE_3_7)
     assert getattr(conf, name) == "/srv/agent"
 
 
@@ -73,6 +74,7 @@ def test_account_port_and_ca_are_the_master_sections() -> None:
     conf = check_settings(
         printed_settings(user="root", group="root", masterport="1", ca="false"),
         printed_settings(user="pe-x", group="pe-y", masterport="8141", ca="true"),
+        PE_3_7,
     )
     assert (conf.user, conf.group, conf.masterport, conf.ca) == ("pe-x", "pe-y", 8141, True)
 
@@ -86,6 +88,7 @@ def test_alt_names_of_both_sections_count() -> None:
     conf = check_settings(
         printed_settings(dns_alt_names="puppet,a.example.com"),
         printed_settings(dns_alt_names="b.example.com, puppet"),
+        PE_3_7,
     )
     assert conf.dns_alt_names == ("puppet", "a.example.com", "b.example.com")
 
@@ -105,6 +108,7 @@ def test_agent_looks_for_its_master_and_its_ca() -> None:
     conf = check_settings(
         printed_settings(server="Puppet", ca_server="CA.example.com"),
         printed_settings(server="no", ca_server="no"),
+        PE_3_7,
     )
     assert (conf.server, conf.ca_server) == ("puppet", "ca.example.com")
     assert conf.server_names == ("puppet", "ca.example.com")
@@ -116,7 +120,7 @@ def test_agent_that_looks_for_one_name_is_known_to_look_once() -> None:
 
 @pytest.mark.parametrize("value", ["true", "false", f"{CONFDIR}/Autosign.conf"])
 def test_autosign_is_the_masters_as_it_is_written(value: str) -> None:
-    conf = check_settings(printed_settings(autosign="no"), printed_settings(autosign=value))
+    conf = check_settings(printed_settings(autosign="no"), printed_settings(autosign=value), PE_3_7)
     assert conf.autosign == value
 
 
@@ -125,12 +129,12 @@ def test_settings_of_agents_have_to_be_there(name: str) -> None:
     printed = printed_settings()
     del printed[name]
     with pytest.raises(RecertError, match=f"no value for {name}"):
-        check_settings(printed, printed_settings())
+        check_settings(printed, printed_settings(), PE_3_7)
 
 
 def test_host_may_be_an_agent_alone() -> None:
     printed = printed_settings(certname="agent01", dns_alt_names="web, www")
-    conf = check_settings(printed, printed)
+    conf = check_settings(printed, printed, PE_3_7)
     assert (conf.certname, conf.dns_alt_names) == ("agent01", ("web", "www"))
 
 
@@ -314,10 +318,10 @@ def test_a_hidden_directory_in_ssldir_would_survive_and_is_refused() -> None:
     for name, value in values.items():
         values[name] = value.replace(f"{SSLDIR}/ca", f"{SSLDIR}/.ca")
     with pytest.raises(RecertError, match="is not among what the document's"):
-        check_settings(values, values)
+        check_settings(values, values, PE_3_7)
 
 
 def test_an_ssldir_that_holds_a_components_credentials_is_refused() -> None:
     values = {n: v.replace(SSLDIR, "/opt/puppet") for n, v in printed_settings().items()}
     with pytest.raises(RecertError, match="lies inside ssldir"):
-        check_settings(values, values)
+        check_settings(values, values, PE_3_7)

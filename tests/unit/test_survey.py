@@ -12,6 +12,7 @@ import pytest
 
 from recert import standing
 from recert.backups import Manifest
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.extensions import ARC
 from recert.looks import HostLook
 from recert.observed import FileState, LastRun, Service
@@ -299,8 +300,8 @@ def test_a_damaged_ca_is_named_alone() -> None:
 
 
 def test_a_host_that_cannot_be_seen_ends_nothing(well: SiteState) -> None:
-    gone = HostLook("app01", Role.AGENT, "it could not be connected to")
-    windows = HostLook("win01", Role.WINDOWS_AGENT, "it has no Puppet")
+    gone = HostLook("app01", Role.AGENT, PE_3_7, "it could not be connected to")
+    windows = HostLook("win01", Role.WINDOWS_AGENT, PE_3_7, "it has no Puppet")
     snapshot = site(*well.looks, gone, windows, named=False).snapshot()
     assert [(p.severity, p.host) for p in snapshot.problems] == [
         (Severity.BAD, "app01"),

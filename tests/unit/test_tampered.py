@@ -18,14 +18,14 @@ from hypothesis import strategies as some
 from facts.script import PIPELINES
 from operations.restore import _UNPACK, MEMBERS, WITHIN
 from recert.backups import Manifest, check_paths, read_manifest
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.errors import RecertError
-from recert.layout import COMPONENTS
 from recert.settings import Settings, stored_settings
 from recert.windows import WINDOWS
 from tests.unit.authority import SSLDIR, settings
 from tests.unit.test_backups import MANIFEST, changed
 
-OWN = (SSLDIR, *(c.directory for c in COMPONENTS), settings().config)
+OWN = (SSLDIR, *PE_3_7.master.directories, settings().config)
 
 
 # The manifest
@@ -68,7 +68,7 @@ def test_whatever_a_manifest_says_is_one_or_none(values: dict[str, Any]) -> None
         assert isinstance(found, Manifest)
         assert all(isinstance(path, str) for path in (*found.paths, *found.signed))
         try:
-            assert isinstance(stored_settings(found.settings), Settings)
+            assert isinstance(stored_settings(found.settings, PE_3_7), Settings)
         except RecertError:
             return
 
@@ -91,10 +91,10 @@ def test_those_of_a_backup_are_not() -> None:
 
 def test_settings_of_a_backup_come_back() -> None:
     kept = json.loads(json.dumps(asdict(settings())))
-    assert stored_settings(kept) == settings()
+    assert stored_settings(kept, PE_3_7) == settings()
     for name in ("server", "ca_server", "autosign", "ca_name", "ca_ttl"):  # of earlier versions
         del kept[name]
-    assert stored_settings(kept).ssldir == SSLDIR
+    assert stored_settings(kept, PE_3_7).ssldir == SSLDIR
 
 
 @pytest.mark.parametrize(
@@ -122,15 +122,17 @@ def test_settings_of_a_backup_come_back() -> None:
 )
 def test_settings_that_no_backup_is_made_with_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(RecertError):
-        stored_settings({**asdict(settings()), **change})
+        stored_settings({**asdict(settings()), **change}, PE_3_7)
     if "unknown" not in change:
         with pytest.raises(RecertError):
-            stored_settings({k: v for k, v in asdict(settings()).items() if k not in change})
+            stored_settings(
+                {k: v for k, v in asdict(settings()).items() if k not in change}, PE_3_7
+            )
 
 
 def test_settings_of_linux_are_none_of_windows() -> None:
     with pytest.raises(RecertError):
-        stored_settings(asdict(settings()), system=WINDOWS)
+        stored_settings(asdict(settings()), PE_3_7, system=WINDOWS)
 
 
 # The archive

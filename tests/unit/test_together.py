@@ -25,6 +25,7 @@ from operations.posix import PosixHands
 from operations.step import BEGINNING, ConnectedCommand, LookingCommand, changing
 from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
 from procedures.host import LOCK, Look
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.extensions import ARC, csr_attributes
 from recert.observed import Service
 from recert.signing import Autosigning
@@ -183,7 +184,7 @@ def asking_puppet(host: Host, sh: Sh, tmp_path: Path) -> Callable[[bool], list[s
     """What a Puppet that asks for a certificate says of its Ruby's heap."""
     key = tmp_path / "key.pem"
     sh.provide("puppet", f'echo "heap: $RUBY_HEAP_MIN_SLOTS $RUBY_GC_HEAP_INIT_SLOTS"; echo >{key}')
-    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"))
+    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"), PE_3_7)
     facts.lock = str(tmp_path / "lock")
     own = facts.paths("web01")
 
@@ -216,7 +217,7 @@ def test_extensions_are_asked_for_by_a_file_that_is_gone_afterwards(
 ) -> None:
     path, key = tmp_path / "csr_attributes.yaml", tmp_path / "key.pem"
     sh.provide("puppet", f"cat {path}; echo >{key}")
-    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"))
+    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"), PE_3_7)
     own = replace(facts.paths("web01"), private_key=str(key))
 
     def ask(attributes: str) -> list[str]:
@@ -245,7 +246,7 @@ def test_that_file_goes_also_where_the_asking_is_ended(
     sh.provide(
         "puppet", f"test -s {path} && echo there; kill -{signal} $PPID; echo >{key}; sleep 1"
     )
-    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"))
+    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"), PE_3_7)
     own = replace(facts.paths("web01"), private_key=str(key))
     heard: list[str] = []
     (command,) = PosixHands(facts).ask_for_certificate(

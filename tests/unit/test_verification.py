@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from recert.deployments.model import NOWHERE
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.freshness import Retired
-from recert.layout import NOWHERE, POSTGRESQL_SERVICE, SERVICE_PORTS
 from recert.looks import HostLook
 from recert.observed import (
     ClientCredential,
@@ -21,6 +22,7 @@ from recert.observed import (
 from recert.report import Check, Result, Role
 from recert.survey import SiteState
 from recert.verification import About, Evidence, RunSeen, verify
+from tests.tables import POSTGRESQL_SERVICE, SERVICE_PORTS
 from tests.unit.agent import AGENT, SERIAL, agent
 from tests.unit.authority import CERTNAME, NEW, OLD, SSLDIR, Authority, master
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
@@ -129,7 +131,7 @@ def test_a_file_that_may_not_be_read_fails(state: SiteState) -> None:
 
 def test_without_the_ca_nothing_is_called_another_cas(state: SiteState) -> None:
     web = state.looks[1]
-    gone = HostLook("master", Role.MASTER, "it could not be connected to")
+    gone = HostLook("master", Role.MASTER, PE_3_7, "it could not be connected to")
     checks = verify(replace(state, looks=(gone, web)), evidence())
     assert [c.saw for c in checks if c.host == web.host and c.result is Result.FAILED] == [
         "the master has no CA to compare with"
@@ -393,8 +395,8 @@ def test_a_master_that_still_has_the_ca_to_retire() -> None:
 
 
 def test_hosts_that_cannot_be_asked(state: SiteState) -> None:
-    gone = HostLook("app01", Role.AGENT, "it could not be connected to")
-    windows = HostLook("win01", Role.WINDOWS_AGENT, "it has no Puppet")
+    gone = HostLook("app01", Role.AGENT, PE_3_7, "it could not be connected to")
+    windows = HostLook("win01", Role.WINDOWS_AGENT, PE_3_7, "it has no Puppet")
     checks = of(
         verify(replace(state, looks=(*state.looks, gone, windows)), evidence()), About.ASKED
     )

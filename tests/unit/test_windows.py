@@ -24,12 +24,14 @@ from facts.windows.others import WindowsStrayCredentials
 from facts.windows.ruby import ruby_script
 from facts.windows.services import WindowsServices
 from recert.commandline import LIMIT
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.errors import RecertError
 from recert.observed import FileState, Service
 from recert.settings import check_settings
 from recert.windows import (
     WINDOWS,
     Windows,
+    as_documented,
     check_windows_path,
     directory_refusals,
     read_service,
@@ -158,17 +160,19 @@ def test_service_in_a_shared_process_and_in_another_language() -> None:
 def test_enterprise_services_come_before_open_source_ones() -> None:
     running = SC.format(kind="10", state="4  RUNNING", pid=5).splitlines()
     missing = ["[SC] EnumQueryServicesStatus:OpenService FAILED 1060:", "", "No such service."]
-    found = read_services(
+    services = read_services(
         [
             *("service=pe-puppet", *missing, "service=puppet", *running),
             *("service=pe-mcollective", *running, "service=mcollective", *running),
         ]
     )
+    found = as_documented(services, PE_3_7.agent.windows)
     assert {name: entry.name for name, entry in found.items()} == {
         "pe-puppet": "puppet",
         "pe-mcollective": "pe-mcollective",
     }
-    assert read_services(["service=pe-puppet", *missing]) == {}
+    nothing = read_services(["service=pe-puppet", *missing])
+    assert as_documented(nothing, PE_3_7.agent.windows) == nothing == {}
 
 
 @pytest.mark.parametrize(
@@ -200,7 +204,7 @@ def printed(**changes: str) -> dict[str, str]:
 
 
 def test_settings_of_a_windows_agent() -> None:
-    found = check_settings(printed(), printed(), system=WINDOWS)
+    found = check_settings(printed(), printed(), PE_3_7, system=WINDOWS)
     assert found.ssldir == f"{ETC}/ssl"
     assert found.ssl_roots == (f"{ETC}/ssl",)
 
@@ -219,12 +223,14 @@ def test_settings_that_would_delete_too_much_are_refused(
 ) -> None:
     values = printed(**changes)
     with pytest.raises(RecertError, match=message):
-        check_settings(values, values, system=WINDOWS)
+        check_settings(values, values, PE_3_7, system=WINDOWS)
 
 
 def test_paths_of_windows_differ_in_more_than_case() -> None:
     values = printed(certdir=f"{ETC}/ssl/certs".upper())
-    assert check_settings(values, values, system=WINDOWS).certdir == f"{ETC}/SSL/CERTS".upper()
+    assert (
+        check_settings(values, values, PE_3_7, system=WINDOWS).certdir == f"{ETC}/SSL/CERTS".upper()
+    )
     assert PureWindowsPath("C:/A") == PureWindowsPath("c:/a")
 
 
@@ -237,7 +243,7 @@ def test_every_question_fits_into_a_command_line() -> None:
     commands = [
         WindowsInstallation().command(),
         WindowsPuppetSettings().command(puppet=f"{long}/bin/puppet.bat"),
-        WindowsServices().command(),
+        WindowsServices().command([n for names in PE_3_7.agent.windows.values() for n in names]),
         WindowsAgentFiles().command(
             RUBY, [long, f"{long}/ca"], [f"{long}/{n}.pem" for n in range(4)], [long], traces
         ),
