@@ -10,7 +10,7 @@ are those of the document.
 from pyinfra import host
 
 from operations import agents
-from procedures.deployment import deployment_of
+from procedures.deployment import known_deployment
 from procedures.outcomes import outcomes_of
 from procedures.renewal import prepare_renewal
 from procedures.reports import reporting_of
@@ -27,7 +27,7 @@ if host == site.master or site.has_agent(host):
 if site.has_agent(host) and prepare_renewal(host):
     if site.replaces:
         agents.revoked(name="0 Revoke and clean the certificate on the master")
-    runs = deployment_of(host).agent
+    runs = known_deployment(host).agent
     agents.backed_up(name="6.1 Back up the SSL directory")
     agents.stopped(runs.puppet, name="6.2 Stop the Puppet agent service")
     agents.stopped(runs.orchestration, name="6.3 Stop the orchestration service")

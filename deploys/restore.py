@@ -13,10 +13,10 @@ from operations import agent_restore, restore, services
 from procedures.agent_restoration import prepare_agent_restoration
 from procedures.listing import list_backups
 from procedures.outcomes import outcomes_of
-from procedures.preflight import the_master
 from procedures.procedure import begin
 from procedures.reports import reporting_of
 from procedures.restoration import prepare_restoration
+from procedures.seats import the_master
 from procedures.site import site_of
 
 site = site_of(host.state)

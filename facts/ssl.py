@@ -231,6 +231,18 @@ fi
         return texts
 
 
+AS_PK8 = """
+def as_pk8(source)
+  key = OpenSSL::PKey::RSA.new(File.read(source), '')
+  kind = [OpenSSL::ASN1::ObjectId('rsaEncryption'), OpenSSL::ASN1::Null(nil)]
+  version, inner = OpenSSL::ASN1::Integer(0), OpenSSL::ASN1::OctetString(key.to_der)
+  OpenSSL::ASN1::Sequence([version, OpenSSL::ASN1::Sequence(kind), inner]).to_der
+end
+"""
+"""In Ruby, also 1.9's: a private key as unencrypted PKCS#8 in DER, as `openssl pkcs8 -topk8
+-nocrypt -outform DER` makes it."""
+
+
 class ComponentDirectory(FactBase[ComponentState]):
     """
     A directory with copies of credentials: entries, certificates, and which copies equal
@@ -238,28 +250,57 @@ class ComponentDirectory(FactBase[ComponentState]):
 
     + directory: the component's
     + account: that owns it
-    + copies: (copy, source)
+    + copies: (copy, source); a copy that is called `.pk8` is the key as PKCS#8
+    + sources: other files to look for
     """
 
-    def command(self, directory: str, account: str, copies: list[tuple[str, str]]) -> StringCommand:
+    def command(
+        self,
+        directory: str,
+        account: str,
+        copies: list[tuple[str, str]],
+        sources: list[str] | None = None,
+    ) -> StringCommand:
+        keys = [word for copy, source in copies if copy.endswith(".pk8") for word in (copy, source)]
+        pems = [word for pair in copies if not pair[0].endswith(".pk8") for word in pair]
         return record_script(
             PUBLIC_CONTENTS
             + rf"""
-directory=$1 account=$2; shift 2
+directory=$1 account=$2 as_pk8=$3 sources=$4; shift 4
 id "$account" >/dev/null 2>&1 && say account
 [ ! -d "$directory" ] ||
     stage find "$directory/" -ignore_readdir_race -printf '{FILE_RECORD}'
-while [ "$#" -gt 0 ]; do
+while [ "$sources" -gt 0 ]; do
+    [ ! -f "$1" ] || say source "$1"
+    shift; sources=$((sources - 1))
+done
+pairs=$1; shift
+while [ "$pairs" -gt 0 ]; do
     if [ -f "$1" ]; then
         cmp -s "$1" "$2" && say same "$1"
         case $1 in (*.cert.pem) contents "$1" ;; esac
     fi
-    shift 2
+    shift 2; pairs=$((pairs - 1))
 done
+[ "$#" -eq 0 ] || stage ruby -ropenssl -e "$as_pk8"'
+    ARGV.each_slice(2) do |copy, source|
+        begin
+            same = File.binread(copy) == as_pk8(source)
+        rescue StandardError
+            same = false
+        end
+        print [2, "same", copy].join("\0"), "\0" if same
+    end
+' -- "$@"
 """,
             directory,
             account,
-            *(word for pair in copies for word in pair),
+            AS_PK8,
+            str(len(sources or [])),
+            *(sources or []),
+            str(len(pems) // 2),
+            *pems,
+            *keys,
         )
 
     def process(self, output: list[str]) -> ComponentState:
@@ -267,6 +308,7 @@ done
         entries: list[tuple[str, FileState]] = []
         same: set[str] = set()
         certificates: dict[str, str] = {}
+        sources: set[str] = set()
         for record in read_records(output):
             if record[0] == "account":
                 account_exists = True
@@ -274,12 +316,16 @@ done
                 entries.append(read_file_record(record))
             elif record[0] == "same":
                 same.add(record[1])
+            elif record[0] == "source":
+                sources.add(record[1])
             elif record[0] == "text":
                 certificates[record[1]] = record[2].rstrip("\n")
         # find names the directory itself first.
         top = entries[0][1] if entries else None
         files = dict(entries[1:])
-        return ComponentState(account_exists, top, files, frozenset(same), certificates)
+        return ComponentState(
+            account_exists, top, files, frozenset(same), certificates, frozenset(sources)
+        )
 
 
 def read_file_record(record: list[str]) -> tuple[str, FileState]:

@@ -8,6 +8,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from facts.ssl import AS_PK8
 from operations.clearing import CLEARING, pattern, patterns, patterns_within
 from operations.placing import PLACING
 from operations.step import changing, show_diff, step_failed
@@ -93,15 +94,21 @@ def copied(
         facts.lock,
         _OWN
         + r"""
-directory=$1 account=$2 ownership=$3 parts=$4; shift 4
+directory=$1 account=$2 ownership=$3 as_pk8=$4 parts=$5; shift 5
 umask 077 # a copy of a private key is never open to others, not even while it is made
 if [ ! -d "$directory" ]; then
     mkdir -p "$directory" && chmod 755 "$directory" && chown -h "$account:$account" "$directory" ||
         fail "Cannot make $directory for $account."
 fi
+in_der='$stdout.binmode; print as_pk8(ARGV[0])'
+make_pk8() { stage ruby -ropenssl -e "$as_pk8$in_der" -- "$1" | stage put "$2" '' "$3"; }
 while [ "$parts" -gt 0 ]; do
-    place "$1" "$2" '' "$3" || fail "Copying $1 to $2 failed."
-    cmp -s "$1" "$2" || fail "The copy $2 differs from $1."
+    case $2 in
+        (*.pk8) whole make_pk8 "$@" || fail "Writing $1 to $2 failed." ;;
+        (*)
+            place "$1" "$2" '' "$3" || fail "Copying $1 to $2 failed."
+            cmp -s "$1" "$2" || fail "The copy $2 differs from $1." ;;
+    esac
     shift 3; parts=$((parts - 1))
 done
 [ "$ownership" = later ] || own "$account" "$ownership" "$directory" "$@"
@@ -109,6 +116,7 @@ done
         component.directory,
         component.account,
         _ownership(component) if owned else "later",
+        AS_PK8,
         str(len(parts)),
         *(
             word
@@ -127,6 +135,37 @@ done
         problems += regeneration.freshness.ownership_problems(component)
     if problems:
         yield step_failed(problems)
+
+
+@operation()
+def put_back(component: Component) -> Generator[PyinfraCommand, None, None]:
+    """
+    Put what is no copy of a credential, and what the service wants, back where it is gone.
+
+    + component: a row of a deployment
+    """
+    regeneration = regeneration_of(host)
+    facts, freshness = regeneration.facts, regeneration.freshness
+    due = freshness.extras_due(component) if component in freshness.installed_components else []
+    if not due:
+        host.noop("everything else is there")
+        return
+    paths = {component.extra_path(extra): extra.source for extra in due}
+    show_diff(host, component.directory, [], [f"{p}: a copy of {s}" for p, s in paths.items()])
+    yield changing(
+        facts.lock,
+        PLACING
+        + r"""
+while [ "$#" -gt 0 ]; do
+    place "$2" "$1" '' 0644 || fail "Copying $2 to $1 failed."
+    shift 2
+done
+""",
+        *(word for pair in paths.items() for word in pair),
+    )
+    facts.forget(component.directory)
+    if regeneration.freshness.extras_due(component):
+        yield step_failed([f"{path} is not there" for path in paths])
 
 
 @operation()
@@ -184,5 +223,6 @@ def _show_copy(
         after += describe(freshness.certificate_of(name), freshness.ca)
     elif part is Part.CERTIFICATE:
         after += [f"subject:     {name}", "issuer:      the new CA"]
-    after.append(f"a copy of {freshness.paths(name).of_part(part)}")
+    of = "as PKCS#8: " if part is Part.PK8 else "a copy of "
+    after.append(f"{of}{freshness.paths(name).of_part(part)}")
     show_diff(host, f"Copy {path}", before, after)

@@ -20,7 +20,7 @@ from facts.proof import KeyProof
 from facts.puppet import AgentState, PuppetSettings
 from facts.script import ScriptFailedError
 from facts.together import Question, names_of
-from procedures.deployment import deployment_of
+from procedures.deployment import deployment_of_agent, known_deployment
 from procedures.host import HostFacts, T, not_found_out
 from procedures.identity import identities_of
 from procedures.limits import at_most
@@ -239,7 +239,7 @@ def look_at(host: Host, prove: bool) -> KnownAgent:
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
     settings, clock_ahead = _introduced(host)
-    facts = AgentFacts(host, settings, posix_backup_root(host), deployment_of(host))
+    facts = AgentFacts(host, settings, posix_backup_root(host), known_deployment(host))
     facts.read_ahead(prove)
     return KnownAgent(facts, clock_ahead)
 
@@ -281,7 +281,8 @@ def _introduced(host: Host) -> tuple[Settings, float]:
     if refusals := refusals or preflight.puppet_refusals(printed.program, printed.complaints):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        settings = check_settings(printed.agent, printed.agent, deployment_of(host))
+        deployment = deployment_of_agent(host, printed.program)
+        settings = check_settings(printed.agent, printed.agent, deployment)
     note_certname(host, settings.certname)
     return settings, clock_ahead
 

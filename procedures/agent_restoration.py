@@ -11,7 +11,7 @@ from pyinfra.api.exceptions import DeployError
 from facts.backups import Backups
 from procedures.agent import AgentFacts, AgentRefusedError, AgentWork, refused_alone
 from procedures.agents import agent_facts, agent_kept
-from procedures.deployment import deployment_of
+from procedures.deployment import deployment_of_master, known_deployment
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.outcomes import outcomes_of
@@ -81,7 +81,7 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
         backup = fitting[-1]
         with refused_alone():
             system = WINDOWS if site.is_windows(host) else None
-            deployment = deployment_of(host)
+            deployment = known_deployment(site.master)
             settings = stored_settings(backup.manifest.settings, deployment, system=system)
             facts = agent_facts(host, site, settings)
             check_paths(backup.manifest, facts.backup_paths)
@@ -147,7 +147,7 @@ def _read_restored(site: Site) -> tuple[MasterFacts, Certificate]:
             f"CA, and agents go back with their master's; there are: {names}"
         )
     try:
-        deployment = deployment_of(master)
+        deployment = deployment_of_master(master)
         settings = stored_settings(found.manifest.settings, deployment)
         return MasterFacts(master, settings, root, deployment), ca
     except RecertError as error:

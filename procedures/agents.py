@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyinfra.api import Host
 
 from facts.backups import Backups, BackupStore
+from facts.deployment import PuppetProgram
 from facts.windows.backups import WindowsBackups
 from procedures.agent import (
     AgentFacts,
@@ -15,7 +16,7 @@ from procedures.agent import (
     require_root_on_agent,
     settings_of,
 )
-from procedures.deployment import deployment_of
+from procedures.deployment import deployment_of_agent
 from procedures.names import note_certname
 from procedures.site import Site
 from procedures.windows import (
@@ -64,10 +65,12 @@ def agent_facts(host: Host, site: Site, settings: Settings | None) -> AgentFacts
     :param settings: from a backup; asked of Puppet if not given.
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
-    settings, deployment = settings or agent_settings(host, site), deployment_of(host)
+    settings = settings or agent_settings(host, site)
     note_certname(host, settings.certname)  # those of a backup, too
     if site.is_windows(host):
         windows = known_windows(host)
         root = windows_backup_root(host, windows)
+        deployment = deployment_of_agent(host, None)
         return WindowsAgentFacts(host, settings, root, deployment, windows)
+    deployment = deployment_of_agent(host, ask_agent(host, PuppetProgram))
     return AgentFacts(host, settings, posix_backup_root(host), deployment)

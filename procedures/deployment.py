@@ -1,13 +1,58 @@
-"""Which deployment a host is of."""
+"""Which deployment a host is of, asked once."""
 
 from __future__ import annotations
 
-from pyinfra.api import Host
+from weakref import WeakKeyDictionary
 
+from pyinfra.api import Host, State
+from pyinfra.api.exceptions import DeployError
+
+from facts.deployment import DeploymentSigns
+from procedures.host import ask
+from procedures.seats import the_master
+from recert.deployments.known import DEPLOYMENTS, of_program
 from recert.deployments.model import Deployment
-from recert.deployments.pe_3_7 import PE_3_7
+from recert.deployments.recognition import DATA, recognised
+from recert.errors import RecertError
+
+_found: WeakKeyDictionary[State, dict[str, Deployment]] = WeakKeyDictionary()
 
 
-def deployment_of(host: Host) -> Deployment:
-    """The shape of the site that a host belongs to."""
-    return PE_3_7
+def deployment_of_master(master: Host) -> Deployment:
+    """The shape of the site whose master that is.
+
+    :raises DeployError: it is none that is known, or may be several.
+    """
+    found = _found.setdefault(master.state, {})
+    if master.name not in found:
+        signs = ask(
+            master,
+            DeploymentSigns,
+            files=sorted({one.version_file for one in DEPLOYMENTS}),
+            directories=sorted({one.prefix for one in DEPLOYMENTS}),
+        )
+        named = master.data.get(DATA)
+        try:
+            found[master.name] = recognised(signs, DEPLOYMENTS, named, master.name)
+        except RecertError as error:
+            raise DeployError(str(error)) from error
+    return found[master.name]
+
+
+def deployment_of_agent(agent: Host, program: str | None) -> Deployment:
+    """The shape whose agents are like this one: agents may be of another generation than their
+    master.
+
+    :param program: its `puppet`; None where that says nothing.
+    :raises DeployError: nothing says it, and the master's is not known.
+    """
+    found = _found.setdefault(agent.state, {})
+    if agent.name not in found:
+        found[agent.name] = of_program(program or "") or deployment_of_master(the_master(agent))
+    return found[agent.name]
+
+
+def known_deployment(host: Host) -> Deployment:
+    """The same of a host that may not have answered: its site's then, as far as that is known."""
+    found = _found.get(host.state, {})
+    return found.get(host.name) or found.get(the_master(host).name) or DEPLOYMENTS[0]

@@ -20,7 +20,7 @@ from recert.certificates import (
     read_revocation_list,
     utc_now,
 )
-from recert.deployments.model import Component, Part, Seat
+from recert.deployments.model import Component, Seat
 from recert.freshness import Freshness, Retired
 from recert.observed import Answer, ComponentState, SslState
 from recert.others import PRIVATE_KEY
@@ -100,15 +100,23 @@ class MasterFacts(HostFacts):
                 ComponentDirectory,
                 directory=component.directory,
                 account=component.account,
-                copies=[
-                    (f"{component.directory}/{component.file_name(name, part)}", source)
-                    for name in map(self.settings.real_name, component.credentials)
-                    for part in Part
-                    for source in [self.paths(name).of_part(part)]
-                ],
+                copies=self._copies(component),
+                sources=[extra.source for extra in component.extras if extra.source],
             )
 
         return self._once(component.directory, read)
+
+    def _copies(self, component: Component) -> list[tuple[str, str]]:
+        """What a component should hold: each copy, and what it is one of."""
+        return [
+            (
+                f"{component.directory}/{component.file_name(name, part)}",
+                self.paths(name).of_part(part),
+            )
+            for credential in component.credentials
+            for name in [self.settings.real_name(credential)]
+            for part in component.parts(credential)
+        ]
 
     @property
     def presented(self) -> Certificate | None:
@@ -159,10 +167,12 @@ class MasterFacts(HostFacts):
     def own_files(self) -> list[str]:
         conf = self.settings
         copies = [
-            f"{component.directory}/{component.file_name(name, part)}"
+            path
             for component in self.seat.components
-            for name in map(conf.real_name, component.credentials)
-            for part in Part
+            for path in (
+                *(copy for copy, _ in self._copies(component)),
+                *map(component.extra_path, component.extras),
+            )
         ]
         return [
             *(conf.cacert, conf.cakey, conf.cacrl, conf.localcacert, conf.hostcrl),

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from pyinfra.api import Host
-from pyinfra.api.exceptions import DeployError, NoGroupError
+from pyinfra.api.exceptions import DeployError
 
 from facts.host import WhoAndWhen
 from facts.programs import UnablePrograms
 from facts.puppet import PuppetSettings
-from procedures.deployment import deployment_of
+from procedures.deployment import deployment_of_master
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.names import note_certname
@@ -27,24 +27,6 @@ from recert.programs import program_refusals
 from recert.settings import check_path, check_settings
 
 BACKUP_DIR = "/var/lib/pe-recert/backups"
-
-
-def the_master(host: Host) -> Host:
-    """The one host of the group `master`.
-
-    :raises DeployError: the group has none or several.
-    """
-    try:
-        masters = host.inventory.get_group("master")
-    except NoGroupError:
-        masters = []
-    if len(masters) != 1:
-        names = ", ".join(h.name for h in masters) or "none"
-        raise DeployError(
-            f"The inventory's group `master` must hold exactly one host, it holds {names}. "
-            "Correct the inventory."
-        )
-    return masters[0]
 
 
 def send_at_once(host: Host) -> None:
@@ -96,7 +78,7 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
     if unusable := unusable or preflight.puppet_refusals(printed.program, printed.complaints):
         refuse(host, unusable)
     refusals = preflight.clock_refusals(clock, now)
-    deployment = deployment_of(host)
+    deployment = deployment_of_master(host)
     try:
         settings = check_settings(printed.agent or printed.master, printed.master, deployment)
     except RecertError as error:

@@ -329,6 +329,7 @@ def _refusals_of_the_host(
             signed,
             read_certificate(facts.ssl.texts.get(facts.settings.localcacert, "")),
         ),
+        *preflight.extra_refusals(freshness),
         *preflight.link_refusals(facts.ssl.files, facts.settings.ssl_roots),
         *preflight.linked_root_refusals(
             facts.settings, facts.ssl.files, facts.settings.ssl_roots, basics.links
@@ -398,6 +399,8 @@ def backup_due(regeneration: Regeneration) -> bool:
 def _classification(host: Host, regeneration: Regeneration, store: BackupStore) -> list[str]:
     facts = regeneration.facts
     classifier = facts.deployment.classifier
+    if classifier is None:
+        return []
     paths, port = facts.paths(classifier.client), facts.port_of(classifier.service)
     answer = ask(
         host,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pyinfra.api import Host
 
 from facts.backups import Backups
-from procedures.deployment import deployment_of
+from procedures.deployment import deployment_of_master
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.preflight import backup_root_of, refuse, require_root, send_at_once
@@ -63,7 +63,7 @@ def prepare_restoration(host: Host) -> Restoration:
                 f"The backup {name} is damaged: its archive has not the digest of its manifest. "
                 "Restore another one."
             )
-        deployment = deployment_of(host)
+        deployment = deployment_of_master(host)
         settings = stored_settings(found.manifest.settings, deployment)
         facts = MasterFacts(host, settings, root, deployment)
         check_paths(found.manifest, facts.backup_paths)

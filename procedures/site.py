@@ -19,9 +19,10 @@ from pyinfra.api.exceptions import ConnectError, DeployError, NoGroupError, Pyin
 
 from procedures.identity import identities_of
 from procedures.master import MasterFacts
-from procedures.preflight import read_master, refuse, the_master
+from procedures.preflight import read_master, refuse
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
 from procedures.requests import WaitingRequests
+from procedures.seats import the_master
 from procedures.telling import command_line, refuse_options, warn
 from procedures.terminal import guard
 from recert.altnames import AltNames, default_alt_names

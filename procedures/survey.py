@@ -16,7 +16,7 @@ from pyinfra.api.exceptions import DeployError
 from facts.signing import CaInventory
 from procedures.agent import AgentFacts
 from procedures.agents import agent_looked_at
-from procedures.deployment import deployment_of
+from procedures.deployment import known_deployment
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames, names_of
@@ -179,7 +179,7 @@ def _unseen(site: Site, host: Host) -> str:
 
 
 def _not_seen(host: Host, role: Role, why: str) -> HostLook:
-    deployment = deployment_of(host)
+    deployment = known_deployment(host)
     return HostLook(
         host.name,
         role,

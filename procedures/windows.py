@@ -21,7 +21,7 @@ from facts.windows.installation import (
 from facts.windows.others import WindowsStrayCredentials
 from facts.windows.services import WindowsServices
 from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, ask_agent, refused_alone
-from procedures.deployment import deployment_of
+from procedures.deployment import deployment_of_agent
 from procedures.names import note_certname
 from procedures.preflight import send_at_once
 from recert.deployments.model import Deployment
@@ -203,7 +203,7 @@ def look_at_windows(host: Host, prove: bool) -> KnownAgent:
     windows, settings = _asked(host)
     clock = ask_agent(host, WindowsClock, ruby=windows.ruby)
     clock_ahead = clock - time.time()
-    root, deployment = windows_backup_root(host, windows), deployment_of(host)
+    root, deployment = windows_backup_root(host, windows), deployment_of_agent(host, None)
     facts = WindowsAgentFacts(host, settings, root, deployment, windows)
     facts.read_ahead(prove)
     return KnownAgent(facts, clock_ahead)
@@ -255,6 +255,6 @@ def _asked(host: Host) -> tuple[Windows, Settings]:
     if refusals := directory_refusals(windows, values.get("confdir", "")):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        settings = check_settings(values, values, deployment_of(host), system=WINDOWS)
+        settings = check_settings(values, values, deployment_of_agent(host, None), system=WINDOWS)
     note_certname(host, settings.certname)
     return windows, settings

@@ -23,6 +23,11 @@ def faults(fresh: Freshness) -> list[Problem]:
         name_of = {path: name for path, name, _ in fresh.copies(component)}
         copies = fresh.copy_problems(component)
         found += [problem for problem in copies if name_of[problem.path] not in stale]
+        found += [
+            Problem(path, "is missing", for_sh("cp", extra.source, path))
+            for extra in fresh.extras_due(component)
+            for path in [component.extra_path(extra)]
+        ]
         found += [p for p in fresh.ownership_problems(component) if p.remedy]
     return [_with_remedy(problem) for problem in found]
 

@@ -23,7 +23,7 @@ from recert.certificates import (
     read_public_key,
     read_revocation_list,
 )
-from recert.deployments.model import Component, Deployment, Part
+from recert.deployments.model import Component, Deployment, Extra, Part
 from recert.extensions import missing, named
 from recert.observed import ComponentState, FileState, LastRun, SslState
 from recert.others import kept_directories
@@ -92,6 +92,7 @@ class CredentialPaths:
             Part.CERTIFICATE: self.certificate,
             Part.PUBLIC_KEY: self.public_key,
             Part.PRIVATE_KEY: self.private_key,
+            Part.PK8: self.private_key,
         }[part]
 
     @property
@@ -298,10 +299,12 @@ class Freshness:
             for path, name, part in self.copies(component)
             if self._content_problem(component, path, name, part) is None
         }
+        extras = set(map(component.extra_path, component.extras))
         return tuple(
             path
             for path in state.files
             if path not in fresh
+            and path not in extras
             and path not in self.kept
             # An emptied mount point stays, and a directory is no credential.
             and state.files[path].kind != "d"
@@ -324,10 +327,10 @@ class Freshness:
     def ownership_problems(self, component: Component) -> list[Problem]:
         """Whose files are not the component's: all that are going to be copied, too."""
         state = self.components[component.directory]
-        found = [
-            Problem(p.path, f"will be copied, then given to {component.account}")
-            for p in self.copy_problems(component)
-        ]
+        copied = [problem.path for problem in self.copy_problems(component)]
+        copied += map(component.extra_path, self.extras_due(component))
+        why = f"will be copied, then given to {component.account}"
+        found = [Problem(path, why) for path in copied]
         wanted = f"{component.account}:{component.account}"
         entries = dict(state.files)
         if component.owns_directory and state.directory is not None:
@@ -340,12 +343,22 @@ class Freshness:
                 found.append(_not_owned_by(wanted, path, entry))
         return found
 
+    def extras_due(self, component: Component) -> list[Extra]:
+        """Those of the vendor's that are gone. One that is there stays, whoever has made it."""
+        files = self.components[component.directory].files
+        return [
+            extra
+            for extra in component.extras
+            if extra.source and component.extra_path(extra) not in files
+        ]
+
     def copies(self, component: Component) -> list[tuple[str, str, Part]]:
         """(path of the copy, name of the credential, part) for every file it should hold."""
         return [
             (f"{component.directory}/{component.file_name(name, part)}", name, part)
-            for name in map(self.settings.real_name, component.credentials)
-            for part in Part
+            for credential in component.credentials
+            for name in [self.settings.real_name(credential)]
+            for part in component.parts(credential)
         ]
 
     @cached_property
@@ -381,6 +394,10 @@ class Freshness:
                 for path in self.leftovers(component)
             ]
             found += self.copy_problems(component)
+            found += [
+                Problem(component.extra_path(extra), "is missing")
+                for extra in self.extras_due(component)
+            ]
             found += self.ownership_problems(component)
         return tuple(found)
 
@@ -424,6 +441,9 @@ class Freshness:
         if path not in state.same:
             source = self.paths(name).of_part(part)
             copying = f"{for_sh('cat', source)} > {word(path)}"
+            if part is Part.PK8:
+                key, pk8 = word(source), word(path)
+                copying = f"openssl pkcs8 -topk8 -nocrypt -outform DER -in {key} -out {pk8}"
             return Problem(path, f"differs from {source}", f"{copying}, then restart its service")
         return None
 

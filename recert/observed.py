@@ -48,13 +48,15 @@ class SslState:
 
 @dataclass(frozen=True)
 class ComponentState:
-    """One component's directory. `same`: the copies that equal their source byte for byte."""
+    """One component's directory. `same`: the copies that are what they should be: their source byte
+    for byte, or the same key as PKCS#8. `sources`: of what else is put there, those that exist."""
 
     account_exists: bool
     directory: FileState | None
     files: Mapping[str, FileState]
     same: frozenset[str]
     certificates: Mapping[str, str] = field(default_factory=dict)
+    sources: frozenset[str] = frozenset()
 
     @property
     def installed(self) -> bool:

@@ -189,6 +189,17 @@ def damage_refusals(
     ]
 
 
+def extra_refusals(freshness: Freshness) -> list[str]:
+    """A service would not start without what is neither there nor where the vendor keeps it."""
+    return [
+        f"{component.extra_path(extra)} is gone, and so is {extra.source} to put it back from: "
+        f"{component.used_by} would not start. Get it from the vendor's package first."
+        for component in freshness.installed_components
+        for extra in freshness.extras_due(component)
+        if extra.source not in freshness.components[component.directory].sources
+    ]
+
+
 def link_refusals(files: Mapping[str, FileState], roots: Iterable[str]) -> list[str]:
     """A link out of the SSL directories: the backup would hold the link alone, and the key
     that it leads to would neither be saved nor deleted with the rest."""

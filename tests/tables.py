@@ -10,6 +10,7 @@ ENDPOINTS = dict(PE_3_7.master.endpoints)
 SERVICE_PORTS = PE_3_7.master.usual_ports
 STOP_ORDER = PE_3_7.master.stopped
 INTERNAL_NAMES = PE_3_7.internal_names
+assert PE_3_7.classifier is not None
 CLASSES = PE_3_7.classifier.classes
 POSTGRESQL_SERVICE = "pe-postgresql"
 KEYSTORE, TRUSTSTORE = PE_3_7.delivery.keystore, PE_3_7.delivery.truststore

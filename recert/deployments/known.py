@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from recert.deployments.model import Deployment
 from recert.deployments.pe_3_7 import PE_3_7
+from recert.deployments.pe_3_8 import PE_3_8
+from recert.deployments.pe_2015_2 import PE_2015_2
+from recert.deployments.pe_2015_3 import PE_2015_3
+from recert.deployments.pe_2016_1 import PE_2016_1
+from recert.deployments.pe_2016_2 import PE_2016_2
 
-DEPLOYMENTS = (PE_3_7,)
+DEPLOYMENTS = (PE_3_7, PE_3_8, PE_2015_2, PE_2015_3, PE_2016_1, PE_2016_2)
+
+_GENERATIONS = (PE_3_7, PE_2016_2)
+"""Of agents: within one they differ in nothing but services that may not be installed."""
+
+
+def of_program(path: str) -> Deployment | None:
+    """The one whose agents have their `puppet` there, None if none has."""
+    return next((one for one in _GENERATIONS if path.startswith(f"{one.prefix}/")), None)
 
 
 def is_internal(name: str) -> bool:

@@ -18,11 +18,13 @@ NOWHERE = 0
 
 
 class Part(Enum):
-    """The three files of a credential: how a copy of each is called, and its mode."""
+    """The files of a credential: how a copy of each is called, and its mode. `PK8` is the private
+    key as unencrypted PKCS#8 in DER, which Java's drivers want; Puppet itself has none."""
 
     CERTIFICATE = ("cert.pem", 0o644)
     PUBLIC_KEY = ("public_key.pem", 0o644)
     PRIVATE_KEY = ("private_key.pem", 0o640)
+    PK8 = ("private_key.pk8", 0o640)
 
     def __init__(self, copy_suffix: str, mode: int) -> None:
         self.copy_suffix = copy_suffix
@@ -31,13 +33,25 @@ class Part(Enum):
         Puppet 3.7.4 leaves private keys at 0644; no private key may stay readable by others."""
 
 
+TRIO = (Part.CERTIFICATE, Part.PUBLIC_KEY, Part.PRIVATE_KEY)
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A file among a component's copies that is none, and that its service wants. `source`: where
+    the vendor's is, to put it back where it is gone; empty for one that people have put there."""
+
+    file: str
+    source: str = ""
+
+
 @dataclass(frozen=True)
 class Component:
     """A directory with copies of the credentials, owned by one service account.
 
     `owns_directory`: the document's `chown -R` takes the directory along; a `chown …/*` does not.
     `mode`: one mode for every file, or None for those of `Part`. `used_by`: the service that works
-    with them.
+    with them. `pk8`: the credentials whose private key is there as PKCS#8, too.
     """
 
     title: str
@@ -47,6 +61,18 @@ class Component:
     used_by: str
     owns_directory: bool = True
     mode: int | None = None
+    pk8: tuple[str, ...] = ()
+    extras: tuple[Extra, ...] = ()
+
+    def parts(self, credential: str) -> tuple[Part, ...]:
+        """What of a credential there are copies of.
+
+        :param credential: as in the table.
+        """
+        return (*TRIO, Part.PK8) if credential in self.pk8 else TRIO
+
+    def extra_path(self, extra: Extra) -> str:
+        return f"{self.directory}/{extra.file}"
 
     def file_name(self, name: str, part: Part) -> str:
         return f"{name}.{part.copy_suffix}"
@@ -111,17 +137,18 @@ class Seat:
 @dataclass(frozen=True)
 class Agent:
     """What runs on every node. `puppet`: the service that runs Puppet; `orchestration`: the one
-    that answers in orchestration. `windows`: what they may be called there, by the document's
-    names."""
+    that answers in orchestration; `others`: what else works with the node's certificate.
+    `windows`: what they may be called there, by the document's names."""
 
     puppet: str
     orchestration: str
     windows: Mapping[str, tuple[str, ...]]
+    others: tuple[str, ...] = ()
 
     @property
     def services(self) -> tuple[str, ...]:
         """In the document's order of stopping."""
-        return (self.puppet, self.orchestration)
+        return (self.puppet, self.orchestration, *self.others)
 
 
 @dataclass(frozen=True)
@@ -167,15 +194,21 @@ class Messaging:
 class Deployment:
     """A shape of a site.
 
-    `name`: by which it is called in data and messages; `document`: the title of the one that it is
-    the table of. `internal_names`: the certificates for the vendor's own services, and
-    `internal_prefix` how those of all its versions begin. `credential_places`: where the vendor
-    keeps credentials; elsewhere below `searched` there are others' too, such as bundles of public
-    CAs, and some may have been put by hand.
+    `name`: by which it is called in data; `title`: in messages; `document`: the title of the one
+    that it is the table of. A host shows that it is one by its programs' directory `prefix` and by
+    `version_file`, which says one of `versions`, or that and more numbers. `internal_names`: the
+    certificates for the vendor's own services, and `internal_prefix` how those of all its versions
+    begin. `classifier`: where it matters whether node groups are classified. `credential_places`:
+    where the vendor keeps credentials; elsewhere below `searched` there are others' too, such as
+    bundles of public CAs, and some may have been put by hand.
     """
 
     name: str
+    title: str
     document: str
+    prefix: str
+    version_file: str
+    versions: tuple[str, ...]
     seats: tuple[Seat, ...]
     agent: Agent
     internal_names: tuple[str, ...]
@@ -183,7 +216,7 @@ class Deployment:
     searched: tuple[str, ...]
     configuration: str
     delivery: Delivery
-    classifier: Classifier
+    classifier: Classifier | None
     messaging: Messaging
 
     @property

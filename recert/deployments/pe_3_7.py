@@ -152,10 +152,14 @@ _MONOLITHIC = Seat(
 
 PE_3_7 = Deployment(
     name="pe-3.7-mono",
+    title="Puppet Enterprise 3.7, monolithic",
     document=(
         "Regenerating Certs and Security Credentials in Monolithic Puppet Enterprise Deployments, "
         "PE 3.7"
     ),
+    prefix="/opt/puppet",
+    version_file="/opt/puppet/pe_version",
+    versions=("3.7",),
     seats=(_MONOLITHIC,),
     # Steps 6.2 and 6.3
     agent=Agent(

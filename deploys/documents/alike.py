@@ -1,0 +1,30 @@
+"""The steps that read the same in every document of a monolithic master. The numbers are theirs."""
+
+from operations import agent, backup, services, ssl
+from recert.deployments.model import CERTNAME, Deployment
+
+
+def step_1() -> None:
+    services.stopped(name="1 Shut down all PE-related services")
+
+
+def step_2(deployment: Deployment) -> None:
+    backup.made(name="2.1 Back up the SSL directories")
+    ssl.cleared(name="2.2 Delete the CA and clear all certs from the master")
+    ssl.catalog_removed(name="2.3 Remove the cached catalog")
+    ssl.ca_created(name="2.4 Regenerate the CA")
+    ssl.certificates_generated(
+        (CERTNAME,),
+        alt_names=True,
+        keys_ahead=deployment.internal_names,
+        name="2.5 Generate the master's certs",
+    )
+    ssl.certificates_generated(
+        deployment.internal_names, name="2.6 Create the certs for PE's services"
+    )
+    ssl.placed(name="2.7 Copy the CRL into place")
+
+
+def step_5() -> None:
+    services.running(name="5 Restart PE services")
+    agent.run(name="5 Kick off a Puppet run")

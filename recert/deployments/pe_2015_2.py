@@ -1,0 +1,7 @@
+"""A monolithic PE 2015.2 master: before there was an orchestrator."""
+
+from __future__ import annotations
+
+from recert.deployments.puppetlabs import monolithic
+
+PE_2015_2 = monolithic("2015.2", orchestrator=False)

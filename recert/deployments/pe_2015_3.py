@@ -1,0 +1,7 @@
+"""A monolithic PE 2015.3 master: with an orchestrator, to which Puppet brings its credentials."""
+
+from __future__ import annotations
+
+from recert.deployments.puppetlabs import monolithic
+
+PE_2015_3 = monolithic("2015.3")

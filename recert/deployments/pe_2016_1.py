@@ -1,0 +1,7 @@
+"""A monolithic PE 2016.1 master: PuppetDB wants its key as PKCS#8 as well."""
+
+from __future__ import annotations
+
+from recert.deployments.puppetlabs import monolithic
+
+PE_2016_1 = monolithic("2016.1", pk8_of=frozenset({"PuppetDB"}))

@@ -1,0 +1,12 @@
+"""A monolithic PE 2016.2 master: all Java services want their keys as PKCS#8, and the document
+copies the orchestrator's credentials."""
+
+from __future__ import annotations
+
+from recert.deployments.puppetlabs import monolithic
+
+PE_2016_2 = monolithic(
+    "2016.2",
+    orchestrator_copies=True,
+    pk8_of=frozenset({"PuppetDB", "orchestration-services", "console-services"}),
+)

@@ -1,0 +1,70 @@
+"""Which deployment a host is of, by what it shows. What no table knows, or what two match, is
+refused: a procedure for another shape deletes what that one has, and nobody puts back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from recert.deployments.model import Deployment
+from recert.errors import RecertError
+
+DATA = "deployment"
+"""The data that decides between two shapes that a host may be of."""
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What a host shows. `versions`: what its own files say, by path. `directories`: those that
+    there are. `puppet`: Puppet's version, empty if it has not said it."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    directories: frozenset[str] = frozenset()
+    puppet: str = ""
+
+    def __str__(self) -> str:
+        versions = [f"{path} says {version}" for path, version in sorted(self.versions.items())]
+        seen = versions or ["no file names a version"]
+        if self.directories:
+            seen.append(f"there is {' and '.join(sorted(self.directories))}")
+        if self.puppet:
+            seen.append(f"Puppet is {self.puppet}")
+        return ", ".join(seen)
+
+
+def recognised(signs: Signs, known: Iterable[Deployment], named: object, host: str) -> Deployment:
+    """The one deployment that a master shows to be of.
+
+    :param named: the data `deployment`, which decides between several and overrides no sign; None
+        or empty if not given.
+    :param host: for the message.
+    :raises RecertError: there is none, there are several, or `named` is none of them.
+    """
+    known = list(known)
+    fitting = [one for one in known if _fits(signs, one)]
+    there_are = ", ".join(f"{one.name} ({one.title})" for one in known)
+    seen = f"{host} is left as it is: {signs}."
+    if named not in (None, ""):
+        if named not in {one.name for one in known}:
+            raise RecertError(f"{DATA}={named} is no deployment that is known here: {there_are}.")
+        if named not in {one.name for one in fitting}:
+            raise RecertError(f"{seen} That is not {named}. Take {DATA}={named} away.")
+        return next(one for one in fitting if one.name == named)
+    if not fitting:
+        raise RecertError(
+            f"{seen} That is none of the deployments that are known here: {there_are}. A procedure "
+            "for another one would leave this one half done."
+        )
+    if len(fitting) > 1:
+        names = " or ".join(one.name for one in fitting)
+        raise RecertError(f"{seen} That may be {names}. Say which: --data {DATA}=<name>")
+    return fitting[0]
+
+
+def _fits(signs: Signs, deployment: Deployment) -> bool:
+    if deployment.prefix not in signs.directories:
+        return False
+    if not signs.versions:
+        return True
+    version = signs.versions.get(deployment.version_file, "")
+    return any(f"{version}.".startswith(f"{begin}.") for begin in deployment.versions)
