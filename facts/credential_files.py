@@ -11,6 +11,7 @@ from facts.packed import files_in
 from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
 from recert.certificates import read_public_key
+from recert.deployments.known import JAVA
 from recert.observed import FileState, FoundCredentials, Keystores
 
 # Public halves of the private keys whose paths come in, a line each. Ruby does all in one process.
@@ -269,7 +270,7 @@ class KeystoreCertificates(FactBase[Keystores]):
     def command(self, paths: list[str]) -> StringCommand:
         return record_script(
             r"""
-PATH=$PATH:/opt/puppet/jre/bin:/opt/puppet/share/java/bin
+PATH=$PATH:$1; shift
 certificates() { sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p'; }
 line_of() { stage tr -s '\n\r\t ' ' ' <"$1"; }
 password_of() { # of the keystore called $1 in the configuration $2
@@ -300,6 +301,7 @@ for path in "$@"; do
     say keystore "$path" "$pems"
 done
 """,
+            ":".join(JAVA),
             *paths,
         )
 

@@ -22,20 +22,21 @@ from gevent import sleep  # type: ignore[import-untyped]
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from recert.deployments.known import PROGRAMS
+
 _KEPT = ("HOME", "LOGNAME", "TMPDIR", "TZ", "USER")
 
 CLEAN_SH = " ".join(
     [
         "command env -i",
-        'PATH="/opt/puppet/bin:$PATH:/usr/local/bin:/usr/sbin:/sbin"',
+        f'PATH="{":".join(PROGRAMS)}:$PATH:/usr/local/bin:/usr/sbin:/sbin"',
         *(f'${{{name}+"{name}=${name}"}}' for name in _KEPT),
         "sh",
     ]
 )
 """A shell that inherits nothing that could change what a script or a program means: neither
-POSIXLY_CORRECT, GREP_OPTIONS or RUBYOPT nor a function that a bash has exported, whatever its name.
-PE's programs are often missing from the PATH of a session that is no login, and go before another
-Puppet on it."""
+POSIXLY_CORRECT, GREP_OPTIONS or RUBYOPT nor a function that a bash has exported, whatever its
+name."""
 
 CLEAN_SH_UNASKED = f"</dev/null {CLEAN_SH}"
 """The same, where nothing is to be read from a standard input: on a terminal, which sudo may want,

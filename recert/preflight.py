@@ -8,6 +8,7 @@ from os.path import normpath
 from pathlib import PurePosixPath
 
 from recert.certificates import Certificate, RevocationList
+from recert.deployments.known import PROGRAMS
 from recert.deployments.model import Component, Deployment
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
@@ -41,7 +42,7 @@ def root_refusals(uid: int) -> list[str]:
 def puppet_refusals(program: str | None, complaints: Iterable[str]) -> list[str]:
     """A Puppet that is missing, or that works with its defaults for want of its puppet.conf."""
     if program is None:
-        return ["There is no `puppet` on the PATH and none in /opt/puppet/bin."]
+        return [f"There is no `puppet` on the PATH and none in {' or '.join(PROGRAMS)}."]
     complaints = list(complaints)
     if not complaints:
         return []

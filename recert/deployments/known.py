@@ -12,6 +12,13 @@ from recert.deployments.pe_2016_2 import PE_2016_2
 
 DEPLOYMENTS = (PE_3_7, PE_3_8, PE_2015_2, PE_2015_3, PE_2016_1, PE_2016_2)
 
+PROGRAMS = tuple(dict.fromkeys(path for one in DEPLOYMENTS for path in one.programs))
+"""Where Puppet's programs are at any site: often missing from the PATH of a session that is no
+login, and to be found before another Puppet on it."""
+
+JAVA = tuple(dict.fromkeys(path for one in DEPLOYMENTS for path in one.java))
+"""The same of Java's."""
+
 _GENERATIONS = (PE_3_7, PE_2016_2)
 """Of agents: within one they differ in nothing but services that may not be installed."""
 

@@ -195,17 +195,20 @@ class Deployment:
     """A shape of a site.
 
     `name`: by which it is called in data; `title`: in messages; `document`: the title of the one
-    that it is the table of. A host shows that it is one by its programs' directory `prefix` and by
-    `version_file`, which says one of `versions`, or that and more numbers. `internal_names`: the
-    certificates for the vendor's own services, and `internal_prefix` how those of all its versions
-    begin. `classifier`: where it matters whether node groups are classified. `credential_places`:
-    where the vendor keeps credentials; elsewhere below `searched` there are others' too, such as
-    bundles of public CAs, and some may have been put by hand.
+    that it is the table of. `programs`: where its Puppet's are, and `java` its Java's. A host shows
+    that it is one by its programs' directory `prefix` and by `version_file`, which says one of
+    `versions`, or that and more numbers. `internal_names`: the certificates for the vendor's own
+    services, and `internal_prefix` how those of all its versions begin. `classifier`: where it
+    matters whether node groups are classified. `credential_places`: where the vendor keeps
+    credentials; elsewhere below `searched` there are others' too, such as bundles of public CAs,
+    and some may have been put by hand.
     """
 
     name: str
     title: str
     document: str
+    programs: tuple[str, ...]
+    java: tuple[str, ...]
     prefix: str
     version_file: str
     versions: tuple[str, ...]

@@ -157,6 +157,8 @@ PE_3_7 = Deployment(
         "Regenerating Certs and Security Credentials in Monolithic Puppet Enterprise Deployments, "
         "PE 3.7"
     ),
+    programs=("/opt/puppet/bin",),
+    java=("/opt/puppet/jre/bin", f"{_SHARE}/java/bin"),
     prefix="/opt/puppet",
     version_file="/opt/puppet/pe_version",
     versions=("3.7",),

@@ -176,7 +176,7 @@ def monolithic(
             _AGENT: (_MASTER, _PUPPETDB, _CONSOLE),
         },
         # What its credentials are before the document copies them, only Puppet knows.
-        fed_by_run=frozenset({_BROKER} if orchestrator_copies else {_BROKER, _ORCHESTRATOR}),
+        fed_by_run=frozenset({_BROKER, *last[:1]} if not orchestrator_copies else {_BROKER}),
         components=tuple(
             replace(component, pk8=(CERTNAME,)) if component.title in pk8_of else component
             for component in components
@@ -189,6 +189,8 @@ def monolithic(
             "Regenerating Certs and Security Credentials in Monolithic Puppet Enterprise "
             f"Deployments, PE {version}"
         ),
+        programs=("/opt/puppetlabs/bin", "/opt/puppetlabs/puppet/bin"),
+        java=("/opt/puppetlabs/server/bin",),
         prefix="/opt/puppetlabs",
         version_file="/opt/puppetlabs/server/pe_version",
         versions=(version,),

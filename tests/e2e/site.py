@@ -22,7 +22,7 @@ from recert.certificates import (
     read_public_key,
     read_revocation_list,
 )
-from recert.deployments.model import Part
+from recert.deployments.model import TRIO
 from tests.e2e.forked import PYINFRA, run_pyinfra
 from tests.tables import COMPONENTS, INTERNAL_NAMES, STOP_ORDER
 
@@ -283,7 +283,7 @@ def assert_regenerated(
     for component in COMPONENTS:
         owner = f"{component.account}:{component.account}"
         for name in (certname if n == "<CERTNAME>" else n for n in component.credentials):
-            for part in Part:
+            for part in TRIO:
                 copy = f"{component.directory}/{component.file_name(name, part)}"
                 copies.add(f"{copy} {owner} {component.file_mode(part):o} same")
     assert set(lines["copy"]) == copies

@@ -31,7 +31,7 @@ from recert.certificates import (
     read_public_key,
     read_request,
 )
-from recert.deployments.model import Component, Part
+from recert.deployments.model import TRIO, Component
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.freshness import CredentialPaths, Freshness, Problem, Retired
 from recert.observed import ComponentState, FileState, SslState
@@ -477,7 +477,7 @@ class Master:
                 mode=component.file_mode(part), owner=account
             )
             for name in names
-            for part in Part
+            for part in TRIO
         }
         self.components[directory] = ComponentState(
             account_exists=True,

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from recert.altnames import AltNames
-from recert.deployments.model import Component, Part
+from recert.deployments.model import TRIO, Component, Part
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.observed import ComponentState, LastRun
 from tests.tables import COMPONENTS, CONSOLE, INTERNAL_NAMES, POSTGRESQL, PUPPETDB, credential_names
@@ -577,7 +577,7 @@ def test_copy_that_differs_is_due_and_removed_first() -> None:
 
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda c: c.title)
-@pytest.mark.parametrize("part", Part)
+@pytest.mark.parametrize("part", TRIO)
 def test_copy_of_another_mode_is_due_and_not_removed(component: Component, part: Part) -> None:
     found = master()
     path = f"{component.directory}/{component.file_name(CERTNAME, part)}"
@@ -622,7 +622,7 @@ def test_stale_credential_makes_its_copies_stale_and_no_others() -> None:
     found = master()
     found.remove(found.paths("pe-internal-dashboard").certificate)
     judged = found.judge()
-    stale = {f"{CONSOLE.directory}/pe-internal-dashboard.{part.copy_suffix}" for part in Part}
+    stale = {f"{CONSOLE.directory}/pe-internal-dashboard.{part.copy_suffix}" for part in TRIO}
     assert paths_of(judged.copy_problems(CONSOLE)) == stale
     assert set(judged.leftovers(CONSOLE)) == stale
     assert judged.copy_problems(PUPPETDB) == []
@@ -631,7 +631,7 @@ def test_stale_credential_makes_its_copies_stale_and_no_others() -> None:
 def test_copy_problems_of_one_credential_leave_out_the_others() -> None:
     judged = master(OLD).judge()
     assert paths_of(judged.copy_problems(CONSOLE, "pe-internal-classifier")) == {
-        f"{CONSOLE.directory}/pe-internal-classifier.{part.copy_suffix}" for part in Part
+        f"{CONSOLE.directory}/pe-internal-classifier.{part.copy_suffix}" for part in TRIO
     }
 
 

@@ -1,0 +1,261 @@
+"""The tables of deployments, the deploys that carry them out, and how a host shows which it is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploys.documents import regeneration
+from facts.deployment import DeploymentSigns
+from operations import agent, backup, credentials, services, ssl
+from recert.deployments.known import DEPLOYMENTS, is_internal, of_program
+from recert.deployments.model import CERTNAME, Component, Deployment, Part
+from recert.deployments.pe_3_7 import PE_3_7
+from recert.deployments.pe_3_8 import PE_3_8
+from recert.deployments.pe_2016_2 import PE_2016_2
+from recert.deployments.recognition import Signs, recognised
+from recert.errors import RecertError
+from tests.unit.shell import Sh
+
+ROOT = Path(__file__).resolve().parents[2]
+EACH = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda one: one.name)
+
+# Tables
+
+
+@EACH
+def test_a_table_hangs_together(deployment: Deployment) -> None:
+    seat, names = deployment.master, {CERTNAME, *deployment.internal_names}
+    assert set(seat.stopped) == set(seat.started)
+    assert len(set(seat.stopped)) == len(seat.stopped) == len(seat.started)
+    assert {seat.server, *seat.needed, *seat.endpoints, *seat.fed_by_run} <= set(seat.stopped)
+    assert {deployment.agent.puppet, deployment.agent.orchestration} <= set(seat.stopped)
+    for service, needs in seat.needs.items():
+        before = seat.started[: seat.started.index(service)] if service in seat.started else ()
+        assert service not in seat.started or set(needs) <= set(before)
+    for component in seat.components:
+        assert {*component.credentials} <= names
+        assert {*component.pk8} <= {*component.credentials}
+        assert component.used_by in seat.stopped
+    assert {endpoint.client for endpoint in seat.endpoints.values()} <= names
+    assert {*deployment.delivery.names.values(), deployment.delivery.broker} <= names
+    assert all(name.startswith(deployment.internal_prefix) for name in deployment.internal_names)
+    if deployment.classifier is not None:
+        assert deployment.classifier.service in seat.endpoints
+        assert deployment.classifier.client in names
+
+
+def test_deployments_have_each_their_name() -> None:
+    assert len({one.name for one in DEPLOYMENTS}) == len({one.title for one in DEPLOYMENTS})
+    assert len({one.name for one in DEPLOYMENTS}) == len(DEPLOYMENTS)
+    assert is_internal("pe-internal-of-any-version") and not is_internal("web01")
+
+
+# Deploys
+
+DONE = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> DONE:
+    """What a deploy has called, in its order: the operation, and what it is about."""
+    calls: DONE = []
+
+    def noted(name: str) -> Callable[..., None]:
+        return lambda *arguments, **more: calls.append((name, arguments, more))
+
+    for module, names in (
+        (agent, ("run",)),
+        (backup, ("made",)),
+        (credentials, ("cleared", "copied", "owned", "put_back")),
+        (services, ("stopped", "running")),
+        (ssl, ("cleared", "catalog_removed", "ca_created", "certificates_generated", "placed")),
+    ):
+        short = module.__name__.rpartition(".")[2]
+        for name in names:
+            monkeypatch.setattr(module, name, noted(f"{short}.{name}"))
+    return calls
+
+
+@EACH
+def test_a_deploy_does_all_that_its_table_has(deployment: Deployment, done: DONE) -> None:
+    regeneration(deployment)()
+    about: dict[str, list[Component]] = {}
+    copied: dict[str, set[str]] = {}
+    given: set[str] = set()
+    for operation, arguments, more in done:
+        components = [one for one in arguments if isinstance(one, Component)]
+        about.setdefault(operation, []).extend(components)
+        if operation == "credentials.copied":
+            copied.setdefault(components[0].title, set()).add(arguments[1])
+            given |= {components[0].title} if more.get("owned") else set()
+        if operation == "credentials.owned":
+            given.add(components[0].title)
+    known = list(deployment.master.components)
+    assert sorted(one.title for one in about["credentials.cleared"]) == sorted(
+        one.title for one in known
+    )
+    assert copied == {one.title: set(one.credentials) for one in known}
+    assert given == {one.title for one in known}
+    put_back = {one.title for one in about.get("credentials.put_back", [])}
+    assert put_back == {one.title for one in known if any(extra.source for extra in one.extras)}
+    made = [name for what, arguments, _ in done if "certificates" in what for name in arguments[0]]
+    assert made == [CERTNAME, *deployment.internal_names]
+    everything = {one for components in about.values() for one in components}
+    assert everything == set(known)
+
+
+@EACH
+def test_a_deploy_keeps_the_documents_order(deployment: Deployment, done: DONE) -> None:
+    regeneration(deployment)()
+    order = [operation for operation, *_ in done]
+    assert order[:7] == [
+        *("services.stopped", "backup.made", "ssl.cleared", "ssl.catalog_removed"),
+        *("ssl.ca_created", "ssl.certificates_generated", "ssl.certificates_generated"),
+    ]
+    assert order[7] == "ssl.placed"
+    assert order[-2:] == ["services.running", "agent.run"]
+    # What is given away is whole by then, and what is copied has been cleared.
+    for component in deployment.master.components:
+        own = [what for what, arguments, _ in done if component in arguments]
+        assert own[0] == "credentials.cleared"
+        assert own[-1] in ("credentials.owned", "credentials.copied")
+    numbers = [more["name"].split()[0] for _, _, more in done]
+    assert numbers == sorted(numbers, key=lambda number: [int(n) for n in number.split(".")])
+    assert len(set(numbers[:-2])) == len(numbers[:-2])
+
+
+# Recognition
+
+PE37 = Signs({"/opt/puppet/pe_version": "3.7.2"}, frozenset({"/opt/puppet"}))
+PE2016 = Signs({"/opt/puppetlabs/server/pe_version": "2016.2.1"}, frozenset({"/opt/puppetlabs"}))
+UNNAMED = Signs({}, frozenset({"/opt/puppet"}), puppet="3.7.4")
+
+
+def found(signs: Signs, named: object = None) -> Deployment:
+    return recognised(signs, DEPLOYMENTS, named, "master")
+
+
+@pytest.mark.parametrize("named", [None, "", "pe-3.7-mono"])
+def test_a_host_says_what_it_is(named: str | None) -> None:
+    assert found(PE37, named) is PE_3_7
+
+
+@EACH
+@pytest.mark.parametrize("more", ["", ".1"])
+def test_each_shape_is_recognised(deployment: Deployment, more: str) -> None:
+    for version in deployment.versions:
+        versions = {deployment.version_file: f"{version}{more}"}
+        assert found(Signs(versions, frozenset({deployment.prefix}))) is deployment
+
+
+@pytest.mark.parametrize("version", ["3.3.2", "3.70", "3", "2016.2.1", "", "n/a"])
+def test_what_no_table_knows_is_refused_with_what_was_seen(version: str) -> None:
+    signs = Signs({"/opt/puppet/pe_version": version}, frozenset({"/opt/puppet"}))
+    with pytest.raises(RecertError) as refused:
+        found(signs)
+    said = str(refused.value)
+    assert f"/opt/puppet/pe_version says {version}" in said
+    for one in DEPLOYMENTS:
+        assert one.name in said and one.title in said
+
+
+def test_a_host_without_puppet_enterprise_is_refused() -> None:
+    with pytest.raises(RecertError, match=r"no file names a version, Puppet is 5\.5\.22"):
+        found(Signs(puppet="5.5.22"))
+
+
+def test_two_that_match_are_for_a_person_to_decide() -> None:
+    with pytest.raises(RecertError) as refused:
+        found(UNNAMED)
+    assert "pe-3.7-mono or pe-3.8-mono" in str(refused.value)
+    assert "--data deployment=<name>" in str(refused.value)
+    assert found(UNNAMED, "pe-3.8-mono") is PE_3_8
+
+
+def test_nobody_decides_against_what_a_host_shows() -> None:
+    for signs, named in (
+        (PE37, "pe-3.8-mono"),
+        (UNNAMED, "pe-2016.2-mono"),
+        (PE2016, "pe-3.7-mono"),
+    ):
+        with pytest.raises(RecertError, match=f"That is not {named}"):
+            found(signs, named)
+
+
+def test_a_name_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(RecertError, match=r"deployment=pe-3\.7 is no deployment .*pe-3\.7-mono"):
+        found(PE37, "pe-3.7")
+
+
+def test_files_of_two_generations_are_for_a_person_to_decide() -> None:
+    """After an upgrade the former version's file may have stayed."""
+    both = Signs({**PE37.versions, **PE2016.versions}, PE37.directories | PE2016.directories)
+    with pytest.raises(RecertError, match=r"pe-3\.7-mono or pe-2016\.2-mono"):
+        found(both)
+    assert found(both, "pe-2016.2-mono") is PE_2016_2
+
+
+def test_an_agent_is_known_by_where_its_puppet_is() -> None:
+    assert of_program("/opt/puppet/bin/puppet") is PE_3_7
+    for path in ("/opt/puppetlabs/bin/puppet", "/opt/puppetlabs/puppet/bin/puppet"):
+        assert of_program(path) is PE_2016_2
+    assert of_program("/usr/bin/puppet") is None
+
+
+def test_what_a_host_shows(sh: Sh, tmp_path: Path) -> None:
+    sh.provide("ruby", "printf 3.7.4")
+    (tmp_path / "pe_version").write_text("3.7.2\n")
+    (tmp_path / "empty").write_text("")
+    files = [f"{tmp_path}/{name}" for name in ("pe_version", "empty", "missing")]
+    seen = sh.ask(DeploymentSigns, files=files, directories=[str(tmp_path), f"{tmp_path}/missing"])
+    assert seen == Signs({files[0]: "3.7.2"}, frozenset({str(tmp_path)}), "3.7.4")
+
+
+# Who knows shapes
+
+SHAPES = re.compile(r"\bpe-(?!recert)[a-z]|/opt/puppet|/etc/puppetlabs|/var/log/p")
+ELSEWHERE = ("facts", "operations", "procedures", "recert", "connectors", "inventories", "deploys")
+
+
+def shape_words(path: Path) -> list[str]:
+    """The texts of a module that name a service, directory or certificate of a shape, docstrings
+    aside."""
+    tree = ast.parse(path.read_text())
+    told = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in told
+        and SHAPES.search(node.value)
+    ]
+
+
+def test_nothing_else_knows_a_shape() -> None:
+    knowing = {
+        str(path.relative_to(ROOT))
+        for folder in ELSEWHERE
+        for path in (ROOT / folder).rglob("*.py")
+        if path.parts[len(ROOT.parts) : -1]
+        not in (("recert", "deployments"), ("deploys", "documents"))
+        and shape_words(path)
+    }
+    assert knowing == set()
+
+
+def test_the_parts_of_a_credential() -> None:
+    (console,) = (c for c in PE_2016_2.master.components if c.title == "console-services")
+    assert console.parts(CERTNAME)[-1] is Part.PK8
+    assert Part.PK8 not in console.parts("pe-internal-dashboard")
+    assert console.file_name("web01", Part.PK8) == "web01.private_key.pk8"
