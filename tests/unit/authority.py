@@ -31,12 +31,11 @@ from recert.certificates import (
     read_public_key,
     read_request,
 )
-from recert.deployments.model import TRIO, Component
+from recert.deployments.model import Component, Deployment
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.freshness import CredentialPaths, Freshness, Problem, Retired
 from recert.observed import ComponentState, FileState, SslState
 from recert.settings import SETTINGS, Settings, check_settings
-from tests.tables import COMPONENTS, credential_names
 
 NOW = datetime(2015, 11, 23, 12, tzinfo=UTC)
 MADE = NOW.timestamp() - 600
@@ -423,13 +422,14 @@ class Master:
     older: dict[str, str]
     components: dict[str, ComponentState]
     retired: Retired
+    deployment: Deployment = PE_3_7
     alt_names: AltNames = field(default_factory=lambda: AltNames(CERTNAME, ALT_NAMES))
     now: datetime = NOW
 
     def judge(self) -> Freshness:
         ssl = SslState(dict(self.files), dict(self.texts), dict(self.keys), dict(self.older))
         return Freshness(
-            PE_3_7,
+            self.deployment,
             self.settings,
             ssl,
             dict(self.components),
@@ -471,19 +471,21 @@ class Master:
     def component(self, component: Component) -> None:
         """A component's directory with all copies it should hold."""
         directory, account = component.directory, component.account
-        names = map(self.settings.real_name, component.credentials)
         copies = {
             f"{directory}/{component.file_name(name, part)}": file_state(
                 mode=component.file_mode(part), owner=account
             )
-            for name in names
-            for part in TRIO
+            for credential in component.credentials
+            for name in [self.settings.real_name(credential)]
+            for part in component.parts(credential)
         }
+        extras = [component.extra_path(extra) for extra in component.extras]
         self.components[directory] = ComponentState(
             account_exists=True,
             directory=file_state("d", 0o755, account),
-            files=copies,
+            files={**copies, **{path: file_state(owner=account) for path in extras}},
             same=frozenset(copies),
+            sources=frozenset(extra.source for extra in component.extras if extra.source),
         )
 
     def change_copy(self, component: Component, path: str, **changes: object) -> None:
@@ -508,10 +510,10 @@ def retired(ca: Authority = OLD) -> Retired:
     return Retired(ca.certificate.fingerprint, ca.certificate.key, ca.certificate)
 
 
-def master(ca: Authority = NEW, **setting_changes: str) -> Master:
+def master(ca: Authority = NEW, deployment: Deployment = PE_3_7, **setting_changes: str) -> Master:
     """A complete master whose credentials are all of `ca`; the one to retire is `OLD`."""
     conf = settings(**setting_changes)
-    found = Master(conf, ca, {}, {}, {}, {}, {}, retired())
+    found = Master(conf, ca, {}, {}, {}, {}, {}, retired(), deployment)
     found.write(conf.cacert, ca.pem)
     found.write_key(conf.cakey, ca.key)
     found.write(conf.cacrl, ca.crl())
@@ -520,12 +522,12 @@ def master(ca: Authority = NEW, **setting_changes: str) -> Master:
     found.write(conf.serial, "0064")
     found.add(conf.capass, mode=0o640)
     found.credential(CERTNAME, 2, (*ALT_NAMES, CERTNAME))
-    for serial, name in enumerate(credential_names(CERTNAME)[1:], 3):
+    for serial, name in enumerate(deployment.internal_names, 3):
         found.credential(name, serial)
     directories = {path.rpartition("/")[0] for path in found.files}
     for directory in (*directories, *conf.ssl_roots, conf.csrdir, conf.requestdir):
         found.files[directory] = file_state("d", 0o755)
-    for component in COMPONENTS:
+    for component in deployment.master.components:
         found.component(component)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from recert.deployments.pe_3_8 import PE_3_8
 from recert.deployments.pe_2016_2 import PE_2016_2
 from recert.deployments.recognition import Signs, recognised
 from recert.errors import RecertError
+from recert.preflight import extra_refusals
+from tests.unit.authority import CERTNAME as MASTER
+from tests.unit.authority import OLD, master, reasons
 from tests.unit.shell import Sh
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,6 +132,46 @@ def test_a_deploy_keeps_the_documents_order(deployment: Deployment, done: DONE) 
     numbers = [more["name"].split()[0] for _, _, more in done]
     assert numbers == sorted(numbers, key=lambda number: [int(n) for n in number.split(".")])
     assert len(set(numbers[:-2])) == len(numbers[:-2])
+
+
+# What is no copy of a credential
+
+
+@EACH
+def test_a_whole_master_of_each_shape_has_nothing_due(deployment: Deployment) -> None:
+    judged = master(deployment=deployment).judge()
+    assert judged.problems == ()
+    assert judged.credential_names == (MASTER, *deployment.internal_names)
+    stale = master(OLD, deployment=deployment).judge()
+    assert set(stale.names_due(stale.credential_names)) == set(judged.credential_names)
+
+
+@EACH
+def test_what_is_no_copy_stays_or_is_put_back(deployment: Deployment) -> None:
+    for component in deployment.master.components:
+        for extra in component.extras:
+            found = master(deployment=deployment)
+            path = component.extra_path(extra)
+            assert found.judge().leftovers(component) == ()
+            found.change_copy(component, path, owner="root")
+            assert reasons(found.judge().problems)[path].startswith("belongs to root")
+            found.remove_copy(component, path)
+            judged = found.judge()
+            due = {extra} if extra.source else set()
+            assert set(judged.extras_due(component)) == due
+            assert set(reasons(judged.problems)) == ({path} if due else set())
+
+
+def test_dh_files_without_a_source_are_refused() -> None:
+    (dashboard,) = (c for c in PE_3_8.master.components if c.extras)
+    found = master(deployment=PE_3_8)
+    path = dashboard.extra_path(dashboard.extras[0])
+    found.remove_copy(dashboard, path)
+    assert extra_refusals(found.judge()) == []
+    state = found.components[dashboard.directory]
+    found.components[dashboard.directory] = replace(state, sources=frozenset())
+    (message,) = extra_refusals(found.judge())
+    assert path in message and dashboard.extras[0].source in message and "pe-httpd" in message
 
 
 # Recognition
