@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from pyinfra.api import Host
+from pyinfra.api import Host, State
+from pyinfra.api.exceptions import DeployError
 
 from recert.errors import RecertError
+from recert.options import OPTIONS, mistyped
+
+
+def refuse_mistyped(state: State) -> None:
+    """:raises DeployError: `--data` has a name that is none, and looks like one."""
+    wrong = mistyped(state.inventory.override_data)
+    if wrong:
+        raise DeployError(
+            "Nothing was changed: "
+            + "; ".join(
+                f"there is no data {name}. Was {meant} meant ({OPTIONS[meant]})?"
+                for name, meant in sorted(wrong.items())
+            )
+        )
 
 
 def flag(host: Host, name: str) -> bool:

@@ -19,6 +19,7 @@ from pyinfra.api.exceptions import ConnectError, DeployError, NoGroupError, Pyin
 
 from procedures.identity import identities_of
 from procedures.master import MasterFacts
+from procedures.options import refuse_mistyped
 from procedures.preflight import read_master, refuse
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
 from procedures.requests import WaitingRequests
@@ -498,6 +499,7 @@ def site_of(state: State) -> Site:
         _sites[state] = Site(state)
         guard()  # also where another configuration is used
         refuse_options()
+        refuse_mistyped(state)
         # Otherwise pyinfra asks at each step whether to go on without who has failed, and
         # everything waits with services stopped. One agent's failure is no question here.
         state.should_raise_failed_hosts = lambda _: False

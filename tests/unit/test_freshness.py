@@ -10,6 +10,7 @@ import pytest
 
 from recert.altnames import AltNames
 from recert.deployments.model import TRIO, Component, Part
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.observed import ComponentState, LastRun
 from tests.tables import COMPONENTS, CONSOLE, INTERNAL_NAMES, POSTGRESQL, PUPPETDB, credential_names
@@ -411,11 +412,11 @@ def test_cadir_outside_ssldir_is_emptied_too() -> None:
         "signeddir": f"{cadir}/signed",
         "csrdir": f"{cadir}/requests",
     }
-    found = master(OLD, **moved)
+    found = master(OLD, PE_3_7, **moved)
     remains = found.judge().ssl_remains
     assert {moved["cacert"], moved["cakey"], found.settings.hostcrl} <= set(remains)
     assert cadir not in remains
-    assert_quiet(master(NEW, **moved).judge())
+    assert_quiet(master(NEW, PE_3_7, **moved).judge())
 
 
 def test_agents_fresh_certificates_and_requests_stay() -> None:
