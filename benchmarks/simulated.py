@@ -41,6 +41,7 @@ from facts.agent import AgentFiles
 from facts.attributes import CsrAttributes
 from facts.backups import ArchivedCertificates, Backups
 from facts.credential_files import CredentialFiles
+from facts.deployment import DeploymentSigns
 from facts.host import Basics, WhoAndWhen
 from facts.others import StrayCredentials
 from facts.ports import ConfiguredPorts
@@ -332,7 +333,7 @@ class _SimulatedAgent(_Simulated):
             manifest = stdin.partition(END_OF_INPUT)[0]
             self.backups.append(manifest.replace(ARCHIVE_DIGEST, _DIGEST))
         elif script.endswith('stop_service "$1"\n'):
-            self.services[arguments[0]] = "stopped"
+            self.services[arguments[1]] = "stopped"
         elif "-xdev -mindepth 1 ! -type d" in script:
             self.files.clear()
             self.texts.clear()
@@ -349,7 +350,7 @@ class _SimulatedAgent(_Simulated):
             site.requests.add(name)
             return _REQUESTING
         elif 'do start_service "$service"; done' in script:
-            for service in arguments[1:]:
+            for service in arguments[3:]:
                 self.services[service] = "running"
             if name in site.signed:
                 self._run()
@@ -378,7 +379,7 @@ class _SimulatedAgent(_Simulated):
         yield "crypto", "openssl"
 
     def _services(self, arguments: list[str]) -> Iterator[Record]:
-        for service in arguments:
+        for service in arguments[1:]:
             yield "service", service, self.services[service]
 
     def _agent_files(self, arguments: list[str]) -> Iterator[Record]:
@@ -416,7 +417,8 @@ class _SimulatedMaster(_Simulated):
             ConfiguredPorts: lambda _: iter(()),
             PresentedCertificate: self._presented,
             PuppetAgent: lambda _: iter([("summary", _SUMMARY.format(int(_NOW)))]),
-            ServiceStates: lambda services: (("service", s, "running") for s in services),
+            DeploymentSigns: self._signs,
+            ServiceStates: lambda words: (("service", s, "running") for s in words[1:]),
         }
 
     def answer(self, fact: type, arguments: list[str]) -> Answer:
@@ -447,11 +449,15 @@ class _SimulatedMaster(_Simulated):
     def public_key_of(self, path: str) -> str:
         return self.site.text("new ca key" if path.endswith("/ca_key.pem") else "new key")
 
+    def _signs(self, arguments: list[str]) -> Iterator[Record]:
+        yield "version", PE_3_7.version_file, f"{PE_3_7.versions[0]}.2"
+        yield "directory", PE_3_7.prefix
+
     def _presented(self, arguments: list[str]) -> Iterator[Record]:
         yield "presented", self.site.text(MASTER)
 
     def _pem_files(self, arguments: list[str]) -> Answer:
-        directory, *names = arguments
+        directory, _without_keys, _largest, _most, _not_read, *names = arguments
         if directory.endswith("/requests"):
             held = {name: self.site.agent(name).request for name in self.site.requests}
         elif names == ["."]:
@@ -488,6 +494,7 @@ _FACTS: dict[str, type] = {
         ConfiguredPorts: ConfiguredPorts().command({}),
         CredentialFiles: CredentialFiles().command([], ""),
         CsrAttributes: CsrAttributes().command(""),
+        DeploymentSigns: DeploymentSigns().command([], []),
         PemFiles: PemFiles().command(""),
         PresentedCertificate: PresentedCertificate().command([], 0),
         PuppetAgent: PuppetAgent().command("", "", "", ""),

@@ -31,6 +31,8 @@ if site.has_agent(host) and prepare_renewal(host):
     agents.backed_up(name="6.1 Back up the SSL directory")
     agents.stopped(runs.puppet, name="6.2 Stop the Puppet agent service")
     agents.stopped(runs.orchestration, name="6.3 Stop the orchestration service")
+    for service in runs.others:
+        agents.stopped(service, name=f"6.3 Stop {service}")
     agents.ssldir_deleted(name="6.4 Delete the agent's SSL directory")
     agents.catalog_removed(name="6.5 Remove the cached catalog")
     agents.ca_placed(name="6.6 Put the new CA's certificate in place")
