@@ -95,10 +95,7 @@ def copied(
         + r"""
 directory=$1 account=$2 ownership=$3 parts=$4; shift 4
 umask 077 # a copy of a private key is never open to others, not even while it is made
-if [ ! -d "$directory" ]; then
-    mkdir -p "$directory" && chmod 755 "$directory" && chown -h "$account:$account" "$directory" ||
-        fail "Cannot make $directory for $account."
-fi
+make "$directory" 0755 "$account:$account"
 while [ "$parts" -gt 0 ]; do
     place "$1" "$2" '' "$3" || fail "Copying $1 to $2 failed."
     cmp -s "$1" "$2" || fail "The copy $2 differs from $1."

@@ -11,9 +11,11 @@ from pyinfra.api import FunctionCommand, Host, State, StringCommand
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, pop_global_arguments
 from pyinfra.connectors.util import CommandOutput
 
+from facts.entering import ENTERING
 from facts.puppet import PUPPET_WITHOUT_CATALOG
 from facts.script import DIGESTS
 from facts.ssl import PemFiles
+from operations.clearing import REMOVING
 from operations.placing import PLACING
 from operations.readiness import silent_after_waiting
 from operations.services import SERVICE_CHANGES
@@ -46,6 +48,7 @@ FRUITLESS = 10
 # waited for.
 _SIGN = (
     DIGESTS
+    + ENTERING
     + PUPPET_WITHOUT_CATALOG
     + r"""
 csrdir=$1 option=$2; shift 2
@@ -68,11 +71,14 @@ done
 umask 022
 puppet cert sign --csrdir="$own/requests" $option --color=false "$@" </dev/null
 status=$?
-for name in "$@"; do
-    held=$csrdir/$name.pem
-    [ ! -e "$own/requests/$name.pem" ] && [ -f "$held" ] || continue
-    ! cmp -s "$own/seen/$name.pem" "$held" || rm -f "$held"
-done
+(
+    enter "$csrdir"
+    for name in "$@"; do
+        held=./$name.pem
+        [ ! -e "$own/requests/$name.pem" ] && [ -f "$held" ] || continue
+        ! cmp -s "$own/seen/$name.pem" "$held" || rm -f "$held"
+    done
+)
 exit "$status"
 """
 )
@@ -81,12 +87,14 @@ exit "$status"
 # One rename, of whatever lies there: the directory is the service account's.
 _SET_ASIDE = (
     REMEMBER
+    + ENTERING
     + r"""
 held=$1 root=$2 kept=$3
 [ -e "$held" ] || [ -L "$held" ] || exit 0
 private "$root"
 private "$root/requests"
-mv -f -- "$held" "$root/requests/$kept" || fail "$held cannot be moved away."
+enter "${held%/*}"
+mv -f -- "./${held##*/}" "$root/requests/$kept" || fail "$held cannot be moved away."
 """
 )
 
@@ -329,12 +337,14 @@ def _clean_round(site: Site) -> str | None:
             SERVICE_CHANGES
             + REMEMBER
             + PLACING
+            + REMOVING
             + r"""
 # A master that stays down could not be asked again.
 place "$1" "$2.new" "$3" 0644 || fail "The CRL could not be copied to $2."
 stop_service "$4"
-mv "$2.new" "$2"
+place "$1" "$2" "$3" 0644
 moved=$?
+remove "$2.new"
 start_service "$4"
 [ "$moved" -eq 0 ] || fail "The CRL could not be put to $2."
 root=$5; shift 5
