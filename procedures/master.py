@@ -35,8 +35,9 @@ from recert.layout import (
 from recert.observed import Answer, ComponentState, SslState
 from recert.others import PRIVATE_KEY
 
-MOST_REQUESTS = 64 * 1024 * 1024
-"""Bytes of waiting requests that are read at once: those of more than thirty thousand nodes."""
+MOST_REQUESTS = 128 * 1024 * 1024
+"""Bytes of waiting requests, in an archive, that are read at once: those of more than thirty
+thousand nodes."""
 
 
 class MasterFacts(HostFacts):

@@ -501,15 +501,34 @@ def test_what_is_larger_than_any_certificate_is_cut_off(sh: Sh, tmp_path: Path) 
         assert found == {"large": "x" * LARGEST_PEM, "one": NEW.pem}
 
 
-@pytest.mark.parametrize("most", [None, 18, 17])
+@pytest.mark.parametrize("most", [None, 2048, 2047])
 def test_too_many_to_be_read_at_once_are_there_by_name(
     sh: Sh, tmp_path: Path, most: int | None
 ) -> None:
     for name in "ab":
         (tmp_path / f"{name}.pem").write_text(f"{name} 345678 ")
-    read = NOT_READ if most == 17 else "a 345678 "
+    read = NOT_READ if most == 2047 else "a 345678 "
     assert sh.ask(PemFiles, directory=str(tmp_path), most=most)["a"] == read
     assert sh.ask(PemFiles, directory=str(tmp_path), names=["a"], most=most) == {"a": "a 345678 "}
+
+
+def test_so_many_that_not_even_their_names_are_told(
+    sh: Sh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facts.ssl.MOST_NAMES", 3)
+    for number in range(5):
+        (tmp_path / f"{number}.pem").write_text("x")
+    found = sh.ask(PemFiles, directory=str(tmp_path), most=5 * 1024 - 1)
+    assert found == dict.fromkeys("012", NOT_READ)
+    assert len(sh.ask(PemFiles, directory=str(tmp_path), most=5 * 1024)) == 5
+    assert sh.ask(PemFiles, directory=str(tmp_path), names=["4"]) == {"4": "x"}
+
+
+def test_who_asks_for_one_is_not_held_up_by_the_others(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "one.pem").write_text(NEW.pem)
+    with (tmp_path / "other.pem").open("wb") as other:
+        other.truncate(1 << 40)
+    assert sh.ask(PemFiles, directory=str(tmp_path), names=["one"]) == {"one": NEW.pem}
 
 
 def test_request_is_read_byte_for_byte(sh: Sh, tmp_path: Path) -> None:

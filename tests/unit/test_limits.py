@@ -174,19 +174,25 @@ class Master:
 def test_of_too_many_requests_each_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     master = Master()
     monkeypatch.setattr(requests, "ask", master.ask)
-    found = {"a": NOT_READ, "b": NOT_READ, "gone": NOT_READ, "read": "that"}
+    found = {"a": NOT_READ, "b": NOT_READ, "gone": NOT_READ}
     waiting = WaitingRequests(cast(MasterFacts, master), found)
     authority = Authority(None, requests=waiting, too_many_wait=waiting.too_many)
     assert authority.too_many_wait
-    assert authority.requesting == ["a", "b", "gone", "read"]
-    assert authority.request_pem("nobody") is None
-    assert authority.request_pem("read") == "that"
+    assert authority.requesting == ["a", "b", "gone"]
     assert not master.asked
     for _ in range(2):
         assert authority.request_pem("a") == "that of a"
-        assert authority.request_pem("gone") == ""
-    assert master.asked == [("/requests", ["a"]), ("/requests", ["gone"])]
-    assert not WaitingRequests(cast(MasterFacts, master), {"a": "that"}).too_many
+        assert authority.request_pem("gone") is None
+        assert authority.request_pem("not listed") == "that of not listed"
+    assert master.asked == [("/requests", [name]) for name in ("a", "gone", "not listed")]
+
+
+def test_of_a_few_nobody_asks_again() -> None:
+    waiting = WaitingRequests(cast(MasterFacts, Master()), {"a": "that"})
+    assert not waiting.too_many
+    assert waiting.get("a") == "that"
+    assert waiting.get("b") is None
+    assert dict(waiting) == {"a": "that"}
 
 
 # Time
