@@ -155,8 +155,10 @@ _judged: WeakKeyDictionary[Site, dict[str, tuple[Judgement, bool]]] = WeakKeyDic
 def judge_again(site: Site, host_name: str) -> tuple[Judgement, bool]:
     """As `judge_and_sign`, after an agent has asked anew."""
     with site.exclusively():
-        _judged[site].pop(host_name, None)
-    return judge_and_sign(site, host_name)
+        # Unless one who came before had it signed with its own, as all that have asked anew.
+        if _judged[site][host_name][0].verdict is not Verdict.SIGNED:
+            del _judged[site][host_name]
+        return judge_and_sign(site, host_name)
 
 
 def set_aside(renewal: AgentRenewal, found: str) -> str | None:
@@ -169,9 +171,11 @@ def set_aside(renewal: AgentRenewal, found: str) -> str | None:
     facts = site.view().facts
     held = f"{facts.settings.csrdir}/{certname}.pem"
     kept = f"{certname}.{utc_now():%Y%m%dT%H%M%S.%fZ}.pem"
-    ok, output = run_on(
-        site.master, changing(facts.lock, _SET_ASIDE, held, facts.backup_root, kept, limit=60)
-    )
+    # A server takes ten sessions of one connection, and whoever likes sends for every name.
+    with site.exclusively():
+        ok, output = run_on(
+            site.master, changing(facts.lock, _SET_ASIDE, held, facts.backup_root, kept, limit=60)
+        )
     if not ok:
         return "\n".join([f"{held} on the master is not this agent's.", *_complaints(output)[-4:]])
     outcomes_of(site).remark(
@@ -188,7 +192,8 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
     applications: dict[str, Application] = {}
     judgements: dict[str, Judgement] = {}
     for host, renewal in renewals(site):
-        if host.name in _judged.get(site, {}):
+        judged, _ = _judged.get(site, {}).get(host.name, (None, False))
+        if judged is not None and judged.verdict is not Verdict.FOREIGN:
             continue
         try:
             application = renewal.application_for(authority)

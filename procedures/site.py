@@ -344,7 +344,7 @@ class Site:
         if freshness.ca_due:
             return Authority(None, autosign=view.autosign, retired=self.retire_certs)
         view.facts.read_together("requests", "signed")
-        waiting = WaitingRequests(view.facts, view.facts.known("requests"))
+        waiting = WaitingRequests(view.facts, view.facts.known("requests"), self.exclusively)
         return Authority(
             freshness.ca,
             ssl.texts.get(conf.cacrl, ""),

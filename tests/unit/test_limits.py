@@ -10,12 +10,14 @@ import subprocess
 import tarfile
 import zlib
 from base64 import b64encode
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import gevent  # type: ignore[import-untyped]
 import pytest
+from gevent.lock import RLock  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as some
 from pyinfra.api import Config, Inventory, State
@@ -31,7 +33,7 @@ from facts.host import WhoAndWhen
 from facts.packed import gunzip
 from facts.script import ScriptFailedError, read_records
 from facts.ssl import NOT_READ, PemFiles
-from operations import readiness
+from operations import readiness, signing
 from operations.on_agent import LIMIT
 from operations.services import RUN_LIMIT
 from operations.step import changing
@@ -175,7 +177,7 @@ def test_of_too_many_requests_each_is_asked_for_by_name(monkeypatch: pytest.Monk
     master = Master()
     monkeypatch.setattr(requests, "ask", master.ask)
     found = {"a": NOT_READ, "b": NOT_READ, "gone": NOT_READ}
-    waiting = WaitingRequests(cast(MasterFacts, master), found)
+    waiting = WaitingRequests(cast(MasterFacts, master), found, nullcontext)
     authority = Authority(None, requests=waiting, too_many_wait=waiting.too_many)
     assert authority.too_many_wait
     assert authority.requesting == ["a", "b", "gone"]
@@ -188,11 +190,53 @@ def test_of_too_many_requests_each_is_asked_for_by_name(monkeypatch: pytest.Monk
 
 
 def test_of_a_few_nobody_asks_again() -> None:
-    waiting = WaitingRequests(cast(MasterFacts, Master()), {"a": "that"})
+    waiting = WaitingRequests(cast(MasterFacts, Master()), {"a": "that"}, nullcontext)
     assert not waiting.too_many
     assert waiting.get("a") == "that"
     assert waiting.get("b") is None
     assert dict(waiting) == {"a": "that"}
+
+
+def test_one_agent_at_a_time_has_its_masters_requests_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """OpenSSH's server takes ten sessions of one connection and refuses the eleventh."""
+    found = dict.fromkeys(map(str, range(30)), NOT_READ)
+    sessions: list[int] = []
+
+    def busy(answer: Any) -> Any:
+        sessions.append(1)
+        most.append(len(sessions))
+        gevent.sleep(0.001)
+        sessions.pop()
+        return answer
+
+    def asking(_: Any, __: Any, names: list[str], **___: Any) -> dict[str, str]:
+        held: dict[str, str] = busy(dict.fromkeys(names, "x"))
+        return held
+
+    lock = RLock()
+    site = SimpleNamespace(
+        view=lambda: SimpleNamespace(
+            facts=SimpleNamespace(settings=Master.settings, lock="/lock", backup_root="/backups")
+        ),
+        exclusively=lambda: lock,
+        master=None,
+    )
+    most: list[int] = []
+    monkeypatch.setattr(requests, "ask", asking)
+    monkeypatch.setattr(signing, "run_on", lambda *_: busy((True, CommandOutput([]))))
+    monkeypatch.setattr(signing, "outcomes_of", lambda _: SimpleNamespace(remark=lambda *_: None))
+    waiting = WaitingRequests(cast(MasterFacts, Master()), found, site.exclusively)
+
+    def agent(name: str) -> None:
+        assert waiting.get(name) == "x"
+        facts = SimpleNamespace(settings=SimpleNamespace(certname=name), host=None)
+        assert signing.set_aside(cast(Any, SimpleNamespace(site=site, facts=facts)), "x") is None
+
+    gevent.joinall([gevent.spawn(agent, name) for name in found], raise_error=True)
+    assert len(most) == 60
+    assert max(most) == 1
 
 
 # Time
