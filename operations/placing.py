@@ -64,9 +64,10 @@ give() {
         whose=$1 below=$2 how=$3; shift 3
         for stays; do shift; set -- "$@" ! -path "$stays"; done
         enter "$below"
+        # What has another name may be anybody's: old kernels let everybody give it one in here.
+        set -- "$@" \( -type d -o -links 1 \)
         if [ "$how" != directory ]; then
             find . -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec chown -h "$whose" {} +
-        elif [ "$#" -eq 0 ]; then chown -hR "$whose" .
         else find . "$@" -execdir chown -h "$whose" {} +
         fi
     ) || fail "Giving $2 to $1 failed."
@@ -85,5 +86,6 @@ close_to_others() {
 what it reads, which has to be something, of an owner (none: root) and with a mode; `place` makes
 one of another. `make` makes a directory that is not there, with a mode and of an owner (none:
 root), and those above it. `give` changes the owner of all that is in a directory, and with
-"directory" of itself, but not of what matches the patterns after that, which begin with `./`.
-`close_to_others` makes private keys anew that others could read."""
+"directory" of itself, but not of what matches the patterns after that, which begin with `./`, nor
+of files that have another name. `close_to_others` makes private keys anew that others could
+read."""
