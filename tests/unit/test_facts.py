@@ -23,6 +23,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from facts.backups import LIVE_SUMS, Backups, BackupStore
 from facts.host import Basics, Identity, WhoAndWhen
+from facts.orchestration import DiscoveredNodes
 from facts.puppet import REPORT, AgentState, PuppetAgent, PuppetSettings, read_summary
 from facts.script import (
     PIPELINES,
@@ -38,7 +39,7 @@ from facts.ssl import LARGEST_PEM, NOT_READ, ComponentDirectory, PemFiles, SslDi
 from facts.tls import ClassifierGroups, PresentedCertificate
 from recert.backups import ARCHIVE_DIGEST, Manifest
 from recert.certificates import read_certificate
-from recert.observed import LastRun, Service, SslState
+from recert.observed import LastRun, Orchestration, Service, SslState
 from recert.settings import SETTINGS
 from recert.signing import Autosign, Autosigning
 from tests.unit.authority import (
@@ -770,6 +771,26 @@ def test_service_that_exists_nowhere_is_missing(sh: Sh) -> None:
 
 def test_no_services(sh: Sh) -> None:
     assert sh.ask(ServiceStates, services=[]) == {}
+
+
+# Orchestration
+
+
+@pytest.mark.parametrize("nodes", ["", "one\ntwo\n"])
+@pytest.mark.parametrize("greeting", ["", r"Welcome\n", r"\033]0;title\007"])
+def test_what_a_login_says_is_no_node(sh: Sh, greeting: str, nodes: str) -> None:
+    sh.provide("id", "exit 0")
+    sh.provide("mco", f"printf '{nodes}'")
+    sh.provide("su", f"""printf '{greeting}'; sh -c "$4"; printf '{greeting}'""")
+    assert sh.ask(DiscoveredNodes, discovery=1) == Orchestration(frozenset(nodes.split()))
+
+
+def test_an_account_that_may_not_log_in_has_said_why(sh: Sh) -> None:
+    sh.provide("id", "exit 0")
+    sh.provide("mco", "exit 0")
+    sh.provide("su", "echo This account is currently not available.; exit 1")
+    found = sh.ask(DiscoveredNodes, discovery=1)
+    assert found == Orchestration(frozenset(), "", "This account is currently not available.")
 
 
 # The agent
