@@ -190,7 +190,9 @@ $(sizes)
 END
 [ "$1" = . ] || too_much=0
 odd=$oversized
-! grep -Rqs -- 'PRIVATE KEY-----' . || odd=1 # behind links as well, as they are packed
+# Behind links as well, as they are packed. What cannot be searched may hold one.
+grep -Rqs -D skip -- 'PRIVATE KEY-----' .
+[ "$?" -eq 1 ] || odd=1
 # A process for each of them is for a few.
 [ -z "$most" ] || [ "$odd" -eq 0 ] || [ "$1" != . ] || [ "$count" -le 2000 ] || too_much=1
 if [ "$odd$too_much" != 00 ]; then
