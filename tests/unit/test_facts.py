@@ -1169,7 +1169,12 @@ def test_server_that_does_not_answer_presents_nothing(sh: Sh) -> None:
 
 
 def classifier(
-    sh: Sh, place: Path, answer: bytes, trusted: str = "", port: int | None = None
+    sh: Sh,
+    place: Path,
+    answer: bytes,
+    trusted: str = "",
+    port: int | None = None,
+    addresses: tuple[str, ...] = ("127.0.0.1",),
 ) -> str | None:
     """What the fact makes of a classifier that gives `answer` to who shows a certificate."""
     (place / "client.pem").write_text(live_certificate("pe-internal-classifier"))
@@ -1178,6 +1183,7 @@ def classifier(
     with tls_server(place, answer, ask_client=True) as serving:
         return sh.ask(
             ClassifierGroups,
+            addresses=list(addresses),
             port=serving if port is None else port,
             certificate=f"{place}/client.pem",
             private_key=f"{place}/client key.pem",
@@ -1192,8 +1198,11 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 
 
 @needs_openssl
-def test_classifier_answers_to_the_internal_certificate(sh: Sh, tmp_path: Path) -> None:
-    answer = classifier(sh, tmp_path, OK + GROUPS)
+@pytest.mark.parametrize("elsewhere", [(), ("127.0.0.2",)])
+def test_classifier_answers_to_the_internal_certificate(
+    sh: Sh, tmp_path: Path, elsewhere: tuple[str, ...]
+) -> None:
+    answer = classifier(sh, tmp_path, OK + GROUPS, addresses=(*elsewhere, "127.0.0.1"))
     assert answer is not None
     assert json.loads(answer) == json.loads(GROUPS)
 
