@@ -114,7 +114,7 @@ def show_agents(report: Report) -> None:
         _say(
             "These requests wait on the master, and no agent of this run is known to be called so:"
         )
-        unread = "no request that can be read"
+        unread = "no request, or not read"
         requests = [f"{r.certname} {r.digest or unread}" for r in report.foreign_requests]
         for line in shortened(requests):
             _say(f"  {line}")

@@ -194,7 +194,7 @@ def test_requests_of_nobodys_are_shown(capsys: pytest.CaptureFixture[str]) -> No
     assert text.splitlines()[-3:] == [
         "These requests wait on the master, and no agent of this run is known to be called so:",
         "  stranger 12:34",
-        "  garbage no request that can be read",
+        "  garbage no request, or not read",
     ]
 
 
