@@ -5,13 +5,14 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 
 from facts.script import read_records, record_script
-from recert.layout import ENDPOINTS, NOWHERE
+from recert.layout import ENDPOINTS, NOWHERE, POSTGRESQL_SERVICE
 
 
 class ConfiguredPorts(FactBase[dict[str, int]]):
     """
     The ports of those services whose configuration names one: the usual one if it is among several,
-    else the first. Passwords, which stand in the same files, stay there.
+    else the first; of PostgreSQL's the last, which counts there. Passwords, which stand in the same
+    files, stay there.
 
     .. code:: python
 
@@ -48,5 +49,7 @@ done
 def _port_of(name: str, ports: list[int]) -> int:
     if NOWHERE in ports:
         return NOWHERE
+    if name == POSTGRESQL_SERVICE:
+        return ports[-1]  # the same setting again
     usual = ENDPOINTS[name].port
     return usual if usual in ports else ports[0]

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from shlex import quote
+
 from pyinfra.api import FactBase, StringCommand
 
 from facts.script import read_records, record_script
-from recert.layout import SERVICE_PORTS
+from recert.layout import CONFIGURATION, ENDPOINTS, MASTER_SERVICE
 from recert.observed import Service
 
-_PORTS = "".join(f"        ({name}) port={port:04X} ;;\n" for name, port in SERVICE_PORTS.items())
+
+def _places() -> Iterator[str]:
+    """Patterns of a `case` over the services: where each may be configured to listen."""
+    for name, endpoint in ENDPOINTS.items():
+        files, expression = endpoint.configured
+        if name == MASTER_SERVICE:
+            files += f" {CONFIGURATION}/puppet/puppet.conf"
+            expression += r"; s/^[[:space:]]*masterport[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p"
+        words = f"usual={endpoint.port} files={quote(files)} expression={quote(expression)}"
+        yield f"        ({name}) {words} ;;\n"
+
 
 SERVICE_FUNCTIONS = (
     rf"""
-listening() {{
+listening() {{ # whether anything listens where the service $1 is configured to, or else usually
     case $1 in
-{_PORTS}        (*) return 1 ;;
+{"".join(_places())}        (*) return 1 ;;
     esac
-    for table in /proc/net/tcp /proc/net/tcp6; do
-        [ -r "$table" ] && awk -v port=":$port" \
-            '$4 == "0A" && $2 ~ port "$" {{ found = 1 }} END {{ exit !found }}' "$table" && return
+    ports=
+    for file in $files; do
+        [ ! -f "$file" ] || ports="$ports $(sed -n "$expression" "$file")"
     done
+    case $ports in (*[0-9]*) ;; (*) ports=$usual ;; esac
+    for port in $ports; do ! listened_to "$port" || return 0; done
     return 1
 }}
 """
     r"""
+listened_to() {
+    address=$(printf ':%04X' "$1")
+    for table in /proc/net/tcp /proc/net/tcp6; do
+        [ -r "$table" ] && awk -v address="$address" \
+            '$4 == "0A" && $2 ~ address "$" { found = 1 } END { exit !found }' "$table" && return
+    done
+    return 1
+}
 shown() { # $2 and more of the unit $1; of one that does not exist, too
     unit=$1; shift
     said=$(systemctl show "$@" "$unit" 2>&1) || fail "systemctl cannot tell of $unit: $said"

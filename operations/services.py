@@ -18,6 +18,7 @@ from recert.layout import (
     AGENT_SERVICE,
     BROKER_SERVICE,
     ENDPOINTS,
+    MASTER_SERVICE,
     NEEDS,
     NOWHERE,
     STOP_ORDER,
@@ -169,7 +170,7 @@ def running() -> Commands:
     facts.learn_stopped([])
     procedure.stopped_now = frozenset()
     facts.forget("services", "presented")
-    port = facts.settings.masterport
+    port = facts.port_of(MASTER_SERVICE)
     presented, in_use = facts.presented, facts.certificate_in_use
     if presented is None:
         yield step_failed([f"port {port} answers, and shows no certificate"])
@@ -195,7 +196,8 @@ def _silent(procedure: Procedure, running: list[str]) -> list[str]:
     for name in silent:
         said = answers[name].said if name in answers else ""
         what = f"{name} does not answer on port {facts.port_of(name)} ({said})"
-        facts.host.log(printable(f"{what}, and so need not afterwards"), logger.warning)
+        so = "and has to afterwards" if name == MASTER_SERVICE else "and so need not afterwards"
+        facts.host.log(printable(f"{what}, {so}"), logger.warning)
     return silent
 
 

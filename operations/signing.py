@@ -95,6 +95,7 @@ private "$root"
 private "$root/requests"
 enter "${held%/*}"
 mv -f -- "./${held##*/}" "$root/requests/$kept" || fail "$held cannot be moved away."
+echo moved
 """
 )
 
@@ -178,6 +179,8 @@ def set_aside(renewal: AgentRenewal, found: str) -> str | None:
         )
     if not ok:
         return "\n".join([f"{held} on the master is not this agent's.", *_complaints(output)[-4:]])
+    if "moved" not in output.stdout_lines:
+        return None  # somebody has taken it away meanwhile
     outcomes_of(site).remark(
         renewal.facts.host,
         f"The master held a request under this name that was not this agent's ({found}). It was "

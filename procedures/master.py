@@ -78,7 +78,8 @@ class MasterFacts(HostFacts):
             )
         if name == "presented":
             addresses = ["127.0.0.1", conf.certname]
-            return PresentedCertificate, {"addresses": addresses, "port": conf.masterport}
+            port = self.port_of(MASTER_SERVICE)
+            return PresentedCertificate, {"addresses": addresses, "port": port}
         if name == "requests":
             return PemFiles, {"directory": conf.csrdir, "most": MOST_REQUESTS}
         if name == "signed":
@@ -146,9 +147,8 @@ class MasterFacts(HostFacts):
 
     def port_of(self, service: str) -> int:
         """Where a service listens; `NOWHERE` for one that can be asked on its socket alone."""
-        if service == MASTER_SERVICE:
-            return self.settings.masterport
-        return self.ports.get(service, SERVICE_PORTS[service])
+        usual = self.settings.masterport if service == MASTER_SERVICE else SERVICE_PORTS[service]
+        return self.ports.get(service, usual)
 
     @property
     def ports(self) -> dict[str, int]:

@@ -30,6 +30,7 @@ from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.identity import never_believed
 from recert.interlock import parse_fingerprint
+from recert.layout import MASTER_SERVICE
 from recert.preflight import expired_crl
 from recert.signing import Authority, Autosign, Autosigning
 
@@ -402,7 +403,7 @@ class Site:
         if not self.replaces and (problem := expired_crl(freshness.settings, crl, freshness.now)):
             return problem
         presented, in_use = view.facts.presented, view.facts.certificate_in_use
-        port = view.facts.settings.masterport
+        port = view.facts.port_of(MASTER_SERVICE)
         if presented is None:
             return f"the master does not answer on port {port}."
         its_own = presented == in_use and presented.subject == view.facts.settings.certname

@@ -85,8 +85,17 @@ class Endpoint:
 NOWHERE = 0
 """For a port: the service listens on no network, but on a socket of the host."""
 
+_SSL_PORT = r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p"
+"""In a webserver.conf, without its comments."""
+
 ENDPOINTS = {
-    MASTER_SERVICE: Endpoint(8140, "/var/log/pe-puppetserver/puppetserver.log", path="/"),
+    # puppet.conf's `masterport` is the agents'; where both differ, this is where it listens.
+    MASTER_SERVICE: Endpoint(
+        8140,
+        "/var/log/pe-puppetserver/puppetserver.log",
+        path="/",
+        configured=("/etc/puppetlabs/puppetserver/conf.d/webserver.conf", _SSL_PORT),
+    ),
     # 2.x listens once it is ready, and does not know that path; later ones answer it with 503.
     "pe-puppetdb": Endpoint(
         8081,
@@ -102,7 +111,7 @@ ENDPOINTS = {
         "/var/log/pe-postgresql/pgstartup.log",
         configured=(
             "/opt/puppet/var/lib/pgsql/9.2/data/postgresql.conf",
-            r"s/^[[:space:]]*port[[:space:]=]*\([0-9]*\).*/\1/p; "
+            r"s/^[[:space:]]*port[[:space:]=']*\([0-9]*\).*/\1/p; "
             r"s/^[[:space:]]*listen_addresses[[:space:]=]*''.*/0/p",
         ),
     ),
@@ -113,7 +122,7 @@ ENDPOINTS = {
         client="pe-internal-classifier",
         configured=(
             "/etc/puppetlabs/console-services/conf.d/webserver.conf",
-            r"s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p",
+            _SSL_PORT,
         ),
     ),
     "pe-httpd": Endpoint(
@@ -131,6 +140,7 @@ ENDPOINTS = {
         client="pe-internal-mcollective-servers",
         configured=(
             "/etc/puppetlabs/activemq/activemq.xml",
+            r"s/<!--.*-->//; /<!--/,/-->/d; "
             r"s/.*[\"']stomp[^\"':]*ssl:[/][/][^\"':]*:\([0-9]*\).*/\1/p",
         ),
     ),
@@ -138,7 +148,7 @@ ENDPOINTS = {
 """Source of the logs: "What Gets Installed and Where", PE 3.7."""
 
 SERVICE_PORTS = {name: endpoint.port for name, endpoint in ENDPOINTS.items()}
-"""Where the services usually listen, for one whose init script does not know its own status."""
+"""Where the services usually listen."""
 
 NEEDS = {
     "pe-puppetdb": (POSTGRESQL_SERVICE,),

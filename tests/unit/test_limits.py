@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -156,6 +157,13 @@ def test_others_have_a_turn_while_a_long_answer_is_read() -> None:
         seen.append(len(read))
     assert len(read) == 50_000
     assert any(0 < found < 50_000 for found in seen)
+
+
+def test_a_pipe_among_requests_is_not_waited_for(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "web.pem").write_text("a request\n")
+    os.mkfifo(tmp_path / "pipe.pem")
+    os.mkfifo(tmp_path / "pipe")
+    assert sh.ask(PemFiles, directory=str(tmp_path), most=10_000) == {"web": "a request\n"}
 
 
 class Master:
