@@ -4,13 +4,22 @@ from __future__ import annotations
 
 ENTERING = r"""
 enter() {
-    place=$1 real= rest=${1#/}
+    place=$1 real= rest=$1 links=0
     while [ -n "$rest" ]; do
-        real=$real/${rest%%/*}
-        case $rest in (*/*) rest=${rest#*/} ;; (*) rest= ;; esac
+        case $rest in (*/*) part=${rest%%/*} rest=${rest#*/} ;; (*) part=$rest rest= ;; esac
+        case $part in (''|.) continue ;; (..) real=${real%/*}; continue ;; esac
+        real=$real/$part
         [ -L "$real" ] || continue
-        [ "$(stat -c %u -- "$real")" = 0 ] || fail "$real is a link that is not root's."
-        real=$(readlink -f -- "$real") || fail "$place leads nowhere."
+        case $(stat -c %u:%h -- "$real") in
+            (0:1) ;;
+            # Old kernels let everybody give it one in a directory of his.
+            (0:*) fail "$real is a link that has another name." ;;
+            (*) fail "$real is a link that is not root's." ;;
+        esac
+        to=$(readlink -- "$real") && links=$((links + 1)) && [ "$links" -le 40 ] ||
+            fail "$place leads nowhere."
+        case $to in (/*) real= ;; (*) real=${real%/*} ;; esac
+        rest=$to/$rest
     done
     cd -- "$place" 2>/dev/null || fail "Cannot enter $place."
     here=$(pwd -P)

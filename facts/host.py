@@ -104,9 +104,10 @@ room() { stage df -Pk "$1" | stage awk 'NR == 2 { print $4 }'; }
 with_flags() { find "$@" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null; :; }
 # The kernel is asked, who refuses that to root as well: the test of many a shell asks the mode.
 unchangeable() {
-    if find / -maxdepth 0 -writable >/dev/null 2>&1; then find "$@" ! -type l ! -writable
+    if find / -maxdepth 0 -writable >/dev/null 2>&1; then
+        stage find "$@" -ignore_readdir_race ! -type l ! -writable
     else
-        stage find "$@" ! -type l -print0 | stage ruby -e '
+        stage find "$@" -ignore_readdir_race ! -type l -print0 | stage ruby -e '
             STDIN.read.split("\0").each { |path| puts path unless File.writable?(path) }'
     fi
     ! command -v lsattr >/dev/null 2>&1 ||

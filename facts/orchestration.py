@@ -10,6 +10,9 @@ from recert.observed import Orchestration
 PATIENCE = 20
 """Seconds after which nothing is expected of `mco` any more: without a broker it tries for ever."""
 
+_BEGIN, _END = "pe-recert, who answers:\n", "pe-recert, that is all."
+"""Around what `mco` prints: the account's login has something to say, too."""
+
 
 class DiscoveredNodes(FactBase[Orchestration]):
     """
@@ -25,6 +28,9 @@ class DiscoveredNodes(FactBase[Orchestration]):
     def command(self, discovery: int) -> StringCommand:
         # `mco` would take what stands on a standard input for the nodes to talk to.
         return record_script(
+            rf"""
+begin='{_BEGIN.rstrip()}' end='{_END}'
+"""
             r"""
 mco=$(command -v mco)
 if [ -z "$mco" ]; then say why 'there is no mco on the master'
@@ -33,7 +39,8 @@ else
     limit=
     command -v timeout >/dev/null 2>&1 && limit="timeout $2"
     errors=$(mktemp) || fail "No temporary file can be made."
-    say nodes "$($limit su - peadmin -c "'$mco' find --dt $1" </dev/null 2>"$errors")"
+    asking="echo '$begin'; '$mco' find --dt $1; echo '$end'"
+    say nodes "$($limit su - peadmin -c "$asking" </dev/null 2>"$errors")"
     say said "$(tail -n 3 "$errors")"
     rm -f "$errors"
 fi
@@ -44,8 +51,11 @@ fi
 
     def process(self, output: list[str]) -> Orchestration:
         found = dict(read_records(output))
+        login, begun, answer = found.get("nodes", "").partition(_BEGIN)
+        nodes = answer.partition(_END)[0].splitlines()
+        said = found.get("said", "") if begun else f"{login} {found.get('said', '')}"
         return Orchestration(
-            frozenset(line.strip() for line in found.get("nodes", "").splitlines() if line.strip()),
+            frozenset(line.strip() for line in nodes if line.strip()),
             found.get("why", ""),
-            " ".join(found.get("said", "").split()),
+            " ".join(said.split()),
         )

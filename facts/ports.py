@@ -11,7 +11,8 @@ from recert.deployments.model import NOWHERE, Endpoint
 class ConfiguredPorts(FactBase[dict[str, int]]):
     """
     The ports of those services whose configuration names one: the usual one if it is among several,
-    else the first. Passwords, which stand in the same files, stay there.
+    else the first; of PostgreSQL's the last, which counts there. Passwords, which stand in the same
+    files, stay there.
 
     + endpoints: where services listen, by their names
 
@@ -25,15 +26,15 @@ class ConfiguredPorts(FactBase[dict[str, int]]):
             word
             for name, endpoint in endpoints.items()
             if endpoint.configured[0]
-            for word in (name, str(endpoint.port), *endpoint.configured)
+            for word in (name, str(endpoint.port), endpoint.handshake, *endpoint.configured)
         ]
         return record_script(
             r"""
 while [ "$#" -gt 0 ]; do
-    for file in $3; do
-        [ ! -f "$file" ] || say ports "$1" "$2" "$(sed -n "$4" "$file")"
+    for file in $4; do
+        [ ! -f "$file" ] || say ports "$1" "$2" "$3" "$(sed -n "$5" "$file")"
     done
-    shift 4
+    shift 5
 done
 """,
             *words,
@@ -41,15 +42,18 @@ done
 
     def process(self, output: list[str]) -> dict[str, int]:
         found: dict[str, list[int]] = {}
-        usual: dict[str, int] = {}
-        for _, name, its_usual, text in read_records(output):
+        usual: dict[str, int | None] = {}
+        for _, name, its_usual, handshake, text in read_records(output):
             ports = [int(word) for word in text.split() if word.isascii() and word.isdigit()]
             found.setdefault(name, []).extend(port for port in ports if port <= 65535)
-            usual[name] = int(its_usual)
+            # The same setting again takes its place.
+            usual[name] = None if handshake == "postgresql" else int(its_usual)
         return {name: _port_of(usual[name], ports) for name, ports in found.items() if ports}
 
 
-def _port_of(usual: int, ports: list[int]) -> int:
+def _port_of(usual: int | None, ports: list[int]) -> int:
     if NOWHERE in ports:
         return NOWHERE
+    if usual is None:
+        return ports[-1]
     return usual if usual in ports else ports[0]

@@ -29,7 +29,8 @@ names() { stage printf 'a b\0c\0' | stage xargs -0 -r sh -c 'echo "$# $2"' sh; }
 with() { stage printf 'a\n' | stage grep -lZe '-----a' -e a -- - /dev/null | stage tr '\000' ','; }
 listed() { grep -LZe a -- /dev/null || [ "$?" -eq 1 ]; }
 without() { stage listed | stage tr '\000' ','; }
-[ "$(with)" = '(standard input),' ] && [ "$(without)" = /dev/null, ]
+[ "$(with)" = '(standard input),' ] && [ "$(without)" = /dev/null, ] &&
+    grep -Rqs -D skip -e : -- /etc/passwd
 """,
     "sort": r"""
 names() { stage printf 'b\0a\0b\0' | stage sort -zu | stage tr '\000' ','; }
@@ -77,7 +78,8 @@ together() { # what all can do; each by itself costs forty processes
         stage xargs -0 -r grep -lZe '-----a' -e : -- |
         stage tar -C / --null --ignore-failed-read -T - -cf - | stage gzip -c |
         stage tar -C / -dzf - || return
-    find /dev/null -maxdepth 0 -type d -execdir true {} + -delete &&
+    grep -Rqs -D skip -e : -- /etc/passwd &&
+        find /dev/null -maxdepth 0 -type d -execdir true {} + -delete &&
         comm -23 /dev/null /dev/null && digests </dev/null && stat -c '%s %Y' / &&
         readlink -f /. && dd if=/dev/null iflag=nofollow,nonblock bs=65536 && command -v cmp &&
         command -v date && command -v df && command -v du && command -v mktemp

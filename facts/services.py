@@ -7,24 +7,52 @@ from collections.abc import Mapping
 from pyinfra.api import FactBase, StringCommand
 
 from facts.script import read_records, record_script
+from recert.deployments.model import Endpoint
 from recert.observed import Service
 
 
-def in_words(ports: Mapping[str, int]) -> str:
-    """The first argument of a script with `SERVICE_FUNCTIONS`: where services usually listen. Of
-    one whose init script does not know its own status that has to tell."""
-    return " ".join(f"{name}:{port:04X}" for name, port in ports.items())
+def in_lines(endpoints: Mapping[str, Endpoint], server: str = "", config: str = "") -> str:
+    """The first argument of a script with `SERVICE_FUNCTIONS`: where services usually listen, and
+    where they may be configured to. Of one whose init script does not know its own status that has
+    to tell.
 
+    :param server: the one of them that listens where Puppet's setting `masterport` says, unless its
+        own configuration does, and `config` Puppet's puppet.conf.
+    """
+    lines = []
+    for name, endpoint in endpoints.items():
+        files, expression = endpoint.configured
+        if name == server:
+            files, expression = f"{files} {config}", f"{expression}; {_MASTERPORT}"
+        lines.append("%".join((name, str(endpoint.port), files, expression)))
+    return "\n".join(lines)
+
+
+_MASTERPORT = r"s/^[[:space:]]*masterport[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p"
 
 SERVICE_FUNCTIONS = r"""
-usual_ports=$1; shift
-listening() {
-    port=
-    for usual in $usual_ports; do [ "${usual%:*}" != "$1" ] || port=${usual##*:}; done
-    [ -n "$port" ] || return 1
+listeners=$1; shift
+listening() { # whether anything listens where the service $1 is configured to, or else usually
+    ports= known=
+    while IFS=% read -r name usual files expression; do
+        [ "$name" = "$1" ] || continue
+        known=$usual
+        for file in $files; do
+            [ ! -f "$file" ] || ports="$ports $(sed -n "$expression" "$file")"
+        done
+    done <<END
+$listeners
+END
+    [ -n "$known" ] || return 1
+    case $ports in (*[0-9]*) ;; (*) ports=$known ;; esac
+    for port in $ports; do ! listened_to "$port" || return 0; done
+    return 1
+}
+listened_to() {
+    address=$(printf ':%04X' "$1")
     for table in /proc/net/tcp /proc/net/tcp6; do
-        [ -r "$table" ] && awk -v port=":$port" \
-            '$4 == "0A" && $2 ~ port "$" { found = 1 } END { exit !found }' "$table" && return
+        [ -r "$table" ] && awk -v address="$address" \
+            '$4 == "0A" && $2 ~ address "$" { found = 1 } END { exit !found }' "$table" && return
     done
     return 1
 }
@@ -75,14 +103,14 @@ class ServiceStates(FactBase[dict[str, Service]]):
     """
     The states of some services, asked of systemd, of init scripts and of upstart.
 
-    + ports: where they usually listen, as far as they do
+    + listeners: see `in_lines`
 
     .. code:: python
 
         {"pe-puppet": Service.RUNNING, "pe-httpd": Service.MISSING}
     """
 
-    def command(self, services: list[str], ports: dict[str, int] | None = None) -> StringCommand:
+    def command(self, services: list[str], listeners: str = "") -> StringCommand:
         return record_script(
             SERVICE_FUNCTIONS
             + r"""
@@ -94,7 +122,7 @@ for service in "$@"; do
     say service "$service" "$state"
 done
 """,
-            in_words(ports or {}),
+            listeners,
             *services,
         )
 

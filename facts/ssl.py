@@ -140,13 +140,17 @@ LARGEST_PEM = 64 * 1024
 NOT_READ = "too many to be read at once"
 """Stands for a file's text."""
 
+MOST_NAMES = 10_000
+"""That are told of files which are not read."""
+
 
 class PemFiles(FactBase[dict[str, str]]):
     """
     The PEM files of a directory of the CA's, by name: what it has signed, or what waits.
 
     + names: those that are asked for; all if not given
-    + most: bytes; where all are more than that, each is `NOT_READ`, and is to be asked for by name
+    + most: bytes of an archive; where all are more than that, no more than `MOST_NAMES` names are
+      told, each with `NOT_READ`, and any is to be asked for by name
 
     What is larger than any certificate or request is cut off.
 
@@ -162,58 +166,69 @@ class PemFiles(FactBase[dict[str, str]]):
     def command(
         self, directory: str, names: list[str] | None = None, most: int | None = None
     ) -> StringCommand:
-        # One archive instead of a process for each of thousands of files.
+        # One archive instead of a process for each of thousands of files. What leaves the host is
+        # looked through for keys where nobody else can change it: what lies in the directory, and
+        # where links in it lead, its account can exchange at any moment.
         return answer_script(
             r"""
 found() { stage find . -ignore_readdir_race -follow -maxdepth 1 -type f -name '*.pem' "$@"; }
-listed() { # those that are there, and lead somewhere
-    if [ "$1" = . ]; then
-        found -print0
-    else
-        for file; do [ ! -f "$file" ] || printf '%s\0' "$file"; done
-    fi
-}
 # One that changes or goes meanwhile is left as it was read; that ends with 1.
 packed() { tar --null --ignore-failed-read -T - -hczf - || [ "$?" -eq 1 ]; }
+sizes() { # how many there are, whether that is too much, and whether one is too large
+    stage found -printf '%s\n' | stage awk -v largest="$largest" -v most="$most" '
+        $1 > largest { oversized = 1; $1 = largest }
+        { total += 512 + 512 * int(($1 + 511) / 512) }
+        END { print NR, (most != "" && total > most) + 0, oversized + 0 }'
+}
+lines_of_keys() { grep -c -- 'PRIVATE KEY-----' || [ "$?" -eq 1 ]; }
+as_far_as_there() { head -c "$largest" "$1" || [ ! -e "$1" ]; }
+copied() { # one by one
+    for file; do
+        [ -f "$file" ] || continue
+        stage as_far_as_there "$file" | stage sed "$without_keys" >"$aside/$file"
+        [ -e "$file" ] || rm -f "$aside/$file"
+    done
+}
+named() { # those that there are, without a look into them
+    for file; do
+        [ -f "$file" ] || continue
+        [ "$names" -gt 0 ] || return 0
+        names=$((names - 1))
+        printf '%s' "$not_read" >"$aside/$file"
+    done
+}
 [ -d "$1" ] || exit 0
 cd "$1" || fail "Cannot look into $1."
 shift
-without_keys=$1 largest=$2 most=$3 not_read=$4; shift 4
-sizes() { # what there is to read, in units of what is read of one at most
-    stage found -printf '%s\n' | stage awk -v largest="$largest" -v most="$most" '
-        $1 > largest { oversized = 1; $1 = largest }
-        { total += $1 }
-        END { print (most != "" && total > most) + 0, NR, oversized + 0 }'
-}
-read -r too_much count oversized <<END
+without_keys=$1 largest=$2 most=$3 not_read=$4 names=$5 which=$6; shift 6
+aside=$(mktemp -d) || fail "No directory can be made for what may leave the host."
+trap 'rm -rf "$aside"' EXIT
+if [ "$which" = all ]; then
+    read -r count too_much oversized <<END
 $(sizes)
 END
-[ "$1" = . ] || too_much=0
-odd=$oversized
-! grep -Rqs -- 'PRIVATE KEY-----' . || odd=1 # behind links as well, as they are packed
-# A process for each of them is for a few.
-[ -z "$most" ] || [ "$odd" -eq 0 ] || [ "$1" != . ] || [ "$count" -le 2000 ] || too_much=1
-if [ "$odd$too_much" != 00 ]; then
-    aside=$(mktemp -d) || fail "No directory can be made for what may leave the host."
-    trap 'rm -rf "$aside"' EXIT
-    [ "$1" != . ] || set -- ./*.pem
-    for file; do
-        if [ ! -f "$file" ]; then continue
-        elif [ "$too_much" -eq 1 ]; then printf '%s' "$not_read" >"$aside/$file"
-        else stage head -c "$largest" "$file" | stage sed "$without_keys" >"$aside/$file"
-        fi
-    done
-    cd "$aside" || fail "Cannot look into $aside."
-    set -- .
+    if [ "$too_much$oversized" = 00 ]; then
+        stage found -print0 | stage packed >"$aside/packed"
+        keys=$(stage gzip -dc <"$aside/packed" | stage lines_of_keys)
+        [ "$keys" != 0 ] || { stage cat "$aside/packed"; exit 0; }
+    fi
+    # A process for each of them is for a few.
+    [ -z "$most" ] || [ "$count" -le 2000 ] || too_much=1
+    set -- ./*.pem
+else
+    too_much=0
 fi
-[ "$#" -eq 0 ] || stage listed "$@" | stage packed
+if [ "$too_much" -eq 1 ]; then named "$@"; else copied "$@"; fi
+cd "$aside" || fail "Cannot look into $aside."
+stage found -print0 | stage packed
 """,
             directory,
             WITHOUT_KEYS,
             str(LARGEST_PEM),
             "" if most is None else str(most),
             NOT_READ,
-            *(["."] if names is None else [f"./{name}.pem" for name in names]),
+            str(MOST_NAMES),
+            *(["all"] if names is None else ["some", *(f"./{name}.pem" for name in names)]),
         )
 
     def process(self, output: list[str]) -> dict[str, str]:

@@ -56,24 +56,32 @@ class ClassifierGroups(FactBase[str | None]):
     """
     The body of the classifier's `GET /classifier-api/v1/groups`, None if it does not answer
     with 200. Asked with the certificate of pe-internal-classifier, whose key stays on the host.
+
+    + addresses: where to try, in this order
     """
 
     def command(
-        self, port: int, certificate: str, private_key: str, cacert: str, certname: str
+        self,
+        addresses: list[str],
+        port: int,
+        certificate: str,
+        private_key: str,
+        cacert: str,
+        certname: str,
     ) -> StringCommand:
         return record_script(
             _LIMIT
             + r"""
-port=$1 certificate=$2 key=$3 ca=$4 name=$5
+port=$1 certificate=$2 key=$3 ca=$4 name=$5; shift 5
 request() {
     printf '%s\r\n' 'GET /classifier-api/v1/groups HTTP/1.0' "Host: $name" \
         'Accept: application/json' '' || :
 }
 # Nobody may listen, or whoever does refuse: that is no answer, and no failure of what asks.
-asked() {
+asked() { # at the address $1
     if command -v openssl >/dev/null 2>&1; then
         $limit openssl s_client -quiet -verify_return_error -CAfile "$ca" \
-            -cert "$certificate" -key "$key" -connect "127.0.0.1:$port" 2>/dev/null
+            -cert "$certificate" -key "$key" -connect "$1:$port" 2>/dev/null
     else
         $limit ruby -rsocket -ropenssl -e '
             context = OpenSSL::SSL::SSLContext.new
@@ -81,20 +89,26 @@ asked() {
             context.key = OpenSSL::PKey::RSA.new(File.read(ARGV[2]), "")
             context.ca_file = ARGV[3]
             context.verify_mode = OpenSSL::SSL::VERIFY_PEER
-            tls = OpenSSL::SSL::SSLSocket.new(TCPSocket.new("127.0.0.1", ARGV[0].to_i), context)
+            tls = OpenSSL::SSL::SSLSocket.new(TCPSocket.new(ARGV[4], ARGV[0].to_i), context)
             tls.connect
             tls.write($stdin.read)
             print tls.read
-        ' "$port" "$certificate" "$key" "$ca" 2>/dev/null
+        ' "$port" "$certificate" "$key" "$ca" "$1" 2>/dev/null
     fi || :
 }
-stage request | stage asked | stage tr -d '\000' | stage relay answer
+answered() { stage request | stage asked "$1" | stage tr -d '\000'; }
+for address in "$@"; do
+    answer=$(answered "$address")
+    [ -z "$answer" ] || break
+done
+stage lines_of "$answer" | stage relay answer
 """,
             str(port),
             certificate,
             private_key,
             cacert,
             certname,
+            *addresses,
         )
 
     def process(self, output: list[str]) -> str | None:

@@ -1,29 +1,57 @@
-"""Emptying a directory in which some files may be somebody else's."""
+"""Deleting what may lie where a service's account can lead root elsewhere, and emptying a directory
+in which some files may be somebody else's."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-CLEARING = r"""
-empty() { # directory $1; the others are what find says of that which goes
-    below=$1; shift
-    [ -d "$below" ] || return 0
-    # By find itself, which follows no link that somebody puts there meanwhile.
-    find "$below/" -mindepth 1 "$@" ! -type d -delete
-    # Mount points stay, and directories with what stays.
-    find "$below/" -mindepth 1 "$@" -type d -delete 2>/dev/null
-    left=$(find "$below/" -mindepth 1 "$@" ! -type d) || fail "Nobody knows what is left in $below."
-    [ -z "$left" ] || fail "These could not be removed: $left"
+from facts.entering import ENTERING
+
+CLEARING = (
+    ENTERING
+    + r"""
+empty() { # directory $1; the others are what find says of that which goes, from in there
+    [ -d "$1" ] || return 0
+    (
+        enter "$1"; shift
+        # By find itself, which follows no link that somebody puts there meanwhile.
+        find . -mindepth 1 "$@" ! -type d -delete
+        # Mount points stay, and directories with what stays.
+        find . -mindepth 1 "$@" -type d -delete 2>/dev/null
+        left=$(find . -mindepth 1 "$@" ! -type d) || fail "Nobody knows what is left in $place."
+        [ -z "$left" ] || fail "These could not be removed in $place: $left"
+    ) || exit
 }
 clear_below() { # directory $1, $2 the pattern of its path; what matches the others stays
     below=$1 top=$2; shift 2
-    for stays; do shift; set -- "$@" ! -path "$stays"; done
-    empty "$below" ! -path "$top/.*" "$@"
+    for stays; do
+        shift
+        case $stays in ("$top"/*) set -- "$@" ! -path ".${stays#"$top"}" ;; esac
+    done
+    empty "$below" ! -path './.*' "$@"
 }
 """
+)
 """`clear_below` leaves what is hidden at the top, as the document's `rm -rf …/*` does; `empty` does
 not. A mount point is emptied in place. Needs `fail`."""
+
+REMOVING = (
+    ENTERING
+    + r"""
+remove() { # files, of each directory one after the other
+    entered=
+    for path; do
+        [ -d "${path%/*}" ] || continue
+        [ "${path%/*}" = "$entered" ] || enter "${path%/*}"
+        entered=${path%/*}
+        rm -f -- "./${path##*/}"
+        [ ! -e "./${path##*/}" ] || fail "Cannot be removed: $path"
+    done
+}
+"""
+)
+"""`remove` fails if a file is still there. Needs `fail`."""
 
 
 def pattern(path: str) -> str:

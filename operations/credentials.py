@@ -96,10 +96,7 @@ def copied(
         + r"""
 directory=$1 account=$2 ownership=$3 as_pk8=$4 parts=$5; shift 5
 umask 077 # a copy of a private key is never open to others, not even while it is made
-if [ ! -d "$directory" ]; then
-    mkdir -p "$directory" && chmod 755 "$directory" && chown -h "$account:$account" "$directory" ||
-        fail "Cannot make $directory for $account."
-fi
+make "$directory" 0755 "$account:$account"
 in_der='$stdout.binmode; print as_pk8(ARGV[0])'
 make_pk8() { stage ruby -ropenssl -e "$as_pk8$in_der" -- "$1" | stage put "$2" '' "$3"; }
 while [ "$parts" -gt 0 ]; do

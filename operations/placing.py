@@ -19,17 +19,22 @@ get() {
     echo "$1 cannot be read, or is a link." >&2
     return 1
 }
+apart() { # into a directory of root's own, made in the directory $1
+    umask 077
+    enter "$1"
+    own=$(mktemp -d .pe-recert.XXXXXX) && cd -- "$own" || exit
+    [ "$(pwd -P)" = "$here/$own" ] || exit
+    # A directory whose files have its group hands that on to those in it.
+    case $(stat -c '%u %a' .) in ("$(id -u) 700"|"$(id -u) 2700") ;; (*) exit 1 ;; esac
+}
+given_away() { # $1 of what is here, to the owner $2 (none: root), with mode $3
+    { [ -z "$2" ] || chown -h "$2" "$1"; } && chmod "$3" "$1"
+}
 put() {
     (
         aim=$1 whose=$2 mode=$3
-        umask 077
-        enter "${aim%/*}"
-        own=$(mktemp -d .pe-recert.XXXXXX) && cd -- "$own" || exit
-        [ "$(pwd -P)" = "$here/$own" ] || exit
-        # A directory whose files have its group hands that on to those in it.
-        case $(stat -c '%u %a' .) in ("$(id -u) 700"|"$(id -u) 2700") ;; (*) exit 1 ;; esac
-        cat >new && [ -s new ] && { [ -z "$whose" ] || chown -h "$whose" new; } &&
-            chmod "$mode" new && mv -f new "../${aim##*/}"
+        apart "${aim%/*}"
+        cat >new && [ -s new ] && given_away new "$whose" "$mode" && mv -f new "../${aim##*/}"
         status=$?
         rm -f new
         cd .. && rmdir -- "$own"
@@ -38,6 +43,20 @@ put() {
     echo "$1 could not be put into place." >&2
     return 1
 }
+make() {
+    [ ! -d "$1" ] || return 0
+    [ -d "${1%/*}" ] || make "${1%/*}" "$2" "$3"
+    (
+        apart "${1%/*}"
+        new=./${1##*/}
+        # Into a link to a directory it would go, had it not the same name there.
+        mkdir "$new" && given_away "$new" "$3" "$2" && mv -f "$new" ..
+        status=$?
+        [ ! -d "$new" ] || rmdir "$new"
+        cd .. && rmdir -- "$own"
+        exit "$status"
+    ) || fail "Cannot make $1."
+}
 got_and_put() { stage get "$1" | stage put "$2" "$3" "$4"; }
 place() { whole got_and_put "$@"; }
 give() {
@@ -45,9 +64,10 @@ give() {
         whose=$1 below=$2 how=$3; shift 3
         for stays; do shift; set -- "$@" ! -path "$stays"; done
         enter "$below"
+        # What has another name may be anybody's: old kernels let everybody give it one in here.
+        set -- "$@" \( -type d -o -links 1 \)
         if [ "$how" != directory ]; then
             find . -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec chown -h "$whose" {} +
-        elif [ "$#" -eq 0 ]; then chown -hR "$whose" .
         else find . "$@" -execdir chown -h "$whose" {} +
         fi
     ) || fail "Giving $2 to $1 failed."
@@ -64,6 +84,8 @@ close_to_others() {
 )
 """Needs `fail`. `get` prints a file, and waits for nobody to write into a pipe; `put` makes one of
 what it reads, which has to be something, of an owner (none: root) and with a mode; `place` makes
-one of another. `give` changes the owner of all that is in a directory, and with "directory" of
-itself, but not of what matches the patterns after that, which begin with `./`. `close_to_others`
-makes private keys anew that others could read."""
+one of another. `make` makes a directory that is not there, with a mode and of an owner (none:
+root), and those above it. `give` changes the owner of all that is in a directory, and with
+"directory" of itself, but not of what matches the patterns after that, which begin with `./`, nor
+of files that have another name. `close_to_others` makes private keys anew that others could
+read."""

@@ -6,11 +6,12 @@ from collections.abc import Generator, Iterable
 
 from pyinfra.api.command import PyinfraCommand, StringCommand
 
+from facts.entering import ENTERING
 from facts.puppet import PUPPET_PROCESS, PUPPET_WITHOUT_CATALOG, UTF8_LOCALE
 from operations.agent import RUN
 from operations.attributes import WITH_ATTRIBUTES
 from operations.backup import archiving
-from operations.clearing import patterns
+from operations.clearing import patterns_within
 from operations.placing import PLACING
 from operations.restore import unpacking
 from operations.services import SERVICE_CHANGES
@@ -96,7 +97,7 @@ class PosixHands:
     def stop(self, service: str, limit: int) -> Commands:
         # The service's run may go on without it.
         facts = self._facts
-        change = self._changing(_STOP, facts.usual_ports, service, facts.backup_root, limit=limit)
+        change = self._changing(_STOP, facts.listeners, service, facts.backup_root, limit=limit)
         runs_puppet = service == facts.deployment.agent.puppet
         yield self._looked_at(change) if runs_puppet else change
 
@@ -110,7 +111,7 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
 (umask 077 && printf '%s\n' "$later" >"$note.new") && mv "$note.new" "$note" ||
     fail "Cannot write to $note."
 """,
-            self._facts.usual_ports,
+            self._facts.listeners,
             self._facts.backup_root,
             "\n".join(later),
             *services,
@@ -120,19 +121,23 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
     def empty_ssldir(self, stay: Iterable[str], limit: int) -> Commands:
         (root,) = self._facts.ssl_roots
         yield self._looking(
-            r"""
+            ENTERING
+            + r"""
 root=$1; shift
 [ -d "$root" ] || exit 0
 for stays; do shift; set -- "$@" ! -path "$stays"; done
-find "$root/" -xdev -mindepth 1 ! -type d "$@" -delete
-find "$root/" -xdev -mindepth 1 -type d -delete 2>/dev/null
-left=$(find "$root/" ! -type d "$@") || fail "Nobody knows what is left in $root."
-[ -z "$left" ] || fail "These could not be removed: $left"
-[ -L "$root" ] || rmdir "$root" 2>/dev/null
+(
+    enter "$root"
+    find . -xdev -mindepth 1 ! -type d "$@" -delete
+    find . -xdev -mindepth 1 -type d -delete 2>/dev/null
+    left=$(find . ! -type d "$@") || fail "Nobody knows what is left in $root."
+    [ -z "$left" ] || fail "These could not be removed in $root: $left"
+) || exit
+[ -L "$root" ] || (enter "${root%/*}"; rmdir -- "./${root##*/}") 2>/dev/null
 :
 """,
             root,
-            *patterns(stay),
+            *patterns_within(root, stay),
             limit=limit,
         )
 
@@ -145,15 +150,10 @@ left=$(find "$root/" ! -type d "$@") || fail "Nobody knows what is left in $root
             PLACING
             + r"""
 ssldir=$1 certdir=$2 path=$3 user=$4 group=$5
-id "$user" >/dev/null 2>&1 || user=
-make() { # directory $1 with mode $2, for Puppet's account if there is one
-    [ -d "$1" ] && return
-    mkdir -p "$1" && chmod "$2" "$1" || fail "Cannot make $1."
-    [ -z "$user" ] || chown -h "$user:$group" "$1"
-}
-make "$ssldir" 771
-make "$certdir" 755
-put_given() { stage given | stage put "$path" "${user:+$user:$group}" 0644; }
+id "$user" >/dev/null 2>&1 && owner=$user:$group || owner=
+make "$ssldir" 0771 "$owner"
+make "$certdir" 0755 "$owner"
+put_given() { stage given | stage put "$path" "$owner" 0644; }
 whole put_given || fail "The CA's certificate could not be put to $path."
 if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
 """,

@@ -43,19 +43,32 @@ function plain(name,    parts, count, i, kept, left) {
 # that run as somebody else.
 MEMBERS = r"""
 function parent(name) { sub("/[^/]*$", "", name); return name }
+function below_a_link(name) {
+    while (sub("/[^/]*$", "", name)) if (name in links) return 1
+    return 0
+}
+# Where a path leads that goes up after a name is not in its words: the name may be that of a link.
+function goes_up_later(path) {
+    while (sub("^[.][.](/+|$)", "", path)) continue
+    return path ~ "(^|/)[.][.](/|$)"
+}
 {
     kind = substr($0, 1, 1); mode = substr($0, 2, 9)
     if (!match($0, "^[^ ]+ +[^ ]+ +[0-9]+ +[0-9]+-[0-9]+-[0-9]+ [0-9:.]+ ")) { print; next }
     name = substr($0, RLENGTH + 1); target = name
     if (kind == "l" && (at = index(name, " -> "))) {
         target = substr(name, at + 4); name = substr(name, 1, at - 1)
+        if (goes_up_later(target)) { print; next }
         target = substr(target, 1, 1) == "/" ? target : parent(name) "/" target
+        links[name]
     }
     if (kind == "h" && (at = index(name, " link to "))) {
         target = substr(name, at + 9); name = substr(name, 1, at - 1)
+        if (target != plain(target) || target in links || below_a_link(target)) { print; next }
     }
     sub("/$", "", name)
     if (name != plain(name) || !within(name) || !within(target)) { print; next }
+    if (below_a_link(name)) { print; next }
     if (kind !~ "[-dlh]" || (kind != "d" && mode ~ "[sS]")) print
 }
 """
@@ -95,7 +108,7 @@ odd=$(whole odd_members "$@" 2>&1) || odd=${odd:-"it cannot be listed"}
 flags=${archive%/*}/flags
 flagged() {
     allowed "$@" && echo || return
-    [ ! -s "$flags" ] || sed 's,^[^ ]* */,,' "$flags"
+    [ ! -s "$flags" ] || sed 's,^[^[:blank:]]*[[:blank:]]*/,,' "$flags"
 }
 odd_flags() { stage flagged "$@" | stage awk "$WITHIN"'!within($0)'; }
 odd=$(whole odd_flags "$@" 2>&1) || odd=${odd:-"they cannot be read"}

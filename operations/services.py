@@ -104,7 +104,7 @@ for service in "$@"; do
     if [ "$service" = "$first" ]; then stop_service "$service"; fi
 done
 """,
-        facts.usual_ports,
+        facts.listeners,
         facts.backup_root,
         procedure.note_for_resuming,
         agent,
@@ -132,7 +132,7 @@ done
     yield changing(
         facts.lock,
         SERVICE_CHANGES + 'for service in "$@"; do stop_service "$service"; done',
-        facts.usual_ports,
+        facts.listeners,
         *(name for name in running if name != agent),
     )
     facts.forget("services", "presented")
@@ -166,7 +166,7 @@ def running() -> Commands:
     facts.learn_stopped([])
     procedure.stopped_now = frozenset()
     facts.forget("services", "presented")
-    port = facts.settings.masterport
+    port = facts.port_of(facts.seat.server)
     presented, in_use = facts.presented, facts.certificate_in_use
     if presented is None:
         yield step_failed([f"port {port} answers, and shows no certificate"])
@@ -193,7 +193,8 @@ def _silent(procedure: Procedure, running: list[str]) -> list[str]:
     for name in silent:
         said = answers[name].said if name in answers else ""
         what = f"{name} does not answer on port {facts.port_of(name)} ({said})"
-        facts.host.log(printable(f"{what}, and so need not afterwards"), logger.warning)
+        so = "and has to afterwards" if name == facts.seat.server else "and so need not afterwards"
+        facts.host.log(printable(f"{what}, {so}"), logger.warning)
     return silent
 
 
@@ -208,7 +209,7 @@ def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
             yield changing(
                 facts.lock,
                 SERVICE_CHANGES + 'for service in "$@"; do start_service "$service"; done',
-                facts.usual_ports,
+                facts.listeners,
                 *begun,
             )
             begun.clear()

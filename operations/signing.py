@@ -11,9 +11,11 @@ from pyinfra.api import FunctionCommand, Host, State, StringCommand
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, pop_global_arguments
 from pyinfra.connectors.util import CommandOutput
 
+from facts.entering import ENTERING
 from facts.puppet import PUPPET_WITHOUT_CATALOG
 from facts.script import DIGESTS
 from facts.ssl import PemFiles
+from operations.clearing import REMOVING
 from operations.placing import PLACING
 from operations.readiness import silent_after_waiting
 from operations.services import SERVICE_CHANGES
@@ -45,6 +47,7 @@ FRUITLESS = 10
 # waited for.
 _SIGN = (
     DIGESTS
+    + ENTERING
     + PUPPET_WITHOUT_CATALOG
     + r"""
 csrdir=$1 option=$2; shift 2
@@ -67,11 +70,14 @@ done
 umask 022
 puppet cert sign --csrdir="$own/requests" $option --color=false "$@" </dev/null
 status=$?
-for name in "$@"; do
-    held=$csrdir/$name.pem
-    [ ! -e "$own/requests/$name.pem" ] && [ -f "$held" ] || continue
-    ! cmp -s "$own/seen/$name.pem" "$held" || rm -f "$held"
-done
+(
+    enter "$csrdir"
+    for name in "$@"; do
+        held=./$name.pem
+        [ ! -e "$own/requests/$name.pem" ] && [ -f "$held" ] || continue
+        ! cmp -s "$own/seen/$name.pem" "$held" || rm -f "$held"
+    done
+)
 exit "$status"
 """
 )
@@ -80,12 +86,15 @@ exit "$status"
 # One rename, of whatever lies there: the directory is the service account's.
 _SET_ASIDE = (
     REMEMBER
+    + ENTERING
     + r"""
 held=$1 root=$2 kept=$3
 [ -e "$held" ] || [ -L "$held" ] || exit 0
 private "$root"
 private "$root/requests"
-mv -f -- "$held" "$root/requests/$kept" || fail "$held cannot be moved away."
+enter "${held%/*}"
+mv -f -- "./${held##*/}" "$root/requests/$kept" || fail "$held cannot be moved away."
+echo moved
 """
 )
 
@@ -146,8 +155,10 @@ _judged: WeakKeyDictionary[Site, dict[str, tuple[Judgement, bool]]] = WeakKeyDic
 def judge_again(site: Site, host_name: str) -> tuple[Judgement, bool]:
     """As `judge_and_sign`, after an agent has asked anew."""
     with site.exclusively():
-        _judged[site].pop(host_name, None)
-    return judge_and_sign(site, host_name)
+        # Unless one who came before had it signed with its own, as all that have asked anew.
+        if _judged[site][host_name][0].verdict is not Verdict.SIGNED:
+            del _judged[site][host_name]
+        return judge_and_sign(site, host_name)
 
 
 def set_aside(renewal: AgentRenewal, found: str) -> str | None:
@@ -160,11 +171,15 @@ def set_aside(renewal: AgentRenewal, found: str) -> str | None:
     facts = site.view().facts
     held = f"{facts.settings.csrdir}/{certname}.pem"
     kept = f"{certname}.{utc_now():%Y%m%dT%H%M%S.%fZ}.pem"
-    ok, output = run_on(
-        site.master, changing(facts.lock, _SET_ASIDE, held, facts.backup_root, kept, limit=60)
-    )
+    # A server takes ten sessions of one connection, and whoever likes sends for every name.
+    with site.exclusively():
+        ok, output = run_on(
+            site.master, changing(facts.lock, _SET_ASIDE, held, facts.backup_root, kept, limit=60)
+        )
     if not ok:
         return "\n".join([f"{held} on the master is not this agent's.", *_complaints(output)[-4:]])
+    if "moved" not in output.stdout_lines:
+        return None  # somebody has taken it away meanwhile
     outcomes_of(site).remark(
         renewal.facts.host,
         f"The master held a request under this name that was not this agent's ({found}). It was "
@@ -179,7 +194,8 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
     applications: dict[str, Application] = {}
     judgements: dict[str, Judgement] = {}
     for host, renewal in renewals(site):
-        if host.name in _judged.get(site, {}):
+        judged, _ = _judged.get(site, {}).get(host.name, (None, False))
+        if judged is not None and judged.verdict is not Verdict.FOREIGN:
             continue
         try:
             application = renewal.application_for(authority)
@@ -328,18 +344,20 @@ def _clean_round(site: Site) -> str | None:
             SERVICE_CHANGES
             + REMEMBER
             + PLACING
+            + REMOVING
             + r"""
 # A master that stays down could not be asked again.
 place "$1" "$2.new" "$3" 0644 || fail "The CRL could not be copied to $2."
 stop_service "$4"
-mv "$2.new" "$2"
+place "$1" "$2" "$3" 0644
 moved=$?
+remove "$2.new"
 start_service "$4"
 [ "$moved" -eq 0 ] || fail "The CRL could not be put to $2."
 root=$5; shift 5
 for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
 """,
-            facts.usual_ports,
+            facts.listeners,
             conf.cacrl,
             conf.hostcrl,
             f"{conf.user}:{conf.group}",

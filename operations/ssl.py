@@ -8,9 +8,10 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from facts.entering import ENTERING
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
 from operations.attributes import WITH_ATTRIBUTES
-from operations.clearing import CLEARING, pattern, patterns, patterns_within
+from operations.clearing import CLEARING, REMOVING, pattern, patterns, patterns_within
 from operations.placing import PLACING
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
 from procedures.regeneration import Regeneration, new_ca, regeneration_of
@@ -31,6 +32,7 @@ now=$(stat -c '%s %Y' "$cacert" 2>/dev/null)
 # is what Puppet would have made, with Puppet's own library; where that fails Puppet makes it.
 _MAKE_KEY = (
     PLACING
+    + REMOVING
     + r"""
 make_key() (
     [ ! -s "$keys/$1.pem" ] || [ ! -s "$public/$1.pem" ] || return 0
@@ -42,7 +44,7 @@ make_key() (
     ' "$length" "$aside/key" "$aside/public" 2>/dev/null &&
         put "$public/$1.pem" "$owner" 0644 <"$aside/public" &&
         put "$keys/$1.pem" "$owner" 0640 <"$aside/key" ||
-        rm -f "$keys/$1.pem" "$public/$1.pem"
+        remove "$keys/$1.pem" "$public/$1.pem"
     rm -rf "$aside"
 )
 """
@@ -71,10 +73,11 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
         yield changing(
             facts.lock,
             _UNCHANGED
+            + REMOVING
             + CLEARING
             + r"""
 cakey=$1 roots=$2; shift 2
-rm -f -- "$cakey"
+remove "$cakey"
 while [ "$roots" -gt 0 ]; do clear_below "$@"; shift 2; roots=$((roots - 1)); done
 [ ! -e "$cakey" ] || fail "The CA's key could not be removed: $cakey"
 """,
@@ -89,9 +92,10 @@ while [ "$roots" -gt 0 ]; do clear_below "$@"; shift 2; roots=$((roots - 1)); do
         yield changing(
             facts.lock,
             _UNCHANGED
+            + ENTERING
             + r"""
 for queue; do
-    find "$queue/" -type f -size 0 -delete || fail "Cannot look through $queue."
+    (enter "$queue"; find . -type f -size 0 -delete) || fail "Cannot look through $queue."
 done
 """,
             *unchanged,
@@ -101,8 +105,7 @@ done
         for batch in in_batches(path for path in remains if printable(path) == path):
             yield changing(
                 facts.lock,
-                _UNCHANGED
-                + 'rm -f -- "$@"; for path; do [ ! -e "$path" ] || fail "Still there: $path"; done',
+                _UNCHANGED + REMOVING + 'remove "$@"',
                 *unchanged,
                 *batch,
             )

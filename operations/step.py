@@ -16,6 +16,7 @@ from pyinfra.operations.util.files import generate_color_diff
 
 from facts.script import CLEAN_SH, CLEAN_SH_UNASKED, PIPELINES, PREAMBLE
 from facts.together import Together, is_next
+from operations.clearing import REMOVING
 from procedures.host import Look
 from procedures.limits import at_most
 from procedures.telling import harmless
@@ -177,12 +178,7 @@ def in_batches(paths: Iterable[str], limit: int = 20000) -> Iterator[list[str]]:
 def removing(lock: str, paths: Iterable[str], limit: int | None = None) -> Iterator[StringCommand]:
     """Commands that remove files, and fail if one is still there; `limit` as for `changing`."""
     for batch in in_batches(paths):
-        yield changing(
-            lock,
-            'rm -f -- "$@"; for path; do [ ! -e "$path" ] || fail "Cannot be removed: $path"; done',
-            *batch,
-            limit=limit,
-        )
+        yield changing(lock, REMOVING + 'remove "$@"', *batch, limit=limit)
 
 
 def printable(line: object) -> str:

@@ -25,7 +25,7 @@ from procedures.host import HostFacts, T, not_found_out
 from procedures.identity import identities_of
 from procedures.limits import at_most
 from procedures.names import note_certname
-from procedures.preflight import BACKUP_DIR, send_at_once
+from procedures.preflight import BACKUP_DIR, restoration_refusals, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
 from recert.errors import RecertError
@@ -153,6 +153,10 @@ class AgentFacts(HostFacts):
         if backup_due:
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
         return refusals
+
+    def refusals_to_go_back(self) -> list[str]:
+        """What on the host would end a restoration half way."""
+        return restoration_refusals(self.known("basics"), self.backup_root, self.backups.unsaved)
 
     def _ask(self, fact: type[FactBase[T]], **arguments: object) -> T:
         return ask_agent(self.host, fact, **arguments)

@@ -85,7 +85,10 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
             settings = stored_settings(backup.manifest.settings, deployment, system=system)
             facts = agent_facts(host, site, settings)
             check_paths(backup.manifest, facts.backup_paths)
-        return AgentRestoration(facts, backup.name)
+        restoration = AgentRestoration(facts, backup.name)
+        if restoration.work_due and (refusals := facts.refusals_to_go_back()):
+            raise AgentRefusedError(*refusals)
+        return restoration
     facts = agent_facts(host, site, None)
     cert = facts.certificate_in_use
     if cert is not None and cert.issued_by(ca):
@@ -124,7 +127,7 @@ def _find_problem(site: Site) -> str | None:
     if in_place is None or in_place.fingerprint != ca.fingerprint:
         return "the master does not have the CA of that backup in place. Restore it first."
     if presented is None or not presented.issued_by(ca):
-        port = facts.settings.masterport
+        port = facts.port_of(facts.seat.server)
         return f"the master does not present a certificate of the restored CA on port {port}."
     return None
 

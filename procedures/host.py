@@ -17,7 +17,7 @@ from facts.host import WhoAndWhen
 from facts.others import StrayCredentials
 from facts.puppet import AgentState, PuppetAgent
 from facts.script import ScriptFailedError
-from facts.services import ServiceStates, in_words
+from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
 from procedures.telling import harmless
 from recert.certificates import Certificate, read_certificate
@@ -187,7 +187,7 @@ class HostFacts:
                 ServiceStates,
                 {
                     "services": list(self.services_asked),
-                    "ports": self._usual_ports,
+                    "listeners": self.listeners,
                 },
             ),
             "agent": (PuppetAgent, self._agent_arguments),
@@ -201,13 +201,10 @@ class HostFacts:
         return questions[name]
 
     @property
-    def _usual_ports(self) -> dict[str, int]:
-        return self.deployment.master.usual_ports
-
-    @property
-    def usual_ports(self) -> str:
-        """The first argument of `operations.services.SERVICE_CHANGES`."""
-        return in_words(self._usual_ports)
+    def listeners(self) -> str:
+        """The first argument of `operations.services.SERVICE_CHANGES`. Nothing of an agent's
+        listens."""
+        return ""
 
     @property
     def services(self) -> dict[str, Service]:

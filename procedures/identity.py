@@ -6,9 +6,8 @@ from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, State
 
+from procedures.names import ADDRESSES
 from recert.identity import Identities, Listed
-
-_ADDRESSES = ("ssh_hostname", "winrm_hostname")
 
 
 def identities_of(host: Host) -> Identities:
@@ -24,7 +23,7 @@ _identities: WeakKeyDictionary[State, Identities] = WeakKeyDictionary()
 
 def _listed(host: Host) -> Listed:
     certname = host.data.get("certname")
-    addresses = [host.data.get(name) for name in _ADDRESSES]
+    addresses = [host.data.get(name) for name in ADDRESSES]
     return Listed(
         host=host.name,
         name=host.name.rpartition("/")[2].lower(),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from facts.answers import AskedService, ServiceAnswers
 from facts.backups import ArchivedCertificates
 from facts.ports import ConfiguredPorts
+from facts.services import in_lines
 from facts.signing import AutosignSetting
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
@@ -25,8 +26,9 @@ from recert.freshness import Freshness, Retired
 from recert.observed import Answer, ComponentState, SslState
 from recert.others import PRIVATE_KEY
 
-MOST_REQUESTS = 64 * 1024 * 1024
-"""Bytes of waiting requests that are read at once: those of more than thirty thousand nodes."""
+MOST_REQUESTS = 128 * 1024 * 1024
+"""Bytes of waiting requests, in an archive, that are read at once: those of more than thirty
+thousand nodes."""
 
 
 class MasterFacts(HostFacts):
@@ -36,6 +38,10 @@ class MasterFacts(HostFacts):
     def seat(self) -> Seat:
         """What it is in its deployment."""
         return self.deployment.master
+
+    @property
+    def listeners(self) -> str:
+        return in_lines(self.seat.endpoints, self.seat.server, self.settings.config)
 
     @property
     def services_asked(self) -> tuple[str, ...]:
@@ -74,7 +80,8 @@ class MasterFacts(HostFacts):
             )
         if name == "presented":
             addresses = ["127.0.0.1", conf.certname]
-            return PresentedCertificate, {"addresses": addresses, "port": conf.masterport}
+            port = self.port_of(self.seat.server)
+            return PresentedCertificate, {"addresses": addresses, "port": port}
         if name == "requests":
             return PemFiles, {"directory": conf.csrdir, "most": MOST_REQUESTS}
         if name == "signed":
@@ -149,9 +156,8 @@ class MasterFacts(HostFacts):
 
     def port_of(self, service: str) -> int:
         """Where a service listens; `NOWHERE` for one that can be asked on its socket alone."""
-        if service == self.seat.server:
-            return self.settings.masterport
-        return self.ports.get(service, self.seat.endpoints[service].port)
+        own, usual = service == self.seat.server, self.seat.endpoints[service].port
+        return self.ports.get(service, self.settings.masterport if own else usual)
 
     @property
     def ports(self) -> dict[str, int]:

@@ -7,6 +7,9 @@ from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, State
 
+ADDRESSES = ("ssh_hostname", "winrm_hostname")
+"""The data that say where a host is reached, if not under its name."""
+
 _said: WeakKeyDictionary[State, dict[str, str]] = WeakKeyDictionary()
 
 
@@ -22,7 +25,7 @@ def said_certname(host: Host) -> str | None:
 
 def names_of(host: Host) -> frozenset[str]:
     """The names by which one host may be known to the CA, also before it has said its certname."""
-    given = (host.data.get("certname"), host.data.get("ssh_hostname"), said_certname(host))
+    given = (*(host.data.get(name) for name in ("certname", *ADDRESSES)), said_certname(host))
     names = [host.name.rpartition("/")[2], *(name for name in given if isinstance(name, str))]
     return frozenset(name.lower() for name in names)
 

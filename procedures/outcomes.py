@@ -133,7 +133,7 @@ class Outcomes(BaseStateCallback):
 
     @property
     def foreign_requests(self) -> tuple[ForeignRequest, ...]:
-        """What waits on the master and is of no agent of this run."""
+        """What waits on the master under names that no agent of this run is known to have."""
         authority = self.site.known_authority()
         return () if authority is None else self._foreign_requests(authority)
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
-from facts.host import WhoAndWhen
+from facts.host import HostBasics, WhoAndWhen
 from facts.programs import UnablePrograms
 from facts.puppet import PuppetSettings
 from procedures.deployment import deployment_of_master
@@ -92,6 +92,17 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
     if refusals:
         refuse(host, refusals)
     return facts
+
+
+def restoration_refusals(basics: HostBasics, backup_root: str, unsaved: int) -> list[str]:
+    """What on a host would end a restoration half way: no Puppet has to be asked for that.
+
+    :param unsaved: files that are backed up first.
+    """
+    refusals = preflight.unchangeable_refusals(basics.unchangeable)
+    if unsaved:
+        refusals += preflight.room_refusals(basics.free, basics.needed, backup_root)
+    return refusals
 
 
 def refuse(host: Host, refusals: Iterable[str]) -> NoReturn:

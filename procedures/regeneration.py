@@ -405,6 +405,7 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
     answer = ask(
         host,
         ClassifierGroups,
+        addresses=["127.0.0.1", facts.settings.certname],
         port=port,
         certificate=paths.certificate,
         private_key=paths.private_key,

@@ -61,7 +61,7 @@ class AgentRenewal(AgentWork):
             judged = Renewal(self.facts.settings, ssl, authority, utc_now(), others=others)
             if judged.certificate_problem is not None and judged.trusts_authority:
                 # The only case in which they matter; reading them takes a while.
-                judged = replace(judged, former=tuple(self._former_certificates))
+                judged = replace(judged, former=tuple(self.former_certificates))
             self._judged = judged
         return self._judged
 
@@ -121,7 +121,7 @@ class AgentRenewal(AgentWork):
         return [line for line in self.puppet_said if line.lower().startswith("err")][-3:]
 
     @property
-    def _former_certificates(self) -> list[Certificate]:
+    def former_certificates(self) -> list[Certificate]:
         """The agent's own in its backups, the newest first."""
         manifests = [backup.manifest for backup in reversed(self.facts.backups.backups)]
         found = [read_certificate(manifest.certificate or "") for manifest in manifests]
@@ -150,8 +150,15 @@ class AgentRenewal(AgentWork):
             return next(iter(site.certificates_of(name)), None)
         # No CA is given up: what it has signed is true, wherever it is kept.
         ca, own = site.authority().ca, self.now.certificate
-        held = [*self.named.values(), *([own] if own else []), *self._former_certificates]
-        return certified(name, held, ca) if ca is not None else None
+        held = [*self.named.values(), *([own] if own else []), *self.former_certificates]
+        # What was revoked before, and is not what this run replaces, it has no longer.
+        authority = site.authority()
+        true = (
+            c
+            for c in held
+            if c.serial not in authority.revoked or c.fingerprint in authority.retired
+        )
+        return certified(name, true, ca) if ca is not None else None
 
     @property
     def previous_extensions(self) -> dict[str, str]:
@@ -353,11 +360,10 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
 
 def _certificate_named(renewal: AgentRenewal) -> list[str]:
     now, site = renewal.now, renewal.site
-    held = [
-        now.certificate,
-        now.authority.ever_signed(now.certname),
-        *(read_certificate(b.manifest.certificate or "") for b in renewal.facts.backups.backups),
-    ]
+    shown = [now.certificate, *renewal.former_certificates]
+    # One of somebody else's can be shown by everybody, and would have this one replaced.
+    own = [c for c in shown if c and (c.subject == now.certname or not c.names_one_holder)]
+    held = [now.authority.ever_signed(now.certname), *own]
     renewal.named = {
         c.fingerprint: c for c in held if c is not None and c.fingerprint in site.retire_certs
     }

@@ -3,7 +3,8 @@ certificate for that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 
 from facts.ssl import NOT_READ, PemFiles
 from procedures.host import ask
@@ -12,27 +13,37 @@ from procedures.master import MasterFacts
 
 class WaitingRequests(Mapping[str, str]):
     """PEM by name, as the master was asked for all of them. Where they are too many for that, it is
-    asked for each by name that somebody wants to see.
+    asked for each by name that somebody wants to see, and not all names are known.
 
     :param found: with `NOT_READ` for one that is still to be asked for.
+    :param exclusively: nobody else asks the master meanwhile. Its server takes ten sessions of one
+        connection, and all agents may come at once.
     """
 
-    def __init__(self, facts: MasterFacts, found: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        facts: MasterFacts,
+        found: Mapping[str, str],
+        exclusively: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self._facts = facts
-        self._found = dict(found)
-        self.too_many = NOT_READ in self._found.values()
+        self._exclusively = exclusively
+        self.too_many = NOT_READ in found.values()
+        self._listed = frozenset(found)
+        self._read: dict[str, str | None] = {} if self.too_many else dict(found)
 
     def __getitem__(self, name: str) -> str:
-        if self._found[name] == NOT_READ:
+        if self.too_many and name not in self._read:
             asked = {"directory": self._facts.settings.csrdir, "names": [name]}
-            self._found[name] = ask(self._facts.host, PemFiles, **asked).get(name, "")
-        return self._found[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._found
+            with self._exclusively():
+                self._read[name] = ask(self._facts.host, PemFiles, **asked).get(name)
+        pem = self._read.get(name)
+        if pem is None:
+            raise KeyError(name)
+        return pem
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
+        return iter(self._listed)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._listed)

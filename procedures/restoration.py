@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from pyinfra.api import Host
 
 from facts.backups import Backups
+from facts.host import Basics
 from procedures.deployment import deployment_of_master
 from procedures.host import ask
 from procedures.master import MasterFacts
-from procedures.preflight import backup_root_of, refuse, require_root, send_at_once
+from procedures.preflight import (
+    backup_root_of,
+    refuse,
+    require_root,
+    restoration_refusals,
+    send_at_once,
+)
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import say, warn
 from recert.backups import Backup, check_backup_name, check_paths
@@ -73,8 +80,26 @@ def prepare_restoration(host: Host) -> Restoration:
     fingerprint = found.manifest.ca_fingerprint or "no CA that could be read"
     say(host, f"Backup {name} of {found.manifest.made_at}: {fingerprint}")
     if restoration.backup.differs:
+        _require_possible(facts)
         warn(host, "A CA that was retired for security reasons is compromised: whoever has its key")
         warn(
             host, "can impersonate any node. Restore it to get going, then get help and retire it."
         )
     return restoration
+
+
+def _require_possible(facts: MasterFacts) -> None:
+    """:raises DeployError: something would end the restoration half way."""
+    basics = ask(
+        facts.host,
+        Basics,
+        backup_root=facts.backup_root,
+        paths=facts.backup_paths,
+        accounts=[],
+        files=[],
+        links=facts.backup_paths,
+        places=[facts.backup_root, *facts.backup_paths],
+    )
+    unsaved = facts.backups.unsaved
+    if refusals := restoration_refusals(basics, facts.backup_root, unsaved):
+        refuse(facts.host, refusals)

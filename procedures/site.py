@@ -346,7 +346,7 @@ class Site:
         if freshness.ca_due:
             return Authority(None, autosign=view.autosign, retired=self.retire_certs)
         view.facts.read_together("requests", "signed")
-        waiting = WaitingRequests(view.facts, view.facts.known("requests"))
+        waiting = WaitingRequests(view.facts, view.facts.known("requests"), self.exclusively)
         return Authority(
             freshness.ca,
             ssl.texts.get(conf.cacrl, ""),
@@ -407,7 +407,7 @@ class Site:
         if problem and not self.replaces:
             return problem
         presented, in_use = view.facts.presented, view.facts.certificate_in_use
-        port = view.facts.settings.masterport
+        port = view.facts.port_of(server)
         if presented is None:
             return f"the master does not answer on port {port}."
         its_own = presented == in_use and presented.subject == view.facts.settings.certname

@@ -111,8 +111,10 @@ def show_agents(report: Report) -> None:
     if len(shown) < len(report.agents):
         _say(f"and {len(report.agents) - len(shown)} more that are well")
     if report.foreign_requests:
-        _say("These requests wait on the master and are no agent's of this run:")
-        unread = "no request that can be read"
+        _say(
+            "These requests wait on the master, and no agent of this run is known to be called so:"
+        )
+        unread = "no request, or not read"
         requests = [f"{r.certname} {r.digest or unread}" for r in report.foreign_requests]
         for line in shortened(requests):
             _say(f"  {line}")

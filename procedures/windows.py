@@ -177,6 +177,9 @@ class WindowsAgentFacts(AgentFacts):
         roots = [f"{backup}/files/{number}" for number in range(count)]
         return self._ask(WindowsDirectories, ruby=self.ruby, roots=roots)
 
+    def refusals_to_go_back(self) -> list[str]:
+        return []  # what cannot be copied ends it before anything is deleted
+
     def refusals(self, now: Renewal, backup_due: bool) -> list[str]:
         refusals = []
         if now.everything_goes and now.others:

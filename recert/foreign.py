@@ -55,6 +55,8 @@ def foreign_refusals(output: Iterable[str], directories: Sequence[str]) -> list[
     links: set[int] = set()
     number = -1
     for text in map(str.strip, output):
+        if number < 0:  # what cmd.exe is told to run first (AutoRun) need not end its line
+            text = _MARK + text.partition(_MARK)[2] if _MARK in text else ""
         if text.startswith(_LINK):
             links.add(int(text.removeprefix(_LINK)))
         elif text.startswith(_MARK):

@@ -28,7 +28,8 @@ ABILITIES = {
     ),
     "xargs": Ability("take names that end in NUL (-0), or none at all (-r)", "findutils", "4.2.25"),
     "grep": Ability(
-        "list files with names that end in NUL, with and without a match (-lZe, -LZe)",
+        "list files with names that end in NUL, with and without a match (-lZe, -LZe), and search "
+        "directories but no pipes in them (-R -D skip)",
         "grep",
         "2.5",
     ),

@@ -7,7 +7,7 @@ from recert.deployments.pe_3_7 import PE_3_7
 COMPONENTS = PE_3_7.master.components
 PUPPETDB, POSTGRESQL, CONSOLE, DASHBOARD = COMPONENTS
 ENDPOINTS = dict(PE_3_7.master.endpoints)
-SERVICE_PORTS = PE_3_7.master.usual_ports
+SERVICE_PORTS = {name: endpoint.port for name, endpoint in ENDPOINTS.items()}
 STOP_ORDER = PE_3_7.master.stopped
 INTERNAL_NAMES = PE_3_7.internal_names
 assert PE_3_7.classifier is not None

@@ -112,11 +112,13 @@ class WindowsClock(FactBase[float]):
 
 
 def framed(output: list[str]) -> list[str]:
-    """What was printed between the marks of a command.
+    """What was printed between the marks of a command; before the first there may be what cmd.exe
+    has been told to run first (AutoRun), be it without the end of a line.
 
     :raises FactProcessError: it was cut short.
     """
     lines = [text.strip() for text in output]
-    if "pe-recert:" not in lines or "pe-recert." not in lines:
+    begin = next((at for at, text in enumerate(lines, 1) if text.endswith("pe-recert:")), None)
+    if begin is None or "pe-recert." not in lines[begin:]:
         raise FactProcessError("the host's answer was cut short")
-    return lines[lines.index("pe-recert:") + 1 : lines.index("pe-recert.")]
+    return lines[begin : lines.index("pe-recert.", begin)]

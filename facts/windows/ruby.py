@@ -75,7 +75,9 @@ def ruby_script(ruby: str, script: str, *arguments: str) -> StringCommand:
     )
     unpack = "def unpacked(t) Zlib::Inflate.inflate(t.unpack('m')[0]).force_encoding('UTF-8') end"
     program = f"{unpack}; eval unpacked('{_packed(whole.encode())}')"
-    return StringCommand(line(f'{native(ruby)} -rzlib -e "{program}"'))
+    # What another Ruby's installer has set for all of them would be loaded by this one, too.
+    alone = (f"set {name}=" for name in ("RUBYOPT", "RUBYLIB"))
+    return StringCommand(line(*alone, f'{native(ruby)} -rzlib -e "{program}"'))
 
 
 def _packed(text: bytes) -> str:

@@ -17,6 +17,10 @@ NOWHERE = 0
 """For a port: the service listens on no network, but on a socket of the host."""
 
 
+SSL_PORT = r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p"
+"""For `sed -n`: the port in a service's webserver.conf, without its comments."""
+
+
 class Part(Enum):
     """The files of a credential: how a copy of each is called, and its mode. `PK8` is the private
     key as unencrypted PKCS#8 in DER, which Java's drivers want; Puppet itself has none."""
@@ -118,11 +122,6 @@ class Seat:
     needs: Mapping[str, tuple[str, ...]]
     fed_by_run: frozenset[str]
     components: tuple[Component, ...]
-
-    @property
-    def usual_ports(self) -> dict[str, int]:
-        """Where its services listen unless their configuration says otherwise."""
-        return {name: endpoint.port for name, endpoint in self.endpoints.items()}
 
     @property
     def directories(self) -> list[str]:

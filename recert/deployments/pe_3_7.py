@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from recert.deployments.model import (
     CERTNAME,
+    SSL_PORT,
     Agent,
     Classifier,
     Component,
@@ -27,7 +28,13 @@ _PEADMIN = "/var/lib/peadmin"
 
 # Source of the logs: "What Gets Installed and Where", PE 3.7.
 _ENDPOINTS = {
-    _MASTER: Endpoint(8140, "/var/log/pe-puppetserver/puppetserver.log", path="/"),
+    # puppet.conf's `masterport` is the agents'; where both differ, this is where it listens.
+    _MASTER: Endpoint(
+        8140,
+        "/var/log/pe-puppetserver/puppetserver.log",
+        path="/",
+        configured=(f"{_ETC}/puppetserver/conf.d/webserver.conf", SSL_PORT),
+    ),
     # 2.x listens once it is ready, and does not know that path; later ones answer it with 503.
     _PUPPETDB: Endpoint(
         8081,
@@ -44,7 +51,7 @@ _ENDPOINTS = {
         handshake="postgresql",
         configured=(
             f"{_DATABASE}/postgresql.conf",
-            r"s/^[[:space:]]*port[[:space:]=]*\([0-9]*\).*/\1/p; "
+            r"s/^[[:space:]]*port[[:space:]=']*\([0-9]*\).*/\1/p; "
             r"s/^[[:space:]]*listen_addresses[[:space:]=]*''.*/0/p",
         ),
     ),
@@ -55,7 +62,7 @@ _ENDPOINTS = {
         client="pe-internal-classifier",
         configured=(
             f"{_ETC}/console-services/conf.d/webserver.conf",
-            r"s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p",
+            SSL_PORT,
         ),
     ),
     _PROXY: Endpoint(
@@ -73,6 +80,7 @@ _ENDPOINTS = {
         client="pe-internal-mcollective-servers",
         configured=(
             f"{_ETC}/activemq/activemq.xml",
+            r"s/<!--.*-->//; /<!--/,/-->/d; "
             r"s/.*[\"']stomp[^\"':]*ssl:[/][/][^\"':]*:\([0-9]*\).*/\1/p",
         ),
     ),

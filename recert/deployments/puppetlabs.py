@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from recert.deployments.model import (
     CERTNAME,
+    SSL_PORT,
     Agent,
     Component,
     Delivery,
@@ -31,7 +32,12 @@ _ORCHESTRATOR_NAME = "pe-internal-orchestrator"
 _SERVERS = "pe-internal-mcollective-servers"
 
 _ENDPOINTS = {
-    _MASTER: Endpoint(8140, f"{_LOG}/puppetserver/puppetserver.log", path="/"),
+    _MASTER: Endpoint(
+        8140,
+        f"{_LOG}/puppetserver/puppetserver.log",
+        path="/",
+        configured=(f"{_ETC}/puppetserver/conf.d/webserver.conf", SSL_PORT),
+    ),
     _PUPPETDB: Endpoint(
         8081,
         f"{_LOG}/puppetdb/puppetdb.log",
@@ -47,7 +53,7 @@ _ENDPOINTS = {
         handshake="postgresql",
         configured=(
             f"{_DATABASE}/postgresql.conf",
-            r"s/^[[:space:]]*port[[:space:]=]*\([0-9]*\).*/\1/p; "
+            r"s/^[[:space:]]*port[[:space:]=']*\([0-9]*\).*/\1/p; "
             r"s/^[[:space:]]*listen_addresses[[:space:]=]*''.*/0/p",
         ),
     ),
@@ -58,7 +64,7 @@ _ENDPOINTS = {
         client="pe-internal-classifier",
         configured=(
             f"{_ETC}/console-services/conf.d/webserver.conf",
-            r"s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p",
+            SSL_PORT,
         ),
     ),
     _PROXY: Endpoint(
@@ -76,6 +82,7 @@ _ENDPOINTS = {
         client=_SERVERS,
         configured=(
             f"{_ETC}/activemq/activemq.xml",
+            r"s/<!--.*-->//; /<!--/,/-->/d; "
             r"s/.*[\"']stomp[^\"':]*ssl:[/][/][^\"':]*:\([0-9]*\).*/\1/p",
         ),
     ),
@@ -86,7 +93,7 @@ _ORCHESTRATOR_ENDPOINT = Endpoint(
     client=_ORCHESTRATOR_NAME,
     configured=(
         f"{_ETC}/orchestration-services/conf.d/webserver.conf",
-        r"s/.*ssl-port[\"[:space:]:=]*\(814[0-9]*\).*/\1/p",
+        r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\(814[0-9]*\).*/\1/p",
     ),
 )
 

@@ -326,11 +326,14 @@ def test_services_that_listen_elsewhere_or_nowhere(master: Master) -> None:
     retired = master.ca.fingerprint
     master.sh(
         "sed -i -e 's/port: 8081/port: 8085/' -e 's/port: 5432/port: 5439/'"
-        " -e 's/port: 61_613/port: 61_999/' /opt/pe-lab/component;"
+        " -e 's/port: 61_613/port: 61_999/' -e 's/port: 4433/port: 4533/' /opt/pe-lab/component;"
         "mkdir -p /etc/puppetlabs/puppetdb/conf.d;"
         "printf '[jetty]\\nssl-port = 8085\\n' >/etc/puppetlabs/puppetdb/conf.d/jetty.ini;"
         "echo \"listen_addresses = ''\" >/opt/puppet/var/lib/pgsql/9.2/data/postgresql.conf;"
-        "systemctl restart pe-puppetdb pe-postgresql pe-activemq"
+        "mkdir -p /etc/puppetlabs/console-services/conf.d;"
+        "printf 'webserver: {\\n  # ssl-port = 4433\\n  ssl-port = 4533\\n}\\n'"
+        " >/etc/puppetlabs/console-services/conf.d/webserver.conf;"
+        "systemctl restart pe-puppetdb pe-postgresql pe-activemq pe-console-services"
     )
 
     run = master.regenerate(retired)
@@ -338,13 +341,17 @@ def test_services_that_listen_elsewhere_or_nowhere(master: Master) -> None:
     assert run.status == 0, run.stderr
     assert "pe-activemq does not answer on port 61613" in run.stderr
     assert "pe-puppetdb does not answer" not in run.stderr
-    assert master.presented(8085).issued_by(master.ca)
+    # The classifier has confirmed its groups where it is, or the run would have been refused.
+    assert "pe-console-services does not answer" not in run.stderr
+    for port in (8085, 4533):
+        assert master.presented(port).issued_by(master.ca)
     assert_regenerated(master, retired)
     options = ("--data", f"retire_ca={retired}", "--data", "puppet_run=last")
     proof = master.pyinfra("deploys/verify.py", "-y", *options)
     assert proof.status == 0, proof.stderr
     made = {c["did"]: c["saw"] for c in reported(proof)["checks"]}
-    assert "of the CA in place" in made["TLS handshake with pe-puppetdb on port 8085"]
+    for where in ("pe-puppetdb on port 8085", "pe-console-services on port 4533"):
+        assert "of the CA in place" in made[f"TLS handshake with {where}"]
     assert made["TLS handshake with pe-postgresql"] == "it listens on its socket alone"
     silent = made["TLS handshake with pe-activemq on port 61613"]
     assert silent.endswith("nor did it answer before the CA was regenerated")

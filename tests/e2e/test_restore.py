@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import lab
 from tests.e2e.site import KILLING, SSLDIR, Master, assert_regenerated, short
 
 PLACES = (
@@ -114,6 +115,21 @@ def test_a_damaged_or_unknown_backup_is_refused(serving: Master) -> None:
     master, retired = serving, serving.ca.fingerprint
     assert master.regenerate(retired).status == 0
     (name,) = master.backups()
+    before, running = master.sh(EVERYTHING), master.running()
+
+    # What would end it half way is known beforehand.
+    conf = "/etc/puppetlabs/puppet/puppet.conf"
+    unchangeable = f"{SSLDIR}/ca/signed {conf}"
+    lab.run("master", f"chattr +i {unchangeable}", privileged=True)
+    try:
+        stuck = master.pyinfra("deploys/restore.py", "-y", "--data", f"backup={name}")
+    finally:
+        lab.run("master", f"chattr -i {unchangeable}", privileged=True)
+    assert stuck.status == 1
+    said = " ".join(stuck.stderr.split())
+    assert f"{SSLDIR}/ca/signed, {conf} cannot be changed, and so not be deleted" in said
+    assert (master.sh(EVERYTHING), master.running()) == (before, running)
+
     master.sh(f"echo x >>/var/lib/pe-recert/backups/{name}/archive.tar")
     before = master.snapshot()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+import lab
 from tests.e2e.nodes import NO_MCO, Site, assert_renewed, reported, statuses, why
-from tests.e2e.site import BACKUPS, KILLING, assert_regenerated, until_no_run
+from tests.e2e.site import BACKUPS, KILLING, SSLDIR, assert_regenerated, until_no_run
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
 
@@ -55,11 +57,26 @@ def assert_goes_back(site: Site, retired: str) -> None:
     name = sorted(site.sh(f"ls {BACKUPS}").split())[0]
     options = ("deploys/restore.py", "--json", "--data", f"backup={name}")
 
+    listed = site.pyinfra("deploys/restore.py")
     early = site.pyinfra(*options, "-y", "--limit", "agent01")
+    certs = f"{SSLDIR}/certs"
+    lab.run("agent02", f"chattr +i {certs}", privileged=True)
+    try:
+        stuck = site.pyinfra(*options, "--dry", "--limit", "agent02")
+    finally:
+        lab.run("agent02", f"chattr -i {certs}", privileged=True)
     preview = site.pyinfra(*options, "--dry")
     run = site.pyinfra(*options, "-y")
     again = site.pyinfra(*options, "-y")
 
+    assert listed.status == 0, listed.stderr
+    # Every host's are told, and under the master's alone how one is put back.
+    titles = re.findall(rf"Backups on (\S+) in {BACKUPS}", listed.text)
+    assert sorted(titles) == sorted((site.name, *site.agents)), listed.text
+    assert name in listed.text
+    assert re.findall(r"\[(\S+)\] +To restore one: ", listed.text) == [site.name]
+    assert stuck.status == 1
+    assert f"{certs} cannot be changed, and so not be deleted" in stuck.stderr
     assert early.status == 1
     assert "does not have the CA of that backup in place" in why(early, "agent01")
     assert run.status == 0, run.stderr

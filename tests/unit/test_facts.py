@@ -23,6 +23,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from facts.backups import LIVE_SUMS, Backups, BackupStore
 from facts.host import Basics, Identity, WhoAndWhen
+from facts.orchestration import DiscoveredNodes
 from facts.puppet import REPORT, AgentState, PuppetAgent, PuppetSettings, read_summary
 from facts.script import (
     PIPELINES,
@@ -38,7 +39,7 @@ from facts.ssl import LARGEST_PEM, NOT_READ, ComponentDirectory, PemFiles, SslDi
 from facts.tls import ClassifierGroups, PresentedCertificate
 from recert.backups import ARCHIVE_DIGEST, Manifest
 from recert.certificates import read_certificate
-from recert.observed import LastRun, Service, SslState
+from recert.observed import LastRun, Orchestration, Service, SslState
 from recert.settings import SETTINGS
 from recert.signing import Autosign, Autosigning
 from tests.unit.authority import (
@@ -501,15 +502,34 @@ def test_what_is_larger_than_any_certificate_is_cut_off(sh: Sh, tmp_path: Path) 
         assert found == {"large": "x" * LARGEST_PEM, "one": NEW.pem}
 
 
-@pytest.mark.parametrize("most", [None, 18, 17])
+@pytest.mark.parametrize("most", [None, 2048, 2047])
 def test_too_many_to_be_read_at_once_are_there_by_name(
     sh: Sh, tmp_path: Path, most: int | None
 ) -> None:
     for name in "ab":
         (tmp_path / f"{name}.pem").write_text(f"{name} 345678 ")
-    read = NOT_READ if most == 17 else "a 345678 "
+    read = NOT_READ if most == 2047 else "a 345678 "
     assert sh.ask(PemFiles, directory=str(tmp_path), most=most)["a"] == read
     assert sh.ask(PemFiles, directory=str(tmp_path), names=["a"], most=most) == {"a": "a 345678 "}
+
+
+def test_so_many_that_not_even_their_names_are_told(
+    sh: Sh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("facts.ssl.MOST_NAMES", 3)
+    for number in range(5):
+        (tmp_path / f"{number}.pem").write_text("x")
+    found = sh.ask(PemFiles, directory=str(tmp_path), most=5 * 1024 - 1)
+    assert found == dict.fromkeys("012", NOT_READ)
+    assert len(sh.ask(PemFiles, directory=str(tmp_path), most=5 * 1024)) == 5
+    assert sh.ask(PemFiles, directory=str(tmp_path), names=["4"]) == {"4": "x"}
+
+
+def test_who_asks_for_one_is_not_held_up_by_the_others(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "one.pem").write_text(NEW.pem)
+    with (tmp_path / "other.pem").open("wb") as other:
+        other.truncate(1 << 40)
+    assert sh.ask(PemFiles, directory=str(tmp_path), names=["one"]) == {"one": NEW.pem}
 
 
 def test_request_is_read_byte_for_byte(sh: Sh, tmp_path: Path) -> None:
@@ -770,6 +790,26 @@ def test_service_that_exists_nowhere_is_missing(sh: Sh) -> None:
 
 def test_no_services(sh: Sh) -> None:
     assert sh.ask(ServiceStates, services=[]) == {}
+
+
+# Orchestration
+
+
+@pytest.mark.parametrize("nodes", ["", "one\ntwo\n"])
+@pytest.mark.parametrize("greeting", ["", r"Welcome\n", r"\033]0;title\007"])
+def test_what_a_login_says_is_no_node(sh: Sh, greeting: str, nodes: str) -> None:
+    sh.provide("id", "exit 0")
+    sh.provide("mco", f"printf '{nodes}'")
+    sh.provide("su", f"""printf '{greeting}'; sh -c "$4"; printf '{greeting}'""")
+    assert sh.ask(DiscoveredNodes, discovery=1) == Orchestration(frozenset(nodes.split()))
+
+
+def test_an_account_that_may_not_log_in_has_said_why(sh: Sh) -> None:
+    sh.provide("id", "exit 0")
+    sh.provide("mco", "exit 0")
+    sh.provide("su", "echo This account is currently not available.; exit 1")
+    found = sh.ask(DiscoveredNodes, discovery=1)
+    assert found == Orchestration(frozenset(), "", "This account is currently not available.")
 
 
 # The agent
@@ -1148,7 +1188,12 @@ def test_server_that_does_not_answer_presents_nothing(sh: Sh) -> None:
 
 
 def classifier(
-    sh: Sh, place: Path, answer: bytes, trusted: str = "", port: int | None = None
+    sh: Sh,
+    place: Path,
+    answer: bytes,
+    trusted: str = "",
+    port: int | None = None,
+    addresses: tuple[str, ...] = ("127.0.0.1",),
 ) -> str | None:
     """What the fact makes of a classifier that gives `answer` to who shows a certificate."""
     (place / "client.pem").write_text(live_certificate("pe-internal-classifier"))
@@ -1157,6 +1202,7 @@ def classifier(
     with tls_server(place, answer, ask_client=True) as serving:
         return sh.ask(
             ClassifierGroups,
+            addresses=list(addresses),
             port=serving if port is None else port,
             certificate=f"{place}/client.pem",
             private_key=f"{place}/client key.pem",
@@ -1171,8 +1217,11 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 
 
 @needs_openssl
-def test_classifier_answers_to_the_internal_certificate(sh: Sh, tmp_path: Path) -> None:
-    answer = classifier(sh, tmp_path, OK + GROUPS)
+@pytest.mark.parametrize("elsewhere", [(), ("127.0.0.2",)])
+def test_classifier_answers_to_the_internal_certificate(
+    sh: Sh, tmp_path: Path, elsewhere: tuple[str, ...]
+) -> None:
+    answer = classifier(sh, tmp_path, OK + GROUPS, addresses=(*elsewhere, "127.0.0.1"))
     assert answer is not None
     assert json.loads(answer) == json.loads(GROUPS)
 

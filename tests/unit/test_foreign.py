@@ -43,6 +43,16 @@ def test_what_administrators_own_is_used(owner: str, kind: str) -> None:
     assert foreign_refusals(shown(owner, owner, owner, kind=kind), DIRECTORIES) == []
 
 
+def test_what_is_run_first_need_not_end_its_line() -> None:
+    """But what somebody calls a directory is no mark."""
+    told = "\n".join(shown(*[ADMINISTRATORS] * 3)).partition("pe-recert, owner of 0")
+    greeted = f"{told[0]}Hello! {told[1]}{told[2]}".splitlines()
+    assert foreign_refusals(greeted, DIRECTORIES) == []
+    owners = shown(ADMINISTRATORS, r"EVE-PC\eve", ADMINISTRATORS)
+    fake = [text.replace("a > b.", "pe-recert, owner of 0") for text in owners]
+    assert len(foreign_refusals(fake, DIRECTORIES)) == 1
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_what_somebody_else_has_made_is_refused(number: int) -> None:
     owners = [ADMINISTRATORS] * 3

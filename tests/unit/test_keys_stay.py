@@ -115,6 +115,22 @@ def test_files_without_a_key_come_beside_one_with(sh: Sh, tmp_path: Path) -> Non
     assert sh.ask(PemFiles, directory=str(path.parent), names=names) == held
 
 
+@pytest.mark.parametrize("names", [None, ["web01"]])
+def test_no_key_comes_that_is_put_there_after_the_look(
+    sh: Sh, tmp_path: Path, names: list[str] | None
+) -> None:
+    """Whoever can write there is quick: as soon as it was looked whether there is a key in it, a
+    file is a link to one."""
+    path = file(tmp_path, CERT, "web01.pem")
+    secret = tmp_path / "secret"
+    secret.write_text(KEY)
+    real = subprocess.check_output(["which", "grep"], text=True).strip()
+    sh.provide("grep", f'{real} "$@"; status=$?; ln -sf {secret} {path}; exit $status')
+    answer = unpacked(payload(sh.output(PemFiles, directory=str(path.parent), names=names)))
+    assert not [line for line in KEY.splitlines()[1:-1] if line.encode() in answer]
+    assert CERT.splitlines()[3].encode() in answer
+
+
 def test_on_windows_the_script_takes_them_out() -> None:
     line = ruby_script("C:/ruby.exe", "").get_raw_value()
     (packed,) = re.findall(r"eval unpacked\('([^']*)'\)", line)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import shutil
 import subprocess
 import tarfile
 import zlib
 from base64 import b64encode
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import gevent  # type: ignore[import-untyped]
 import pytest
+from gevent.lock import RLock  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as some
 from pyinfra.api import Config, Inventory, State
@@ -31,7 +34,7 @@ from facts.host import WhoAndWhen
 from facts.packed import gunzip
 from facts.script import ScriptFailedError, read_records
 from facts.ssl import NOT_READ, PemFiles
-from operations import readiness
+from operations import readiness, signing
 from operations.on_agent import LIMIT
 from operations.services import RUN_LIMIT
 from operations.step import changing
@@ -156,6 +159,13 @@ def test_others_have_a_turn_while_a_long_answer_is_read() -> None:
     assert any(0 < found < 50_000 for found in seen)
 
 
+def test_a_pipe_among_requests_is_not_waited_for(sh: Sh, tmp_path: Path) -> None:
+    (tmp_path / "web.pem").write_text("a request\n")
+    os.mkfifo(tmp_path / "pipe.pem")
+    os.mkfifo(tmp_path / "pipe")
+    assert sh.ask(PemFiles, directory=str(tmp_path), most=10_000) == {"web": "a request\n"}
+
+
 class Master:
     """In the place of its facts: whose requests are asked for by name, and how often."""
 
@@ -174,19 +184,67 @@ class Master:
 def test_of_too_many_requests_each_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     master = Master()
     monkeypatch.setattr(requests, "ask", master.ask)
-    found = {"a": NOT_READ, "b": NOT_READ, "gone": NOT_READ, "read": "that"}
-    waiting = WaitingRequests(cast(MasterFacts, master), found)
+    found = {"a": NOT_READ, "b": NOT_READ, "gone": NOT_READ}
+    waiting = WaitingRequests(cast(MasterFacts, master), found, nullcontext)
     authority = Authority(None, requests=waiting, too_many_wait=waiting.too_many)
     assert authority.too_many_wait
-    assert authority.requesting == ["a", "b", "gone", "read"]
-    assert authority.request_pem("nobody") is None
-    assert authority.request_pem("read") == "that"
+    assert authority.requesting == ["a", "b", "gone"]
     assert not master.asked
     for _ in range(2):
         assert authority.request_pem("a") == "that of a"
-        assert authority.request_pem("gone") == ""
-    assert master.asked == [("/requests", ["a"]), ("/requests", ["gone"])]
-    assert not WaitingRequests(cast(MasterFacts, master), {"a": "that"}).too_many
+        assert authority.request_pem("gone") is None
+        assert authority.request_pem("not listed") == "that of not listed"
+    assert master.asked == [("/requests", [name]) for name in ("a", "gone", "not listed")]
+
+
+def test_of_a_few_nobody_asks_again() -> None:
+    waiting = WaitingRequests(cast(MasterFacts, Master()), {"a": "that"}, nullcontext)
+    assert not waiting.too_many
+    assert waiting.get("a") == "that"
+    assert waiting.get("b") is None
+    assert dict(waiting) == {"a": "that"}
+
+
+def test_one_agent_at_a_time_has_its_masters_requests_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """OpenSSH's server takes ten sessions of one connection and refuses the eleventh."""
+    found = dict.fromkeys(map(str, range(30)), NOT_READ)
+    sessions: list[int] = []
+
+    def busy(answer: Any) -> Any:
+        sessions.append(1)
+        most.append(len(sessions))
+        gevent.sleep(0.001)
+        sessions.pop()
+        return answer
+
+    def asking(_: Any, __: Any, names: list[str], **___: Any) -> dict[str, str]:
+        held: dict[str, str] = busy(dict.fromkeys(names, "x"))
+        return held
+
+    lock = RLock()
+    site = SimpleNamespace(
+        view=lambda: SimpleNamespace(
+            facts=SimpleNamespace(settings=Master.settings, lock="/lock", backup_root="/backups")
+        ),
+        exclusively=lambda: lock,
+        master=None,
+    )
+    most: list[int] = []
+    monkeypatch.setattr(requests, "ask", asking)
+    monkeypatch.setattr(signing, "run_on", lambda *_: busy((True, CommandOutput([]))))
+    monkeypatch.setattr(signing, "outcomes_of", lambda _: SimpleNamespace(remark=lambda *_: None))
+    waiting = WaitingRequests(cast(MasterFacts, Master()), found, site.exclusively)
+
+    def agent(name: str) -> None:
+        assert waiting.get(name) == "x"
+        facts = SimpleNamespace(settings=SimpleNamespace(certname=name), host=None)
+        assert signing.set_aside(cast(Any, SimpleNamespace(site=site, facts=facts)), "x") is None
+
+    gevent.joinall([gevent.spawn(agent, name) for name in found], raise_error=True)
+    assert len(most) == 60
+    assert max(most) == 1
 
 
 # Time

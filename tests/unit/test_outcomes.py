@@ -10,6 +10,7 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.operation import OperationMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from procedures.names import inventory_certnames
 from procedures.outcomes import Outcomes, said_of_failure
 from procedures.site import Site
 from procedures.tables import show_agents
@@ -52,6 +53,16 @@ def test_what_one_host_says_leaves_room_for_the_others(
     assert len(caplog.records) == LONG + 1
     assert "and 99971 more" in caplog.text
     assert len(caplog.text) < 10_000
+
+
+def test_a_host_is_known_under_every_name_that_the_inventory_has_for_it() -> None:
+    web = {"certname": "web01.example.com", "ssh_hostname": "10.0.0.17"}
+    win = {"winrm_hostname": "WIN01.example.com"}
+    state = State(Inventory(([("web", web), ("@winrm/shop", win)], {})), Config())
+    assert inventory_certnames(state.inventory.get_host("web")) == {
+        *("web", "web01.example.com", "10.0.0.17"),
+        *("shop", "win01.example.com"),
+    }
 
 
 # Order and summary
@@ -181,9 +192,9 @@ def test_requests_of_nobodys_are_shown(capsys: pytest.CaptureFixture[str]) -> No
     foreign = (ForeignRequest("stranger", "12:34"), ForeignRequest("garbage", None))
     text, _ = shown(capsys, report(FRESH, foreign=foreign))
     assert text.splitlines()[-3:] == [
-        "These requests wait on the master and are no agent's of this run:",
+        "These requests wait on the master, and no agent of this run is known to be called so:",
         "  stranger 12:34",
-        "  garbage no request that can be read",
+        "  garbage no request, or not read",
     ]
 
 

@@ -138,6 +138,49 @@ def test_a_link_of_roots_is_followed(sh: Sh, theirs: Path) -> None:
     assert (theirs / "new").stat().st_uid == 0
 
 
+def test_nor_is_a_link_of_theirs_that_one_of_roots_leads_to(
+    sh: Sh, theirs: Path, roots: Path
+) -> None:
+    (roots.parent / "link").symlink_to(theirs / "here")
+    (theirs / "here").symlink_to(roots)
+    os.chown(theirs / "here", NOBODY, NOBODY, follow_symlinks=False)
+    done = run(sh, 'printf x | put "$1/new" "" 0600', roots.parent / "link")
+    assert done.returncode == 1
+    assert b"here is a link that is not root's" in done.stderr
+    assert untouched(roots)
+
+
+def test_nor_one_of_roots_to_which_they_gave_a_name(sh: Sh, theirs: Path, roots: Path) -> None:
+    """As everybody can before Linux 3.6, or where protected_hardlinks is off."""
+    (roots.parent / "link").symlink_to(roots)
+    os.link(roots.parent / "link", theirs / "here", follow_symlinks=False)
+    done = run(sh, 'printf x | put "$1/new" "" 0600', theirs / "here")
+    assert done.returncode == 1
+    assert b"here is a link that has another name" in done.stderr
+    assert untouched(roots)
+
+
+@pytest.mark.parametrize("target", [".", "../certs/.", "/", "a/../..", "loop"])
+def test_links_of_roots_are_followed_as_the_kernel_does(sh: Sh, theirs: Path, target: str) -> None:
+    (theirs / "a").mkdir()
+    (theirs / "loop").symlink_to("loop")
+    (theirs / "link").symlink_to(target)
+    done = run(sh, 'enter "$1" && pwd -P', theirs / "link" / ".")
+    if target == "loop":
+        assert b"leads nowhere" in done.stderr
+    else:
+        assert done.stdout.decode().strip() == os.path.realpath(theirs / "link")
+
+
+@pytest.mark.parametrize("how", ["directory", "files"])
+def test_what_has_another_name_is_not_given(sh: Sh, theirs: Path, roots: Path, how: str) -> None:
+    os.link(roots / "shadow", theirs / "x")
+    (theirs / "own").write_text("")
+    assert run(sh, f'give nobody "$1" {how}', theirs).returncode == 0
+    assert untouched(roots)
+    assert (theirs / "own").stat().st_uid == NOBODY
+
+
 def test_nothing_is_put_where_there_was_nothing_to_read(sh: Sh, theirs: Path) -> None:
     (theirs / "new").write_text("kept")
     assert run(sh, 'get "$1/missing" | put "$1/new" "" 0600', theirs).returncode == 1

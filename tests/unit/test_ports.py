@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import base64
+import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from facts.ports import ConfiguredPorts
+from facts.script import shell
+from facts.services import SERVICE_FUNCTIONS, in_lines
 from recert.deployments.model import NOWHERE, Endpoint
+from recert.deployments.pe_3_7 import PE_3_7
 from tests.tables import ENDPOINTS
 from tests.unit.shell import Sh
 
@@ -39,6 +44,7 @@ def endpoints(tmp_path: Path) -> dict[str, Endpoint]:
         ),
         ("pe-puppetdb", "", "[jetty]\nport = 8080\n", None),
         ("pe-postgresql", "", "#port = 5432\nport = 5433 # moved\n", 5433),
+        ("pe-postgresql", "", "port = 5432\n# of ours\nport = '5433'\n", 5433),
         ("pe-postgresql", "", "listen_addresses = ''\n", NOWHERE),
         ("pe-postgresql", "", "listen_addresses = '*'\nport = 5432\n", 5432),
         (
@@ -48,6 +54,14 @@ def endpoints(tmp_path: Path) -> dict[str, Endpoint]:
             4433,
         ),
         ("pe-console-services", "", "api: {\n ssl-port: 4544\n}\n", 4544),
+        (
+            "pe-console-services",
+            "",
+            "api: {\n # ssl-port = 4433\n ssl-port = 4544 # not 4433\n // ssl-port: 4433\n}\n",
+            4544,
+        ),
+        ("pe-puppetserver", "", "webserver: {\n ssl-host: 0.0.0.0\n ssl-port: 8141\n}\n", 8141),
+        ("pe-puppetserver", "", "webserver: {\n client-auth: want\n}\n", None),
         ("pe-httpd", "console.conf", "Listen 0.0.0.0:8443 https\n", 8443),
         ("pe-httpd", "console.conf", "#Listen 80\nListen 80\nListen 443\n", 443),
         ("pe-httpd", "console.conf", "Listen [::]:444\n", 444),
@@ -55,6 +69,14 @@ def endpoints(tmp_path: Path) -> dict[str, Endpoint]:
             "pe-activemq",
             "",
             '<transportConnector name="stomp+ssl" uri="stomp+ssl://0.0.0.0:61614?needClientAuth=true"/>',
+            61614,
+        ),
+        (
+            "pe-activemq",
+            "",
+            '<!-- <transportConnector uri="stomp+ssl://0.0.0.0:61613"/> -->\n<!--\n'
+            '<transportConnector uri="stomp+ssl://0.0.0.0:61613"/>\n-->\n'
+            '<transportConnector uri="stomp+ssl://0.0.0.0:61614"/>\n',
             61614,
         ),
         ("pe-activemq", "", '<transportConnector uri="openwire+ssl://0.0.0.0:61616"/>', None),
@@ -70,3 +92,39 @@ def test_the_port_that_a_service_is_configured_to(
     found = ConfiguredPorts().process(output)
     assert found == ({service: port} if port is not None else {})
     assert b"secret" not in base64.b64decode("".join(output[1:-1]))
+
+
+@pytest.fixture
+def listening() -> Iterator[int]:
+    """A port on which something listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("service", "path", "text"),
+    [
+        ("pe-puppetdb", "puppetdb/conf.d/jetty.ini", "[jetty]\nssl-port = {}\n"),
+        ("pe-httpd", "httpd/conf.d/console.conf", "Listen 1\nListen {}\n"),
+        ("pe-puppetserver", "puppet/puppet.conf", "[main]\nmasterport = {}\n"),
+        ("pe-puppetserver", "puppetserver/conf.d/webserver.conf", "ssl-port = {}\n"),
+    ],
+)
+def test_one_whose_init_script_has_no_status_runs_where_it_is_configured_to(
+    sh: Sh, tmp_path: Path, listening: int, service: str, path: str, text: str
+) -> None:
+    """Who takes it for stopped deletes the credentials that it works with."""
+    etc = tmp_path / "etc"
+    place = etc / path
+    place.parent.mkdir(parents=True)
+    config = "/etc/puppetlabs/puppet/puppet.conf"
+    listeners = in_lines(ENDPOINTS, PE_3_7.master.server, config)
+    listeners = listeners.replace("/etc/puppetlabs", str(etc))
+
+    def runs() -> str:
+        script = f'{SERVICE_FUNCTIONS}listening "$1" && echo yes'
+        return sh.run(shell(script, listeners, service).get_raw_value()).stdout.decode().strip()
+
+    for port, answer in ((listening, "yes"), (1, "")):
+        place.write_text(text.format(port))
+        assert runs() == answer

@@ -73,6 +73,7 @@ def test_a_program_that_is_missing_is_told(dash: Sh, tmp_path: Path, program: st
         ("xargs", "-0"),
         ("xargs", "-r"),
         ("grep", "-lZe"),
+        ("grep", "-D"),
         ("sort", "-zu"),
         ("tar", "--null"),
         ("tar", "-df"),
@@ -118,6 +119,7 @@ class Host:
         tree = Tree(place / "conf")
         for name in ("one", "two"):
             tree.write("signeddir", NEW.issue(name, 5), f"{name}.pem")
+        tree.write("signeddir", NEW.issue("keyed", 6) + key_pem("keyed"), "keyed.pem")
         tree.write("cacert", NEW.pem)
         tree.write("cakey", key_pem("new-ca"))
         tree.write("capass", "")
@@ -206,6 +208,20 @@ def test_a_program_that_fails_makes_no_other_answer(dash: Sh, host: Host, progra
     finally:
         (dash.directory / program).unlink()
     assert wrong == []
+
+
+def test_a_search_for_what_cannot_be_changed_that_fails_is_no_answer(
+    sh: Sh, tmp_path: Path
+) -> None:
+    sh.provide(
+        "find",
+        "case $1,$* in (/,*) ;; (*,*' -writable'*) echo 'it is broken' >&2; exit 1 ;; esac\n"
+        f'exec {shutil.which("find")} "$@"',
+    )
+    command = Basics().command("/", [], [], [], [str(tmp_path)], []).get_raw_value()
+    output = sh.run(command).stdout.decode().splitlines()
+    with pytest.raises(ScriptFailedError, match="it is broken"):
+        Basics().process(output)
 
 
 STRANGE = {

@@ -260,3 +260,52 @@ def test_what_is_hidden_goes_as_well(live: Path) -> None:
 
 def test_the_judgement_over_members_has_no_quote() -> None:
     assert "'" not in WITHIN + MEMBERS
+
+
+def link(name: str, target: str) -> Any:
+    return member(name, tarfile.SYMTYPE, link=target)
+
+
+# What leads out though the words of its path do not: a link that is passed on the way leads up.
+BY_LINKS: dict[str, Callable[[str], list[Any]]] = {
+    "link by a link": lambda top: [
+        *(member(f"{top}/{name}", tarfile.DIRTYPE, 0o771) for name in ("a", "a/b", "a/b/c")),
+        link(f"{top}/a/b/c/up", "../../.."),
+        link(f"{top}/x", "a/b/c/up/../../elsewhere"),
+    ],
+    "link below a link": lambda top: [link(f"{top}/here", "."), link(f"{top}/here/x", "../x")],
+    "file below a link": lambda top: [link(f"{top}/here", "."), member(f"{top}/here/x")],
+    "hard link by a link": lambda top: [
+        *(member(f"{top}/{name}", tarfile.DIRTYPE, 0o771) for name in ("a", "a/b", "a/b/c")),
+        link(f"{top}/a/b/c/up", "../../.."),
+        member(f"{top}/x", tarfile.LNKTYPE, link=f"{top}/a/b/c/up/../../elsewhere"),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", BY_LINKS)
+def test_nor_is_what_leads_out_by_another_link(kind: str, live: Path) -> None:
+    (live.parents[1] / "elsewhere").write_text("secret")
+    done = restored(live, *BY_LINKS[kind](str(live)[1:]))
+    assert done.returncode == 1
+    assert "nothing was replaced" in done.stderr
+    assert (live / "ca.pem").read_text() == "kept"
+
+
+def test_links_to_where_they_are_and_above_are_put_back(live: Path) -> None:
+    top = str(live)[1:]
+    links = {"certs/up": "..", "certs/here": ".", "whole": str(live), "certs/x": "../certs/y/z"}
+    done = restored(live, *(link(f"{top}/{name}", target) for name, target in links.items()))
+    assert done.returncode == 0, done.stderr
+    assert {name: str((live / name).readlink()) for name in links} == links
+
+
+def test_flags_are_set_of_the_very_path_that_was_looked_at(live: Path) -> None:
+    other = live.parents[1] / "other " / str(live)[1:]
+    other.mkdir(parents=True)
+    flags = live.parents[1] / "flags"
+    for blank in ("\t", " \t", "\t "):
+        flags.write_text(f"------d-------{blank}{live.parents[1]}/other {live}/ca.pem\n")
+        done = restored(live)
+        assert done.returncode == 1
+        assert "nothing was replaced" in done.stderr

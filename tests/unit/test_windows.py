@@ -263,7 +263,7 @@ def test_every_question_fits_into_a_command_line() -> None:
 
 def test_script_and_arguments_come_through_the_command_line_unharmed() -> None:
     text = ruby_script(RUBY, 'say "x"', 'a"b%PATH%&^!', "ä\n", "").get_raw_value()
-    assert text.startswith('@"C:\\Program Files')
+    assert text.startswith('@(set RUBYOPT=)&(set RUBYLIB=)&("C:\\Program Files')
     (packed,) = re.findall(r"eval unpacked\('([^']*)'\)", text)
     script = zlib.decompress(base64.b64decode(packed)).decode()
     assert 'say "x"' in script
@@ -277,6 +277,14 @@ def test_script_and_arguments_come_through_the_command_line_unharmed() -> None:
 def test_answer_that_was_cut_short_is_refused(output: list[str]) -> None:
     with pytest.raises(FactProcessError):
         framed(output)
+
+
+def test_what_cmd_is_told_to_run_first_may_say_something() -> None:
+    for before in ([], ["Welcome", ""], ["no end of a line: pe-recert:"]):
+        marked = (
+            before if before[-1:] == ["no end of a line: pe-recert:"] else [*before, "pe-recert:"]
+        )
+        assert framed([*marked, "one ", "pe-recert.", "bye"]) == ["one"]
 
 
 def answer(*records: tuple[object, ...]) -> list[str]:

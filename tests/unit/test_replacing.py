@@ -1,0 +1,70 @@
+"""Single certificates are replaced: whose they are, and what the new ones may have."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from procedures.renewal import AgentRenewal, _certificate_named
+from recert.certificates import Certificate
+from recert.signing import Authority
+from tests.unit.authority import NEW, read
+
+NAME, OTHER = "agent01.example.com", "agent02.example.com"
+OWN, BEFORE = read(NEW.issue(NAME, 9)), read(NEW.issue(NAME, 5, key="before"))
+OTHERS = read(NEW.issue(OTHER, 7))
+
+
+def renewal(
+    named: Certificate,
+    shown: Certificate | None,
+    *former: Certificate,
+    revoked: tuple[int, ...] = (),
+) -> Any:
+    """An agent that shows these, where somebody has named one certificate to replace."""
+    authority = Authority(NEW.certificate, NEW.crl(revoked), retired=frozenset({named.fingerprint}))
+    site = SimpleNamespace(
+        retire_certs=authority.retired,
+        replaces=True,
+        authority=lambda: authority,
+        found=set(),
+        compared=set(),
+    )
+    now = SimpleNamespace(
+        certname=NAME, certificate=shown, certificate_problem="is missing", authority=authority
+    )
+    facts = SimpleNamespace(
+        settings=SimpleNamespace(certname=NAME), host=SimpleNamespace(name="agent01")
+    )
+    return SimpleNamespace(
+        now=now, site=site, facts=facts, named={}, former_certificates=list(former)
+    )
+
+
+@pytest.mark.parametrize("where", ["shown", "backed up"])
+def test_whoever_shows_another_ones_is_not_replaced(where: str) -> None:
+    shown, former = (OTHERS, ()) if where == "shown" else (None, (OTHERS,))
+    asked = renewal(OTHERS, shown, *former)
+    (refusal,) = _certificate_named(cast(AgentRenewal, asked))
+    assert "none of those to retire" in refusal
+    assert asked.named == {}
+    assert asked.site.found == set()
+
+
+def test_its_own_is_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for asked in (renewal(OWN, OWN), renewal(OWN, None, BEFORE, OWN)):
+        assert _certificate_named(cast(AgentRenewal, asked)) == []
+        assert asked.named == {OWN.fingerprint: OWN}
+
+
+def test_what_was_revoked_before_is_no_measure() -> None:
+    def measure(asked: Any) -> Certificate | None:
+        found: Certificate | None = AgentRenewal.former_certificate.fget(asked)  # type: ignore[attr-defined]
+        return found
+
+    assert measure(renewal(OTHERS, BEFORE, OWN)) == BEFORE
+    assert measure(renewal(OTHERS, BEFORE, OWN, revoked=(BEFORE.serial,))) == OWN
+    # What this run has had revoked is what it replaces.
+    assert measure(renewal(OWN, BEFORE, OWN, revoked=(BEFORE.serial, OWN.serial))) == OWN
