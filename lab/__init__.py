@@ -1,7 +1,9 @@
-"""Puppet Enterprise 3.7 deployments in containers: the default inventory and the tests' hosts.
+"""Puppet Enterprise deployments in containers: the default inventory and the tests' hosts.
 
 A host is PE's layout around a real Puppet 5.5.22: `lab/image/` is what goes into one, and
-`lab/hosts.py` says which there are.
+`lab/hosts.py` says which there are. They are of PE 3.7; others, with stand-ins for their services,
+come up where they are named (`python3 -m lab up master-2016 agent06`), and `lab/generations.py`
+says what differs between them.
 
 The systemd master and its agents come in two kinds (`lab/services.py`). With real services,
 the default, they have:
@@ -16,7 +18,8 @@ the default, they have:
   one client and the console's web server to its own, and is unavailable without PostgreSQL and
   PuppetDB.
 
-With stand-ins they start at once, for tests that reset a master.
+With stand-ins they start at once, for tests that reset a master. A stand-in is up only if all that
+the real service would load is there and right, and tells its log why it is not.
 
 A Windows agent is Wine with its own service manager, in a container (`lab/image/windows/`). What is
 typed is real: cmd.exe runs it, over an SSH server and a WinRM endpoint from which no POSIX shell is

@@ -22,7 +22,10 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("up", help="build what is missing, start what is not running")
     command.add_argument(
-        "hosts", nargs="*", metavar="HOST", help=f"of {', '.join(HOSTS)}; all if none"
+        "hosts",
+        nargs="*",
+        metavar="HOST",
+        help=f"of {', '.join(HOSTS)}; if none, all of PE 3.7",
     )
 
     _add_services(command)

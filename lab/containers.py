@@ -87,7 +87,8 @@ def _build_missing(engine: Engine, chosen: Sequence[Host]) -> list[Host]:
 def build_images(names: Sequence[str] = ()) -> None:
     """Make the images that are not there of these hosts, with either kind of services; of all hosts
     if none is named. Nothing is started."""
-    chosen = [host.running(kind) for kind in KINDS for host in named_hosts(names)]
+    hosts = named_hosts(names or list(HOSTS))
+    chosen = [host.running(kind) for kind in KINDS for host in hosts]
     with state.locked(), state.building():
         engine = obtain_engine(state.BUILD_LOG)
         for host in _build_missing(engine, chosen):
@@ -112,7 +113,7 @@ def _engine() -> Engine:
 
 
 def up(names: Sequence[str] = (), services: Kind | None = None) -> None:
-    """Build what is missing and start what is not running; all hosts if none is named.
+    """Build what is missing and start what is not running; if no host is named, those of PE 3.7.
 
     An agent's master comes up with it, and so do the agents' services of the same kind: without
     `services` and PE_LAB_SERVICES those that run, else the real ones. A host that was switched off
@@ -126,7 +127,7 @@ def up(names: Sequence[str] = (), services: Kind | None = None) -> None:
 
 
 def reset(*names: str, services: Kind | None = None) -> None:
-    """Put hosts back to their seeded state, side by side; all of them if none is named.
+    """Put hosts back to their seeded state, side by side; if none is named, those of PE 3.7.
 
     Ends when their services are up, SSH answers, and the agents' first run of Puppet is over.
     Agents without their master keep to its kind of services, whatever is asked for.

@@ -4,16 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from lab.generations import PE_3_7, PE_3_8, PE_2016_2, Generation
 from lab.progress import LabError
 from lab.services import STAND_INS, Kind, Service, services_of
-
-INTERNAL_CERTNAMES = (
-    "pe-internal-classifier",
-    "pe-internal-dashboard",
-    "pe-internal-mcollective-servers",
-    "pe-internal-peadmin-mcollective-client",
-    "pe-internal-puppet-console-mcollective-client",
-)
 
 
 @dataclass(frozen=True)
@@ -55,6 +48,7 @@ class Host:
     kind: Kind = STAND_INS
     # A master, with its agents, of which there is no variant with the real services.
     only_stand_ins: bool = False
+    generation: Generation = PE_3_7
 
     @property
     def role(self) -> Literal["master", "agent"]:
@@ -79,7 +73,7 @@ class Host:
     @property
     def services(self) -> tuple[Service, ...]:
         """What the host runs."""
-        return services_of(self.role, self.kind)
+        return services_of(self.role, self.kind, self.generation)
 
     @property
     def ports(self) -> dict[str, int]:
@@ -203,16 +197,54 @@ HOSTS = {
             service_manager="systemd",
             master="master-init",
         ),
+        # Other generations of PE: they come up where they are named.
+        Host(
+            name="master-38",
+            hostname="master-38.lab.test",
+            certname="master-38.lab.test",
+            alt_names=("puppet", "puppet.lab.test"),
+            service_manager="systemd",
+            only_stand_ins=True,
+            generation=PE_3_8,
+        ),
+        Host(
+            name="master-2016",
+            hostname="master-2016.lab.test",
+            certname="master-2016.lab.test",
+            alt_names=("puppet", "puppet.lab.test"),
+            service_manager="systemd",
+            only_stand_ins=True,
+            generation=PE_2016_2,
+        ),
+        Host(
+            name="agent06",
+            hostname="agent06.lab.test",
+            certname="agent06.lab.test",
+            service_manager="init",
+            sh="bash",
+            master="master-2016",
+            generation=PE_2016_2,
+        ),
+        Host(
+            name="agent07",
+            hostname="agent07.lab.test",
+            certname="agent07.lab.test",
+            service_manager="systemd",
+            master="master-2016",
+            generation=PE_2016_2,
+        ),
     )
 }
 
 
 def named_hosts(names: Sequence[str]) -> list[Host]:
-    """The hosts of these names, masters first; all if none is named.
+    """The hosts of these names, masters first; if none is named, those of PE 3.7.
 
     :raises LabError: there is no such host.
     """
     unknown = [name for name in names if name not in HOSTS]
     if unknown:
         raise LabError(f"no such host: {', '.join(unknown)}; there are {', '.join(HOSTS)}")
-    return [host for host in HOSTS.values() if not names or host.name in names]
+    if not names:
+        return [host for host in HOSTS.values() if host.generation == PE_3_7]
+    return [host for host in HOSTS.values() if host.name in names]

@@ -1,6 +1,7 @@
 """The hosts' images: each seeded as if in use."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -20,9 +21,10 @@ from lab.bases import (
     ensure_base,
 )
 from lab.engine import Engine
-from lab.hosts import HOSTS, INTERNAL_CERTNAMES, Host
+from lab.generations import CERTNAME
+from lab.hosts import HOSTS, Host
 from lab.progress import run_logged, say
-from lab.services import KINDS, REAL, STAND_INS, Kind, Service
+from lab.services import KINDS, REAL, STAND_INS, Service, agent_pidfile, stand_ins
 from lab.state import BUILD_LOG
 
 DIGEST_LABEL = "pe-lab.digest"
@@ -30,7 +32,6 @@ DIGEST_LABEL = "pe-lab.digest"
 _MASTER_LABEL = "pe-lab.master"
 _PUPPETDB = "/opt/puppet/share/puppetdb"
 _CREDENTIALS = "/opt/pe-lab/credentials"
-_PRODUCTION = "etc/puppetlabs/puppet/environments/production"
 _LASTING_FILES = {
     ("master", STAND_INS): ("component", "start-puppetserver", "wait-for-services"),
     ("master", REAL): (
@@ -79,14 +80,21 @@ def _host_files(host: Host) -> Files:
     """Everything that the lab puts into a host's image: path below / to mode and content."""
     if host.windows:
         return {f"{BUILD}/seed.sh": (0o755, (FILES / "windows/seed.sh").read_bytes())}
-    files = {}
+    generation = host.generation
+    files = {"opt/pe-lab/generation": (0o644, _generation(host))}
+    files |= {path: (0o644, f"{said}\n".encode()) for path, said in _versions(host).items()}
+    if host.kind == STAND_INS:
+        components = stand_ins(host.role, generation, host.certname)
+        files["opt/pe-lab/components.json"] = (0o644, components)
     for name in _LASTING_FILES[host.role, host.kind]:
         files[f"opt/pe-lab/{name}"] = (0o755, (FILES / name).read_bytes())
     scripts = (*_SETUP_SCRIPTS[host.role, host.kind], *_SEED_FILES[host.role])
     for name in ("configure", *scripts, *_SETUP_ONLY_FILES.get((host.role, host.kind), ())):
         files[f"{BUILD}/{name}"] = (0o755, (FILES / name).read_bytes())
     if host.role == "master":
-        files |= _puppet_code(host.kind)
+        files |= _puppet_code(host)
+        for _, source in (file for place in generation.places for file in place.dh):
+            files[source[1:]] = (0o644, (FILES / Path(source).name).read_bytes())
     if host.service_manager == "init":
         files["opt/pe-lab/init"] = (0o755, (FILES / "init").read_bytes())
     for service in host.services:
@@ -99,15 +107,87 @@ def _host_files(host: Host) -> Files:
     return files
 
 
-def _puppet_code(kind: Kind) -> Files:
-    """The manifests, and for real services the module: path below / to mode and content."""
-    files = {
-        f"{_PRODUCTION}/manifests/{name}.pp": f"manifests/{name}.pp" for name in ("site", kind)
+def _versions(host: Host) -> dict[str, str]:
+    """What a host says that it is: path below / to content."""
+    generation = host.generation
+    versions = {generation.agent_version_file: generation.agent_version}
+    if host.role == "master":
+        versions[generation.version_file] = generation.version
+    return {path[1:]: version for path, version in versions.items()}
+
+
+def _generation(host: Host) -> bytes:
+    """What the host's scripts are told of its generation of PE: values of a shell."""
+    generation = host.generation
+    master = host.role == "master"
+    account = generation.accounts[0] if master else generation.agent_account
+    accounts = generation.accounts if master else () if account == "root" else (account,)
+    values = {
+        "PROGRAMS": generation.programs,
+        "LINKS": generation.links,
+        "CODEDIR": generation.codedir,
+        "VARDIR": generation.vardir,
+        "RUNDIR": generation.rundir,
+        "LOGDIR": generation.logdir,
+        "CONFIGURED": " ".join(generation.configured),
+        "AGENT_PIDFILE": agent_pidfile(generation),
+        "CATALOGS": generation.catalogs,
+        "ACCOUNT": account,
+        "ACCOUNTS": " ".join(accounts),
+        "LOG_DIRECTORIES": " ".join(_log_directories(host)),
     }
-    if kind == REAL:
+    if master:
+        values |= {
+            "SERVER_VARDIR": generation.server_vardir,
+            "SERVER_PIDFILE": generation.server_pidfile,
+            "SERVER_LOG": generation.server_log,
+            "SERVER_STATUS": _yes(generation.server_status),
+            "INTERNAL_CERTNAMES": " ".join(generation.internal_certnames),
+            "PLACES": "\n".join(_places(host)),
+        }
+    return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()).encode()
+
+
+def _log_directories(host: Host) -> list[str]:
+    """The directories in which the host's services log."""
+    generation = host.generation
+    if host.role == "agent":
+        logs = [program.log for program in generation.agent_programs]
+    else:
+        logs = [generation.server_log, *(program.log for program in generation.master_programs)]
+    return list(dict.fromkeys(str(Path(log).parent) for log in logs))
+
+
+def _places(host: Host) -> list[str]:
+    """A line for each directory of copies: itself, its account, words about it, the names of the
+    credentials, and what else is there."""
+    lines = []
+    for place in host.generation.places:
+        names = (name.replace(CERTNAME, host.certname) for name in place.trios)
+        words = {"tight": place.tight, "pk8": place.pk8}
+        fields = (
+            place.directory,
+            place.account,
+            ",".join(word for word, applies in words.items() if applies),
+            ",".join(names),
+            ",".join(place.custom),
+            ",".join(f"{source}={name}" for name, source in place.dh),
+        )
+        lines.append(":".join(fields))
+    return lines
+
+
+def _puppet_code(host: Host) -> Files:
+    """The manifests, and for real services the module: path below / to mode and content."""
+    production = f"{host.generation.codedir[1:]}/environments/production"
+    manifests: list[str] = ["site", host.kind]
+    if "pxp-agent" in host.generation.agent_services:
+        manifests.append("pxp-agent")
+    files = {f"{production}/manifests/{name}.pp": f"manifests/{name}.pp" for name in manifests}
+    if host.kind == REAL:
         module = (path for path in (FILES / "puppet_enterprise").rglob("*.*pp"))
         names = sorted(str(path.relative_to(FILES)) for path in module)
-        files |= {f"{_PRODUCTION}/modules/{name}": name for name in names}
+        files |= {f"{production}/modules/{name}": name for name in names}
     return {path: (0o644, (FILES / name).read_bytes()) for path, name in files.items()}
 
 
@@ -123,7 +203,7 @@ def image_digest(host: Host) -> str:
     # An agent's credential comes from its master's image, which has one for each agent it knows.
     master = image_digest(host.its_master) if host.master else repr(host.agents)
     bases = [base.tag for base in _bases_of(host)]
-    return digest(*bases, repr(host), master, *INTERNAL_CERTNAMES, code, *files)
+    return digest(*bases, repr(host), master, code, *files)
 
 
 def image_tag(host: Host) -> str:
@@ -229,7 +309,6 @@ def _environment(host: Host) -> dict[str, str]:
         "PUPPETDB": _yes(_stores_in_puppetdb(host)),
         "LEFTOVERS": _yes(host.leftovers),
         "SERVICES": " ".join(service.name for service in host.services),
-        "INTERNAL_CERTNAMES": " ".join(INTERNAL_CERTNAMES),
     }
 
 

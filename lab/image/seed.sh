@@ -1,15 +1,12 @@
 #!/bin/sh
 # Gives the host the life of a deployment in use: a CA, everybody's certificates, the copies of steps 3 and 4 of
 # the vendor's procedure as its commands leave them, and a successful run of Puppet.
-# Environment: CERTNAME ALT_NAMES LEFTOVERS INTERNAL_CERTNAMES, AGENTS (NAME or NAME=ALT_NAME,... of each),
-# AUTOSIGNS, and what `configure` wants, PUPPETDB (yes: a run of Puppet stores what it knows in it)
+# Environment: CERTNAME ALT_NAMES LEFTOVERS, AGENTS (NAME or NAME=ALT_NAME,... of each), AUTOSIGNS, and what `configure`
+# wants, PUPPETDB (yes: a run of Puppet stores what it knows in it); and /opt/pe-lab/generation
 set -eu
-PATH=$PATH:/opt/puppet/bin
+. /opt/pe-lab/generation
+PATH=$PATH:$PROGRAMS
 ssl=/etc/puppetlabs/puppet/ssl
-puppetdb=/etc/puppetlabs/puppetdb/ssl
-pgsql=/opt/puppet/var/lib/pgsql/9.2/data/certs
-console=/opt/puppet/share/console-services/certs
-dashboard=/opt/puppet/share/puppet-dashboard/certs
 credentials=/opt/pe-lab/credentials
 here=$(dirname "$0")
 
@@ -66,30 +63,45 @@ pack_credentials() {
 }
 
 leave_behind() {
-    "$here/make_credential" self-signed old-master "$puppetdb"
+    "$here/make_credential" self-signed old-master /etc/puppetlabs/puppetdb/ssl
+    console=/opt/puppet/share/console-services/certs
     mkdir "$console/backup"
     "$here/make_credential" self-signed old-master "$console/backup"
+}
+
+# words A,B,...
+words() {
+    echo "$1" | tr ',' ' '
 }
 
 distribute() {
     cp "$ssl/ca/ca_crl.pem" "$ssl/crl.pem"
     chown -R pe-puppet:pe-puppet "$ssl"
 
-    copy "$CERTNAME" "$puppetdb"
-    chown -R pe-puppetdb:pe-puppetdb "$puppetdb"
-
-    copy "$CERTNAME" "$pgsql"
-    chmod 400 "$pgsql"/*
-    chown pe-postgres:pe-postgres "$pgsql"/*
-
-    copy pe-internal-classifier "$console"
-    copy "$CERTNAME" "$console"
-    copy pe-internal-dashboard "$console"
-    chown -R pe-console-services:pe-console-services "$console"
-
-    copy "$CERTNAME" "$dashboard"
-    copy pe-internal-dashboard "$dashboard"
-    chown -R puppet-dashboard:puppet-dashboard "$dashboard"
+    echo "$PLACES" | while IFS=: read -r directory account traits names custom files; do
+        for name in $(words "$names"); do
+            copy "$name" "$directory"
+        done
+        for name in $(words "$custom"); do
+            "$here/make_credential" self-signed "$name" "$directory"
+        done
+        for file in $(words "$files"); do
+            cp "${file%%=*}" "$directory/${file#*=}"
+        done
+        case ,$traits, in
+            *,pk8,*)
+                openssl pkcs8 -topk8 -nocrypt -inform PEM -outform DER \
+                    -in "$directory/$CERTNAME.private_key.pem" -out "$directory/$CERTNAME.private_key.pk8"
+                ;;
+        esac
+        case ,$traits, in
+            *,tight,*)
+                chmod 400 "$directory"/*
+                chown "$account:$account" "$directory"/*
+                ;;
+            *) chown -R "$account:$account" "$directory" ;;
+        esac
+    done
 }
 
 # stop PID_FILE SIGNAL
@@ -136,13 +148,13 @@ run_agent() {
     status=0
     # Nothing manages services in here.
     puppet agent --test --waitforcert 0 --skip_tags service || status=$?
-    stop /run/pe-puppet/master.pid TERM
-    rm -f /run/pe-puppet/*.pid
+    stop "$SERVER_PIDFILE" TERM
+    rm -f "$AGENT_PIDFILE"
     if [ "$status" -ne 0 ] && [ "$status" -ne 2 ]; then
         echo "the first run of Puppet ended with $status" >&2
         exit 1
     fi
-    test -s "/var/opt/lib/pe-puppet/client_data/catalog/$CERTNAME.json"
+    test -s "$CATALOGS/$CERTNAME.json"
 }
 
 "$here/configure" >/etc/puppetlabs/puppet/puppet.conf

@@ -1,44 +1,67 @@
 #!/bin/sh
 # Makes PE's layout around Debian's Puppet. Environment: ROLE CERTNAME SERVICE_MANAGER SSH_USER OPENSSL SERVICES
-# SH LOGIN_SHELL OLD_SSH
+# SH LOGIN_SHELL OLD_SSH; and /opt/pe-lab/generation
 set -eu
+. /opt/pe-lab/generation
+ruby=/usr/lib/ruby/vendor_ruby
 
-users=pe-puppet
-if [ "$ROLE" = master ]; then
-    users="$users pe-puppetdb pe-postgres pe-console-services puppet-dashboard pe-apache pe-activemq"
-fi
-for user in $users; do
-    useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
+for user in $ACCOUNTS; do
+    # The one of them that is a person's.
+    if [ "$user" = peadmin ]; then
+        useradd --system --user-group --create-home --home-dir /var/lib/peadmin --shell /bin/bash "$user"
+    else
+        useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
+    fi
 done
 
 # Puppet at PE's paths, also for one that is started without a configuration.
 sed -i \
     -e 's|which_dir("/etc/puppet", |which_dir("/etc/puppetlabs/puppet", |' \
-    -e 's|which_dir("/etc/puppet/code", |which_dir("/etc/puppetlabs/puppet", |' \
-    -e 's|which_dir("/var/cache/puppet", |which_dir("/var/opt/lib/pe-puppet", |' \
-    -e 's|which_dir("/run/puppet", |which_dir("/var/run/pe-puppet", |' \
-    -e 's|which_dir("/var/log/puppet", |which_dir("/var/log/pe-puppet", |' \
-    /usr/lib/ruby/vendor_ruby/puppet/util/run_mode.rb
-mkdir -p /opt/puppet/bin
-mv /usr/bin/puppet /opt/puppet/bin/puppet
-ln -s /usr/bin/ruby /usr/bin/facter /opt/puppet/bin/
+    -e 's|which_dir("/etc/puppet/code", |which_dir("'"$CODEDIR"'", |' \
+    -e 's|which_dir("/var/cache/puppet", |which_dir("'"$VARDIR"'", |' \
+    -e 's|which_dir("/run/puppet", |which_dir("'"$RUNDIR"'", |' \
+    -e 's|which_dir("/var/log/puppet", |which_dir("'"$LOGDIR"'", |' \
+    "$ruby/puppet/util/run_mode.rb"
+mkdir -p "$PROGRAMS"
+mv /usr/bin/puppet "$PROGRAMS/puppet"
+ln -s /usr/bin/ruby /usr/bin/facter "$PROGRAMS/"
+if [ -n "$LINKS" ]; then
+    mkdir -p "$LINKS"
+    ln -s "$PROGRAMS/puppet" "$PROGRAMS/facter" "$LINKS/"
+fi
 rm -rf /etc/puppet /var/cache/puppet /var/lib/puppet /var/log/puppet /etc/default/puppet
-rm -f /etc/init.d/puppet /etc/rc?.d/???puppet /lib/systemd/system/puppet*.service \
+case " $SERVICES " in
+    # The lab's own, which is there already.
+    *' puppet '*) ;;
+    *) rm -f /etc/init.d/puppet ;;
+esac
+rm -f /etc/rc?.d/???puppet /lib/systemd/system/puppet*.service \
     /usr/lib/tmpfiles.d/puppet*.conf /etc/systemd/system/*.wants/puppet*.service
 if id puppet >/dev/null 2>&1; then
     userdel puppet
 fi
 install -d /etc/puppetlabs/puppet /etc/pe-lab
-install -d -o pe-puppet -g pe-puppet -m 0750 /var/log/pe-puppet
-install -d -o pe-puppet -g pe-puppet -m 0755 /var/opt/lib/pe-puppet
+# shellcheck disable=SC2086 # a list of words
+install -d $LOG_DIRECTORIES
+install -d -o "$ACCOUNT" -g "$ACCOUNT" -m 0750 "$LOGDIR"
+install -d -o "$ACCOUNT" -g "$ACCOUNT" -m 0755 "$VARDIR"
 echo "$CERTNAME" >/etc/pe-lab/certname
 
 if [ "$ROLE" = master ]; then
-    install -d -o pe-puppetdb -g pe-puppetdb /etc/puppetlabs/puppetdb/ssl
     install -d -o pe-activemq -g pe-activemq -m 0750 /etc/puppetlabs/activemq
-    install -d -o pe-postgres -g pe-postgres /opt/puppet/var/lib/pgsql/9.2/data/certs
-    install -d -o pe-console-services -g pe-console-services /opt/puppet/share/console-services/certs
-    install -d -o puppet-dashboard -g puppet-dashboard /opt/puppet/share/puppet-dashboard/certs
+    echo "$PLACES" | while IFS=: read -r directory account _; do
+        install -d -o "$account" -g "$account" "$directory"
+    done
+    if [ -n "$SERVER_VARDIR" ]; then
+        install -d -o pe-puppet -g pe-puppet "$SERVER_VARDIR"
+    fi
+    if [ "$SERVER_STATUS" = yes ]; then
+        # Among what the server answers, the first.
+        route='Puppet::Network::HTTP::Route.path(%r{^/status/v1/simple$}).get('
+        route="$route"'->(_, response) { response.respond_with(200, "text/plain", "running") }), '
+        sed -i "s|^ *register(\\[|&$route|" "$ruby/puppet/network/http/webrick/rest.rb"
+        grep -q status/v1 "$ruby/puppet/network/http/webrick/rest.rb"
+    fi
 fi
 
 rm -f /etc/ssh/ssh_host_*
