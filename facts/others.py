@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import FactProcessError
 from facts.credential_files import UNDERSTANDING
 from facts.script import read_records, record_script
 from recert.certificates import read_certificates, read_public_key
-from recert.others import CERTIFICATE, KEYSTORE, PRIVATE_KEY, PUBLIC_KEY, Stray
+from recert.others import CERTIFICATE, KEYSTORE, PARAMETERS, PRIVATE_KEY, PUBLIC_KEY, Stray
 
 # For Ruby 1.9 as well. Java's keystores have their certificates in the clear.
 LOOKING = (
@@ -48,6 +48,7 @@ def credentials(content)
   return ['certificate', certs, []] unless certs.empty?
   halves = scan(content, 'PUBLIC KEY')
   return ['public', [], halves.map { |pem| pem + "\n" }] unless halves.empty?
+  return ['parameters', [], []] if content.include?('-----BEGIN DH PARAMETERS-----')
   certs, half, sealed = understood(content)
   return ['keystore', [], []] if sealed
   return ['key', certs, [half]] if half
@@ -92,6 +93,7 @@ _WHAT = {
     "certificate": CERTIFICATE,
     "keystore": KEYSTORE,
     "public": PUBLIC_KEY,
+    "parameters": PARAMETERS,
 }
 
 

@@ -2,7 +2,8 @@
 
 Puppet's SSL directories are a place where people put keys: hiera-eyaml's, a web server's. A private
 key, certificate or keystore goes if it is of the CA to retire, or of one that the master has had,
-or belongs to something that is. What is neither key nor certificate goes, as the document says.
+or belongs to something that is. Parameters of a key exchange are of no CA. What is none of these
+goes, as the document says.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from recert.certificates import Certificate
 from recert.observed import FileState
 from recert.settings import Settings
 
-PRIVATE_KEY, CERTIFICATE, KEYSTORE, PUBLIC_KEY = (
+PRIVATE_KEY, CERTIFICATE, KEYSTORE, PUBLIC_KEY, PARAMETERS = (
     "a private key",
     "a certificate",
     "a keystore",
     "a public key",
+    "Diffie-Hellman parameters",
 )
 
 GROUP_READS = 0o040
@@ -109,9 +111,13 @@ def told_of_readers(path: str, key: FileState | None, group: str) -> list[str]:
     ]
 
 
+_ELSES = "that is of no CA of this site's, so somebody else's"
+_WHOSE = {PARAMETERS: "Diffie-Hellman parameters, which belong to no certificate"}
+
+
 def told(stay: Mapping[str, str]) -> list[str]:
     """One line about each, for a person."""
     return [
-        f"{path} stays as it is: {what} that is of no CA of this site's, so somebody else's"
+        f"{path} stays as it is: {_WHOSE.get(what, f'{what} {_ELSES}')}"
         for path, what in stay.items()
     ]

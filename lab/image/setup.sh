@@ -30,9 +30,9 @@ if [ -n "$LINKS" ]; then
     ln -s "$PROGRAMS/puppet" "$PROGRAMS/facter" "$LINKS/"
 fi
 rm -rf /etc/puppet /var/cache/puppet /var/lib/puppet /var/log/puppet /etc/default/puppet
-case " $SERVICES " in
-    # The lab's own, which is there already.
-    *' puppet '*) ;;
+case "$SERVICE_MANAGER $SERVICES " in
+    # The lab's own, which is there already. Debian's takes whatever is called puppet for its agent.
+    init*' puppet '*) ;;
     *) rm -f /etc/init.d/puppet ;;
 esac
 rm -f /etc/rc?.d/???puppet /lib/systemd/system/puppet*.service \
