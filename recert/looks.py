@@ -71,6 +71,14 @@ class HostLook:
     csr_attributes: tuple[str, ...] = ()
 
     @property
+    def extras(self) -> frozenset[str]:
+        """What is no copy of a credential, and stays with those of a master's components."""
+        if self.role is not Role.MASTER:
+            return frozenset()
+        components = self.deployment.master.components
+        return frozenset(one.extra_path(extra) for one in components for extra in one.extras)
+
+    @property
     def identities(self) -> frozenset[str]:
         """By which the host may answer in orchestration: PE makes it the certname."""
         return frozenset({self.settings.certname}) if self.settings is not None else self.names

@@ -171,7 +171,8 @@ class _HostChecks:
     def _may_be_retired(self, record: CertificateRecord) -> bool:
         if record.standing is not Standing.FOREIGN:
             return record.standing is Standing.RETIRED
-        own = is_pes_own(self.look, record.path) and record.path not in self.state.others(self.look)
+        elses = self.state.others(self.look).keys() | self.look.extras
+        own = is_pes_own(self.look, record.path) and record.path not in elses
         return self._retired_is_unknown and own
 
     @property
@@ -198,7 +199,7 @@ class _HostChecks:
         about, found = About.RETIRED, self.look.found
         did = "compared private keys with those in the backups of the retired CA"
         ca_key = self.state.retired.key if self.state.retired is not None else None
-        stale = found.saved - self.state.others(self.look).keys()
+        stale = found.saved - self.state.others(self.look).keys() - self.look.extras
         old = self.state.retired_keys | ({ca_key} if ca_key else set())
         stale |= {path for path, key in found.keys.items() if key in old}
         for path in sorted(stale):
@@ -338,6 +339,9 @@ class _HostChecks:
         if cert is None:
             return self._check(About.PRESENTED, how, "a certificate that cannot be read", False)
         shown = f"{cert.subject} (0x{cert.serial:04x})"
+        own = map(self.look.found.certificates.get, self.look.extras)
+        if any(one and read_certificate(one) == cert for one in own):
+            return self._check(About.PRESENTED, how, f"{shown}, which was put there by hand", True)
         standing = self.state.authorities.standing(cert)
         if standing in (Standing.GOOD, Standing.EXPIRING):
             return self._check(About.PRESENTED, how, f"{shown}, of the CA in place", True)

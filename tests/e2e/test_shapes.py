@@ -1,4 +1,8 @@
-"""Sites of other shapes go to their new CA as their documents say, by the same commands."""
+"""Sites of other shapes go to their new CA as their documents say, by the same commands.
+
+`test_generations` types the documents on the same hosts, and finds what the lab's own table has: so
+the table is what both leave.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,53 @@ from pathlib import Path
 import pytest
 
 import lab
-from lab.hosts import HOSTS
+from lab.generations import CERTNAME, Place
+from lab.hosts import HOSTS, Host
 from tests.e2e.nodes import Site, statuses
-from tests.e2e.site import BACKUPS
+from tests.e2e.site import SSLDIR
 
 SHAPES = {"master-38": (), "master-2016": ("agent06", "agent07")}
 
 
+def shown(host: Host, place: Place) -> tuple[dict[str, str], str]:
+    """The files of a directory with owners and modes, and whose the directory is."""
+    look = f"cd {place.directory} && stat -c '%n %U:%G %a' * && stat -c %U ."
+    *files, owner = lab.run(host.name, look).stdout.splitlines()
+    return dict(line.split(" ", 1) for line in files), owner
+
+
+def assert_as_the_document(host: Host) -> None:
+    for place in host.generation.places:
+        files, owner = shown(host, place)
+        account = f"{place.account}:{place.account}"
+        # A key is its account's to read, and its group's: also the one that the document has root
+        # make, with whatever umask.
+        modes = {
+            n: 0o640 if n.endswith(".pk8") else m for n, m in place.modes(host.certname).items()
+        }
+        assert files == {name: f"{account} {mode:o}" for name, mode in modes.items()}
+        assert owner == place.account
+        pairs = [
+            (f"{SSLDIR}/{kind}s/{name}.pem", f"{place.directory}/{name}.{kind}.pem")
+            for name in (name.replace(CERTNAME, host.certname) for name in place.trios)
+            for kind in ("cert", "private_key", "public_key")
+        ]
+        pairs += [(source, f"{place.directory}/{name}") for name, source in place.dh]
+        lab.run(host.name, "\n".join(f"cmp {one} {other} || exit 1" for one, other in pairs))
+        if place.pk8:
+            key = f"{place.directory}/{host.certname}.private_key"
+            made = f"openssl pkcs8 -topk8 -nocrypt -outform DER -in {key}.pem"
+            lab.run(host.name, f"{made} | cmp - {key}.pk8")
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_site_of_another_shape_goes_to_its_new_ca(tmp_path: Path, name: str) -> None:
-    site = Site.of(tmp_path, name, SHAPES[name])
+    host, site = HOSTS[name], Site.of(tmp_path, name, SHAPES[name])
     site.reset()
-    retired = site.ca.fingerprint
+    retired, generation = site.ca.fingerprint, host.generation
+    dh = [f"{place.directory}/mine.pem" for place in generation.places if place.dh]
+    for path in dh:  # somebody's own, beside the vendor's
+        site.sh(f"cp {path.rpartition('/')[0]}/dhparam_puppetproxy_cert.pem {path}")
     options = ("deploys/site.py", "--json", "--data", f"retire_ca={retired}")
 
     preview = site.pyinfra(*options, "--dry")
@@ -31,6 +70,42 @@ def test_a_site_of_another_shape_goes_to_its_new_ca(tmp_path: Path, name: str) -
         assert set(statuses(run).values()) == {"renewed"}
     planned = [step for step, hosts in preview.plan.items() if hosts]
     assert planned == [step for step, hosts in run.changes.items() if hosts]
+    assert site.sh(" && ".join(f"cat {path}" for path in dh) or "true").count(
+        "DH PARAM"
+    ) == 2 * len(dh)
+    site.sh(" ".join(["rm -f", *dh]))
+    assert_as_the_document(host)
+    services = " ".join(generation.master_services)
+    assert site.sh(f"/opt/pe-lab/wait-for-services 0 {services}").strip() == ""
     again = site.pyinfra(*options, "--dry")
     assert again.status == 0, again.stderr
     assert not any(again.plan.values())
+
+
+def test_a_master_that_is_none_of_these_is_left_as_it_is(tmp_path: Path) -> None:
+    site = Site.of(tmp_path, "master-38", ())
+    site.reset()
+    named = ("deploys/master.py", "-y", "--data", f"retire_ca={site.ca.fingerprint}")
+    before = site.snapshot()
+
+    def refused(*arguments: str) -> str:
+        run = site.pyinfra(*named, *arguments)
+        assert run.status == 1
+        return " ".join(run.stderr.split())
+
+    assert "That is not pe-3.7-mono" in refused("--data", "deployment=pe-3.7-mono")
+    assert "there is no data deploymnet" in refused("--data", "deploymnet=pe-3.8-mono")
+    file = HOSTS["master-38"].generation.version_file
+    version = site.sh(f"cat {file}").strip()
+    for said in ("3.3.2", "3.80"):
+        site.sh(f"echo {said} >{file}")
+        assert f"{file} says {said}" in (why := refused())
+        assert "pe-3.8-mono (Puppet Enterprise 3.8, monolithic)" in why
+    site.sh(f"mv {file} /root/aside")
+    assert "That may be pe-3.7-mono or pe-3.8-mono" in refused()
+    preview = site.pyinfra(*named[:1], "--dry", *named[2:], "--data", "deployment=pe-3.8-mono")
+    assert preview.status == 0, preview.stderr
+    site.sh(f"mv /root/aside {file}; echo {version} >{file}; touch -r / {file}")
+    changed = {line.split()[0] for line in {*site.snapshot().splitlines()} ^ {*before.splitlines()}}
+    ours = {file, file.rpartition("/")[0], "/root"}
+    assert {path for path in changed if path.startswith("/")} <= ours
