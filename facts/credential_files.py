@@ -7,6 +7,7 @@ import base64
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts.few import MOST_CERTIFICATES, MOST_OF_A_CA, certificates_in, require_few
 from facts.packed import files_in
 from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
@@ -232,6 +233,7 @@ keys=$(keys "$@")
                     saved.add(path)
                 elif record[0] == "sealed":
                     sealed.add(path)
+        require_few(certificates_in(certificates.values()), MOST_OF_A_CA, "certificates")
         return FoundCredentials(
             files=files,
             certificates=certificates,
@@ -320,4 +322,5 @@ done
                 end = "-----END CERTIFICATE-----"
                 pems = [f"{pem}{end}\n".lstrip() for pem in record[2].split(end) if pem.strip()]
                 certificates[record[1]] = pems
+        require_few(sum(map(len, certificates.values())), MOST_CERTIFICATES, "certificates")
         return Keystores(readable, certificates)
