@@ -106,7 +106,10 @@ class OfferedTransport(Transport):
 
 
 class Client(SSHClient):
-    """A connection whose commands any login shell reads alike."""
+    """A connection whose commands any login shell reads alike. `to_a_master`: whether they may
+    print as much as a CA's host has to say."""
+
+    to_a_master = False
 
     def exec_command(  # type: ignore[override]
         self, command: str, get_pty: bool = False, **more: Any
@@ -117,7 +120,7 @@ class Client(SSHClient):
         if get_pty:
             _give_terminal(channel)
         channel.exec_command(for_any_shell(command))
-        allowance = Allowance()
+        allowance = Allowance(self.to_a_master)
         return (
             channel.makefile_stdin("wb", -1),
             Lines(channel, channel.recv, allowance),
@@ -149,7 +152,7 @@ class Lines:
         :raises TooMuchError: the command has printed more than it may, and was given up.
         """
         if self._allowance.exceeded:
-            raise TooMuchError
+            raise self._allowance.error
         return self._channel
 
     def __iter__(self) -> Iterator[str]:
@@ -259,6 +262,8 @@ class Connector(SSHConnector):
         """As pyinfra's; where sudo wants a terminal it gets one from then on."""
 
         def run() -> tuple[bool, CommandOutput]:
+            if isinstance(self.client, Client):
+                self.client.to_a_master = "master" in self.host.groups
             given = {**arguments, "_get_pty": True} if self._wants_terminal else arguments
             result: tuple[bool, CommandOutput] = SSHConnector.run_shell_command(
                 self, command, print_output, print_input, **given

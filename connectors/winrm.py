@@ -23,7 +23,7 @@ from pyinfra.connectors.base import BaseConnector
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
 
-from connectors.allowance import Allowance, TooMuchError
+from connectors.allowance import Allowance
 from connectors.winrm_data import ConnectorData, WinRMHostError, connector_data_meta, shell_for
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class WinRMConnector(BaseConnector):
         # As in `shell_for`: loaded when there is a Windows host.
         from connectors.winrm_errors import FAILURES, explain
 
-        allowance = Allowance()
+        allowance = Allowance(of_a_master=False)
         lines: list[OutputLine] = []
         rests = {"stdout": b"", "stderr": b""}
 
@@ -271,7 +271,7 @@ class WinRMConnector(BaseConnector):
             exit_code = self._shell.run(line, listen, stdin, environment, timeout)
         except FAILURES as error:
             if allowance.exceeded:
-                raise TooMuchError from error
+                raise allowance.error from error
             raise self._failure(explain(error, self._shell.way, self._shell.offered)) from error
         for stream, rest in rests.items():
             if rest:

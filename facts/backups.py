@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts.few import MOST_BACKUPS, require_few
 from facts.numbers import count
 from facts.packed import gunzip
 from facts.public import WITHOUT_KEYS
@@ -203,7 +204,7 @@ say unsaved "$(unsaved "$@")"
         )
 
     def process(self, output: list[str]) -> BackupStore:
-        backups = []
+        backups: list[Backup] = []
         notes: dict[str, frozenset[str]] = {}
         unsaved = 0
         for record in read_records(output):
@@ -214,6 +215,7 @@ say unsaved "$(unsaved "$@")"
                 unsaved = count(record[1])
                 continue
             _, state, uncovered, differs, name, text = record
+            require_few(len(backups) + 1, MOST_BACKUPS, "backups")
             manifest = read_manifest(text)
             if manifest is not None:
                 backups.append(

@@ -7,6 +7,7 @@ import base64
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
+from facts.few import MOST_CERTIFICATES, MOST_OF_A_CA, certificates_in, require_few
 from facts.packed import files_in
 from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
@@ -153,12 +154,19 @@ pems() {{
         while IFS= read -r path; do say pem "$path"; done
 }}
 # One archive instead of a process for each of thousands; what holds a private key stays out of it.
+# The paths are looked up once more for that, and may lead elsewhere by then.
 packed() {{ tar --null --ignore-failed-read -T - -Pcf - || [ "$?" -eq 1 ]; }}
+lines_of_keys() {{ grep -c -- 'PRIVATE KEY-----' || [ "$?" -eq 1 ]; }}
 archive() {{
+    aside=$(mktemp -d) || fail "No directory can be made for what may leave the host."
+    trap 'rm -rf "$aside"' EXIT
     stage paths "$@" |
         stage among -lZe '-----BEGIN CERTIFICATE-----' -e 'PUBLIC KEY-----' |
         stage among -LZe 'PRIVATE KEY-----' |
-        stage packed | stage gzip -c | stage encode | stage relay archive
+        stage packed >"$aside/archive"
+    lines=$(stage lines_of_keys <"$aside/archive")
+    [ "$lines" = 0 ] || fail "Private keys have come into the place of certificates meanwhile."
+    stage gzip -c <"$aside/archive" | stage encode | stage relay archive
 }}
 keys() {{ stage paths "$@" | stage among -le 'PRIVATE KEY-----'; }}
 in_der() {{
@@ -226,6 +234,7 @@ keys=$(keys "$@")
                     saved.add(path)
                 elif record[0] == "sealed":
                     sealed.add(path)
+        require_few(certificates_in(certificates.values()), MOST_OF_A_CA, "certificates")
         return FoundCredentials(
             files=files,
             certificates=certificates,
@@ -315,4 +324,5 @@ done
                 end = "-----END CERTIFICATE-----"
                 pems = [f"{pem}{end}\n".lstrip() for pem in record[2].split(end) if pem.strip()]
                 certificates[record[1]] = pems
+        require_few(sum(map(len, certificates.values())), MOST_CERTIFICATES, "certificates")
         return Keystores(readable, certificates)

@@ -9,7 +9,7 @@ from pyinfra.api import FactBase, StringCommand
 from facts import numbers
 from facts.entering import ENTERING
 from facts.numbers import count
-from facts.script import read_records, record_script
+from facts.script import REAL_PATH, read_records, record_script
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class HostBasics:
     the host lacks; an empty file counts as missing. `links`: those that are symbolic links.
     `mounts`: what is mounted somewhere below them. `unchangeable`: what even root may not write to
     there, because it is immutable or its file system is read-only. `astray`: why root would not go
-    into one of them."""
+    into one of them. `around`: those in which the backups would be, whatever leads there."""
 
     free: int
     needed: int
@@ -56,6 +56,7 @@ class HostBasics:
     mounts: tuple[str, ...] = ()
     unchangeable: tuple[str, ...] = ()
     astray: tuple[str, ...] = ()
+    around: tuple[str, ...] = ()
 
 
 TOOLS = ("tar", "find", "xargs", "cmp", "comm", "sort", "readlink", "df", "du")
@@ -84,6 +85,7 @@ class Basics(FactBase[HostBasics]):
     ) -> StringCommand:
         return record_script(
             ENTERING
+            + REAL_PATH
             + r"""
 as_the_kernel_writes() { stage printf '%s\n' "$1" | stage sed 's/\\/\\134/g; s/ /\\040/g'; }
 mounted_below() {
@@ -113,6 +115,12 @@ unchangeable() {
     ! command -v lsattr >/dev/null 2>&1 ||
         stage with_flags "$@" | stage sed -n 's/^[^ ]*a[^ ]* *//p'
 }
+backups=$(real_path "$1") || fail "Nobody knows where $1 leads to."
+holds_the_backups() {
+    root=$(real_path "$1") || fail "Nobody knows where $1 leads to."
+    case $backups/ in ("$root"/*) return 0 ;; esac
+    return 1
+}
 place=$1; shift
 while [ ! -d "$place" ]; do place=$(dirname "$place"); done
 say free "$(room "$place")"
@@ -138,6 +146,7 @@ for word in "$@"; do
         (file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
         (link:*)
             [ -L "${word#link:}" ] && say link "${word#link:}"
+            ! holds_the_backups "${word#link:}" || say around "${word#link:}"
             mounted_below "${word#link:}"
             [ ! -d "${word#link:}" ] || led_astray=$(led_astray "${word#link:}") ||
                 say astray "$led_astray"
@@ -179,4 +188,5 @@ done
                 for path in found.splitlines()
             ),
             astray=tuple(values.get("astray", [])),
+            around=tuple(values.get("around", [])),
         )

@@ -8,6 +8,7 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from facts.credential_files import UNDERSTANDING
+from facts.few import MOST_CERTIFICATES, certificates_in, require_few
 from facts.script import read_records, record_script
 from recert.certificates import read_certificates, read_public_key
 from recert.others import CERTIFICATE, KEYSTORE, PARAMETERS, PRIVATE_KEY, PUBLIC_KEY, Stray
@@ -145,10 +146,13 @@ fi
 def read_strays(records: Iterable[list[str]]) -> list[Stray]:
     """:raises FactProcessError: not everything was looked at."""
     found: list[Stray] = []
+    total = 0
     for record in records:
         if record[0] == "looked":
             return found
         _, path, what, certs, *halves = record
+        total += certificates_in([certs]) + len(halves)
+        require_few(total, MOST_CERTIFICATES, "certificates and keys of others")
         found.append(
             Stray(
                 path=path.replace("//", "/"),

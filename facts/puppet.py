@@ -16,7 +16,7 @@ from facts.numbers import clock, count, file_time, is_moment
 from facts.programs import UNABLE, read_unable
 from facts.script import read_records, record_script
 from recert.observed import FileState, LastRun
-from recert.plain_yaml import UnreadableError, read_plain_yaml
+from recert.plain_yaml import LONGEST, UnreadableError, read_plain_yaml
 from recert.programs import Inability
 from recert.settings import SETTINGS, parse_printed
 
@@ -230,7 +230,7 @@ def read_agent_state(records: Iterable[list[str]]) -> AgentState:
     running: int | None = None
     for record in records:
         if record[0] == "summary":
-            last_run = read_summary(record[1])
+            last_run = read_summary(record[1][: LONGEST + 1])  # what is too long is not kept
         elif record[0] == "cached" and last_run is not None:
             last_run = replace(last_run, succeeded=False, cached=True)
         elif record[0] == "catalog":

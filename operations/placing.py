@@ -32,11 +32,12 @@ given_away() { # $1 of what is here, to the owner $2 (none: root), with mode $3
 }
 put() {
     (
-        aim=$1 whose=$2 mode=$3
-        apart "${aim%/*}"
-        cat >new && [ -s new ] && given_away new "$whose" "$mode" && mv -f new "../${aim##*/}"
+        new=./${1##*/} whose=$2 mode=$3
+        apart "${1%/*}"
+        # Under its own name: under another it would go into what a link in its place leads to.
+        cat >"$new" && [ -s "$new" ] && given_away "$new" "$whose" "$mode" && mv -f "$new" ..
         status=$?
-        rm -f new
+        rm -f "$new"
         cd .. && rmdir -- "$own"
         exit "$status"
     ) && return
@@ -49,7 +50,6 @@ make() {
     (
         apart "${1%/*}"
         new=./${1##*/}
-        # Into a link to a directory it would go, had it not the same name there.
         mkdir "$new" && given_away "$new" "$3" "$2" && mv -f "$new" ..
         status=$?
         [ ! -d "$new" ] || rmdir "$new"

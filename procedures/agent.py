@@ -146,6 +146,7 @@ class AgentFacts(HostFacts):
         refusals += preflight.linked_root_refusals(
             conf, self.ssl.files, self.ssl_roots, basics.links
         )
+        refusals += preflight.around_refusals(self.backup_root, basics.around)
         if now.everything_goes:
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
             refusals += preflight.unchangeable_refusals(basics.unchangeable)

@@ -22,6 +22,7 @@ from procedures.telling import reason_of
 from recert.backups import Backup, check_backup_name, check_paths
 from recert.certificates import Certificate, read_certificate
 from recert.errors import RecertError
+from recert.preflight import backup_place_refusals
 from recert.settings import stored_settings
 from recert.windows import WINDOWS
 
@@ -85,6 +86,8 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
             settings = stored_settings(backup.manifest.settings, deployment, system=system)
             facts = agent_facts(host, site, settings)
             check_paths(backup.manifest, facts.backup_paths)
+        if refusals := backup_place_refusals(facts.backup_root, facts.backup_paths):
+            raise AgentRefusedError(*refusals)
         restoration = AgentRestoration(facts, backup.name)
         if restoration.work_due and (refusals := facts.refusals_to_go_back()):
             raise AgentRefusedError(*refusals)

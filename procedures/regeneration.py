@@ -336,6 +336,7 @@ def _refusals_of_the_host(
         ),
         *(preflight.unchangeable_refusals(basics.unchangeable) if due else ()),
         *(preflight.astray_refusals(basics.astray) if due else ()),
+        *preflight.around_refusals(facts.backup_root, basics.around),
         *_refusals_of_the_end(regeneration),
         *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
     ]

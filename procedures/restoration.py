@@ -22,6 +22,7 @@ from procedures.procedure import Procedure, procedure_of
 from procedures.telling import say, warn
 from recert.backups import Backup, check_backup_name, check_paths
 from recert.errors import RecertError
+from recert.preflight import backup_place_refusals
 from recert.settings import stored_settings
 
 
@@ -74,6 +75,8 @@ def prepare_restoration(host: Host) -> Restoration:
         settings = stored_settings(found.manifest.settings, deployment)
         facts = MasterFacts(host, settings, root, deployment)
         check_paths(found.manifest, facts.backup_paths)
+        if refusals := backup_place_refusals(root, facts.backup_paths):
+            raise RecertError("\n".join(refusals))
     except RecertError as error:
         refuse(host, [str(error)])
     restoration = Restoration(facts, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from os.path import normpath
-from pathlib import PurePosixPath
+from pathlib import PurePosixPath, PureWindowsPath
 
 from recert.certificates import Certificate, RevocationList
 from recert.deployments.known import PROGRAMS
@@ -102,12 +102,28 @@ def room_refusals(free: int, needed: int, backup_root: str) -> list[str]:
 
 def backup_place_refusals(backup_root: str, paths: Iterable[str]) -> list[str]:
     """A backup inside of what is going to be deleted would be deleted with it."""
-    return [
+    return [_around(backup_root, path) for path in paths if _is_within(backup_root, path)]
+
+
+def around_refusals(backup_root: str, around: Iterable[str]) -> list[str]:
+    """The same where links lead there.
+
+    :param around: the directories in which the host has found the place for backups.
+    """
+    return [_around(backup_root, path) for path in around if not _is_within(backup_root, path)]
+
+
+def _around(backup_root: str, path: str) -> str:
+    return (
         f"backup_dir ({backup_root}) lies inside {path}, which is going to be emptied. Set it to "
         "another place."
-        for path in paths
-        if f"{backup_root}/".startswith(f"{path}/")
-    ]
+    )
+
+
+def _is_within(path: str, root: str) -> bool:
+    if PureWindowsPath(path).drive:
+        path, root = path.lower(), root.lower()
+    return f"{path}/".startswith(f"{root}/")
 
 
 def service_refusals(services: Mapping[str, Service], needed: Iterable[str]) -> list[str]:

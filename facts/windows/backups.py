@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase, StringCommand
 
 from facts.backups import BackupStore
+from facts.few import MOST_BACKUPS, require_few
 from facts.numbers import count
 from facts.script import read_records
 from facts.windows.ruby import TREE, ruby_script
@@ -73,6 +74,7 @@ say 'unsaved', files(live).reject { |path, sum| [saved[path]].flatten.include?(s
                 values[record[0]] = record[1]
                 continue
             _, name, text, valid, uncovered, differs = record
+            require_few(len(backups) + 1, MOST_BACKUPS, "backups")
             manifest = read_manifest(text)
             if manifest is not None:
                 backups.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 
 from facts.credential_files import UNDERSTANDING
+from facts.few import MOST_OF_A_CA, certificates_in, require_few
 from facts.script import read_records
 from facts.windows.agent import read_entries
 from facts.windows.ruby import TREE, ruby_script
@@ -121,6 +122,7 @@ end
                 public_keys[path] = read_public_key(rest[0])
             elif kind in named:
                 named[kind].add(path)
+        require_few(certificates_in(certificates.values()), MOST_OF_A_CA, "certificates")
         return FoundCredentials(
             files=read_entries(records),
             certificates=certificates,

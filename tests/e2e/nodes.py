@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,14 @@ SERVICES = ("pe-puppet", "pe-mcollective")
 _INVENTORY = """from inventories.lab_hosts import lab_host
 master = [lab_host({master!r})]
 agents = [lab_host(name) for name in {agents!r}]
+"""
+_ALIASES = """from inventories.lab_hosts import lab_host
+def called(name, alias):
+    data = dict(lab_host(name)[1])
+    del data["certname"]
+    return alias, data
+master = [called({master!r}, "the-master")]
+agents = [called(*pair) for pair in {agents!r}.items()]
 """
 NO_MCO = "there is no mco on the master"
 """Why, with stand-ins for its services, nobody can be asked who is back in orchestration."""
@@ -38,6 +46,14 @@ class Site(Master):
     """A master of the lab with its agents, and the inventory that names them."""
 
     agents: tuple[str, ...] = ()
+
+    @classmethod
+    def under_aliases(cls, directory: Path, master: str, agents: Mapping[str, str]) -> Site:
+        """The same with an inventory that has no certname, but an alias or address of each agent,
+        by its name in the lab."""
+        inventory = directory / f"aliases-of-{master}-{len(agents)}.py"
+        inventory.write_text(_ALIASES.format(master=master, agents=dict(agents)))
+        return cls(master, inventory, agents=tuple(agents))
 
     @classmethod
     def of(cls, directory: Path, master: str, agents: tuple[str, ...]) -> Site:

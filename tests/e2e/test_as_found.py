@@ -246,6 +246,11 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     (named,) = re.findall(r"(.*) cannot be changed, and so not be deleted", said)
     assert sorted(named.split(", ")) == sorted(unchangeable)
 
+    # The place for backups is where a link leads to that is emptied, or leads there itself.
+    led = f"ln -s {SSLDIR} /srv/led"
+    said = refused(led, "backup_dir=/srv/led/backups", mend="rm /srv/led")
+    assert f"backup_dir (/srv/led/backups) lies inside {SSLDIR}, which is going" in said
+
     def puppet_runs(code: str) -> None:
         """As its service has it, with this in the site's manifests."""
         with master.applying(code):

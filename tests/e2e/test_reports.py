@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 
 from cryptography import x509
@@ -19,14 +20,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 import lab
 from recert.certificates import Certificate
-from tests.e2e.nodes import Site, assert_renewed, statuses
-from tests.e2e.site import BACKUPS, SSLDIR, until_no_run
+from tests.e2e.nodes import Site, assert_renewed, reported, statuses
+from tests.e2e.site import BACKUPS, SSLDIR, Run, until_no_run
 from tests.e2e.test_as_found import ca_key, kept_of, write
 from tests.e2e.test_master import wrapped_puppet
 
 PUPPET = "/opt/puppet/bin/puppet"
 DAEMON, CRON = "agent01", "agent04"
 """One whose service runs Puppet, and one where cron does."""
+ALIASES = {DAEMON: "10.0.0.17", CRON: "shop"}
+"""What the inventory calls them, which says no certname."""
 WARNING = (
     "printf '%s\\n' '\033[1;33mWarning: Setting templatedir is deprecated. See"
     " http://links.puppetlabs.com/env-settings-deprecations'"
@@ -84,7 +87,7 @@ def run_by_cron(agent: str) -> Iterator[None]:
 
 
 def test_a_site_as_people_report_them(tmp_path: Path) -> None:
-    site = Site.of(tmp_path, "master", (DAEMON, CRON))
+    site = Site.under_aliases(tmp_path, "master", ALIASES)
     site.reset()
     retired, hosts = site.ca.fingerprint, (site.name, DAEMON, CRON)
     key = {name: f"{SSLDIR}/private_keys/{site.certname_of(name)}.pem" for name in (DAEMON, CRON)}
@@ -132,10 +135,11 @@ def test_a_site_as_people_report_them(tmp_path: Path) -> None:
         until_here.enter_context(run_by_cron(CRON))
         run = site.pyinfra(*whole, "-y", *despite)
         # Whatever the moment that cron has chosen.
-        rest = site.renew(retired) if statuses(run)[CRON] != "renewed" else run
+        rest = site.renew(retired) if became(run)[CRON] != "renewed" else run
 
-    assert statuses(run)[DAEMON] == "renewed", run.stderr
-    assert statuses(rest) | {DAEMON: "renewed"} == {DAEMON: "renewed", CRON: "renewed"}, rest.stderr
+    assert became(run)[DAEMON] == "renewed", run.stderr
+    assert became(rest) | {DAEMON: "renewed"} == {DAEMON: "renewed", CRON: "renewed"}, rest.stderr
+    assert_nobody_is_unknown(site, run)
     assert_renewed(site, DAEMON)
     assert_renewed_beside_cron(site, old)
     assert kept_of(site.name, *WHITELISTS) == whitelists
@@ -145,6 +149,29 @@ def test_a_site_as_people_report_them(tmp_path: Path) -> None:
     archived = site.sh(f"tar -tf {BACKUPS}/2*/archive.tar")
     assert f"{SSLDIR[1:]}/ca/requests/waiting01.lab.test.pem" in archived
     assert_revocation_lists_are_made_anew(site, retired)
+
+
+def became(run: Run) -> dict[str, str]:
+    """As `statuses`, by the hosts' names in the lab."""
+    found = statuses(run)
+    return {name: found[alias] for name, alias in ALIASES.items()}
+
+
+def assert_nobody_is_unknown(site: Site, run: Run) -> None:
+    """No host of this run is one that the inventory does not have, whatever it is called there."""
+    own = {site.certname_of(name) for name in (site.name, *ALIASES)}
+    report = reported(run)
+    for looked in ("before", "now"):
+        assert {host["certname"] for host in report[looked]["hosts"]} == own
+        problems = report[looked]["problems"]
+        unknown = {p["subject"].split()[0] for p in problems if "of the inventory" in p["what"]}
+        assert not own & unknown
+        assert looked == "now" or "compile01.lab.test" in unknown
+    # In the end all have said who they are.
+    lines = run.stderr.rpartition("and nothing here renews them:")[2].splitlines()[1:]
+    listed = takewhile(lambda line: ".lab.test" in line, lines)
+    left = {line.partition("]")[2].split()[0] for line in listed}
+    assert "compile01.lab.test" in left and not own & left, run.stderr
 
 
 def assert_renewed_beside_cron(site: Site, old: Certificate) -> None:
@@ -169,5 +196,5 @@ def assert_revocation_lists_are_made_anew(site: Site, retired: str) -> None:
     site.sh(f"PATH=$PATH:/opt/puppet/bin; {remedy}")
     run = site.renew(retired)
     assert run.status == 0, run.stderr
-    assert statuses(run) == {DAEMON: "renewed", CRON: "already fresh"}
+    assert became(run) == {DAEMON: "renewed", CRON: "already fresh"}
     assert_renewed(site, DAEMON)

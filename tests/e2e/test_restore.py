@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import lab
-from tests.e2e.site import KILLING, SSLDIR, Master, assert_regenerated, short
+from tests.e2e.site import BACKUPS, KILLING, SSLDIR, Master, assert_regenerated, short
 
 PLACES = (
     f"{SSLDIR} /etc/puppetlabs/puppetdb/ssl /opt/puppet/share/console-services/certs "
@@ -128,6 +128,16 @@ def test_a_damaged_or_unknown_backup_is_refused(serving: Master) -> None:
     assert stuck.status == 1
     said = " ".join(stuck.stderr.split())
     assert f"{SSLDIR}/ca/signed, {conf} cannot be changed, and so not be deleted" in said
+    assert (master.sh(EVERYTHING), master.running()) == (before, running)
+
+    # So is that the backup lies in what it would empty.
+    master.sh(f"cp -a {BACKUPS} {SSLDIR}/kept; ln -s {SSLDIR}/kept /srv/led")
+    for place in (f"{SSLDIR}/kept", "/srv/led"):
+        words = ("--data", f"backup={name}", "--data", f"backup_dir={place}")
+        within = master.pyinfra("deploys/restore.py", "-y", *words)
+        assert within.status == 1
+        assert f"backup_dir ({place}) lies inside {SSLDIR}" in " ".join(within.stderr.split())
+    master.sh(f"rm -r {SSLDIR}/kept /srv/led")
     assert (master.sh(EVERYTHING), master.running()) == (before, running)
 
     master.sh(f"echo x >>/var/lib/pe-recert/backups/{name}/archive.tar")

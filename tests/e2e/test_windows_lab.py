@@ -14,6 +14,8 @@ import winrm
 from winrm.exceptions import InvalidCredentialsError
 
 import lab
+from facts.script import read_records
+from facts.windows.ruby import ruby_script
 from lab.reaching import ssh_argv
 from lab.services import REAL
 from recert.certificates import Certificate, read_certificate
@@ -252,6 +254,16 @@ def test_ruby_is_what_puppet_has_on_windows() -> None:
     long = f'{ruby} -e "puts ARGV[0].size; puts %q(x) * 1_000_000" {"y" * 7000}'
     assert _typed("win01", long).split() == ["7000", "x" * 1_000_000]
     assert _typed("win01", f'{ruby} -e "puts 6 * 7" | find "42"').strip() == "42"
+
+
+@pytest.mark.parametrize("name", HOSTS_OF_WINDOWS)
+def test_what_another_ruby_has_set_is_nothing_to_the_suites(name: str) -> None:
+    program = _PROGRAMS[name].replace("\\", "/") + "/sys/ruby/bin/ruby.exe"
+    asked = ruby_script(program, "say 'here'").get_raw_value()
+    theirs = "set RUBYOPT=-rnone&set RUBYLIB=C:/none"
+    assert _over_ssh(name, f'{theirs}&"{program}" -e "puts 1"').returncode != 0
+    (said,) = read_records(_typed(name, f"{theirs}&{asked}").splitlines())
+    assert said == ["here"]
 
 
 def test_files_come_and_go_over_sftp(tmp_path: Path) -> None:

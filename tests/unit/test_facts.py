@@ -780,6 +780,20 @@ def test_cas_whose_groups_were_confirmed_are_remembered(store: Store) -> None:
     assert store.read().refused == {"12:34"}
 
 
+@pytest.mark.parametrize(
+    ("backups", "inside"), [("ssl", True), ("real/new/backups", True), ("real-not", False)]
+)
+def test_where_backups_would_be_whatever_leads_there(
+    sh: Sh, tmp_path: Path, backups: str, inside: bool
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "ssl").symlink_to("real")
+    nothing: dict[str, list[str]] = {"paths": [], "accounts": [], "files": []}
+    root, ssl = f"{tmp_path}/{backups}", f"{tmp_path}/ssl"
+    basics = sh.ask(Basics, backup_root=root, links=[ssl], **nothing)
+    assert basics.around == ((ssl,) if inside else ())
+
+
 # Services
 
 

@@ -88,6 +88,32 @@ def test_whatever_a_node_reports_is_a_line_each_or_none(facts: dict[str, Any]) -
         assert len(line.split()) == 2 and "\n" not in line
 
 
+@given(
+    some.sampled_from([RSA, ECDSA, ED25519]).map(base64.b64decode),
+    some.lists(some.tuples(some.integers(0, 120), some.integers(0, 255)), max_size=3),
+    some.integers(0, 400),
+)
+def test_so_is_a_key_that_was_changed(
+    whole: bytes, changes: list[tuple[int, int]], end: int
+) -> None:
+    raw = bytearray(whole)
+    for position, byte in changes:
+        raw[position % len(raw)] = byte
+    reported = base64.b64encode(raw[: end or None]).decode()
+    for name in APART:
+        for line in keys_of({name: reported}):
+            assert paramiko.hostkeys.HostKeyEntry.from_line(f"web01 {line}") is not None
+
+
+def test_a_point_that_is_compressed_is_left_out() -> None:
+    """As OpenSSH does, while what reads it here raises what it raises nowhere else."""
+    raw = base64.b64decode(ECDSA)
+    start = len(raw) - 65  # of the point: what kind it is, and two numbers
+    assert raw[start] == 4
+    odd = base64.b64encode(raw[:start] + b"\x02" + raw[start + 1 :]).decode()
+    assert keys_of({"sshecdsakey": odd}) == ()
+
+
 def test_a_short_key_of_another_type_is_left_out() -> None:
     short = base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\1x").decode()
     assert keys_of({"sshed25519key": short}) == ()

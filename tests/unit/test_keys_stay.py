@@ -16,7 +16,7 @@ from pyinfra.api import FactBase
 from facts.agent import AgentFiles
 from facts.backups import ArchivedCertificates
 from facts.credential_files import CredentialFiles
-from facts.script import payload
+from facts.script import ScriptFailedError, payload
 from facts.signing import CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.windows.ruby import ruby_script
@@ -129,6 +129,27 @@ def test_no_key_comes_that_is_put_there_after_the_look(
     answer = unpacked(payload(sh.output(PemFiles, directory=str(path.parent), names=names)))
     assert not [line for line in KEY.splitlines()[1:-1] if line.encode() in answer]
     assert CERT.splitlines()[3].encode() in answer
+
+
+def test_nor_one_from_a_directory_that_is_led_elsewhere(sh: Sh, tmp_path: Path) -> None:
+    path = file(tmp_path, CERT, "host_key.pem")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / path.name).write_text(KEY)
+    real = subprocess.check_output(["which", "grep"], text=True).strip()
+    swap = f"mv {path.parent} {tmp_path}/away && ln -s {elsewhere} {path.parent}"
+    sh.provide(
+        "grep",
+        f"""
+        case " $* " in (*LZ*) ;; (*) exec {real} "$@" ;; esac
+        {real} "$@" >{tmp_path}/said; status=$?
+        {swap}; cat {tmp_path}/said; exit "$status"
+        """,
+    )
+    command = CredentialFiles().command(roots=[str(path.parent)], capass="/dev/null/pass")
+    output = sh.run(command.get_raw_value()).stdout.decode().splitlines()
+    with pytest.raises(ScriptFailedError, match="have come into the place"):
+        CredentialFiles().process(output)
 
 
 def test_on_windows_the_script_takes_them_out() -> None:

@@ -13,9 +13,9 @@ from operations.clearing import CLEARING, REMOVING, pattern
 from operations.placing import PLACING
 from operations.step import changing
 from tests.unit.shell import Sh
-from tests.unit.test_placing import NOBODY, roots, theirs, untouched
+from tests.unit.test_placing import NOBODY, place, roots, theirs, untouched
 
-__all__ = ["roots", "theirs"]
+__all__ = ["place", "roots", "theirs"]
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="another account is needed")
 
@@ -108,3 +108,28 @@ def test_a_link_in_its_place_gets_neither_owner_nor_mode(
     done = run(sh, PLACING + 'make "$1" 0755 nobody', aim)
     assert untouched(roots)
     assert (done.returncode == 0) == (not aim.is_symlink())
+
+
+def test_an_account_that_is_quick_leads_nobody(sh: Sh, theirs: Path, roots: Path) -> None:
+    """It has a link in its directory's place every other moment."""
+    racing = f"""
+    cd {theirs.parent} || exit
+    while :; do
+        mv certs away && ln -s {roots} certs; rm -f certs; mv away certs || mkdir -p certs
+    done
+    """
+    racer = subprocess.Popen(
+        ["setpriv", f"--reuid={NOBODY}", "--clear-groups", "sh", "-c", racing],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    script = CLEARING + REMOVING + PLACING + 'clear_below "$1" "$2"; make "$1" 0755 nobody'
+    try:
+        for number in range(15):
+            also = '; remove "$1/shadow"' if number % 2 else ""
+            run(sh, script + also, theirs, pattern(str(theirs)))
+            assert untouched(roots)
+        assert racer.poll() is None, "nobody attacked"
+    finally:
+        racer.kill()
+        racer.wait()

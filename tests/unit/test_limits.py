@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 import zlib
 from base64 import b64encode
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,16 +22,17 @@ import pytest
 from gevent.lock import RLock  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as some
-from pyinfra.api import Config, Inventory, State
+from pyinfra.api import Config, FactBase, Inventory, State
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.host import Host
 from pyinfra.connectors import util
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from facts import packed, script
-from facts.backups import ArchivedCertificates
-from facts.credential_files import CredentialFiles
+from facts import backups, credential_files, others, packed, script
+from facts.backups import ArchivedCertificates, Backups
+from facts.credential_files import CredentialFiles, KeystoreCertificates
 from facts.host import WhoAndWhen
+from facts.others import StrayCredentials
 from facts.packed import gunzip
 from facts.script import ScriptFailedError, read_records
 from facts.ssl import NOT_READ, PemFiles
@@ -45,6 +47,7 @@ from procedures.requests import WaitingRequests
 from recert.signing import Authority
 from tests.unit.records import printed
 from tests.unit.shell import Sh
+from tests.unit.test_backups import MANIFEST
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -164,6 +167,44 @@ def test_a_pipe_among_requests_is_not_waited_for(sh: Sh, tmp_path: Path) -> None
     os.mkfifo(tmp_path / "pipe.pem")
     os.mkfifo(tmp_path / "pipe")
     assert sh.ask(PemFiles, directory=str(tmp_path), most=10_000) == {"web": "a request\n"}
+
+
+PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+TELLING: dict[str, tuple[type[FactBase[Any]], Callable[[int], list[list[str]]]]] = {
+    "others": (
+        StrayCredentials,
+        lambda most: [["stray", "/x", "certificate", PEM * most], ["looked"]],
+    ),
+    "others, each by itself": (
+        StrayCredentials,
+        lambda most: [*[["stray", "/x", "certificate", PEM]] * most, ["looked"]],
+    ),
+    "keys of others": (
+        StrayCredentials,
+        lambda most: [["stray", "/x", "key", "", *["x"] * most], ["looked"]],
+    ),
+    "credentials": (CredentialFiles, lambda most: [["text", "/x", PEM * most]]),
+    "keystores": (KeystoreCertificates, lambda most: [["keystore", "/x", PEM * most]]),
+    "backups": (
+        Backups,
+        lambda most: [["backup", "valid", "0", "0", "x", MANIFEST.to_json()]] * most,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TELLING)
+def test_more_than_a_host_can_have_is_not_looked_into(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Some hundred megabytes of certificates are a minute in which nobody else has a turn, and
+    gigabytes."""
+    for module in (others, credential_files, backups):
+        for limit in ("MOST_CERTIFICATES", "MOST_OF_A_CA", "MOST_BACKUPS"):
+            monkeypatch.setattr(module, limit, 20, raising=False)
+    fact, telling = TELLING[kind]
+    fact().process(printed(*telling(20)))
+    with pytest.raises(FactProcessError, match="more than 20"):
+        fact().process(printed(*telling(21)))
 
 
 class Master:

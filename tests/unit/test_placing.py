@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -20,9 +22,17 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="another account is nee
 
 
 @pytest.fixture
-def theirs(tmp_path: Path) -> Path:
+def place() -> Iterator[Path]:
+    """Where another account gets to, which it does not to those that pytest makes."""
+    with TemporaryDirectory() as made:
+        Path(made).chmod(0o711)
+        yield Path(made)
+
+
+@pytest.fixture
+def theirs(place: Path) -> Path:
     """A directory of a service account's, in one of its own."""
-    directory = tmp_path / "data" / "certs"
+    directory = place / "data" / "certs"
     directory.mkdir(parents=True)
     for mine in (directory.parent, directory):
         os.chown(mine, NOBODY, NOBODY)
@@ -30,9 +40,9 @@ def theirs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def roots(tmp_path: Path) -> Path:
+def roots(place: Path) -> Path:
     """What only root may change."""
-    directory = tmp_path / "root"
+    directory = place / "root"
     directory.mkdir(mode=0o700)
     (directory / "shadow").write_text("secret")
     (directory / "shadow").chmod(0o600)
@@ -80,11 +90,19 @@ def test_a_directory_may_hand_on_its_group(sh: Sh, theirs: Path) -> None:
     assert [path.name for path in theirs.iterdir()] == ["new"]
 
 
-def test_a_link_in_its_place_is_replaced(sh: Sh, theirs: Path, roots: Path) -> None:
-    (theirs / "new").symlink_to(roots / "shadow")
+@pytest.mark.parametrize("to", ["shadow", ""], ids=["file", "directory"])
+def test_a_link_in_its_place_is_replaced(sh: Sh, theirs: Path, roots: Path, to: str) -> None:
+    (theirs / "new").symlink_to(roots / to)
     assert run(sh, 'printf new | put "$1/new" nobody 0644', theirs).returncode == 0
     assert untouched(roots)
     assert not (theirs / "new").is_symlink()
+    assert (theirs / "new").read_text() == "new"
+
+
+def test_a_directory_in_its_place_is_a_failure(sh: Sh, theirs: Path) -> None:
+    (theirs / "new").mkdir()
+    assert run(sh, 'printf new | put "$1/new" nobody 0644', theirs).returncode == 1
+    assert [path.name for path in theirs.rglob("*")] == ["new"]
 
 
 def astray(sh: Sh, path: Path) -> tuple[str, ...]:
@@ -243,6 +261,7 @@ def test_an_account_that_is_quick_gains_nothing(sh: Sh, theirs: Path, roots: Pat
         for _ in range(15):
             run(sh, 'printf new | put "$1/new" nobody 0644; give nobody "$1" files', theirs)
             assert untouched(roots)
+        assert racer.poll() is None, "nobody attacked"
     finally:
         racer.kill()
         racer.wait()

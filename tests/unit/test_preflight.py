@@ -124,6 +124,19 @@ def test_backups_may_not_lie_in_what_is_emptied(place: str) -> None:
     assert place in message and "backup_dir" in message
 
 
+def test_on_windows_the_case_of_letters_leads_to_no_other_place() -> None:
+    ssldir = "C:/ProgramData/PuppetLabs/puppet/etc/ssl"
+    assert preflight.backup_place_refusals(f"{ssldir.lower()}/backups", [ssldir])
+    assert preflight.backup_place_refusals("/ETC/ssl/backups", ["/etc/ssl"]) == []
+
+
+def test_backups_may_not_be_led_into_what_is_emptied() -> None:
+    (message,) = preflight.around_refusals("/srv/backups", ["/etc/ssl"])
+    assert message.startswith("backup_dir (/srv/backups) lies inside /etc/ssl")
+    # Who reads the path sees that one, and it is told already.
+    assert preflight.around_refusals("/etc/ssl/backups", ["/etc/ssl"]) == []
+
+
 def refused(services: dict[str, Service]) -> list[str]:
     return preflight.service_refusals(services, PE_3_7.master.needed)
 

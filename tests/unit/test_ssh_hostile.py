@@ -97,6 +97,23 @@ def test_what_has_no_end_is_given_up(kind: str, answering: Callable[[Answer], Ho
         ask_agent(host, WhoAndWhen)
 
 
+def test_a_master_may_say_more_than_a_node(
+    answering: Callable[[Answer], Host], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "LARGEST_OF_AN_AGENT", LITTLE // 4)
+
+    def answer(channel: paramiko.Channel) -> None:
+        channel.sendall(b"x" * (LITTLE // 2))
+        channel.send_exit_status(0)
+        channel.close()
+
+    host = answering(answer)
+    with pytest.raises(TooMuchError, match="printed more than 1 MiB"):
+        host.run_shell_command(StringCommand("true"))
+    monkeypatch.setattr(host, "groups", ["master"])
+    assert host.run_shell_command(StringCommand("true"))[0]
+
+
 def test_what_is_no_more_than_it_may_be_comes_whole(answering: Callable[[Answer], Host]) -> None:
     said = [f"{number} ü\r\n".encode() for number in range(5_000)]
 
