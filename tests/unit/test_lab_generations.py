@@ -39,10 +39,10 @@ def test_a_service_finds_what_it_loads(generation: Generation) -> None:
         assert place.account in generation.accounts
     for program in generation.master_programs:
         assert {program.account, program.serves_as or "root"} <= {*generation.accounts, "root"}
-        place = places.get(program.directory)
-        if place is None:
+        if program.directory not in places:
             assert program.directory in ("", "/etc/puppetlabs/activemq")
             continue
+        place = places[program.directory]
         assert {*program.trios, *program.custom} <= {*place.trios, *place.custom}
         assert [name for name, _ in program.dh] == [name for name, _ in place.dh]
         assert not program.pk8 or place.pk8
