@@ -1,7 +1,7 @@
 """The hosts of the lab: the one place to add one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lab.generations import PE_3_7, PE_3_8, PE_2016_2, Generation
@@ -48,7 +48,7 @@ class Host:
     kind: Kind = STAND_INS
     # A master, with its agents, of which there is no variant with the real services.
     only_stand_ins: bool = False
-    generation: Generation = PE_3_7
+    generation: Generation = field(default=PE_3_7, repr=False)
 
     @property
     def role(self) -> Literal["master", "agent"]:

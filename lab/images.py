@@ -203,7 +203,7 @@ def image_digest(host: Host) -> str:
     # An agent's credential comes from its master's image, which has one for each agent it knows.
     master = image_digest(host.its_master) if host.master else repr(host.agents)
     bases = [base.tag for base in _bases_of(host)]
-    return digest(*bases, repr(host), master, code, *files)
+    return digest(*bases, repr(host), repr(host.generation), master, code, *files)
 
 
 def image_tag(host: Host) -> str:

@@ -330,8 +330,8 @@ def said_of(run: Run, host: str) -> str:
 def test_services_that_listen_elsewhere_or_nowhere(master: Master) -> None:
     retired = master.ca.fingerprint
     master.sh(
-        "sed -i -e 's/port: 8081/port: 8085/' -e 's/port: 5432/port: 5439/'"
-        " -e 's/port: 61_613/port: 61_999/' -e 's/port: 4433/port: 4533/' /opt/pe-lab/component;"
+        "sed -i -e 's/ 8081$/ 8085/' -e 's/ 5432$/ 5439/' -e 's/ 61613$/ 61999/'"
+        " -e 's/ 4433$/ 4533/' /opt/pe-lab/components.json;"
         "mkdir -p /etc/puppetlabs/puppetdb/conf.d;"
         "printf '[jetty]\\nssl-port = 8085\\n' >/etc/puppetlabs/puppetdb/conf.d/jetty.ini;"
         "echo \"listen_addresses = ''\" >/opt/puppet/var/lib/pgsql/9.2/data/postgresql.conf;"

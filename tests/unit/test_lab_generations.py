@@ -39,13 +39,13 @@ def test_a_service_finds_what_it_loads(generation: Generation) -> None:
         assert place.account in generation.accounts
     for program in generation.master_programs:
         assert {program.account, program.serves_as or "root"} <= {*generation.accounts, "root"}
-        found = places.get(program.directory)
-        if found is None:
+        if program.directory not in places:
             assert program.directory in ("", "/etc/puppetlabs/activemq")
             continue
-        assert {*program.trios, *program.custom} <= {*found.trios, *found.custom}
-        assert [name for name, _ in program.dh] == [name for name, _ in found.dh]
-        assert not program.pk8 or found.pk8
+        place = places[program.directory]
+        assert {*program.trios, *program.custom} <= {*place.trios, *place.custom}
+        assert [name for name, _ in program.dh] == [name for name, _ in place.dh]
+        assert not program.pk8 or place.pk8
     # And nothing is there that nobody looks at.
     loaded = {
         (program.directory, name)
