@@ -10,19 +10,21 @@ import pytest
 from tests.e2e.nodes import Site
 from tests.e2e.site import Master, assert_regenerated
 
-# For each directory of credentials that is a service's own: its account puts links to a file of
-# root's in the place of all that is there, and of what is made there, again and again. Not where
-# they come by a Puppet run: nobody here would mend that.
+# For each directory of credentials that is a service's own: its account puts links to a file and a
+# directory of root's in the place of all that is there, and of what is made there, again and again.
+# Not where they come by a Puppet run: nobody here would mend that.
 _LINKS = r"""
-printf secret >/root/precious; chmod 600 /root/precious; chmod 700 /root
+printf secret >/root/precious; chmod 600 /root/precious; chmod 700 /root; mkdir -p /root/place
 mkdir -m 1777 /run/attack
 cat >/run/attack/link <<'END'
 cd "$1" || exit
+to=/root/precious
 while [ ! -e /run/attack/enough ]; do
     for file in * .pe-recert.*/*; do
         [ -f "$file" ] || continue
-        ln -sfn /root/precious "$file" 2>/dev/null && echo "$1/$file" >>/run/attack/linked
+        ln -sfn "$to" "$file" 2>/dev/null && echo "$1/$file" >>/run/attack/linked
     done
+    if [ "$to" = /root/place ]; then to=/root/precious; else to=/root/place; fi
     sleep 0.01
 done
 END
@@ -64,7 +66,7 @@ def test_links_and_locks_in_time(master: Master) -> None:
             "touch /run/attack/enough; pkill -u nobody; sleep 0.2; cat /run/attack/linked; true"
         )
     precious = master.sh("stat -c '%U:%G %a' /root/precious; cat /root/precious")
-    others = master.sh("find /root /etc/passwd /etc/shadow ! -user root; true")
+    others = master.sh("find /root /etc/passwd /etc/shadow ! -user root; ls /root/place")
 
     assert attackers and linked, "nobody attacked"
     assert precious == "root:root 600\nsecret"
@@ -75,4 +77,4 @@ def test_links_and_locks_in_time(master: Master) -> None:
         run = master.regenerate(retired)
     assert run.status == 0, run.stderr
     assert_regenerated(master, retired)
-    assert not master.sh("find /etc/puppetlabs /opt/puppet -lname /root/precious")
+    assert not master.sh("find /etc/puppetlabs /opt/puppet -lname '/root/p*'")
