@@ -22,6 +22,7 @@ from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.names import note_certname
 from recert import preflight
+from recert.deployments.recognition import generation_refusals
 from recert.errors import RecertError
 from recert.programs import program_refusals
 from recert.settings import check_path, check_settings
@@ -79,6 +80,8 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
         refuse(host, unusable)
     refusals = preflight.clock_refusals(clock, now)
     deployment = deployment_of_master(host)
+    if unusable := generation_refusals(printed.program or "", deployment):
+        refuse(host, unusable)
     try:
         settings = check_settings(printed.agent or printed.master, printed.master, deployment)
     except RecertError as error:

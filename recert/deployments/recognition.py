@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from recert.deployments.known import of_program
 from recert.deployments.model import Deployment
 from recert.errors import RecertError
 
@@ -45,9 +46,9 @@ def recognised(signs: Signs, known: Iterable[Deployment], named: object, host: s
     there_are = ", ".join(f"{one.name} ({one.title})" for one in known)
     seen = f"{host} is left as it is: {signs}."
     if named not in (None, ""):
-        if named not in {one.name for one in known}:
+        if named not in [one.name for one in known]:
             raise RecertError(f"{DATA}={named} is no deployment that is known here: {there_are}.")
-        if named not in {one.name for one in fitting}:
+        if named not in [one.name for one in fitting]:
             raise RecertError(f"{seen} That is not {named}. Take {DATA}={named} away.")
         return next(one for one in fitting if one.name == named)
     if not fitting:
@@ -59,6 +60,21 @@ def recognised(signs: Signs, known: Iterable[Deployment], named: object, host: s
         names = " or ".join(one.name for one in fitting)
         raise RecertError(f"{seen} That may be {names}. Say which: --data {DATA}=<name>")
     return fitting[0]
+
+
+def generation_refusals(program: str, deployment: Deployment) -> list[str]:
+    """A master with two generations' programs, of which the wrong one comes first: its settings and
+    certificates would be those of a Puppet that serves nobody.
+
+    :param program: the `puppet` that commands there find.
+    """
+    own = of_program(program)
+    if own is None or own.prefix == deployment.prefix:
+        return []
+    return [
+        f"This is {deployment.title}, and the first `puppet` there is {program}, which is another "
+        "generation's. Remove what an upgrade has left of that."
+    ]
 
 
 def _fits(signs: Signs, deployment: Deployment) -> bool:

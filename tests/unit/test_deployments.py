@@ -19,7 +19,7 @@ from recert.deployments.model import CERTNAME, Component, Deployment, Part
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.deployments.pe_3_8 import PE_3_8
 from recert.deployments.pe_2016_2 import PE_2016_2
-from recert.deployments.recognition import Signs, recognised
+from recert.deployments.recognition import Signs, generation_refusals, recognised
 from recert.errors import RecertError
 from recert.preflight import extra_refusals
 from tests.unit.authority import CERTNAME as MASTER
@@ -38,7 +38,7 @@ def test_a_table_hangs_together(deployment: Deployment) -> None:
     assert set(seat.stopped) == set(seat.started)
     assert len(set(seat.stopped)) == len(seat.stopped) == len(seat.started)
     assert {seat.server, *seat.needed, *seat.endpoints, *seat.fed_by_run} <= set(seat.stopped)
-    assert {deployment.agent.puppet, deployment.agent.orchestration} <= set(seat.stopped)
+    assert set(deployment.agent.services) <= set(seat.stopped)
     for service, needs in seat.needs.items():
         before = seat.started[: seat.started.index(service)] if service in seat.started else ()
         assert service not in seat.started or set(needs) <= set(before)
@@ -237,6 +237,12 @@ def test_a_name_that_there_is_not_is_refused_with_those_that_there_are() -> None
         found(PE37, "pe-3.7")
 
 
+@pytest.mark.parametrize("named", [3.7, True, ["pe-3.7-mono"], {"pe-3.7-mono": 1}])
+def test_data_of_another_type_is_no_name(named: object) -> None:
+    with pytest.raises(RecertError, match="is no deployment that is known"):
+        found(PE37, named)
+
+
 def test_files_of_two_generations_are_for_a_person_to_decide() -> None:
     """After an upgrade the former version's file may have stayed."""
     both = Signs({**PE37.versions, **PE2016.versions}, PE37.directories | PE2016.directories)
@@ -250,6 +256,17 @@ def test_an_agent_is_known_by_where_its_puppet_is() -> None:
     for path in ("/opt/puppetlabs/bin/puppet", "/opt/puppetlabs/puppet/bin/puppet"):
         assert of_program(path) is PE_2016_2
     assert of_program("/usr/bin/puppet") is None
+
+
+@pytest.mark.parametrize("program", ["/opt/puppet/bin/puppet", "/opt/puppetlabs/bin/puppet"])
+def test_a_master_whose_puppet_is_another_generations_is_refused(program: str) -> None:
+    """Upgraded, and what the former version has left comes first on the PATH."""
+    for deployment in DEPLOYMENTS:
+        own = program.startswith(f"{deployment.prefix}/")
+        refusals = generation_refusals(program, deployment)
+        assert bool(refusals) is not own
+        assert all(program in one and deployment.title in one for one in refusals)
+        assert generation_refusals("/usr/local/bin/puppet", deployment) == []
 
 
 def test_what_a_host_shows(sh: Sh, tmp_path: Path) -> None:
