@@ -5,12 +5,12 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, State
-from pyinfra.api.exceptions import DeployError
+from pyinfra.api.exceptions import DeployError, PyinfraError
 
 from facts.deployment import DeploymentSigns
 from procedures.host import ask
 from procedures.seats import the_master
-from recert.deployments.known import DEPLOYMENTS, of_program
+from recert.deployments.known import DEPLOYMENTS, NEWEST, of_program
 from recert.deployments.model import Deployment
 from recert.deployments.recognition import DATA, recognised
 from recert.errors import RecertError
@@ -44,11 +44,19 @@ def deployment_of_agent(agent: Host, program: str | None) -> Deployment:
     master.
 
     :param program: its `puppet`; None where that says nothing.
-    :raises DeployError: nothing says it, and the master's is not known.
+    :raises DeployError: the inventory has no master, or several.
     """
     found = _found.setdefault(agent.state, {})
     if agent.name not in found:
-        found[agent.name] = of_program(program or "") or deployment_of_master(the_master(agent))
+        own, master = of_program(program or ""), the_master(agent)
+        if own is None and master in master.state.failed_hosts and master.name not in found:
+            return NEWEST  # asked by each agent, one that is off would be connected to for each
+        try:
+            found[agent.name] = own or deployment_of_master(master)
+        except (PyinfraError, OSError):
+            # A master that is off, or none that is known here, keeps nobody from looking at an
+            # agent. Not noted: what is to be changed on it goes by what its master turns out to be.
+            return NEWEST
     return found[agent.name]
 
 

@@ -22,6 +22,9 @@ JAVA = tuple(dict.fromkeys(path for one in DEPLOYMENTS for path in one.java))
 _GENERATIONS = (PE_3_7, PE_2016_2)
 """Of agents: within one they differ in nothing but services that may not be installed."""
 
+NEWEST = _GENERATIONS[-1]
+"""Has all that may run on an agent that does not show its generation."""
+
 
 def of_program(path: str) -> Deployment | None:
     """The one whose agents have their `puppet` there, None if none has."""

@@ -160,6 +160,7 @@ def monolithic(
         )
         components.insert(2, its_own)
     last = (_ORCHESTRATOR, _PXP) if orchestrator else ()
+    by_run = orchestrator and not orchestrator_copies
     seat = Seat(
         name="master",
         server=_MASTER,
@@ -183,7 +184,7 @@ def monolithic(
             _AGENT: (_MASTER, _PUPPETDB, _CONSOLE),
         },
         # What its credentials are before the document copies them, only Puppet knows.
-        fed_by_run=frozenset({_BROKER, *last[:1]} if not orchestrator_copies else {_BROKER}),
+        fed_by_run=frozenset({_BROKER, _ORCHESTRATOR} if by_run else {_BROKER}),
         components=tuple(
             replace(component, pk8=(CERTNAME,)) if component.title in pk8_of else component
             for component in components
@@ -206,7 +207,12 @@ def monolithic(
             puppet=_AGENT,
             orchestration=_ORCHESTRATION,
             others=(_PXP,) if orchestrator else (),
-            windows={name: (name,) for name in (_AGENT, _ORCHESTRATION, _PXP)},
+            # Those of PE 3, whose agents stay as they are while their master is upgraded, have
+            # the other names.
+            windows={
+                **{name: (name, f"pe-{name}") for name in (_AGENT, _ORCHESTRATION)},
+                _PXP: (_PXP,),
+            },
         ),
         internal_names=(*_INTERNAL_NAMES, *((_ORCHESTRATOR_NAME,) if orchestrator else ())),
         internal_prefix="pe-internal-",
@@ -217,6 +223,7 @@ def monolithic(
                 f"{_ETC}/activemq": _BROKER,
                 f"{_ETC}/mcollective": _ORCHESTRATION,
                 f"{_PEADMIN}/.mcollective.d": "mco",
+                **({f"{_ETC}/orchestration-services/ssl": _ORCHESTRATOR} if by_run else {}),
             },
             names={
                 "mcollective": _SERVERS,

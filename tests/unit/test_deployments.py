@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyinfra.api import Config, Inventory, State
 
 from deploys.documents import regeneration
 from facts.deployment import DeploymentSigns
 from operations import agent, backup, credentials, services, ssl
+from procedures.deployment import deployment_of_agent
 from recert.deployments.known import DEPLOYMENTS, is_internal, of_program
 from recert.deployments.model import CERTNAME, Component, Deployment, Part
 from recert.deployments.pe_3_7 import PE_3_7
@@ -39,6 +41,9 @@ def test_a_table_hangs_together(deployment: Deployment) -> None:
     assert len(set(seat.stopped)) == len(seat.stopped) == len(seat.started)
     assert {seat.server, *seat.needed, *seat.endpoints, *seat.fed_by_run} <= set(seat.stopped)
     assert set(deployment.agent.services) <= set(seat.stopped)
+    # Whoever shows a name of the vendor's has it from somewhere, which a check of it names.
+    of_its_own = {n for n, one in seat.endpoints.items() if one.client in deployment.internal_names}
+    assert of_its_own <= set(deployment.users.values())
     for service, needs in seat.needs.items():
         before = seat.started[: seat.started.index(service)] if service in seat.started else ()
         assert service not in seat.started or set(needs) <= set(before)
@@ -256,6 +261,28 @@ def test_an_agent_is_known_by_where_its_puppet_is() -> None:
     for path in ("/opt/puppetlabs/bin/puppet", "/opt/puppetlabs/puppet/bin/puppet"):
         assert of_program(path) is PE_2016_2
     assert of_program("/usr/bin/puppet") is None
+
+
+def test_a_windows_agent_may_be_of_another_generation_than_its_master() -> None:
+    """Nobody stops a service that goes by another name, and its ssldir is deleted all the same."""
+    for deployment in DEPLOYMENTS:
+        windows = deployment.agent.windows
+        assert set(deployment.agent.services) <= windows.keys()
+        for service in ("puppet", "mcollective"):
+            (names,) = (one for one in windows.values() if service in one)
+            assert set(names) == {service, f"pe-{service}"}
+
+
+def test_an_agent_whose_master_cannot_be_asked_can_be_looked_at() -> None:
+    nobody = {"ssh_hostname": "127.0.0.1", "ssh_port": 1, "ssh_user": "root"}
+    names = ["win01", ("master", nobody)]
+    state = State(Inventory((names, {}), master=(["master"], {})), Config())
+    agent = state.inventory.get_host("win01")
+    for failed in (False, True):
+        if failed:
+            state.failed_hosts.add(state.inventory.get_host("master"))
+        found = deployment_of_agent(agent, None)
+        assert {"puppet", "mcollective", "pxp-agent"} == set(found.agent.services)
 
 
 @pytest.mark.parametrize("program", ["/opt/puppet/bin/puppet", "/opt/puppetlabs/bin/puppet"])
