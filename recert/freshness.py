@@ -30,7 +30,7 @@ from recert.others import kept_directories
 from recert.pasted import for_sh, word
 from recert.settings import Settings
 
-OTHERS = 0o007
+OTHERS, OWNER_READS = 0o007, 0o400
 
 
 @dataclass(frozen=True)
@@ -450,7 +450,8 @@ class Freshness:
     def _mode_problem(self, component: Component, path: str, part: Part) -> Problem | None:
         entry = self.components[component.directory].files[path]
         wanted = component.file_mode(part)
-        if entry.mode == wanted:
+        tighter = entry.mode & OWNER_READS and entry.mode | wanted == wanted
+        if entry.mode == wanted or (part is Part.PK8 and tighter):
             return None
         remedy = for_sh(f"chmod {wanted:04o}", path)
         return Problem(path, f"has mode {entry.mode:04o}, not {wanted:04o}", remedy)

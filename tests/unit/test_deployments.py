@@ -179,6 +179,20 @@ def test_dh_files_without_a_source_are_refused() -> None:
     assert path in message and dashboard.extras[0].source in message and "pe-httpd" in message
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o440, 0o640])
+def test_a_key_for_java_may_be_tighter(mode: int) -> None:
+    """The document has it made by whatever openssl there is, and by whatever umask."""
+    for component in PE_2016_2.master.components:
+        if component.pk8:
+            path = f"{component.directory}/{component.file_name(MASTER, Part.PK8)}"
+            found = master(deployment=PE_2016_2)
+            found.change_copy(component, path, mode=mode)
+            assert found.judge().problems == ()
+            for open_or_unread in (0o644, 0o660, 0o040):
+                found.change_copy(component, path, mode=open_or_unread)
+                assert path in reasons(found.judge().problems)
+
+
 # Recognition
 
 PE37 = Signs({"/opt/puppet/pe_version": "3.7.2"}, frozenset({"/opt/puppet"}))
