@@ -52,7 +52,7 @@ def understood(content)
   rescue StandardError
   end
   begin
-    key = OpenSSL::PKey::RSA.new(content, '')
+    key = OpenSSL::PKey.read(content, '') # also PKCS #8, which RSA.new takes for nothing
     return [[], key.private? ? key.public_key.to_pem : nil, false]
   rescue StandardError
   end
@@ -129,7 +129,7 @@ found() {{ # $1: what find prints of each
     for root in "$@"; do
         [ ! -d "$root" ] || stage find "$root/" -ignore_readdir_race -type f -size -2048 \
             \( -name '*.pem' -o -name '*.crt' \
-            -o -name '*.cert' -o -name '*.cer' -o -name '*.key' -o -name '*.der' \
+            -o -name '*.cert' -o -name '*.cer' -o -name '*.key' -o -name '*.pk8' -o -name '*.der' \
             -o -name '*.p12' -o -name '*.pfx' -o -name '*.ks' -o -name '*.ts' -o -name '*.jks' \
             -o -name '*.keystore' -o -name '*.truststore' \
             -o -path '*/certs/*' -o -path '*/private_keys/*' \) \

@@ -70,7 +70,8 @@ def test_certificates_are_read_with_owner_and_mode(sh: Sh, directory: Directory)
 
 def test_only_what_is_called_like_a_credential_is_read(sh: Sh, directory: Directory) -> None:
     pem = NEW.issue("web", 9)
-    wanted = {directory.write(f"x.{end}", pem) for end in ("pem", "crt", "cert", "cer", "key")}
+    ends = ("pem", "crt", "cert", "cer", "key", "pk8")
+    wanted = {directory.write(f"x.{end}", pem) for end in ends}
     directory.write("x.txt", pem)
     directory.write("big.pem", b"0" * 3_000_000)
     assert set(directory.search(sh).certificates) == wanted
