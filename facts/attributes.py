@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.public import WITHOUT_KEYS
 from facts.script import read_records, record_script
 from recert.extensions import MARK
 
@@ -28,12 +29,15 @@ asked_for() {
         /^[^ \t#-]/ { inside = /^["\047]?extension_requests/ }
         # All in one line: with what may be secret it is not told, and so cannot be read.
         /^[{]/ { print (/custom_attributes/ ? "{" : $0) }
-        inside' "$1" | stage tr -d '\000'
+        inside' "$1" | stage tr -d '\000' | stage sed "$2"
 }
-if [ -f "$1" ] && [ "$(head -n 1 "$1")" != "$2" ]; then say attributes "$(asked_for "$1")"; fi
+if [ -f "$1" ] && [ "$(head -n 1 "$1")" != "$2" ]; then
+    say attributes "$(asked_for "$1" "$3")"
+fi
 """,
             path,
             MARK,
+            WITHOUT_KEYS,
         )
 
     def process(self, output: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from facts import numbers
 from facts.host import Identity
 from facts.numbers import clock, count, file_time, is_moment
 from facts.programs import UNABLE, read_unable
+from facts.public import PUBLIC_CONTENTS, WITHOUT_KEYS
 from facts.script import read_records, record_script
 from recert.observed import FileState, LastRun
 from recert.plain_yaml import LONGEST, UnreadableError, read_plain_yaml
@@ -197,15 +198,21 @@ REPORT = "last_run_report.yaml"
 
 AGENT_TRACES = (
     PUPPET_PROCESS
+    + PUBLIC_CONTENTS
     + rf"""
+without_keys='{WITHOUT_KEYS}'
 went_by_cache='{WENT_BY_CACHE[0]}
 {WENT_BY_CACHE[1]}'
 report=${{1%/*}}/{REPORT}
 """
     + r"""
-of_that_run() { [ -r "$1" ] && [ -z "$(find "$2" -newer "$1")" ]; }
-if [ -r "$1" ]; then
-    text_of "$1" summary
+of_that_run() { [ -f "$1" ] && [ -r "$1" ] && [ -z "$(find "$2" -newer "$1")" ]; }
+# On a master this is all below a directory of Puppet's account, which may put pipes there, and
+# links to what only root can read: the reason is text that is going to be shown.
+as_it_lies() { dd if="$1" iflag=nofollow,nonblock bs=65536 count=1 2>/dev/null || :; }
+reason() { stage as_it_lies "$1" | stage tr -d '\000' | stage sed "$without_keys"; }
+if [ -f "$1" ] && [ -r "$1" ]; then
+    contents "$1" summary
     if of_that_run "$report" "$1"; then
         lines=$(grep -cF -e "$went_by_cache" "$report") || [ "$?" -eq 1 ] ||
             fail "Nobody knows what $report says."
@@ -213,9 +220,9 @@ if [ -r "$1" ]; then
     fi
 fi
 [ ! -f "$2" ] || stage find "$2" -printf '6\0catalog\0%m\0%u\0%g\0%s\0%T@\0'
-[ ! -e "$3" ] || text_of "$3" disabled
+[ ! -e "$3" ] || say disabled "$(reason "$3")"
 pid=
-{ read -r pid <"$4"; } 2>/dev/null
+[ ! -f "$4" ] || { read -r pid <"$4"; } 2>/dev/null
 puppet_process "$pid" && say running "$pid"
 """
 )
@@ -230,7 +237,7 @@ def read_agent_state(records: Iterable[list[str]]) -> AgentState:
     running: int | None = None
     for record in records:
         if record[0] == "summary":
-            last_run = read_summary(record[1][: LONGEST + 1])  # what is too long is not kept
+            last_run = read_summary(record[-1][: LONGEST + 1])  # what is too long is not kept
         elif record[0] == "cached" and last_run is not None:
             last_run = replace(last_run, succeeded=False, cached=True)
         elif record[0] == "catalog":

@@ -6,7 +6,7 @@ import re
 
 from pyinfra.api import FactBase, StringCommand
 
-from facts.public import PUBLIC_CONTENTS
+from facts.public import PUBLIC_CONTENTS, WITHOUT_KEYS
 from facts.script import read_records, record_script
 from recert.signing import Autosign, Autosigning
 
@@ -25,7 +25,7 @@ class AutosignSetting(FactBase[Autosign]):
         return record_script(
             r"""
 patterns() {
-    stage sed 's/#.*//' "$1" | stage tr -s ' \t\r' '\n\n\n' |
+    stage sed -e "$2" -e 's/#.*//' "$1" | stage tr -s ' \t\r' '\n\n\n' |
         while read -r pattern || [ -n "$pattern" ]; do
             [ -z "$pattern" ] || say pattern "$pattern"
         done
@@ -34,11 +34,12 @@ case $1 in
     (true) say all ;;
     (/*)
         if [ -f "$1" ] && [ -x "$1" ]; then say policy
-        elif [ -r "$1" ]; then patterns "$1"
+        elif [ -f "$1" ] && [ -r "$1" ]; then patterns "$1" "$2"
         fi ;;
 esac
 """,
             autosign,
+            WITHOUT_KEYS,
         )
 
     def process(self, output: list[str]) -> Autosign:
@@ -66,7 +67,13 @@ class CaInventory(FactBase[frozenset[tuple[int, str]]]):
         return frozenset()
 
     def command(self, path: str) -> StringCommand:
-        return record_script(f'{PUBLIC_CONTENTS}[ ! -r "$1" ] || contents "$1"', path)
+        return record_script(
+            PUBLIC_CONTENTS
+            + r"""
+[ ! -f "$1" ] || [ ! -r "$1" ] || contents "$1"
+""",
+            path,
+        )
 
     def process(self, output: list[str]) -> frozenset[tuple[int, str]]:
         text = "".join(record[2] for record in read_records(output))

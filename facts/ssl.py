@@ -85,7 +85,9 @@ for_each() {{ # the function $1 over the next group of arguments
 }}
 list() {{ [ ! -d "$1" ] || stage find "$1/" -ignore_readdir_race -printf '{FILE_RECORD}'; }}
 read_text() {{ [ ! -f "$1" ] || contents "$1"; }}
-read_key() {{ [ ! -e "$1" ] || say key "$1" "$(public_half "$1" "$capass")"; }}
+# What is no file, such as a pipe in which nobody writes, is no key either.
+half() {{ [ ! -f "$1" ] || public_half "$1" "$capass"; }}
+read_key() {{ [ ! -e "$1" ] || say key "$1" "$(half "$1")"; }}
 older() {{
     [ -d "$1" ] && [ -e "$cacert" ] || return 0
     stage find "$1/" -ignore_readdir_race -name '*.pem' -type f ! -newer "$cacert" |
@@ -247,15 +249,14 @@ stage found -print0 | stage packed
 
 
 AS_PK8 = """
-def as_pk8(source)
-  key = OpenSSL::PKey::RSA.new(File.read(source), '')
-  kind = [OpenSSL::ASN1::ObjectId('rsaEncryption'), OpenSSL::ASN1::Null(nil)]
-  version, inner = OpenSSL::ASN1::Integer(0), OpenSSL::ASN1::OctetString(key.to_der)
-  OpenSSL::ASN1::Sequence([version, OpenSSL::ASN1::Sequence(kind), inner]).to_der
-end
+key = OpenSSL::PKey::RSA.new($stdin.read(65_536), '')
+kind = [OpenSSL::ASN1::ObjectId('rsaEncryption'), OpenSSL::ASN1::Null(nil)]
+version, inner = OpenSSL::ASN1::Integer(0), OpenSSL::ASN1::OctetString(key.to_der)
+$stdout.binmode
+print OpenSSL::ASN1::Sequence([version, OpenSSL::ASN1::Sequence(kind), inner]).to_der
 """
-"""In Ruby, also 1.9's: a private key as unencrypted PKCS#8 in DER, as `openssl pkcs8 -topk8
--nocrypt -outform DER` makes it."""
+"""For `ruby -ropenssl -e`, also 1.9's: prints the private key that it reads as unencrypted PKCS#8
+in DER, as `openssl pkcs8 -topk8 -nocrypt -outform DER` makes it."""
 
 
 class ComponentDirectory(FactBase[ComponentState]):
@@ -276,8 +277,6 @@ class ComponentDirectory(FactBase[ComponentState]):
         copies: list[tuple[str, str]],
         sources: list[str] | None = None,
     ) -> StringCommand:
-        keys = [word for copy, source in copies if copy.endswith(".pk8") for word in (copy, source)]
-        pems = [word for pair in copies if not pair[0].endswith(".pk8") for word in pair]
         return record_script(
             PUBLIC_CONTENTS
             + rf"""
@@ -289,33 +288,28 @@ while [ "$sources" -gt 0 ]; do
     [ ! -f "$1" ] || say source "$1"
     shift; sources=$((sources - 1))
 done
-pairs=$1; shift
-while [ "$pairs" -gt 0 ]; do
+pk8_of() {{ ruby -ropenssl -e "$as_pk8" <"$1" 2>/dev/null || [ "$?" -eq 1 ]; }} # that is no key
+told_if_same() {{ ! cmp -s "$1" "$2" || say same "$3"; }}
+compare() {{
+    case $1 in
+        (*.pk8) [ ! -s "$1" ] || stage pk8_of "$2" | stage told_if_same - "$1" "$1" ;;
+        (*) told_if_same "$1" "$2" "$1" ;;
+    esac
+}}
+while [ "$#" -gt 0 ]; do
     if [ -f "$1" ]; then
-        cmp -s "$1" "$2" && say same "$1"
+        [ ! -f "$2" ] || compare "$1" "$2"
         case $1 in (*.cert.pem) contents "$1" ;; esac
     fi
-    shift 2; pairs=$((pairs - 1))
+    shift 2
 done
-[ "$#" -eq 0 ] || stage ruby -ropenssl -e "$as_pk8"'
-    ARGV.each_slice(2) do |copy, source|
-        begin
-            same = File.binread(copy) == as_pk8(source)
-        rescue StandardError
-            same = false
-        end
-        print [2, "same", copy].join("\0"), "\0" if same
-    end
-' -- "$@"
 """,
             directory,
             account,
             AS_PK8,
             str(len(sources or [])),
             *(sources or []),
-            str(len(pems) // 2),
-            *pems,
-            *keys,
+            *(word for pair in copies for word in pair),
         )
 
     def process(self, output: list[str]) -> ComponentState:

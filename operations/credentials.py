@@ -27,6 +27,28 @@ own() { # $1 account, $2 whether the directory too, $3 directory; what matches t
 )
 
 
+COPYING = (
+    _OWN
+    + r"""
+directory=$1 account=$2 ownership=$3 as_pk8=$4 parts=$5; shift 5
+umask 077 # a copy of a private key is never open to others, not even while it is made
+make "$directory" 0755 "$account:$account"
+converted() { ruby -ropenssl -e "$as_pk8"; }
+make_pk8() { stage get "$1" | stage converted | stage put "$2" '' "$3"; }
+while [ "$parts" -gt 0 ]; do
+    case $2 in
+        (*.pk8) whole make_pk8 "$@" || fail "Writing $1 to $2 failed." ;;
+        (*)
+            place "$1" "$2" '' "$3" || fail "Copying $1 to $2 failed."
+            cmp -s "$1" "$2" || fail "The copy $2 differs from $1." ;;
+    esac
+    shift 3; parts=$((parts - 1))
+done
+[ "$ownership" = later ] || own "$account" "$ownership" "$directory" "$@"
+"""
+)
+
+
 @operation()
 def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
     """
@@ -93,24 +115,7 @@ def copied(
         _show_copy(regeneration, component, path, name, part)
     yield changing(
         facts.lock,
-        _OWN
-        + r"""
-directory=$1 account=$2 ownership=$3 as_pk8=$4 parts=$5; shift 5
-umask 077 # a copy of a private key is never open to others, not even while it is made
-make "$directory" 0755 "$account:$account"
-in_der='$stdout.binmode; print as_pk8(ARGV[0])'
-make_pk8() { stage ruby -ropenssl -e "$as_pk8$in_der" -- "$1" | stage put "$2" '' "$3"; }
-while [ "$parts" -gt 0 ]; do
-    case $2 in
-        (*.pk8) whole make_pk8 "$@" || fail "Writing $1 to $2 failed." ;;
-        (*)
-            place "$1" "$2" '' "$3" || fail "Copying $1 to $2 failed."
-            cmp -s "$1" "$2" || fail "The copy $2 differs from $1." ;;
-    esac
-    shift 3; parts=$((parts - 1))
-done
-[ "$ownership" = later ] || own "$account" "$ownership" "$directory" "$@"
-""",
+        COPYING,
         component.directory,
         component.account,
         _ownership(component) if owned else "later",

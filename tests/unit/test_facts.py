@@ -586,6 +586,24 @@ def test_component_directory_tells_which_copies_equal_their_source(sh: Sh, tmp_p
     assert b"PRIVATE" not in raw
 
 
+def test_a_key_as_pkcs8_is_compared_with_the_key_that_it_is_of(sh: Sh, tmp_path: Path) -> None:
+    """The host's Ruby makes it, for which OpenSSL stands in here."""
+    as_pk8 = "openssl pkcs8 -topk8 -nocrypt -outform DER"
+    sh.provide("ruby", f"{as_pk8} 2>/dev/null || exit 1")
+    key, other, broken = (tmp_path / name for name in ("key.pem", "other.pem", "broken.pem"))
+    key.write_text(key_pem("new-ca"))
+    other.write_text(key_pem("other"))
+    broken.write_text("no key")
+    copies = []
+    for name, source in (("same", key), ("another", other), ("broken", broken), ("empty", broken)):
+        copy = tmp_path / f"{name}.private_key.pk8"
+        made = subprocess.run([*as_pk8.split(), "-in", key], capture_output=True, check=True).stdout
+        copy.write_bytes(made if name != "empty" else b"")
+        copies.append((str(copy), str(source)))
+    state = sh.ask(ComponentDirectory, directory=str(tmp_path), account=ME, copies=copies)
+    assert state.same == {copies[0][0]}
+
+
 def test_component_that_is_not_there(sh: Sh, tmp_path: Path) -> None:
     state = sh.ask(
         ComponentDirectory,

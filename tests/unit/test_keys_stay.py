@@ -14,10 +14,12 @@ import pytest
 from pyinfra.api import FactBase
 
 from facts.agent import AgentFiles
+from facts.attributes import CsrAttributes
 from facts.backups import ArchivedCertificates
 from facts.credential_files import CredentialFiles
+from facts.puppet import PuppetAgent
 from facts.script import ScriptFailedError, payload
-from facts.signing import CaInventory
+from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.windows.ruby import ruby_script
 from tests.unit.authority import NEW, key_pem
@@ -58,7 +60,8 @@ def questions(path: Path) -> dict[str, tuple[type[FactBase[Any]], dict[str, Any]
         "certificate_dirs": [directory],
         "cacert": str(newer),
     }
-    agent = dict.fromkeys(("summary", "catalog", "disabled", "lockfile"), "/dev/null/none")
+    traces = ("summary", "catalog", "disabled", "lockfile")
+    agent = dict.fromkeys(traces, "/dev/null/none")
     archive = path.parent.parent / "archive.tar"
     subprocess.run(["tar", "-C", "/", "-cf", str(archive), directory[1:]], check=True)
     return {
@@ -75,6 +78,8 @@ def questions(path: Path) -> dict[str, tuple[type[FactBase[Any]], dict[str, Any]
         ),
         "CaInventory": (CaInventory, {"path": str(path)}),
         "CredentialFiles": (CredentialFiles, {"roots": [directory], "capass": "/dev/null/pass"}),
+        "PuppetAgent": (PuppetAgent, dict.fromkeys(traces, str(path))),
+        "AutosignSetting": (AutosignSetting, {"autosign": str(path)}),
     }
 
 
@@ -94,6 +99,7 @@ def unpacked(raw: bytes) -> bytes:
     [
         *("SslDirectories", "AgentFiles", "ComponentDirectory", "PemFiles"),
         *("ArchivedCertificates", "CaInventory", "CredentialFiles"),
+        *("PuppetAgent", "AutosignSetting"),
     ],
 )
 def test_no_line_of_a_key_is_in_an_answer(sh: Sh, tmp_path: Path, fact: str, kind: str) -> None:
@@ -102,7 +108,8 @@ def test_no_line_of_a_key_is_in_an_answer(sh: Sh, tmp_path: Path, fact: str, kin
     secret = [line.encode() for line in KEY.splitlines() if "-----" not in line]
     assert not [line for line in secret if line in answer]
     public = CERT.splitlines()[3].encode()
-    if kind not in ("alone", "key first") and fact not in ("CaInventory", "PemFiles"):
+    other = ("CaInventory", "PemFiles", "PuppetAgent", "AutosignSetting")
+    if kind not in ("alone", "key first") and fact not in other:
         assert public in answer
 
 
@@ -150,6 +157,25 @@ def test_nor_one_from_a_directory_that_is_led_elsewhere(sh: Sh, tmp_path: Path) 
     output = sh.run(command.get_raw_value()).stdout.decode().splitlines()
     with pytest.raises(ScriptFailedError, match="have come into the place"):
         CredentialFiles().process(output)
+
+
+@pytest.mark.parametrize("begin", ["extension_requests:\n", '{"extension_requests": "'])
+def test_nor_one_among_what_a_request_asks_for(sh: Sh, tmp_path: Path, begin: str) -> None:
+    in_one_line = KEY.replace("\n", "\\n") if begin.startswith("{") else KEY
+    path = file(tmp_path, f"{begin}{in_one_line}", "csr_attributes.yaml")
+    answer = payload(sh.output(CsrAttributes, path=str(path)))
+    assert not [line for line in KEY.splitlines()[1:-1] if line.encode() in answer]
+
+
+def test_why_puppet_is_disabled_is_told_by_no_file_of_somebody_elses(
+    sh: Sh, tmp_path: Path
+) -> None:
+    """Puppet's account can put a link there; the reason is shown, and stands in reports."""
+    (tmp_path / "shadow").write_text("root:$6$secret")
+    lock = tmp_path / "agent_disabled.lock"
+    lock.symlink_to("shadow")
+    traces = dict.fromkeys(("summary", "catalog", "lockfile"), "/dev/null/none")
+    assert sh.ask(PuppetAgent, disabled=str(lock), **traces).disabled == ""
 
 
 def test_on_windows_the_script_takes_them_out() -> None:

@@ -11,9 +11,10 @@ import subprocess
 import tarfile
 import zlib
 from base64 import b64encode
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -29,13 +30,16 @@ from pyinfra.connectors import util
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from facts import backups, credential_files, others, packed, script
+from facts.attributes import CsrAttributes
 from facts.backups import ArchivedCertificates, Backups
 from facts.credential_files import CredentialFiles, KeystoreCertificates
 from facts.host import WhoAndWhen
 from facts.others import StrayCredentials
 from facts.packed import gunzip
+from facts.puppet import PuppetAgent
 from facts.script import ScriptFailedError, read_records
-from facts.ssl import NOT_READ, PemFiles
+from facts.signing import AutosignSetting, CaInventory
+from facts.ssl import NOT_READ, ComponentDirectory, PemFiles, SslDirectories
 from operations import readiness, signing
 from operations.on_agent import LIMIT
 from operations.services import RUN_LIMIT
@@ -46,7 +50,7 @@ from procedures.master import MasterFacts
 from procedures.requests import WaitingRequests
 from recert.signing import Authority
 from tests.unit.records import printed
-from tests.unit.shell import Sh
+from tests.unit.shell import ME, Sh
 from tests.unit.test_backups import MANIFEST
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,6 +164,65 @@ def test_others_have_a_turn_while_a_long_answer_is_read() -> None:
         seen.append(len(read))
     assert len(read) == 50_000
     assert any(0 < found < 50_000 for found in seen)
+
+
+@contextmanager
+def released(*pipes: Path) -> Iterator[list[Path]]:
+    """Nobody waits longer than three seconds for a writer into one of these; where somebody did."""
+    waited: list[Path] = []
+    over = Event()
+
+    def release() -> None:
+        over.wait(3)
+        while not over.wait(0.1):
+            for pipe in pipes:
+                with suppress(OSError):  # nobody has opened it
+                    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+                    waited.append(pipe)
+
+    releasing = Thread(target=release)
+    releasing.start()
+    try:
+        yield waited
+    finally:
+        over.set()
+        releasing.join()
+
+
+def in_place_of_files(pipe: str) -> dict[str, tuple[type[FactBase[Any]], dict[str, Any]]]:
+    """What is read where a service's account can put a pipe in which nobody writes."""
+    traces = dict.fromkeys(("summary", "catalog", "disabled", "lockfile"), "/dev/null/none")
+    ssl = {
+        **{"lock": "/dev/null/lock", "roots": [], "texts": [pipe], "keys": [pipe]},
+        **{"capass": pipe, "certificate_dirs": [], "cacert": pipe},
+    }
+    there, here = {"account": ME, "directory": "/dev/null"}, f"{pipe}.file"
+    pk8 = f"{here}.pk8"
+    return {
+        **{n: (PuppetAgent, {**traces, n: pipe}) for n in ("summary", "disabled", "lockfile")},
+        "inventory": (CaInventory, {"path": pipe}),
+        "autosign": (AutosignSetting, {"autosign": pipe}),
+        "attributes": (CsrAttributes, {"path": pipe}),
+        "ssl": (SslDirectories, ssl),
+        "copy": (ComponentDirectory, {**there, "copies": [(pipe, here), (f"{pipe}.pk8", here)]}),
+        "source": (ComponentDirectory, {**there, "copies": [(here, pipe), (pk8, pipe)]}),
+    }
+
+
+@pytest.mark.parametrize("which", in_place_of_files(""))
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
+    sh: Sh, tmp_path: Path, which: str
+) -> None:
+    pipe = tmp_path / "pipe"
+    for path in (pipe, Path(f"{pipe}.pk8")):
+        os.mkfifo(path)
+    for path in (Path(f"{pipe}.file"), Path(f"{pipe}.file.pk8")):
+        path.write_text("something")
+    sh.provide("ruby", "for word; do case $word in (/*) exec cat $word ;; esac; done; exec cat")
+    fact, arguments = in_place_of_files(str(pipe))[which]
+    with released(pipe, Path(f"{pipe}.pk8")) as waited:
+        sh.ask(fact, **arguments)
+    assert not waited
 
 
 def test_a_pipe_among_requests_is_not_waited_for(sh: Sh, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from facts.host import Basics
+from facts.ssl import AS_PK8
+from operations.credentials import COPYING
 from operations.placing import PLACING
 from operations.step import BEGINNING, changing
 from tests.unit.shell import Sh
@@ -119,6 +121,24 @@ def test_such_a_link_is_known_before_anything_goes(sh: Sh, theirs: Path, roots: 
     os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
     for path in (link, link / ".." / "root"):
         assert astray(sh, path) == (f"{link} is a link that is not root's.",)
+
+
+@pytest.mark.parametrize("suffix", ["pem", "pk8"])
+def test_no_copy_is_made_of_what_a_link_in_the_place_of_a_key_leads_to(
+    sh: Sh, theirs: Path, roots: Path, suffix: str
+) -> None:
+    """Puppet's keys lie in a directory of its account, and copies of them go to another one."""
+    sh.provide("ruby", "for word; do case $word in (/*) exec cat $word ;; esac; done; exec cat")
+    key, copies = theirs / "key", theirs.parent
+    words = (copies, "nobody", "later", AS_PK8, 1, key, copies / f"key.{suffix}", "0640")
+    (theirs / "own").write_text("own")
+    key.symlink_to(roots / "shadow")
+    assert run(sh, COPYING, *words).returncode == 1
+    assert [path.name for path in copies.iterdir()] == [theirs.name]
+    key.unlink()
+    (theirs / "own").rename(key)
+    assert run(sh, COPYING, *words).returncode == 0
+    assert (copies / f"key.{suffix}").read_text() == "own"
 
 
 @pytest.mark.parametrize("where", ["itself", "above it"])
