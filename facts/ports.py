@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from pyinfra.api import FactBase, StringCommand
 
 from facts.script import read_records, record_script
 from recert.deployments.model import NOWHERE, Endpoint
+
+_PORT = re.compile("[0-9]{1,5}")
 
 
 class ConfiguredPorts(FactBase[dict[str, int]]):
@@ -44,8 +48,11 @@ done
         found: dict[str, list[int]] = {}
         usual: dict[str, int | None] = {}
         for _, name, its_usual, handshake, text in read_records(output):
-            ports = [int(word) for word in text.split() if word.isascii() and word.isdigit()]
-            found.setdefault(name, []).extend(port for port in ports if port <= 65535)
+            ports = [int(word) for word in text.split() if _PORT.fullmatch(word)]
+            # Only PostgreSQL's configuration says so that it listens nowhere; to others 0 is none,
+            # with which they would be asked for no proof.
+            least = NOWHERE if handshake == "postgresql" else 1
+            found.setdefault(name, []).extend(port for port in ports if least <= port <= 65535)
             # The same setting again takes its place.
             usual[name] = None if handshake == "postgresql" else int(its_usual)
         return {name: _port_of(usual[name], ports) for name, ports in found.items() if ports}
