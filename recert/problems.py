@@ -224,9 +224,9 @@ def _of_certificates(state: SiteState) -> Iterable[Problem]:
     for record in state.certificates:
         if (record.host, record.path) in judged or record.path in others[record.host]:
             continue
-        if record.path in looks[record.host].extras:
-            continue
         retired = record.standing is Standing.RETIRED
+        if record.path in looks[record.host].extras and not retired:
+            continue
         if not retired and not is_pes_own(looks[record.host], record.path):
             continue
         for what in record.problems:

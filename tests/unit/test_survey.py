@@ -13,6 +13,7 @@ import pytest
 from recert import standing
 from recert.backups import Manifest
 from recert.deployments.pe_3_7 import PE_3_7
+from recert.deployments.pe_2015_2 import PE_2015_2
 from recert.extensions import ARC
 from recert.looks import HostLook
 from recert.observed import FileState, LastRun, Service
@@ -72,6 +73,20 @@ def changed(state: SiteState, host: str, **changes: object) -> SiteState:
 def only(problems: Iterable[Problem]) -> Problem:
     (problem,) = problems
     return problem
+
+
+BOUGHT = "/opt/puppetlabs/server/data/console-services/certs/public-console.cert.pem"
+
+
+@pytest.mark.parametrize(("ca", "told"), [(THIRD, False), (OLD, True)])
+def test_what_was_put_there_by_hand_is_told_if_it_is_of_the_retired_ca(
+    ca: Authority, told: bool
+) -> None:
+    web = agent()
+    look = replace(look_at_master(master(deployment=PE_2015_2), [web]), deployment=PE_2015_2)
+    state = site(with_file(look, BOUGHT, ca.issue("console", 9)), look_at_agent(web))
+    whats = {what for host, subject, what in said(state) if subject == BOUGHT}
+    assert ("is of the CA to retire" in whats, bool(whats)) == (told, told)
 
 
 def test_a_site_that_works_has_no_problems(well: SiteState) -> None:
