@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from pyinfra.api import FactBase, StringCommand
@@ -22,11 +23,15 @@ def in_lines(endpoints: Mapping[str, Endpoint], server: str = "", config: str = 
     lines = []
     for name, endpoint in endpoints.items():
         files, expression = endpoint.configured
-        if name == server:
+        if name == server and _PLAIN.fullmatch(config):
             files, expression = f"{files} {config}", f"{expression}; {_MASTERPORT}"
         lines.append("%".join((name, str(endpoint.port), files, expression)))
     return "\n".join(lines)
 
+
+_PLAIN = re.compile("[A-Za-z0-9_./-]+")
+"""A path that is one word, and no part of a command of sed's: in a backup that somebody has had in
+his hands it may be any."""
 
 _MASTERPORT = r"s/^[[:space:]]*masterport[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p"
 

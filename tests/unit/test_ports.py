@@ -131,3 +131,16 @@ def test_one_whose_init_script_has_no_status_runs_where_it_is_configured_to(
     for port, answer in ((listening, "yes"), (1, "")):
         place.write_text(text.format(port))
         assert runs() == answer
+
+
+@pytest.mark.parametrize("name", ["a%e touch there;#", "a%w there\n"])
+def test_a_path_of_puppets_configuration_is_no_command(sh: Sh, tmp_path: Path, name: str) -> None:
+    """In a backup that somebody has had in his hands it may be any."""
+    for file in ("a", "b"):
+        (tmp_path / file).write_text("masterport = 8140\n")
+    server = PE_3_7.master.server
+    listening = f"cd {tmp_path}; listening {server}"
+    found = replace(ENDPOINTS[server], configured=(f"{tmp_path}/a", "p"))
+    lines = in_lines({server: found}, server, f"{tmp_path}/{name}")
+    sh.run(shell(f"fail() {{ exit 1; }}{SERVICE_FUNCTIONS}{listening}", lines).get_raw_value())
+    assert sorted(path.name for path in tmp_path.iterdir() if "bin" not in path.name) == ["a", "b"]
