@@ -14,6 +14,7 @@ from procedures.agents import agent_facts, agent_kept
 from procedures.deployment import deployment_of_master, known_deployment
 from procedures.host import ask
 from procedures.master import MasterFacts
+from procedures.options import listed
 from procedures.outcomes import outcomes_of
 from procedures.preflight import backup_root_of, send_at_once
 from procedures.renewal import left_out
@@ -85,7 +86,8 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
             deployment = known_deployment(site.master)
             settings = stored_settings(backup.manifest.settings, deployment, system=system)
             facts = agent_facts(host, site, settings)
-            check_paths(backup.manifest, facts.backup_paths)
+            named = listed(host, "restored_paths")
+            check_paths(backup.manifest, facts.backup_paths, facts.usual_places, named)
         if refusals := backup_place_refusals(facts.backup_root, facts.backup_paths):
             raise AgentRefusedError(*refusals)
         restoration = AgentRestoration(facts, backup.name)

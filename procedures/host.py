@@ -155,6 +155,13 @@ class HostFacts:
         raise NotImplementedError
 
     @property
+    def usual_places(self) -> list[str]:
+        """Where credentials and configuration are on a host of this deployment unless somebody has
+        put them elsewhere."""
+        deployment = self.deployment
+        return [deployment.configuration, *deployment.searched, *deployment.master.directories]
+
+    @property
     def places(self) -> list[str]:
         """What else the procedure writes to or deletes."""
         catalog = self.settings.cached_catalog

@@ -34,7 +34,7 @@ def flag(host: Host, name: str) -> bool:
 
 
 def listed(host: Host, name: str) -> list[str]:
-    """The words of `name=a,b`, lower-case."""
+    """The words of `name=a,b`."""
     value = host.data.get(name)
     words = value if isinstance(value, (list, tuple)) else str(value or "").split(",")
-    return [str(word).strip().lower() for word in words if str(word).strip()]
+    return [str(word).strip() for word in words if str(word).strip()]

@@ -397,7 +397,7 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
         refusals += preflight.other_name_refusals(
             other_names(facts.strays, renewal.known_cas),
             now.certname,
-            listed(facts.host, "other_names"),
+            map(str.lower, listed(facts.host, "other_names")),
             facts.deployment,
         )
     if now.request_due:

@@ -11,6 +11,7 @@ from facts.host import Basics
 from procedures.deployment import deployment_of_master
 from procedures.host import ask
 from procedures.master import MasterFacts
+from procedures.options import listed
 from procedures.preflight import (
     backup_root_of,
     refuse,
@@ -74,7 +75,8 @@ def prepare_restoration(host: Host) -> Restoration:
         deployment = deployment_of_master(host)
         settings = stored_settings(found.manifest.settings, deployment)
         facts = MasterFacts(host, settings, root, deployment)
-        check_paths(found.manifest, facts.backup_paths)
+        named = listed(host, "restored_paths")
+        check_paths(found.manifest, facts.backup_paths, facts.usual_places, named)
         if refusals := backup_place_refusals(root, facts.backup_paths):
             raise RecertError("\n".join(refusals))
     except RecertError as error:

@@ -62,6 +62,10 @@ class WindowsAgentFacts(AgentFacts):
         self._signatures: list[bytes] = []
 
     @property
+    def usual_places(self) -> list[str]:
+        return [self.windows.puppetlabs]
+
+    @property
     def credential_places(self) -> tuple[str, ...]:
         return (f"{self.windows.puppetlabs}/mcollective",)
 

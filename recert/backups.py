@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from recert.errors import RecertError
+from recert.pasted import word
 
 VERSION = 1
 ARCHIVE_DIGEST = "@ARCHIVE_SHA256@"
@@ -94,9 +95,14 @@ def _is_of_its_types(manifest: Manifest) -> bool:
     )
 
 
-def check_paths(manifest: Manifest, paths: Iterable[str]) -> None:
+def check_paths(
+    manifest: Manifest, paths: Iterable[str], places: Iterable[str], named: Iterable[str]
+) -> None:
     """
-    :param paths: what this suite backs up on the host, by the manifest's settings.
+    :param paths: what this suite backs up on the host, by the manifest's settings: those as well
+        may be what somebody has made of them.
+    :param places: the vendor's own directories there, which no backup tells.
+    :param named: paths elsewhere that a person has named: the data `restored_paths`.
     :raises RecertError: the manifest has others, which a restoration would empty.
     """
     if odd := sorted(set(manifest.paths) - set(paths)):
@@ -104,6 +110,23 @@ def check_paths(manifest: Manifest, paths: Iterable[str]) -> None:
             f"The backup holds {', '.join(odd)}, which this suite does not back up. Nothing was "
             "replaced: somebody has changed its manifest."
         )
+    own = tuple(_compared(f"{place}/") for place in places)
+    elsewhere = sorted(p for p in manifest.paths if not _compared(f"{p}/").startswith(own))
+    if unnamed := sorted(set(elsewhere) - set(named)):
+        said = word(f"restored_paths={','.join(elsewhere)}")
+        raise RecertError(
+            f"The backup holds {', '.join(unnamed)}, which is in none of Puppet's usual places. "
+            "Whoever has had it in his hands may have written that, and what is there would be "
+            f"replaced. If Puppet's settings were such when it was made, add --data {said}"
+        )
+
+
+def _compared(path: str) -> str:
+    """As paths are compared: on Windows in whatever case."""
+    return path.lower() if _DRIVE.match(path) else path
+
+
+_DRIVE = re.compile("[A-Za-z]:/")
 
 
 def backup_name(fingerprint: str | None, at: datetime) -> str:

@@ -14,6 +14,7 @@ OPTIONS = {
     "despite_failing_run": "True: although the master's Puppet run fails already",
     "other_names": "names whose keys nobody needs any more, with commas",
     "backup": "name of the master's backup to restore",
+    "restored_paths": "paths outside of Puppet's usual places that a backup may put back",
     "backup_dir": "where backups go on hosts with sh",
     "windows_backup_dir": "where backups go on Windows",
     "puppet_run": "real, noop or last: how a verification proves that Puppet runs",

@@ -25,6 +25,7 @@ from recert.windows import WINDOWS
 from tests.unit.authority import SSLDIR, settings
 from tests.unit.test_backups import MANIFEST, changed
 
+PLACES = [PE_3_7.configuration, *PE_3_7.searched]
 OWN = (SSLDIR, *PE_3_7.master.directories, settings().config)
 
 
@@ -81,12 +82,30 @@ def test_whatever_text_it_is(text: str) -> None:
 @pytest.mark.parametrize("paths", [("/etc",), (*OWN, "/root"), ("/",), ("..",), ("",)], ids=str)
 def test_paths_that_no_backup_has_are_refused(paths: tuple[str, ...]) -> None:
     with pytest.raises(RecertError, match="does not back up"):
-        check_paths(replace(MANIFEST, paths=paths), OWN)
+        check_paths(replace(MANIFEST, paths=paths), OWN, PLACES, [])
 
 
 def test_those_of_a_backup_are_not() -> None:
-    check_paths(replace(MANIFEST, paths=OWN), OWN)
-    check_paths(replace(MANIFEST, paths=OWN[:2]), OWN)
+    check_paths(replace(MANIFEST, paths=OWN), OWN, PLACES, [])
+    check_paths(replace(MANIFEST, paths=OWN[:2]), OWN, PLACES, [])
+
+
+@pytest.mark.parametrize("path", ["/etc/cron.d/puppet", "/root/.ssh", "/etc/puppetlabs-of-others"])
+def test_settings_do_not_say_where_a_backup_may_be_put(path: str) -> None:
+    """They are in the same manifest as the paths."""
+    manifest = replace(MANIFEST, paths=(*OWN, path))
+    with pytest.raises(RecertError) as refused:
+        check_paths(manifest, manifest.paths, PLACES, [])
+    assert f"The backup holds {path}, which is in none" in str(refused.value)
+    assert f"--data restored_paths={path}" in str(refused.value)
+    check_paths(manifest, manifest.paths, PLACES, [path])
+
+
+def test_on_windows_case_does_not_count() -> None:
+    manifest = replace(MANIFEST, paths=("C:/ProgramData/PuppetLabs/puppet/etc/ssl",))
+    check_paths(manifest, manifest.paths, ["C:/PROGRAMDATA/PuppetLabs"], [])
+    with pytest.raises(RecertError, match="in none of Puppet's usual places"):
+        check_paths(manifest, manifest.paths, ["C:/Windows"], [])
 
 
 def test_settings_of_a_backup_come_back() -> None:
