@@ -31,6 +31,7 @@ def _installed() -> list[str]:
 
 
 _PRIVILEGED = r"reg query HKU\S-1-5-19 >nul 2>&1"
+_LATER = f"(ping -n 3 127.0.0.1 >nul 2>&1 & {_PRIVILEGED})"
 
 
 class WindowsInstallation(FactBase[Windows]):
@@ -52,8 +53,9 @@ class WindowsInstallation(FactBase[Windows]):
                 "echo pe-recert:",
                 "ver",
                 'echo "bangs=!OS!"',
-                # Twice: a program that could not start, on a host with much to do, is no answer.
-                rf'({_PRIVILEGED} || {_PRIVILEGED}) && echo "administrator=yes"',
+                # Again: a program that could not start, on a host with much to do, is no answer.
+                rf"({_PRIVILEGED} || {_PRIVILEGED} || {_LATER} || {_LATER})"
+                ' && echo "administrator=yes"',
                 'echo "programdata=%PROGRAMDATA%"',
                 'echo "allusers=%ALLUSERSPROFILE%"',
                 'echo "profile=%USERPROFILE%"',
