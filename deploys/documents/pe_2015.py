@@ -4,8 +4,7 @@ Deployments", PE 2015.2, 2015.3 and 2016.1, which differ in what their tables ha
 from deploys.documents.alike import step_1, step_2, step_5
 from operations import credentials
 from recert.deployments.model import CERTNAME, Deployment
-
-CLASSIFIER_CERT, DASHBOARD_CERT = "pe-internal-classifier", "pe-internal-dashboard"
+from recert.deployments.monolithic import CLASSIFIER_CERT, DASHBOARD_CERT
 
 
 def regenerate(deployment: Deployment) -> None:

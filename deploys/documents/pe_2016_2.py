@@ -4,11 +4,11 @@ Deployments", PE 2016.2."""
 from deploys.documents.alike import step_1, step_2, step_5
 from operations import credentials
 from recert.deployments.model import CERTNAME
+from recert.deployments.monolithic import CLASSIFIER_CERT, DASHBOARD_CERT
 from recert.deployments.pe_2016_2 import PE_2016_2
+from recert.deployments.puppetlabs import ORCHESTRATOR_CERT
 
 PUPPETDB, POSTGRESQL, ORCHESTRATION, CONSOLE = PE_2016_2.master.components
-CLASSIFIER_CERT, DASHBOARD_CERT = "pe-internal-classifier", "pe-internal-dashboard"
-ORCHESTRATOR_CERT = "pe-internal-orchestrator"
 
 
 def regenerate() -> None:

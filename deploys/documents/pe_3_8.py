@@ -4,10 +4,10 @@ Deployments", PE 3.8."""
 from deploys.documents.alike import step_1, step_2, step_5
 from operations import credentials
 from recert.deployments.model import CERTNAME
+from recert.deployments.monolithic import CLASSIFIER_CERT, DASHBOARD_CERT
 from recert.deployments.pe_3_8 import PE_3_8
 
 PUPPETDB, POSTGRESQL, CONSOLE, DASHBOARD = PE_3_8.master.components
-CLASSIFIER_CERT, DASHBOARD_CERT = "pe-internal-classifier", "pe-internal-dashboard"
 
 
 def regenerate() -> None:

@@ -17,10 +17,6 @@ NOWHERE = 0
 """For a port: the service listens on no network, but on a socket of the host."""
 
 
-SSL_PORT = r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p"
-"""For `sed -n`: the port in a service's webserver.conf, without its comments."""
-
-
 class Part(Enum):
     """The files of a credential: how a copy of each is called, and its mode. `PK8` is the private
     key as unencrypted PKCS#8 in DER, which Java's drivers want; Puppet itself has none."""
@@ -127,10 +123,6 @@ class Seat:
     def directories(self) -> list[str]:
         """The components'."""
         return [component.directory for component in self.components]
-
-    def component(self, title: str) -> Component:
-        """:raises KeyError: it has none of that title."""
-        return {component.title: component for component in self.components}[title]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from recert.deployments.puppetlabs import monolithic
+from recert.deployments.puppetlabs import puppetlabs
 
-PE_2015_2 = monolithic("2015.2", orchestrator=False)
+PE_2015_2 = puppetlabs("2015.2", orchestrator=False)

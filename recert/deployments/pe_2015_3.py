@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from recert.deployments.puppetlabs import monolithic
+from recert.deployments.puppetlabs import puppetlabs
 
-PE_2015_3 = monolithic("2015.3")
+PE_2015_3 = puppetlabs("2015.3")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from recert.deployments.puppetlabs import monolithic
+from recert.deployments.puppetlabs import puppetlabs
 
-PE_2016_1 = monolithic("2016.1", pk8_of=frozenset({"PuppetDB"}))
+PE_2016_1 = puppetlabs("2016.1", pk8_of=frozenset({"PuppetDB"}))

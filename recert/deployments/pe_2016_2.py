@@ -3,9 +3,9 @@ copies the orchestrator's credentials."""
 
 from __future__ import annotations
 
-from recert.deployments.puppetlabs import monolithic
+from recert.deployments.puppetlabs import puppetlabs
 
-PE_2016_2 = monolithic(
+PE_2016_2 = puppetlabs(
     "2016.2",
     orchestrator_copies=True,
     pk8_of=frozenset({"PuppetDB", "orchestration-services", "console-services"}),

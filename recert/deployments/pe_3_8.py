@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from recert.deployments.model import Component, Extra
+from recert.deployments.monolithic import document, title
 from recert.deployments.pe_3_7 import PE_3_7
 
 _DH = "/opt/puppet/share/puppet/modules/puppet_enterprise/files/console"
@@ -28,8 +29,8 @@ def _with_dh_files(component: Component) -> Component:
 PE_3_8 = replace(
     PE_3_7,
     name="pe-3.8-mono",
-    title="Puppet Enterprise 3.8, monolithic",
-    document=PE_3_7.document.replace("PE 3.7", "PE 3.8"),
+    title=title("3.8"),
+    document=document("3.8"),
     versions=("3.8",),
     seats=(replace(_SEAT, components=tuple(map(_with_dh_files, _SEAT.components))),),
     classifier=None,

@@ -11,105 +11,74 @@ from dataclasses import replace
 
 from recert.deployments.model import (
     CERTNAME,
-    SSL_PORT,
     Agent,
     Component,
-    Delivery,
     Deployment,
     Endpoint,
     Extra,
     Messaging,
     Seat,
 )
+from recert.deployments.monolithic import (
+    BROKER,
+    CONSOLE,
+    ETC,
+    INTERNAL_NAMES,
+    INTERNAL_PREFIX,
+    MASTER,
+    PEADMIN,
+    POSTGRESQL,
+    PUPPETDB,
+    PUPPETDB_COPIES,
+    broker_endpoint,
+    console_copies,
+    console_endpoint,
+    delivery,
+    document,
+    master_endpoint,
+    postgresql_copies,
+    postgresql_endpoint,
+    puppetdb_endpoint,
+    title,
+)
 
-_ETC, _DATA, _LOG = "/etc/puppetlabs", "/opt/puppetlabs/server/data", "/var/log/puppetlabs"
+_DATA, _LOG = "/opt/puppetlabs/server/data", "/var/log/puppetlabs"
 _DATABASE = f"{_DATA}/postgresql/9.4/data"
-_MASTER, _PUPPETDB, _POSTGRESQL = "pe-puppetserver", "pe-puppetdb", "pe-postgresql"
-_CONSOLE, _PROXY, _ORCHESTRATOR = "pe-console-services", "pe-nginx", "pe-orchestration-services"
-_BROKER, _ORCHESTRATION, _AGENT, _PXP = "pe-activemq", "mcollective", "puppet", "pxp-agent"
-_PEADMIN = "/var/lib/peadmin"
-_ORCHESTRATOR_NAME = "pe-internal-orchestrator"
-_SERVERS = "pe-internal-mcollective-servers"
+_PROXY, _ORCHESTRATOR = "pe-nginx", "pe-orchestration-services"
+_ORCHESTRATION, _AGENT, _PXP = "mcollective", "puppet", "pxp-agent"
+ORCHESTRATOR_CERT = "pe-internal-orchestrator"
 
 _ENDPOINTS = {
-    _MASTER: Endpoint(
-        8140,
-        f"{_LOG}/puppetserver/puppetserver.log",
-        path="/",
-        configured=(f"{_ETC}/puppetserver/conf.d/webserver.conf", SSL_PORT),
-    ),
-    _PUPPETDB: Endpoint(
-        8081,
-        f"{_LOG}/puppetdb/puppetdb.log",
-        path="/pdb/meta/v1/version",
-        configured=(
-            f"{_ETC}/puppetdb/conf.d/jetty.ini",
-            r"s/^[[:space:]]*ssl-port[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p",
-        ),
-    ),
-    _POSTGRESQL: Endpoint(
-        5432,
-        f"{_LOG}/postgresql/pgstartup.log",
-        handshake="postgresql",
-        configured=(
-            f"{_DATABASE}/postgresql.conf",
-            r"s/^[[:space:]]*port[[:space:]=']*\([0-9]*\).*/\1/p; "
-            r"s/^[[:space:]]*listen_addresses[[:space:]=]*''.*/0/p",
-        ),
-    ),
-    _CONSOLE: Endpoint(
-        4433,
-        f"{_LOG}/console-services.log",
-        path="/classifier-api/v1/groups",
-        client="pe-internal-classifier",
-        configured=(
-            f"{_ETC}/console-services/conf.d/webserver.conf",
-            SSL_PORT,
-        ),
-    ),
+    MASTER: master_endpoint(f"{_LOG}/puppetserver/puppetserver.log"),
+    PUPPETDB: puppetdb_endpoint(f"{_LOG}/puppetdb/puppetdb.log"),
+    POSTGRESQL: postgresql_endpoint(f"{_LOG}/postgresql/pgstartup.log", _DATABASE),
+    CONSOLE: console_endpoint(f"{_LOG}/console-services.log"),
     _PROXY: Endpoint(
         443,
         f"{_LOG}/nginx/error.log",
         path="/",
         configured=(
-            f"{_ETC}/nginx/conf.d/*.conf",
+            f"{ETC}/nginx/conf.d/*.conf",
             r"s/^[[:space:]]*listen[[:space:]][^;]*\b\([0-9][0-9]*\)[[:space:]]*ssl.*/\1/p",
         ),
     ),
-    _BROKER: Endpoint(
-        61613,
-        f"{_LOG}/activemq/activemq.log",
-        client=_SERVERS,
-        configured=(
-            f"{_ETC}/activemq/activemq.xml",
-            r"s/<!--.*-->//; /<!--/,/-->/d; "
-            r"s/.*[\"']stomp[^\"':]*ssl:[/][/][^\"':]*:\([0-9]*\).*/\1/p",
-        ),
-    ),
+    BROKER: broker_endpoint(f"{_LOG}/activemq/activemq.log"),
 }
 _ORCHESTRATOR_ENDPOINT = Endpoint(
     8143,
     f"{_LOG}/orchestration-services.log",
-    client=_ORCHESTRATOR_NAME,
+    client=ORCHESTRATOR_CERT,
     configured=(
-        f"{_ETC}/orchestration-services/conf.d/webserver.conf",
+        f"{ETC}/orchestration-services/conf.d/webserver.conf",
         r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\(814[0-9]*\).*/\1/p",
     ),
-)
-
-_INTERNAL_NAMES = (
-    "pe-internal-classifier",
-    "pe-internal-dashboard",
-    _SERVERS,
-    "pe-internal-peadmin-mcollective-client",
-    "pe-internal-puppet-console-mcollective-client",
 )
 
 # A certificate for browsers that somebody has bought.
 _BOUGHT = (Extra("public-console.cert.pem"), Extra("public-console.private_key.pem"))
 
 
-def monolithic(
+def puppetlabs(
     version: str,
     *,
     orchestrator: bool = True,
@@ -123,39 +92,17 @@ def monolithic(
     :param orchestrator_copies: whether the document copies its credentials; before, Puppet does.
     :param pk8_of: titles of the components that want the host's own key as PKCS#8.
     """
-
     components = [
-        Component(
-            title="PuppetDB",
-            directory=f"{_ETC}/puppetdb/ssl",
-            account="pe-puppetdb",
-            credentials=(CERTNAME,),
-            used_by=_PUPPETDB,
-        ),
-        Component(
-            title="PostgreSQL",
-            directory=f"{_DATABASE}/certs",
-            account="pe-postgres",
-            credentials=(CERTNAME,),
-            used_by=_POSTGRESQL,
-            owns_directory=False,
-            mode=0o400,
-        ),
-        Component(
-            title="console-services",
-            directory=f"{_DATA}/console-services/certs",
-            account="pe-console-services",
-            credentials=("pe-internal-classifier", CERTNAME, "pe-internal-dashboard"),
-            used_by=_CONSOLE,
-            extras=_BOUGHT,
-        ),
+        PUPPETDB_COPIES,
+        postgresql_copies(_DATABASE),
+        console_copies(f"{_DATA}/console-services/certs", _BOUGHT),
     ]
     if orchestrator_copies:
         its_own = Component(
             title="orchestration-services",
-            directory=f"{_ETC}/orchestration-services/ssl",
+            directory=f"{ETC}/orchestration-services/ssl",
             account="pe-orchestration-services",
-            credentials=(_ORCHESTRATOR_NAME, CERTNAME),
+            credentials=(ORCHESTRATOR_CERT, CERTNAME),
             used_by=_ORCHESTRATOR,
         )
         components.insert(2, its_own)
@@ -163,28 +110,28 @@ def monolithic(
     by_run = orchestrator and not orchestrator_copies
     seat = Seat(
         name="master",
-        server=_MASTER,
+        server=MASTER,
         stopped=(
-            *(_AGENT, _MASTER, _BROKER, _ORCHESTRATION, _PUPPETDB, _POSTGRESQL, _CONSOLE, _PROXY),
+            *(_AGENT, MASTER, BROKER, _ORCHESTRATION, PUPPETDB, POSTGRESQL, CONSOLE, _PROXY),
             *last,
         ),
         started=(
-            *(_MASTER, _POSTGRESQL, _PUPPETDB, _CONSOLE, _PROXY, _BROKER, _ORCHESTRATION, _AGENT),
+            *(MASTER, POSTGRESQL, PUPPETDB, CONSOLE, _PROXY, BROKER, _ORCHESTRATION, _AGENT),
             *last,
         ),
-        needed=frozenset({_MASTER}),
+        needed=frozenset({MASTER}),
         endpoints={
             **_ENDPOINTS,
             **({_ORCHESTRATOR: _ORCHESTRATOR_ENDPOINT} if orchestrator else {}),
         },
         needs={
-            _PUPPETDB: (_POSTGRESQL,),
-            _CONSOLE: (_POSTGRESQL,),
-            _ORCHESTRATOR: (_POSTGRESQL,),
-            _AGENT: (_MASTER, _PUPPETDB, _CONSOLE),
+            PUPPETDB: (POSTGRESQL,),
+            CONSOLE: (POSTGRESQL,),
+            _ORCHESTRATOR: (POSTGRESQL,),
+            _AGENT: (MASTER, PUPPETDB, CONSOLE),
         },
         # What its credentials are before the document copies them, only Puppet knows.
-        fed_by_run=frozenset({_BROKER, _ORCHESTRATOR} if by_run else {_BROKER}),
+        fed_by_run=frozenset({BROKER, _ORCHESTRATOR} if by_run else {BROKER}),
         components=tuple(
             replace(component, pk8=(CERTNAME,)) if component.title in pk8_of else component
             for component in components
@@ -192,11 +139,8 @@ def monolithic(
     )
     return Deployment(
         name=f"pe-{version}-mono",
-        title=f"Puppet Enterprise {version}, monolithic",
-        document=(
-            "Regenerating Certs and Security Credentials in Monolithic Puppet Enterprise "
-            f"Deployments, PE {version}"
-        ),
+        title=title(version),
+        document=document(version),
         programs=("/opt/puppetlabs/bin", "/opt/puppetlabs/puppet/bin"),
         java=("/opt/puppetlabs/server/bin",),
         prefix="/opt/puppetlabs",
@@ -214,26 +158,14 @@ def monolithic(
                 _PXP: (_PXP,),
             },
         ),
-        internal_names=(*_INTERNAL_NAMES, *((_ORCHESTRATOR_NAME,) if orchestrator else ())),
-        internal_prefix="pe-internal-",
-        searched=(_ETC, _DATA, "/opt/puppetlabs/puppet/cache", _PEADMIN),
-        configuration=_ETC,
-        delivery=Delivery(
-            users={
-                f"{_ETC}/activemq": _BROKER,
-                f"{_ETC}/mcollective": _ORCHESTRATION,
-                f"{_PEADMIN}/.mcollective.d": "mco",
-                **({f"{_ETC}/orchestration-services/ssl": _ORCHESTRATOR} if by_run else {}),
-            },
-            names={
-                "mcollective": _SERVERS,
-                "peadmin": "pe-internal-peadmin-mcollective-client",
-                "puppet-dashboard": "pe-internal-puppet-console-mcollective-client",
-            },
-            keystore=f"{_ETC}/activemq/broker.ks",
-            truststore=f"{_ETC}/activemq/broker.ts",
-            broker=_SERVERS,
+        internal_names=(*INTERNAL_NAMES, *((ORCHESTRATOR_CERT,) if orchestrator else ())),
+        internal_prefix=INTERNAL_PREFIX,
+        searched=(ETC, _DATA, "/opt/puppetlabs/puppet/cache", PEADMIN),
+        configuration=ETC,
+        delivery=delivery(
+            _ORCHESTRATION,
+            {f"{ETC}/orchestration-services/ssl": _ORCHESTRATOR} if by_run else {},
         ),
         classifier=None,
-        messaging=Messaging(broker=_BROKER, log=f"{_LOG}/mcollective.log"),
+        messaging=Messaging(broker=BROKER, log=f"{_LOG}/mcollective.log"),
     )

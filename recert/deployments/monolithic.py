@@ -1,0 +1,169 @@
+"""What the tables of all monolithic Puppet Enterprise masters have in common: services that are
+called the same and listen alike, the copies of step 3, and what Puppet runs deliver.
+
+Source: "Regenerating Certs and Security Credentials in Monolithic Puppet Enterprise
+Deployments", PE 3.7.1 to 2016.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from recert.deployments.model import CERTNAME, Component, Delivery, Endpoint, Extra
+
+ETC, PEADMIN = "/etc/puppetlabs", "/var/lib/peadmin"
+
+MASTER, PUPPETDB, POSTGRESQL = "pe-puppetserver", "pe-puppetdb", "pe-postgresql"
+CONSOLE, BROKER = "pe-console-services", "pe-activemq"
+
+CLASSIFIER_CERT, DASHBOARD_CERT = "pe-internal-classifier", "pe-internal-dashboard"
+SERVERS_CERT = "pe-internal-mcollective-servers"
+_PEADMIN_CERT = "pe-internal-peadmin-mcollective-client"
+_CONSOLES_CLIENT_CERT = "pe-internal-puppet-console-mcollective-client"
+
+INTERNAL_PREFIX = "pe-internal-"
+INTERNAL_NAMES = (
+    CLASSIFIER_CERT,
+    DASHBOARD_CERT,
+    SERVERS_CERT,
+    _PEADMIN_CERT,
+    _CONSOLES_CLIENT_CERT,
+)
+"""Step 2.6, in its order."""
+
+_SSL_PORT = r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p"
+"""Of a service's webserver.conf, without its comments."""
+
+
+def title(version: str) -> str:
+    return f"Puppet Enterprise {version}, monolithic"
+
+
+def document(version: str) -> str:
+    return (
+        "Regenerating Certs and Security Credentials in Monolithic Puppet Enterprise Deployments, "
+        f"PE {version}"
+    )
+
+
+# Where services listen
+
+
+def master_endpoint(log: str) -> Endpoint:
+    # puppet.conf's `masterport` is the agents'; where both differ, this is where it listens.
+    configured = (f"{ETC}/puppetserver/conf.d/webserver.conf", _SSL_PORT)
+    return Endpoint(8140, log, path="/", configured=configured)
+
+
+def puppetdb_endpoint(log: str) -> Endpoint:
+    # 2.x listens once it is ready, and does not know that path; later ones answer it with 503.
+    return Endpoint(
+        8081,
+        log,
+        path="/pdb/meta/v1/version",
+        configured=(
+            f"{ETC}/puppetdb/conf.d/jetty.ini",
+            r"s/^[[:space:]]*ssl-port[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p",
+        ),
+    )
+
+
+def postgresql_endpoint(log: str, data: str) -> Endpoint:
+    """
+    :param data: its data directory.
+    """
+    return Endpoint(
+        5432,
+        log,
+        handshake="postgresql",
+        configured=(
+            f"{data}/postgresql.conf",
+            r"s/^[[:space:]]*port[[:space:]=']*\([0-9]*\).*/\1/p; "
+            r"s/^[[:space:]]*listen_addresses[[:space:]=]*''.*/0/p",
+        ),
+    )
+
+
+def console_endpoint(log: str) -> Endpoint:
+    return Endpoint(
+        4433,
+        log,
+        path="/classifier-api/v1/groups",
+        client=CLASSIFIER_CERT,
+        configured=(f"{ETC}/console-services/conf.d/webserver.conf", _SSL_PORT),
+    )
+
+
+def broker_endpoint(log: str) -> Endpoint:
+    return Endpoint(
+        61613,
+        log,
+        client=SERVERS_CERT,
+        configured=(
+            f"{ETC}/activemq/activemq.xml",
+            r"s/<!--.*-->//; /<!--/,/-->/d; "
+            r"s/.*[\"']stomp[^\"':]*ssl:[/][/][^\"':]*:\([0-9]*\).*/\1/p",
+        ),
+    )
+
+
+# What there are copies of
+
+PUPPETDB_COPIES = Component(
+    title="PuppetDB",
+    directory=f"{ETC}/puppetdb/ssl",
+    account="pe-puppetdb",
+    credentials=(CERTNAME,),
+    used_by=PUPPETDB,
+)
+
+
+def postgresql_copies(data: str) -> Component:
+    """
+    :param data: its data directory.
+    """
+    return Component(
+        title="PostgreSQL",
+        directory=f"{data}/certs",
+        account="pe-postgres",
+        credentials=(CERTNAME,),
+        used_by=POSTGRESQL,
+        owns_directory=False,
+        mode=0o400,
+    )
+
+
+def console_copies(directory: str, extras: tuple[Extra, ...] = ()) -> Component:
+    return Component(
+        title="console-services",
+        directory=directory,
+        account="pe-console-services",
+        credentials=(CLASSIFIER_CERT, CERTNAME, DASHBOARD_CERT),
+        used_by=CONSOLE,
+        extras=extras,
+    )
+
+
+def delivery(orchestration: str, others: Mapping[str, str]) -> Delivery:
+    """The documents leave these to the run of step 5, and to the agents' own. Source: the vendor's
+    pages on orchestration, and catalogs of PE 3.
+
+    :param orchestration: the service that answers in orchestration.
+    :param others: by directory, which service works with what is delivered there as well.
+    """
+    return Delivery(
+        users={
+            f"{ETC}/activemq": BROKER,
+            f"{ETC}/mcollective": orchestration,
+            f"{PEADMIN}/.mcollective.d": "mco",
+            **others,
+        },
+        names={
+            "mcollective": SERVERS_CERT,
+            "peadmin": _PEADMIN_CERT,
+            "puppet-dashboard": _CONSOLES_CLIENT_CERT,
+        },
+        keystore=f"{ETC}/activemq/broker.ks",
+        truststore=f"{ETC}/activemq/broker.ts",
+        broker=SERVERS_CERT,
+    )
