@@ -73,7 +73,7 @@ def cleared(*components: Component) -> Generator[PyinfraCommand, None, None]:
     for component in leftovers:
         gone = set(leftovers[component])
         kept = [path for path, _, _ in freshness.copies(component) if path not in gone]
-        kept += map(component.extra_path, component.extras)
+        kept += component.extra_paths
         # The host finds what goes: there may be thousands, and names that are no text.
         yield changing(
             facts.lock,

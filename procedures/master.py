@@ -107,23 +107,14 @@ class MasterFacts(HostFacts):
                 ComponentDirectory,
                 directory=component.directory,
                 account=component.account,
-                copies=self._copies(component),
+                copies=[
+                    (path, self.paths(name).of_part(part))
+                    for path, name, part in component.copies(self.settings.certname)
+                ],
                 sources=[extra.source for extra in component.extras if extra.source],
             )
 
         return self._once(component.directory, read)
-
-    def _copies(self, component: Component) -> list[tuple[str, str]]:
-        """What a component should hold: each copy, and what it is one of."""
-        return [
-            (
-                f"{component.directory}/{component.file_name(name, part)}",
-                self.paths(name).of_part(part),
-            )
-            for credential in component.credentials
-            for name in [self.settings.real_name(credential)]
-            for part in component.parts(credential)
-        ]
 
     @property
     def presented(self) -> Certificate | None:
@@ -176,8 +167,8 @@ class MasterFacts(HostFacts):
             path
             for component in self.seat.components
             for path in (
-                *(copy for copy, _ in self._copies(component)),
-                *map(component.extra_path, component.extras),
+                *(copy for copy, _, _ in component.copies(conf.certname)),
+                *component.extra_paths,
             )
         ]
         return [

@@ -15,7 +15,6 @@ def unclassified_groups(answer: str, needed_classes: Mapping[str, str]) -> list[
     empty counts as not classified.
 
     :param needed_classes: the class that each group must carry.
-
     :raises RecertError: the answer is not a list of groups with their classes.
     """
     try:

@@ -299,7 +299,7 @@ class Freshness:
             for path, name, part in self.copies(component)
             if self._content_problem(component, path, name, part) is None
         }
-        extras = set(map(component.extra_path, component.extras))
+        extras = component.extra_paths
         return tuple(
             path
             for path in state.files
@@ -354,12 +354,7 @@ class Freshness:
 
     def copies(self, component: Component) -> list[tuple[str, str, Part]]:
         """(path of the copy, name of the credential, part) for every file it should hold."""
-        return [
-            (f"{component.directory}/{component.file_name(name, part)}", name, part)
-            for credential in component.credentials
-            for name in [self.settings.real_name(credential)]
-            for part in component.parts(credential)
-        ]
+        return component.copies(self.settings.certname)
 
     @cached_property
     def kept(self) -> frozenset[str]:

@@ -45,9 +45,8 @@ class HostLook:
     know it, where its settings are not known. `stopped_by_run`: the services that a run has stopped
     and not started again. `strays`: credentials under other names than Puppet's in the directories
     that are emptied. `ports`: where a master's services listen that are configured to;
-    `silent_before`:
-    those of them that did not answer before a run stopped them. `csr_attributes`: the host's own
-    file, as far as it is about extensions."""
+    `silent_before`: those of them that did not answer before a run stopped them. `csr_attributes`:
+    the host's own file, as far as it is about extensions."""
 
     host: str
     role: Role
@@ -76,7 +75,7 @@ class HostLook:
         if self.role is not Role.MASTER:
             return frozenset()
         components = self.deployment.master.components
-        return frozenset(one.extra_path(extra) for one in components for extra in one.extras)
+        return frozenset(path for component in components for path in component.extra_paths)
 
     @property
     def identities(self) -> frozenset[str]:

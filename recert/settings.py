@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import PurePath, PurePosixPath
 
-from recert.deployments.model import CERTNAME, Deployment
+from recert.deployments.model import Deployment, real_name
 from recert.errors import RecertError
 
 CREDENTIAL_SETTINGS = (
@@ -121,7 +121,7 @@ class Settings:
 
     def real_name(self, name: str) -> str:
         """A name from the tables of a deployment, the certname in its place."""
-        return self.certname if name == CERTNAME else name
+        return real_name(name, self.certname)
 
     @property
     def ssl_roots(self) -> tuple[str, ...]:

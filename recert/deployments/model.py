@@ -13,6 +13,12 @@ from enum import Enum
 CERTNAME = "<CERTNAME>"
 """Stands for the host's certname in tables, as it does in the documents."""
 
+
+def real_name(name: str, certname: str) -> str:
+    """A name from a table, the certname in its place."""
+    return certname if name == CERTNAME else name
+
+
 NOWHERE = 0
 """For a port: the service listens on no network, but on a socket of the host."""
 
@@ -71,8 +77,22 @@ class Component:
         """
         return (*TRIO, Part.PK8) if credential in self.pk8 else TRIO
 
+    def copies(self, certname: str) -> list[tuple[str, str, Part]]:
+        """(path, name of the credential, part) for every file that it should hold on the host of
+        that certname."""
+        return [
+            (f"{self.directory}/{self.file_name(name, part)}", name, part)
+            for credential in self.credentials
+            for name in [real_name(credential, certname)]
+            for part in self.parts(credential)
+        ]
+
     def extra_path(self, extra: Extra) -> str:
         return f"{self.directory}/{extra.file}"
+
+    @property
+    def extra_paths(self) -> tuple[str, ...]:
+        return tuple(map(self.extra_path, self.extras))
 
     def file_name(self, name: str, part: Part) -> str:
         return f"{name}.{part.copy_suffix}"

@@ -472,18 +472,13 @@ class Master:
         """A component's directory with all copies it should hold."""
         directory, account = component.directory, component.account
         copies = {
-            f"{directory}/{component.file_name(name, part)}": file_state(
-                mode=component.file_mode(part), owner=account
-            )
-            for credential in component.credentials
-            for name in [self.settings.real_name(credential)]
-            for part in component.parts(credential)
+            path: file_state(mode=component.file_mode(part), owner=account)
+            for path, _, part in component.copies(self.settings.certname)
         }
-        extras = [component.extra_path(extra) for extra in component.extras]
         self.components[directory] = ComponentState(
             account_exists=True,
             directory=file_state("d", 0o755, account),
-            files={**copies, **{path: file_state(owner=account) for path in extras}},
+            files=copies | {path: file_state(owner=account) for path in component.extra_paths},
             same=frozenset(copies),
             sources=frozenset(extra.source for extra in component.extras if extra.source),
         )
