@@ -457,14 +457,14 @@ class _SimulatedMaster(_Simulated):
         yield "presented", self.site.text(MASTER)
 
     def _pem_files(self, arguments: list[str]) -> Answer:
-        directory, _without_keys, _largest, _most, _not_read, *names = arguments
+        directory, _without_keys, _largest, _most, _not_read, _names, which, *files = arguments
         if directory.endswith("/requests"):
             held = {name: self.site.agent(name).request for name in self.site.requests}
-        elif names == ["."]:
+        elif which == "all":
             held = {name: self.site.agent(name).new for name in self.site.signed}
             held |= {name: self.site.text(name) for name in (MASTER, *PE_3_7.internal_names)}
         else:
-            wanted = [name.removeprefix("./").removesuffix(".pem") for name in names]
+            wanted = [file.removeprefix("./").removesuffix(".pem") for file in files]
             held = {n: self.site.agent(n).new for n in wanted if n in self.site.signed}
         return _framed(_archive(held))
 

@@ -9,6 +9,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from facts.few import MOST_CERTIFICATES, MOST_OF_A_CA, certificates_in, require_few
 from facts.packed import files_in
+from facts.public import LINES_OF_KEYS
 from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
 from recert.certificates import read_public_key
@@ -113,6 +114,7 @@ class CredentialFiles(FactBase[FoundCredentials]):
         saved = backups or []
         return record_script(
             DIGESTS
+            + LINES_OF_KEYS
             + _PUBLIC_HALVES
             + rf"""
 capass=$1 in_der=$2 saved=$3; shift 3
@@ -156,7 +158,6 @@ pems() {{
 # One archive instead of a process for each of thousands; what holds a private key stays out of it.
 # The paths are looked up once more for that, and may lead elsewhere by then.
 packed() {{ tar --null --ignore-failed-read -T - -Pcf - || [ "$?" -eq 1 ]; }}
-lines_of_keys() {{ grep -c -- 'PRIVATE KEY-----' || [ "$?" -eq 1 ]; }}
 archive() {{
     aside=$(mktemp -d) || fail "No directory can be made for what may leave the host."
     trap 'rm -rf "$aside"' EXIT

@@ -5,6 +5,11 @@ from __future__ import annotations
 WITHOUT_KEYS = "/-----BEGIN .*PRIVATE KEY-----/,/-----END .*PRIVATE KEY-----/d"
 """For sed. A key that has no end goes to the end of the file."""
 
+LINES_OF_KEYS = r"""
+lines_of_keys() { grep -c -- 'PRIVATE KEY-----' || [ "$?" -eq 1 ]; }
+"""
+"""Of what comes in, such as an archive before it leaves its host."""
+
 PUBLIC_CONTENTS = rf"""
 contents() {{
     kind=${{2:-text}}

@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import FactProcessError
 from facts import numbers
 from facts.numbers import count, file_time
 from facts.packed import files_in
-from facts.public import PUBLIC_CONTENTS, WITHOUT_KEYS
+from facts.public import LINES_OF_KEYS, PUBLIC_CONTENTS, WITHOUT_KEYS
 from facts.script import answer_script, payload, read_records, record_script
 from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
@@ -172,7 +172,8 @@ class PemFiles(FactBase[dict[str, str]]):
         # looked through for keys where nobody else can change it: what lies in the directory, and
         # where links in it lead, its account can exchange at any moment.
         return answer_script(
-            r"""
+            LINES_OF_KEYS
+            + r"""
 found() { stage find . -ignore_readdir_race -follow -maxdepth 1 -type f -name '*.pem' "$@"; }
 # One that changes or goes meanwhile is left as it was read; that ends with 1.
 packed() { tar --null --ignore-failed-read -T - -hczf - || [ "$?" -eq 1 ]; }
@@ -182,7 +183,6 @@ sizes() { # how many there are, whether that is too much, and whether one is too
         { total += 512 + 512 * int(($1 + 511) / 512) }
         END { print NR, (most != "" && total > most) + 0, oversized + 0 }'
 }
-lines_of_keys() { grep -c -- 'PRIVATE KEY-----' || [ "$?" -eq 1 ]; }
 as_far_as_there() { head -c "$largest" "$1" || [ ! -e "$1" ]; }
 copied() { # one by one
     for file; do

@@ -14,16 +14,14 @@ from procedures.agents import agent_facts, agent_kept
 from procedures.deployment import deployment_of_master, known_deployment
 from procedures.host import ask
 from procedures.master import MasterFacts
-from procedures.options import listed
 from procedures.outcomes import outcomes_of
-from procedures.preflight import backup_root_of, send_at_once
+from procedures.preflight import backup_root_of, check_restorable, send_at_once
 from procedures.renewal import left_out
 from procedures.site import Site, site_of
 from procedures.telling import reason_of
-from recert.backups import Backup, check_backup_name, check_paths
+from recert.backups import Backup, check_backup_name
 from recert.certificates import Certificate, read_certificate
 from recert.errors import RecertError
-from recert.preflight import backup_place_refusals
 from recert.settings import stored_settings
 from recert.windows import WINDOWS
 
@@ -86,10 +84,7 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
             deployment = known_deployment(site.master)
             settings = stored_settings(backup.manifest.settings, deployment, system=system)
             facts = agent_facts(host, site, settings)
-            named = listed(host, "restored_paths")
-            check_paths(backup.manifest, facts.backup_paths, facts.usual_places, named)
-        if refusals := backup_place_refusals(facts.backup_root, facts.backup_paths):
-            raise AgentRefusedError(*refusals)
+            check_restorable(facts, backup.manifest)
         restoration = AgentRestoration(facts, backup.name)
         if restoration.work_due and (refusals := facts.refusals_to_go_back()):
             raise AgentRefusedError(*refusals)

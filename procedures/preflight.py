@@ -18,10 +18,12 @@ from facts.host import HostBasics, WhoAndWhen
 from facts.programs import UnablePrograms
 from facts.puppet import PuppetSettings
 from procedures.deployment import deployment_of_master
-from procedures.host import ask
+from procedures.host import HostFacts, ask
 from procedures.master import MasterFacts
 from procedures.names import note_certname
+from procedures.options import listed
 from recert import preflight
+from recert.backups import Manifest, check_paths
 from recert.deployments.recognition import generation_refusals
 from recert.errors import RecertError
 from recert.programs import program_refusals
@@ -95,6 +97,18 @@ def read_master(host: Host, as_agent_too: bool = True) -> MasterFacts:
     if refusals:
         refuse(host, refusals)
     return facts
+
+
+def check_restorable(facts: HostFacts, manifest: Manifest) -> None:
+    """
+    :param facts: by the backup's own settings.
+    :raises RecertError: the backup holds what is not this suite's to replace on that host, or lies
+        in what would be.
+    """
+    named = listed(facts.host, "restored_paths")
+    check_paths(manifest, facts.backup_paths, facts.usual_places, named)
+    if refusals := preflight.backup_place_refusals(facts.backup_root, facts.backup_paths):
+        raise RecertError("\n".join(refusals))
 
 
 def restoration_refusals(basics: HostBasics, backup_root: str, unsaved: int) -> list[str]:

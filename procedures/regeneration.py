@@ -368,7 +368,7 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
         refusals += preflight.other_name_refusals(
             other_names(facts.strays, cas),
             conf.certname,
-            map(str.lower, listed(host, "other_names")),
+            listed(host, "other_names"),
             facts.deployment,
         )
     if freshness.certificate_problem(conf.certname) is not None:

@@ -149,16 +149,17 @@ class AgentRenewal(AgentWork):
         if not site.replaces:
             return next(iter(site.certificates_of(name)), None)
         # No CA is given up: what it has signed is true, wherever it is kept.
-        ca, own = site.authority().ca, self.now.certificate
+        authority, own = site.authority(), self.now.certificate
+        if authority.ca is None:
+            return None
         held = [*self.named.values(), *([own] if own else []), *self.former_certificates]
         # What was revoked before, and is not what this run replaces, it has no longer.
-        authority = site.authority()
         true = (
             c
             for c in held
             if c.serial not in authority.revoked or c.fingerprint in authority.retired
         )
-        return certified(name, true, ca) if ca is not None else None
+        return certified(name, true, authority.ca)
 
     @property
     def previous_extensions(self) -> dict[str, str]:
@@ -397,7 +398,7 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
         refusals += preflight.other_name_refusals(
             other_names(facts.strays, renewal.known_cas),
             now.certname,
-            map(str.lower, listed(facts.host, "other_names")),
+            listed(facts.host, "other_names"),
             facts.deployment,
         )
     if now.request_due:

@@ -11,9 +11,9 @@ from facts.host import Basics
 from procedures.deployment import deployment_of_master
 from procedures.host import ask
 from procedures.master import MasterFacts
-from procedures.options import listed
 from procedures.preflight import (
     backup_root_of,
+    check_restorable,
     refuse,
     require_root,
     restoration_refusals,
@@ -21,9 +21,8 @@ from procedures.preflight import (
 )
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import say, warn
-from recert.backups import Backup, check_backup_name, check_paths
+from recert.backups import Backup, check_backup_name
 from recert.errors import RecertError
-from recert.preflight import backup_place_refusals
 from recert.settings import stored_settings
 
 
@@ -75,10 +74,7 @@ def prepare_restoration(host: Host) -> Restoration:
         deployment = deployment_of_master(host)
         settings = stored_settings(found.manifest.settings, deployment)
         facts = MasterFacts(host, settings, root, deployment)
-        named = listed(host, "restored_paths")
-        check_paths(found.manifest, facts.backup_paths, facts.usual_places, named)
-        if refusals := backup_place_refusals(root, facts.backup_paths):
-            raise RecertError("\n".join(refusals))
+        check_restorable(facts, found.manifest)
     except RecertError as error:
         refuse(host, [str(error)])
     restoration = Restoration(facts, name)

@@ -377,10 +377,10 @@ def other_name_refusals(
 
     :param found: names of which a key lies there, with a certificate of the CA that is given up,
         and where.
-    :param confirmed: the data `other_names`.
+    :param confirmed: the data `other_names`, in any case.
     """
     # A copy of the host's own is no other name, nor is what an older PE has left.
-    known = {certname, *confirmed}
+    known = {certname, *map(str.lower, confirmed)}
     left = {
         name: path
         for name, path in found.items()

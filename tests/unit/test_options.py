@@ -53,9 +53,7 @@ def test_every_data_that_is_read_is_one_of_these() -> None:
         name
         for folder in ("procedures", "operations", "deploys")
         for path in (ROOT / folder).rglob("*.py")
-        for name in re.findall(
-            r'(?:data\.get|flag|listed)\((?:[a-z_.]*host, )?"([a-z_]+)"', path.read_text()
-        )
+        for name in _READ.findall(path.read_text())
     }
     assert {"retire_ca", "backup", "pe_groups_classified", "other_names"} <= read
     assert read - {"ssh_hostname"} <= OPTIONS.keys()

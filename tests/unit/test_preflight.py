@@ -418,7 +418,7 @@ def test_a_key_under_another_name_is_refused_or_confirmed() -> None:
     (message,) = preflight.other_name_refusals(found, "new", ["old"], PE_3_7)
     assert "older (/ssl/certs/older.pem)" in message and "old (" not in message.split("older")[0]
     assert "--data other_names=older" in message
-    assert preflight.other_name_refusals(found, "new", ["old", "older"], PE_3_7) == []
+    assert preflight.other_name_refusals(found, "new", ["old", "Older"], PE_3_7) == []
     assert preflight.other_name_refusals({}, "new", [], PE_3_7) == []
     copied = {"new": "/ssl/web.pem", "pe-internal-classifier": "/ssl/copy.pem"}
     copied["pe-internal-of-an-older-version"] = "/ssl/certs/pe-internal-of-an-older-version.pem"

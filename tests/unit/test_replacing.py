@@ -53,7 +53,7 @@ def test_whoever_shows_another_ones_is_not_replaced(where: str) -> None:
     assert asked.site.found == set()
 
 
-def test_its_own_is_wherever_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_own_is_wherever_it_is() -> None:
     for asked in (renewal(OWN, OWN), renewal(OWN, None, BEFORE, OWN)):
         assert _certificate_named(cast(AgentRenewal, asked)) == []
         assert asked.named == {OWN.fingerprint: OWN}
