@@ -29,6 +29,7 @@ _STATE = re.compile(rf":\s*\d\s+({'|'.join(_STATES)})\b")
 _TYPE = re.compile(r":\s*([0-9a-fA-F]+)\b")
 _PID = re.compile(r"PID\s*:\s*(\d+)")
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+)+")
+_LONGEST_SAYING = 200
 _CONTROL = re.compile("[\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 
 
@@ -49,10 +50,12 @@ class Windows:
     """A host. `version`: 5.2 is 2003, 6.0 is 2008. `puppet`, `ruby`: the programs of that name,
     None where there are none. `data`: where programs keep theirs, by Windows' version. `profile`:
     the connected account's own directory. `bangs`: exclamation marks in a command are expanded.
+    `denied`: what reg.exe said to an account that is no Administrator's.
     """
 
     version: tuple[int, int]
     administrator: bool
+    denied: str
     bangs: bool
     puppet: str | None
     ruby: str | None
@@ -91,6 +94,7 @@ def read_windows(lines: Iterable[str]) -> Windows:
     :raises RecertError: they make no sense.
     """
     values: dict[str, str] = {}
+    other: list[str] = []
     version: tuple[int, int] | None = None
     for text in (raw.strip() for raw in lines):
         name, separator, value = text.strip('"').partition("=")
@@ -100,6 +104,8 @@ def read_windows(lines: Iterable[str]) -> Windows:
                 values.setdefault(name, value.replace("\\", "/"))
         elif version is None and (found := _VERSION.search(text)):
             version = (int(found[1]), int(found[2]))
+        elif text:
+            other.append(text)
     if version is None:
         raise RecertError("It does not say which Windows it is: `ver` printed no version.")
     name = "programdata" if version >= VISTA else "allusers"
@@ -109,6 +115,7 @@ def read_windows(lines: Iterable[str]) -> Windows:
     return Windows(
         version=version,
         administrator="administrator" in values,
+        denied=" ".join(other)[:_LONGEST_SAYING],
         bangs=values.get("bangs") != "!OS!",
         puppet=values.get("puppet"),
         ruby=values.get("ruby"),
@@ -124,7 +131,8 @@ def windows_refusals(windows: Windows) -> list[str]:
         refusals.append(
             "The account that is connected has no Administrator rights, so that Puppet would use "
             "its own directories instead of the service's. Connect as an Administrator (a local "
-            "one needs LocalAccountTokenFilterPolicy on Windows 2008 and later)."
+            "one needs LocalAccountTokenFilterPolicy on Windows 2008 and later). "
+            rf"`reg query HKU\S-1-5-19` said: {windows.denied or 'nothing'}"
         )
     if windows.bangs:
         refusals.append(

@@ -66,6 +66,7 @@ def test_modern_windows_with_the_first_puppet_that_it_names() -> None:
     assert read_windows(MODERN) == Windows(
         version=(6, 1),
         administrator=True,
+        denied="",
         bangs=False,
         puppet="C:/Program Files/Puppet Labs/Puppet Enterprise/bin/puppet.bat",
         ruby=RUBY,
@@ -80,6 +81,7 @@ def test_windows_2003_keeps_its_data_elsewhere() -> None:
         [
             "Microsoft Windows [Version 5.2.3790]",
             '"bangs=!OS!"',
+            "ERROR: Access is denied." + "x" * 1000,
             '"programdata=%PROGRAMDATA%"',
             r'"allusers=C:\Documents and Settings\All Users"',
             r'"profile=C:\Documents and Settings\Administrator"',
@@ -89,6 +91,9 @@ def test_windows_2003_keeps_its_data_elsewhere() -> None:
     assert (found.modern, found.data, found.puppet) == (False, data, None)
     assert found.confdir == f"{data}/PuppetLabs/puppet/etc"
     assert not found.administrator
+    (refusal,) = (text for text in windows_refusals(found) if "Administrator rights" in text)
+    assert "said: ERROR: Access is denied.xx" in refusal
+    assert len(refusal) < 600
 
 
 @pytest.mark.parametrize("missing", [1, 4])
