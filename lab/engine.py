@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,8 +65,9 @@ class Engine:
         check: bool = True,
         stdin: bytes | None = None,
         timeout: float = COMMAND_TIMEOUT,
+        environment: Mapping[str, str] | None = None,
     ) -> "subprocess.CompletedProcess[bytes]":
-        """Run an engine command and keep its output."""
+        """Run an engine command, with these variables besides, and keep its output."""
         try:
             done = subprocess.run(
                 self.argv(*args),
@@ -73,6 +75,7 @@ class Engine:
                 stdin=subprocess.DEVNULL if stdin is None else None,
                 capture_output=True,
                 timeout=timeout,
+                env={**os.environ, **(environment or {})},
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
@@ -96,7 +99,7 @@ class Engine:
 
     def put(self, container: str, files: Mapping[str, tuple[int, bytes]]) -> None:
         """Write files (path below / to mode and content) as root into a container."""
-        self.run("cp", "-", f"{container}:/", stdin=_tar(files))
+        self._unpack(container, "/", _tar(files))
 
     def get(self, container: str, path: str) -> bytes:
         """The content of one file of a container, running or not."""
@@ -111,7 +114,13 @@ class Engine:
     def copy(self, source: str, path: str, target: str) -> None:
         """Copy a directory of one container to the same place in another, where its parent is."""
         archive = self.run("cp", f"{source}:{path}", "-").stdout
-        self.run("cp", "-", f"{target}:{Path(path).parent}", stdin=archive)
+        self._unpack(target, str(Path(path).parent), archive)
+
+    def _unpack(self, container: str, directory: str, archive: bytes) -> None:
+        # Podman leaves what it has read from there where temporary files go.
+        with tempfile.TemporaryDirectory() as scratch:
+            into = f"{container}:{directory}"
+            self.run("cp", "-", into, stdin=archive, environment={"TMPDIR": scratch})
 
     def limits(self) -> list[str]:
         """Resource limits: Podman's own wishes exceed what a nested machine may give."""
