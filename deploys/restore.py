@@ -11,7 +11,7 @@ from pyinfra import host
 
 from operations import agent_restore, restore, services
 from procedures.agent_restoration import prepare_agent_restoration
-from procedures.listing import list_backups
+from procedures.listing import list_backups, names_no_backup
 from procedures.outcomes import outcomes_of
 from procedures.procedure import begin
 from procedures.reports import reporting_of
@@ -21,7 +21,7 @@ from procedures.site import site_of
 
 site = site_of(host.state)
 site.restores = True
-listing = site.master.data.get("backup") is None
+listing = names_no_backup(site)
 
 if listing:
     list_backups(site, host)

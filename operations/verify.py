@@ -21,8 +21,9 @@ from operations.windows import WindowsHands
 from procedures.host import HostFacts
 from procedures.site import site_of
 from procedures.telling import reason_of
-from procedures.verification import RunMode, Verification, verification_of
+from procedures.verification import Verification, verification_of
 from procedures.windows import WindowsAgentFacts
+from recert.options import RunMode
 from recert.preflight import MAX_CLOCK_SKEW
 from recert.verification import RunSeen
 

@@ -25,7 +25,8 @@ from procedures.host import HostFacts, T, not_found_out
 from procedures.identity import identities_of
 from procedures.limits import at_most
 from procedures.names import note_certname
-from procedures.preflight import BACKUP_DIR, restoration_refusals, send_at_once
+from procedures.options import options_of
+from procedures.preflight import restoration_refusals, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
 from recert.errors import RecertError
@@ -33,7 +34,7 @@ from recert.identity import words_to_sign
 from recert.observed import Service, SslState
 from recert.programs import program_refusals
 from recert.renewal import Renewal
-from recert.settings import Settings, check_path, check_settings
+from recert.settings import Settings, check_settings
 
 FACT_LIMIT = 240
 """Seconds in which an agent has to answer a question."""
@@ -263,7 +264,7 @@ def require_root_on_agent(host: Host) -> None:
 def posix_backup_root(host: Host) -> str:
     """:raises AgentRefusedError: the data `backup_dir` is no path."""
     with refused_alone():
-        return check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
+        return options_of(host).backup_dir
 
 
 def settings_of(host: Host) -> Settings:

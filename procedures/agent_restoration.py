@@ -14,12 +14,13 @@ from procedures.agents import agent_facts, agent_kept
 from procedures.deployment import deployment_of_master, known_deployment
 from procedures.host import ask
 from procedures.master import MasterFacts
+from procedures.options import options_of
 from procedures.outcomes import outcomes_of
 from procedures.preflight import backup_root_of, check_restorable, send_at_once
 from procedures.renewal import left_out
 from procedures.site import Site, site_of
 from procedures.telling import reason_of
-from recert.backups import Backup, check_backup_name
+from recert.backups import Backup
 from recert.certificates import Certificate, read_certificate
 from recert.errors import RecertError
 from recert.settings import stored_settings
@@ -135,7 +136,7 @@ def _find_problem(site: Site) -> str | None:
 def _read_restored(site: Site) -> tuple[MasterFacts, Certificate]:
     master = site.master
     try:
-        name = check_backup_name(master.data.get("backup"))
+        name = options_of(master).backup
     except RecertError as error:
         raise DeployError(f"Nothing was changed: {error}") from error
     send_at_once(master)

@@ -9,10 +9,11 @@ from pyinfra.api.exceptions import DeployError, PyinfraError
 
 from facts.deployment import DeploymentSigns
 from procedures.host import ask
+from procedures.options import options_of
 from procedures.seats import the_master
 from recert.deployments.known import DEPLOYMENTS, NEWEST, of_program
 from recert.deployments.model import Deployment
-from recert.deployments.recognition import DATA, recognised
+from recert.deployments.recognition import recognised
 from recert.errors import RecertError
 
 _found: WeakKeyDictionary[State, dict[str, Deployment]] = WeakKeyDictionary()
@@ -31,8 +32,8 @@ def deployment_of_master(master: Host) -> Deployment:
             files=sorted({one.version_file for one in DEPLOYMENTS}),
             directories=sorted({one.prefix for one in DEPLOYMENTS}),
         )
-        named = master.data.get(DATA)
         try:
+            named = options_of(master).deployment
             found[master.name] = recognised(signs, DEPLOYMENTS, named, master.name)
         except RecertError as error:
             raise DeployError(str(error)) from error

@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from pyinfra.api import Host, State
 
 from procedures.names import ADDRESSES
+from procedures.options import options_of
 from recert.identity import Identities, Listed
 
 
@@ -22,11 +23,11 @@ _identities: WeakKeyDictionary[State, Identities] = WeakKeyDictionary()
 
 
 def _listed(host: Host) -> Listed:
-    certname = host.data.get("certname")
+    certname = options_of(host).certname
     addresses = [host.data.get(name) for name in ADDRESSES]
     return Listed(
         host=host.name,
         name=host.name.rpartition("/")[2].lower(),
-        certname=certname.lower() if isinstance(certname, str) else None,
+        certname=certname.lower() if certname is not None else None,
         addresses=frozenset(found.lower() for found in addresses if isinstance(found, str)),
     )

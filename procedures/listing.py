@@ -10,6 +10,7 @@ from rich.table import Table
 from facts.backups import Backups, BackupStore
 from procedures.agents import agent_kept
 from procedures.host import ask
+from procedures.options import options_of
 from procedures.outcomes import outcomes_of
 from procedures.preflight import backup_root_of, require_root, send_at_once
 from procedures.renewal import left_out
@@ -17,9 +18,18 @@ from procedures.site import Site
 from procedures.survey import takes_part
 from procedures.tables import console
 from procedures.telling import reason_of, say
+from recert.errors import RecertError
 
 _told: WeakKeyDictionary[Site, set[str]] = WeakKeyDictionary()
 _expected: WeakKeyDictionary[Site, frozenset[str]] = WeakKeyDictionary()
+
+
+def names_no_backup(site: Site) -> bool:
+    """Whether all that is wanted is the list."""
+    try:
+        return options_of(site.master).backup is None
+    except RecertError:
+        return False  # who would restore it refuses it
 
 
 def list_backups(site: Site, host: Host) -> None:

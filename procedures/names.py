@@ -7,6 +7,8 @@ from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, State
 
+from procedures.options import options_of
+
 ADDRESSES = ("ssh_hostname", "winrm_hostname")
 """The data that say where a host is reached, if not under its name."""
 
@@ -25,7 +27,8 @@ def said_certname(host: Host) -> str | None:
 
 def names_of(host: Host) -> frozenset[str]:
     """The names by which one host may be known to the CA, also before it has said its certname."""
-    given = (*(host.data.get(name) for name in ("certname", *ADDRESSES)), said_certname(host))
+    addresses = (host.data.get(name) for name in ADDRESSES)
+    given = (options_of(host).certname, *addresses, said_certname(host))
     names = [host.name.rpartition("/")[2], *(name for name in given if isinstance(name, str))]
     return frozenset(name.lower() for name in names)
 

@@ -1,4 +1,4 @@
-"""Data of the inventory or the command line that confirm something."""
+"""What was said about the hosts of a run."""
 
 from __future__ import annotations
 
@@ -6,35 +6,25 @@ from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
 from recert.errors import RecertError
-from recert.options import OPTIONS, mistyped
+from recert.options import OPTIONS, Options, mistyped
 
 
-def refuse_mistyped(state: State) -> None:
-    """:raises DeployError: `--data` has a name that is none, and looks like one."""
-    wrong = mistyped(state.inventory.override_data)
+def refuse_misunderstood(state: State) -> None:
+    """:raises DeployError: `--data` has a name that is none, and looks like one; or what the
+    inventory says is a host's certname cannot be one."""
+    wrong = [
+        f"there is no data {name}. Was {meant} meant ({OPTIONS[meant]})?"
+        for name, meant in sorted(mistyped(state.inventory.override_data).items())
+    ]
+    for host in state.inventory:
+        try:
+            _ = options_of(host).certname
+        except RecertError as error:
+            wrong.append(f"{host.name}: {error}")
     if wrong:
-        raise DeployError(
-            "Nothing was changed: "
-            + "; ".join(
-                f"there is no data {name}. Was {meant} meant ({OPTIONS[meant]})?"
-                for name, meant in sorted(wrong.items())
-            )
-        )
+        raise DeployError(f"Nothing was changed: {'; '.join(wrong)}")
 
 
-def flag(host: Host, name: str) -> bool:
-    """Whether somebody has said `name=True`.
-
-    :raises RecertError: something else was said.
-    """
-    value = host.data.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise RecertError(f"{name}={value} is not understood: it is True or False.")
-    return value is True
-
-
-def listed(host: Host, name: str) -> list[str]:
-    """The words of `name=a,b`."""
-    value = host.data.get(name)
-    words = value if isinstance(value, (list, tuple)) else str(value or "").split(",")
-    return [str(word).strip() for word in words if str(word).strip()]
+def options_of(host: Host) -> Options:
+    """What was said about a host, on the command line or else in the inventory."""
+    return Options(host.data.get)

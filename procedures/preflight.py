@@ -21,15 +21,13 @@ from procedures.deployment import deployment_of_master
 from procedures.host import HostFacts, ask
 from procedures.master import MasterFacts
 from procedures.names import note_certname
-from procedures.options import listed
+from procedures.options import options_of
 from recert import preflight
 from recert.backups import Manifest, check_paths
 from recert.deployments.recognition import generation_refusals
 from recert.errors import RecertError
 from recert.programs import program_refusals
-from recert.settings import check_path, check_settings
-
-BACKUP_DIR = "/var/lib/pe-recert/backups"
+from recert.settings import check_settings
 
 
 def send_at_once(host: Host) -> None:
@@ -61,7 +59,7 @@ def require_root(host: Host) -> None:
 def backup_root_of(host: Host) -> str:
     """:raises DeployError: the data `backup_dir` is no path."""
     try:
-        return check_path("backup_dir", host.data.get("backup_dir", BACKUP_DIR))
+        return options_of(host).backup_dir
     except RecertError as error:
         refuse(host, [str(error)])
 
@@ -105,7 +103,7 @@ def check_restorable(facts: HostFacts, manifest: Manifest) -> None:
     :raises RecertError: the backup holds what is not this suite's to replace on that host, or lies
         in what would be.
     """
-    named = listed(facts.host, "restored_paths")
+    named = options_of(facts.host).restored_paths
     check_paths(manifest, facts.backup_paths, facts.usual_places, named)
     if refusals := preflight.backup_place_refusals(facts.backup_root, facts.backup_paths):
         raise RecertError("\n".join(refusals))

@@ -12,7 +12,7 @@ from facts.tls import ClassifierGroups
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames
-from procedures.options import flag, listed
+from procedures.options import options_of
 from procedures.preflight import read_master, refuse
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import command_line, say, shortened, warn
@@ -25,7 +25,6 @@ from recert.extensions import loss_refusals
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.observed import Service
 from recert.others import SURVEYED, other_names, told, told_of_readers
-from recert.pasted import word
 from recert.settings import Settings, duration
 
 
@@ -91,14 +90,11 @@ def prepare_regeneration(host: Host) -> Regeneration:
     refusals: list[str] = []
     retired: Retired | None = None
     try:
-        retired = interlock.ca_to_retire(
-            host.data.get("retire_ca"),
-            ca,
-            [backup.manifest for backup in store.backups],
-            _found(host, ca, conf, (len(signed), revoked), left_behind),
-        )
+        manifests = [backup.manifest for backup in store.backups]
+        retired = interlock.ca_to_retire(options_of(host).retire_ca, ca, manifests)
     except RecertError as error:
-        refusals.append(str(error))
+        found = _found(host, ca, conf, (len(signed), revoked), left_behind)
+        refusals.append(f"Nothing was changed: {error}\n{found}")
     try:
         alt_names = _alt_names(host, facts, retired)
     except RecertError as error:
@@ -252,22 +248,13 @@ def _found(
 def _alt_names(host: Host, facts: MasterFacts, retired: Retired | None) -> AltNames:
     """puppet.conf's and those in use; where the certificate is gone, those it had."""
     conf = facts.settings
-    override = host.data.get("dns_alt_names")
-    if isinstance(override, (list, tuple)):
-        override = ",".join(map(str, override))
-    if override is not None and not str(override).strip():
-        raise RecertError(
-            "dns_alt_names is empty. Leave it out to keep the names there are; to have none, give "
-            f"the certname alone: {word(f'dns_alt_names={conf.certname}')}"
-        )
+    chosen = options_of(host).dns_alt_names
     in_use = facts.certificate_in_use
     names = set(in_use.alt_names) if in_use is not None else set()
     if retired is not None and _not_regenerated(facts, retired, in_use):
         for backup in facts.backups.of_ca(retired.fingerprint):
             names |= set(backup.manifest.alt_names)
-    return alt_names_to_give(
-        conf.certname, conf.dns_alt_names, names, None if override is None else str(override)
-    )
+    return alt_names_to_give(conf.certname, conf.dns_alt_names, names, chosen)
 
 
 def _extensions(facts: MasterFacts, retired: Retired) -> dict[str, str]:
@@ -360,7 +347,7 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
         refusals += preflight.lifetime_refusals(conf.ca_ttl)
         # What a run that was cut off has broken is for this one to mend.
         if freshness.ca_status is CaStatus.RETIRING and not facts.backups.stopped:
-            declared = flag(host, "despite_failing_run")
+            declared = options_of(host).despite_failing_run
             refusals += preflight.failing_run_refusals(
                 facts.agent.last_run, declared, _expired(facts)
             )
@@ -368,7 +355,7 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
         refusals += preflight.other_name_refusals(
             other_names(facts.strays, cas),
             conf.certname,
-            listed(host, "other_names"),
+            options_of(host).other_names,
             facts.deployment,
         )
     if freshness.certificate_problem(conf.certname) is not None:
@@ -414,7 +401,7 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
         certname=facts.settings.certname,
     )
     try:
-        declared = flag(host, "pe_groups_classified")
+        declared = options_of(host).pe_groups_classified
     except RecertError as error:
         return [str(error)]
     try:

@@ -17,7 +17,7 @@ from procedures.agent import (
 )
 from procedures.agents import agent_looked_at, agent_settings
 from procedures.identity import identities_of
-from procedures.options import listed
+from procedures.options import options_of
 from procedures.outcomes import Outcomes, outcomes_of
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, shortened, warn
@@ -398,7 +398,7 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
         refusals += preflight.other_name_refusals(
             other_names(facts.strays, renewal.known_cas),
             now.certname,
-            listed(facts.host, "other_names"),
+            options_of(facts.host).other_names,
             facts.deployment,
         )
     if now.request_due:

@@ -11,6 +11,7 @@ from facts.host import Basics
 from procedures.deployment import deployment_of_master
 from procedures.host import ask
 from procedures.master import MasterFacts
+from procedures.options import options_of
 from procedures.preflight import (
     backup_root_of,
     check_restorable,
@@ -21,7 +22,7 @@ from procedures.preflight import (
 )
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import say, warn
-from recert.backups import Backup, check_backup_name
+from recert.backups import Backup
 from recert.errors import RecertError
 from recert.settings import stored_settings
 
@@ -61,9 +62,9 @@ def prepare_restoration(host: Host) -> Restoration:
     root = backup_root_of(host)
     store = ask(host, Backups, root=root, paths=[])
     try:
-        name = check_backup_name(host.data.get("backup"))
-        found = {backup.name: backup for backup in store.backups}.get(name)
-        if found is None:
+        name = options_of(host).backup
+        found = {backup.name: backup for backup in store.backups}.get(name or "")
+        if name is None or found is None:
             names = ", ".join(b.name for b in store.backups) or "none"
             raise RecertError(f"There is no backup {name} in {root}; there are: {names}")
         if not found.valid:

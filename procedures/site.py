@@ -19,7 +19,7 @@ from pyinfra.api.exceptions import ConnectError, DeployError, NoGroupError, Pyin
 
 from procedures.identity import identities_of
 from procedures.master import MasterFacts
-from procedures.options import refuse_mistyped
+from procedures.options import options_of, refuse_misunderstood
 from procedures.preflight import read_master, refuse
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
 from procedures.requests import WaitingRequests
@@ -31,7 +31,7 @@ from recert.certificates import Certificate, read_certificate, read_revocation_l
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.identity import never_believed
-from recert.interlock import parse_fingerprint
+from recert.interlock import named_ca
 from recert.preflight import expired_crl
 from recert.signing import Authority, Autosign, Autosigning
 
@@ -266,11 +266,14 @@ class Site:
     def _retired(self, facts: MasterFacts) -> Retired | None:
         if self.replaces:
             return None
-        value, host = self.master.data.get("retire_ca"), self.master
         ca = nameable_ca(facts)
         named = f"The master serves under {ca.fingerprint if ca else 'a CA that cannot be read'}"
         manifests = [backup.manifest for backup in facts.backups.backups]
-        if value in (None, ""):
+        try:
+            fingerprint = options_of(self.master).retire_ca
+        except RecertError as error:
+            refuse(self.master, [str(error)])
+        if fingerprint is None:
             in_place = ca.fingerprint if ca is not None else None
             retired = [m.ca_fingerprint for m in manifests if m.ca_fingerprint != in_place]
             before = next((found for found in reversed(retired) if found), None)
@@ -283,14 +286,7 @@ class Site:
             else:
                 lines.append("  Retire it first: deploys/master.py, or deploys/site.py for all.")
             raise DeployError("\n".join(lines))
-        try:
-            fingerprint = parse_fingerprint(value)
-        except RecertError as error:
-            refuse(host, [str(error)])
-        of_it = next((m for m in manifests if m.ca_fingerprint == fingerprint), None)
-        if of_it is None:
-            return Retired(fingerprint, None)
-        return Retired(fingerprint, of_it.ca_key, read_certificate(of_it.ca_certificate or ""))
+        return named_ca(fingerprint, ca, manifests)
 
     @property
     def retire_certs(self) -> frozenset[str]:
@@ -303,10 +299,8 @@ class Site:
         return self._once("retire_certs", self._read_retire_certs, lasting=True)
 
     def _read_retire_certs(self) -> frozenset[str]:
-        value = self.master.data.get("retire_certs")
-        words = value if isinstance(value, (list, tuple)) else str(value or "").split(",")
         try:
-            return frozenset(parse_fingerprint(w, "retire_certs") for w in words if str(w).strip())
+            return options_of(self.master).retire_certs
         except RecertError as error:
             raise DeployError(f"Nothing was changed: {error}") from error
 
@@ -499,7 +493,7 @@ def site_of(state: State) -> Site:
         _sites[state] = Site(state)
         guard()  # also where another configuration is used
         refuse_options()
-        refuse_mistyped(state)
+        refuse_misunderstood(state)
         # Otherwise pyinfra asks at each step whether to go on without who has failed, and
         # everything waits with services stopped. One agent's failure is no question here.
         state.should_raise_failed_hosts = lambda _: False

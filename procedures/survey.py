@@ -20,6 +20,7 @@ from procedures.deployment import known_deployment
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames, names_of
+from procedures.options import options_of
 from procedures.outcomes import why_left_out
 from procedures.preflight import read_master
 from procedures.renewal import known_renewal
@@ -28,7 +29,7 @@ from procedures.telling import reason_of
 from recert.certificates import read_certificate, utc_now
 from recert.errors import RecertError
 from recert.freshness import Retired
-from recert.interlock import parse_fingerprint
+from recert.interlock import named_ca
 from recert.looks import HostLook, MasterSide
 from recert.observed import Service
 from recert.report import Role, Snapshot
@@ -127,24 +128,14 @@ def retired_of(site: Site, facts: MasterFacts | None) -> Retired | None:
 
     :raises DeployError: it is no fingerprint.
     """
-    value = site.master.data.get("retire_ca")
-    if value in (None, ""):
-        return None
     try:
-        fingerprint = parse_fingerprint(value)
+        fingerprint = options_of(site.master).retire_ca
     except RecertError as error:
         raise DeployError(str(error)) from error
-    if facts is None:
-        return Retired(fingerprint, None)
+    if fingerprint is None or facts is None:
+        return Retired(fingerprint, None) if fingerprint is not None else None
     in_place = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
-    if in_place is not None and in_place.fingerprint == fingerprint:
-        return Retired(fingerprint, in_place.key, in_place)
-    of_it = facts.backups.of_ca(fingerprint)
-    if not of_it:
-        return Retired(fingerprint, None)
-    manifest = of_it[-1].manifest
-    certificate = read_certificate(manifest.ca_certificate or "")
-    return Retired(fingerprint, manifest.ca_key, certificate)
+    return named_ca(fingerprint, in_place, [one.manifest for one in facts.backups.backups])
 
 
 def master_facts(site: Site) -> MasterFacts:

@@ -34,13 +34,14 @@ def _reached(site: Site) -> frozenset[str]:
 
 
 def _begun(site: Site) -> Survey:
+    named = retired_of(site, None)
     # Only who names a CA makes the others wait for the master.
-    if site.master.data.get("retire_ca") in (None, ""):
+    if named is None:
         return Survey(site)
     try:
         return Survey(site, retired_of(site, master_facts(site)))
     except Exception:
-        return Survey(site, retired_of(site, None))  # the look at the master says why
+        return Survey(site, named)  # the look at the master says why
 
 
 _expected: WeakKeyDictionary[Site, frozenset[str]] = WeakKeyDictionary()

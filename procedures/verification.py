@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host
@@ -12,6 +11,7 @@ from facts.handshakes import TlsHandshakes
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
 from procedures.names import names_of
+from procedures.options import options_of
 from procedures.orchestration import ask_orchestration
 from procedures.site import WINDOWS_GROUP, Site, group_of, site_of
 from procedures.survey import (
@@ -27,20 +27,13 @@ from procedures.survey import (
 from procedures.telling import command_line, reason_of
 from procedures.windows import speak_cmd
 from recert.deployments.model import NOWHERE
+from recert.errors import RecertError
 from recert.freshness import Retired
 from recert.observed import Handshakes, Orchestration, Service
+from recert.options import RunMode
 from recert.orchestration import awaited
 from recert.report import Check, Result, Role
 from recert.verification import Evidence, RunSeen, verify
-
-
-class RunMode(Enum):
-    """How a verification proves that Puppet runs: by running it, by running it without letting it
-    change anything, or by the run that it has made since the host has its certificate."""
-
-    REAL = "real"
-    NOOP = "noop"
-    LAST = "last"
 
 
 class Verification:
@@ -231,11 +224,7 @@ def _unnamed(facts: MasterFacts | None) -> str:
 def _mode(site: Site) -> RunMode:
     if site.renews:
         return RunMode.LAST
-    value = site.master.data.get("puppet_run", RunMode.REAL.value)
     try:
-        return RunMode(value)
-    except ValueError:
-        known = ", ".join(mode.value for mode in RunMode)
-        raise DeployError(
-            f"Nothing was verified: puppet_run={value} is not understood. It is one of {known}."
-        ) from None
+        return options_of(site.master).puppet_run
+    except RecertError as error:
+        raise DeployError(f"Nothing was verified: {error}") from error

@@ -23,6 +23,7 @@ from facts.windows.services import WindowsServices
 from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, ask_agent, refused_alone
 from procedures.deployment import deployment_of_agent
 from procedures.names import note_certname
+from procedures.options import options_of
 from procedures.preflight import send_at_once
 from recert.deployments.model import Deployment
 from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
@@ -35,7 +36,6 @@ from recert.windows import (
     Windows,
     WindowsService,
     as_documented,
-    check_windows_path,
     directory_refusals,
     windows_refusals,
 )
@@ -227,8 +227,7 @@ def windows_settings(host: Host) -> Settings:
 def windows_backup_root(host: Host, windows: Windows) -> str:
     """:raises AgentRefusedError: the data `windows_backup_dir` is no path."""
     with refused_alone():
-        root = host.data.get("windows_backup_dir", windows.backup_root)
-        return check_windows_path("windows_backup_dir", root)
+        return options_of(host).windows_backup_dir or windows.backup_root
 
 
 def speak_cmd(host: Host) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from recert.backups import Manifest
 from recert.certificates import Certificate, colon_hex, read_certificate
@@ -27,34 +27,41 @@ def parse_fingerprint(value: object, data: str = "retire_ca") -> str:
 
 
 def ca_to_retire(
-    retire_ca: object,
+    fingerprint: str | None,
     current: Certificate | None,
-    manifests: Iterable[Manifest],
-    found: str,
+    manifests: Sequence[Manifest],
 ) -> Retired:
-    """The CA that `retire_ca` names: the one on the host, or one that a backup here holds.
+    """The CA that the data `retire_ca` names: the one on the host, or one that a backup here holds.
+
+    :param fingerprint: of it, None if none is named.
+    :param current: the CA's certificate on the host, None if there is none that can be read.
+    :raises RecertError: it names neither.
+    """
+    if fingerprint is None:
+        raise RecertError("no CA to retire is named.")
+    here = {manifest.ca_fingerprint for manifest in manifests}
+    if fingerprint not in here and (current is None or current.fingerprint != fingerprint):
+        raise RecertError(
+            f"retire_ca={fingerprint} is neither the CA on this host nor that of a backup made "
+            "here."
+        )
+    return named_ca(fingerprint, current, manifests)
+
+
+def named_ca(
+    fingerprint: str, current: Certificate | None, manifests: Iterable[Manifest]
+) -> Retired:
+    """What is known of the CA with a fingerprint: that it is the one on the host, or what a backup
+    has of it, or nothing more.
 
     :param current: the CA's certificate on the host, None if there is none that can be read.
-    :param found: what the host has and what to run, for the error.
-    :raises RecertError: `retire_ca` is missing, malformed, or names neither.
     """
-    if retire_ca in (None, ""):
-        raise RecertError(f"Nothing was changed: no CA to retire is named.\n{found}")
-    try:
-        fingerprint = parse_fingerprint(retire_ca)
-    except RecertError as error:
-        raise RecertError(f"Nothing was changed: {error}\n{found}") from error
     if current is not None and current.fingerprint == fingerprint:
         return Retired(fingerprint, current.key, current)
-    for manifest in manifests:
-        if manifest.ca_fingerprint == fingerprint:
-            return Retired(
-                fingerprint, manifest.ca_key, read_certificate(manifest.ca_certificate or "")
-            )
-    raise RecertError(
-        f"Nothing was changed: retire_ca={fingerprint} is neither the CA on this host nor "
-        f"that of a backup made here.\n{found}"
-    )
+    of_it = next((one for one in manifests if one.ca_fingerprint == fingerprint), None)
+    if of_it is None:
+        return Retired(fingerprint, None)
+    return Retired(fingerprint, of_it.ca_key, read_certificate(of_it.ca_certificate or ""))
 
 
 def describe_ca(

@@ -1,28 +1,195 @@
-"""The data that the suite takes, from the inventory or as `--data name=value`."""
+"""The data that the suite takes, from the inventory or as `--data name=value`: each is read and
+checked here, and nowhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from enum import Enum
 
-OPTIONS = {
-    "retire_ca": "SHA-256 fingerprint of the CA to retire, or that is gone",
-    "retire_certs": "fingerprints of single certificates to replace, with commas",
-    "dns_alt_names": "alternative names of the master's certificate, with commas",
-    "deployment": "which of two shapes a master is of that may be either",
-    "pe_groups_classified": "True: somebody has looked, and the node groups are classified",
-    "despite_failing_run": "True: although the master's Puppet run fails already",
-    "other_names": "names whose keys nobody needs any more, with commas",
-    "backup": "name of the master's backup to restore",
-    "restored_paths": "paths outside of Puppet's usual places that a backup may put back",
-    "backup_dir": "where backups go on hosts with sh",
-    "windows_backup_dir": "where backups go on Windows",
-    "puppet_run": "real, noop or last: how a verification proves that Puppet runs",
-    "certname": "a host's, in the inventory",
-}
-"""Their names, and what each is."""
+from recert.backups import check_backup_name
+from recert.errors import RecertError
+from recert.interlock import parse_fingerprint
+from recert.settings import check_path
+from recert.windows import check_windows_path
+
+BACKUP_DIR = "/var/lib/pe-recert/backups"
+"""Where backups go on hosts with sh, unless somebody names another place."""
 
 _CLOSE = 0.75
+
+
+class RunMode(Enum):
+    """How a verification proves that Puppet runs: by running it, by running it without letting it
+    change anything, or by the run that it has made since the host has its certificate."""
+
+    REAL = "real"
+    NOOP = "noop"
+    LAST = "last"
+
+
+class Options:
+    """What was said about one host. What is empty was not said.
+
+    :param data: the value of a name, None where there is none.
+    """
+
+    def __init__(self, data: Callable[[str], object]) -> None:
+        self._data = data
+
+    @property
+    def retire_ca(self) -> str | None:
+        """SHA-256 fingerprint of the CA to retire, or that is gone
+
+        :raises RecertError: it is none.
+        """
+        value = self._data("retire_ca")
+        return None if value in (None, "") else parse_fingerprint(value)
+
+    @property
+    def retire_certs(self) -> frozenset[str]:
+        """fingerprints of single certificates to replace, with commas
+
+        :raises RecertError: one is none.
+        """
+        words = self._words("retire_certs")
+        return frozenset(parse_fingerprint(word, "retire_certs") for word in words)
+
+    @property
+    def dns_alt_names(self) -> str | None:
+        """alternative names of the master's certificate, with commas
+
+        :raises RecertError: it is empty, which is no way to have none, or no text.
+        """
+        if self._data("dns_alt_names") is None:
+            return None
+        names = self._words("dns_alt_names")
+        if not names:
+            raise RecertError(
+                "dns_alt_names is empty. Leave it out to keep the names there are; to have none, "
+                "give the master's certname alone."
+            )
+        return ",".join(names)
+
+    @property
+    def deployment(self) -> str | None:
+        """which of two shapes a master is of that may be either
+
+        :raises RecertError: it is no text.
+        """
+        return self._text("deployment") or None
+
+    @property
+    def pe_groups_classified(self) -> bool:
+        """True: somebody has looked, and the node groups are classified
+
+        :raises RecertError: it is something else.
+        """
+        return self._flag("pe_groups_classified")
+
+    @property
+    def despite_failing_run(self) -> bool:
+        """True: although the master's Puppet run fails already
+
+        :raises RecertError: it is something else.
+        """
+        return self._flag("despite_failing_run")
+
+    @property
+    def other_names(self) -> tuple[str, ...]:
+        """names whose keys nobody needs any more, with commas
+
+        :raises RecertError: they are no text.
+        """
+        return self._words("other_names")
+
+    @property
+    def backup(self) -> str | None:
+        """name of the master's backup to restore
+
+        :raises RecertError: it cannot be one's.
+        """
+        value = self._data("backup")
+        return None if value is None else check_backup_name(value)
+
+    @property
+    def restored_paths(self) -> tuple[str, ...]:
+        """paths outside of Puppet's usual places that a backup may put back
+
+        :raises RecertError: they are no text.
+        """
+        return self._words("restored_paths")
+
+    @property
+    def backup_dir(self) -> str:
+        """where backups go on hosts with sh
+
+        :raises RecertError: it is no absolute path.
+        """
+        return check_path("backup_dir", self._text("backup_dir") or BACKUP_DIR)
+
+    @property
+    def windows_backup_dir(self) -> str | None:
+        """where backups go on Windows
+
+        :raises RecertError: it is no absolute path.
+        """
+        value = self._text("windows_backup_dir")
+        return check_windows_path("windows_backup_dir", value) if value else None
+
+    @property
+    def puppet_run(self) -> RunMode:
+        """real, noop or last: how a verification proves that Puppet runs
+
+        :raises RecertError: it is none of these.
+        """
+        value = self._data("puppet_run")
+        try:
+            return RunMode.REAL if value is None else RunMode(value)
+        except ValueError:
+            known = ", ".join(mode.value for mode in RunMode)
+            raise RecertError(
+                f"puppet_run={value} is not understood. It is one of {known}."
+            ) from None
+
+    @property
+    def certname(self) -> str | None:
+        """a host's, in the inventory
+
+        :raises RecertError: it is no text.
+        """
+        return self._text("certname") or None
+
+    def _text(self, name: str) -> str:
+        value = self._data(name)
+        return "" if value is None else _as_text(name, value)
+
+    def _flag(self, name: str) -> bool:
+        value = self._data(name)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        raise RecertError(f"{name}={value} is not understood: it is True or False.")
+
+    def _words(self, name: str) -> tuple[str, ...]:
+        value = self._data(name)
+        given = value if isinstance(value, (list, tuple)) else self._text(name).split(",")
+        words = (_as_text(name, word).strip() for word in given)
+        return tuple(word for word in words if word)
+
+
+def _as_text(name: str, value: object) -> str:
+    # pyinfra makes a number of what looks like one, on the command line.
+    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        return str(value)
+    raise RecertError(f"{name}={value} is not understood: it is a text, such as a name or a path.")
+
+
+OPTIONS = {
+    name: str(option.__doc__).partition("\n")[0]
+    for name, option in vars(Options).items()
+    if isinstance(option, property)
+}
+"""The names of all, and what each is."""
 
 
 def mistyped(names: Iterable[str]) -> dict[str, str]:

@@ -10,9 +10,6 @@ from recert.deployments.known import of_program
 from recert.deployments.model import Deployment
 from recert.errors import RecertError
 
-DATA = "deployment"
-"""The data that decides between two shapes that a host may be of."""
-
 
 @dataclass(frozen=True)
 class Signs:
@@ -33,11 +30,13 @@ class Signs:
         return ", ".join(seen)
 
 
-def recognised(signs: Signs, known: Iterable[Deployment], named: object, host: str) -> Deployment:
+def recognised(
+    signs: Signs, known: Iterable[Deployment], named: str | None, host: str
+) -> Deployment:
     """The one deployment that a master shows to be of.
 
     :param named: the data `deployment`, which decides between several and overrides no sign; None
-        or empty if not given.
+        if not given.
     :param host: for the message.
     :raises RecertError: there is none, there are several, or `named` is none of them.
     """
@@ -45,11 +44,13 @@ def recognised(signs: Signs, known: Iterable[Deployment], named: object, host: s
     fitting = [one for one in known if _fits(signs, one)]
     there_are = ", ".join(f"{one.name} ({one.title})" for one in known)
     seen = f"{host} is left as it is: {signs}."
-    if named not in (None, ""):
+    if named is not None:
         if named not in [one.name for one in known]:
-            raise RecertError(f"{DATA}={named} is no deployment that is known here: {there_are}.")
+            raise RecertError(
+                f"deployment={named} is no deployment that is known here: {there_are}."
+            )
         if named not in [one.name for one in fitting]:
-            raise RecertError(f"{seen} That is not {named}. Take {DATA}={named} away.")
+            raise RecertError(f"{seen} That is not {named}. Take deployment={named} away.")
         return next(one for one in fitting if one.name == named)
     if not fitting:
         raise RecertError(
@@ -58,7 +59,7 @@ def recognised(signs: Signs, known: Iterable[Deployment], named: object, host: s
         )
     if len(fitting) > 1:
         names = " or ".join(one.name for one in fitting)
-        raise RecertError(f"{seen} That may be {names}. Say which: --data {DATA}=<name>")
+        raise RecertError(f"{seen} That may be {names}. Say which: --data deployment=<name>")
     return fitting[0]
 
 

@@ -9,10 +9,11 @@ import pytest
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.exceptions import DeployError
 
-from procedures.options import refuse_mistyped
-from recert.options import OPTIONS, mistyped
+from procedures.options import refuse_misunderstood
+from recert.errors import RecertError
+from recert.options import OPTIONS, Options, RunMode, mistyped
 
-_READ = re.compile(r'(?:data\.get|flag|listed)\((?:[a-z_.]*host, )?"([a-z_]+)"')
+FINGERPRINT = ":".join(["1D"] * 32)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -41,19 +42,111 @@ def test_other_data_is_somebody_elses(name: str) -> None:
     assert mistyped([name]) == {}
 
 
+def options(**data: object) -> Options:
+    return Options(data.get)
+
+
+def test_what_is_not_said_is_empty() -> None:
+    found = options()
+    said = {name: getattr(found, name) for name in OPTIONS}
+    assert said.pop("backup_dir") == "/var/lib/pe-recert/backups"
+    assert said.pop("puppet_run") is RunMode.REAL
+    assert not any(said.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "meant"),
+    [
+        ("retire_ca", FINGERPRINT.lower().replace(":", ""), FINGERPRINT),
+        ("retire_ca", int("12" * 32), "12:" * 31 + "12"),
+        ("retire_ca", "", None),
+        ("retire_certs", f"{FINGERPRINT}, {FINGERPRINT.lower()},", frozenset({FINGERPRINT})),
+        ("retire_certs", [FINGERPRINT], frozenset({FINGERPRINT})),
+        ("dns_alt_names", " puppet, master.lab.test", "puppet,master.lab.test"),
+        ("dns_alt_names", ["puppet", "10"], "puppet,10"),
+        ("pe_groups_classified", True, True),
+        ("despite_failing_run", False, False),
+        ("other_names", "old.lab.test,12", ("old.lab.test", "12")),
+        ("other_names", 12, ("12",)),
+        ("restored_paths", "/srv/ssl , /srv/x y", ("/srv/ssl", "/srv/x y")),
+        ("backup", "20261126T053900Z-1dd0fe9f162f7daa", "20261126T053900Z-1dd0fe9f162f7daa"),
+        ("backup_dir", "/srv//backups/", "/srv/backups"),
+        ("backup_dir", "", "/var/lib/pe-recert/backups"),
+        ("windows_backup_dir", "D:\\backups", "D:/backups"),
+        ("puppet_run", "noop", RunMode.NOOP),
+        ("deployment", "pe-3.8-mono", "pe-3.8-mono"),
+        ("deployment", 3.7, "3.7"),
+        ("deployment", "", None),
+        ("certname", 12, "12"),
+    ],
+)
+def test_what_is_said_is_read(name: str, said: object, meant: object) -> None:
+    assert getattr(options(**{name: said}), name) == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("retire_ca", "nonsense"),
+        ("retire_ca", FINGERPRINT[:59]),
+        ("retire_ca", True),
+        ("retire_certs", f"{FINGERPRINT},x"),
+        ("retire_certs", True),
+        ("dns_alt_names", ""),
+        ("dns_alt_names", " , "),
+        ("dns_alt_names", True),
+        ("deployment", ["pe-3.7-mono"]),
+        ("deployment", {"pe-3.7-mono": 1}),
+        ("deployment", True),
+        ("pe_groups_classified", "yes"),
+        ("pe_groups_classified", 1),
+        ("despite_failing_run", ""),
+        ("other_names", {"a": 1}),
+        ("other_names", ["a", None]),
+        ("restored_paths", True),
+        ("backup", ""),
+        ("backup", "../x"),
+        ("backup", 5),
+        ("backup_dir", "backups"),
+        ("backup_dir", 5),
+        ("backup_dir", True),
+        ("windows_backup_dir", "/srv/backups"),
+        ("windows_backup_dir", 5),
+        ("puppet_run", "now"),
+        ("puppet_run", ["real"]),
+        ("certname", True),
+        ("certname", ["web01"]),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_its_name(name: str, said: object) -> None:
+    with pytest.raises(RecertError, match=name):
+        getattr(options(**{name: said}), name)
+
+
 def test_it_is_refused_before_anything_changes() -> None:
     inventory = Inventory((["web01"], {}), override_data={"retire_cas": "AB", "rack": 3})
     with pytest.raises(DeployError, match=r"no data retire_cas\. Was retire_ca meant"):
-        refuse_mistyped(State(inventory, Config()))
-    refuse_mistyped(State(Inventory((["web01"], {}), override_data={"rack": 3}), Config()))
+        refuse_misunderstood(State(inventory, Config()))
+    refuse_misunderstood(State(Inventory((["web01"], {}), override_data={"rack": 3}), Config()))
 
 
-def test_every_data_that_is_read_is_one_of_these() -> None:
+def test_a_certname_that_can_be_none_is_refused_with_its_host() -> None:
+    inventory = Inventory(([("web01", {"certname": ["web01"]}), ("web02", {"certname": 2})], {}))
+    with pytest.raises(DeployError, match=r"^Nothing was changed: web01: certname=\['web01'\]"):
+        refuse_misunderstood(State(inventory, Config()))
+
+
+def test_data_are_read_in_one_place() -> None:
+    """But for where a host is reached, which is pyinfra's own data."""
     read = {
-        name
-        for folder in ("procedures", "operations", "deploys")
+        (path.relative_to(ROOT).as_posix(), name)
+        for folder in ("procedures", "operations", "facts", "deploys")
         for path in (ROOT / folder).rglob("*.py")
-        for name in _READ.findall(path.read_text())
+        for name in re.findall(r"\bdata\.(?:get\(([^)]*)\)|get\b)", path.read_text())
     }
-    assert {"retire_ca", "backup", "pe_groups_classified", "other_names"} <= read
-    assert read - {"ssh_hostname"} <= OPTIONS.keys()
+    assert read <= {
+        ("procedures/options.py", ""),
+        ("procedures/identity.py", "name"),
+        ("procedures/names.py", "name"),
+    }
+    assert len(read) == 3
