@@ -31,6 +31,8 @@ _DATA = {
     "win03": "C:/Documents and Settings/All Users/Application Data/PuppetLabs/puppet",
 }
 _VERSIONS = {"win01": "6.1.7601", "win03": "5.2.3790"}
+SERVER = "/usr/lib/wine/wineserver64 -p"
+"""What keeps Wine up, and what it was told when it came up."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -290,12 +292,16 @@ def test_cut_off_switched_off_and_reset() -> None:
     assert _puppet("win01", "agent --test").returncode == 1
     lab.mend("win01")
     _typed("win01", r"echo here>C:\mark")
+    # Who asks for the services before Wine is up must not be who starts it: it would end again.
+    lab.run("win01", f"sed -i 's|^WINEPREFIX=.*{SERVER}$|sleep 2; &|' /opt/pe-lab/init")
     lab.switch_off("win01")
     assert _over_ssh("win01", "ver").returncode == 255
     lab.switch_on("win01")
     assert lab.hosts()["win01"] == before
     assert _typed("win01", r"type C:\mark").strip() == "here"
     assert _state("win01", "pe-mcollective")[0] == "RUNNING"
+    assert lab.run("win01", f"pgrep -fx '{SERVER}'").stdout
+    _typed("win01", r"reg query HKU\S-1-5-19 >nul")
     assert _over_ssh("win01", r"reg query HKU\S-1-5-19", "operator").returncode != 0
     lab.reset(*HOSTS_OF_WINDOWS)
     assert _over_ssh("win01", r"type C:\mark").returncode != 0
