@@ -11,21 +11,22 @@ from pyinfra import host
 
 from operations import agents
 from procedures.deployment import known_deployment
-from procedures.outcomes import outcomes_of
+from procedures.outcomes import Outcomes
 from procedures.renewal import prepare_renewal
-from procedures.reports import reporting_of
-from procedures.site import site_of
+from procedures.reports import Reporting
+from procedures.run import Aim, run_of
+from procedures.site import Site
 
-site = site_of(host.state)
-outcomes_of(site)
-site.ask_beside(host)
-reporting_of(site)
+run = run_of(host.state, Aim.RENEW)
+run.part(Outcomes)
+run.part(Site).ask_beside(host)
+run.part(Reporting)
 
-if host == site.master or site.has_agent(host):
+if host == run.master or run.has_agent(host):
     agents.master_verified(name="6 Verify that the master serves under a fresh CA")
 
-if site.has_agent(host) and prepare_renewal(host):
-    if site.replaces:
+if run.has_agent(host) and prepare_renewal(host):
+    if run.replaces:
         agents.revoked(name="0 Revoke and clean the certificate on the master")
     runs = known_deployment(host).agent
     agents.backed_up(name="6.1 Back up the SSL directory")

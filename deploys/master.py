@@ -13,15 +13,14 @@ from deploys.documents import regeneration
 from procedures.deployment import deployment_of_master
 from procedures.procedure import begin
 from procedures.renewal import warn_of_unknown_names
-from procedures.seats import the_master
-from procedures.site import site_of
+from procedures.run import Aim, run_of
+from procedures.site import Site
 
-site = site_of(host.state)
-site.regenerates = True
+run = run_of(host.state, Aim.REGENERATE)
 
-if site.has_agent(host) and not site.renews:
+if run.has_agent(host) and not run.renews:
     warn_of_unknown_names(host)
 
-if host == the_master(host):
-    begin(host, site.regeneration())
+if host == run.master:
+    begin(host, run.part(Site).regeneration())
     regeneration(deployment_of_master(host))()

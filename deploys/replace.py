@@ -8,8 +8,8 @@ stays; use deploys/site.py if it is the CA that is compromised.
 
 from pyinfra import host, local
 
-from procedures.site import site_of
+from procedures.run import Aim, run_of
 
-site_of(host.state).replaces = True
+run_of(host.state, Aim.REPLACE)
 
 local.include("deploys/agents.py")

@@ -12,22 +12,21 @@ from pyinfra import host
 from operations import agent_restore, restore, services
 from procedures.agent_restoration import prepare_agent_restoration
 from procedures.listing import list_backups, names_no_backup
-from procedures.outcomes import outcomes_of
+from procedures.outcomes import Outcomes
 from procedures.procedure import begin
-from procedures.reports import reporting_of
+from procedures.reports import Reporting
 from procedures.restoration import prepare_restoration
+from procedures.run import Aim, run_of
 from procedures.seats import the_master
-from procedures.site import site_of
 
-site = site_of(host.state)
-site.restores = True
-listing = names_no_backup(site)
+run = run_of(host.state, Aim.RESTORE)
+listing = names_no_backup(run)
 
 if listing:
-    list_backups(site, host)
-elif site.agents:
-    outcomes_of(site)
-    reporting_of(site)
+    list_backups(run, host)
+elif run.agents:
+    run.part(Outcomes)
+    run.part(Reporting)
 
 if host == the_master(host) and not listing:
     begin(host, prepare_restoration(host))
@@ -37,10 +36,10 @@ if host == the_master(host) and not listing:
     restore.put_back(name="3 Put the backup back")
     services.running(name="4 Start PE services")
 
-if site.agents and not listing and (host == site.master or site.has_agent(host)):
+if run.agents and not listing and (host == run.master or run.has_agent(host)):
     agent_restore.master_is_back(name="5 Verify that the master is back")
 
-if site.has_agent(host) and not listing and prepare_agent_restoration(host):
+if run.has_agent(host) and not listing and prepare_agent_restoration(host):
     agent_restore.stopped(name="6.1 Stop the agent's services")
     agent_restore.replaced_saved(name="6.2 Back up what is going to be replaced on the agent")
     agent_restore.put_back(name="6.3 Put the agent's backup back")

@@ -5,9 +5,9 @@ pyinfra inventory.py deploys/site.py --data retire_ca=<SHA-256 fingerprint>
 
 from pyinfra import host, local
 
-from procedures.site import site_of
+from procedures.run import Aim, run_of
 
-site_of(host.state).renews = True
+run_of(host.state, Aim.REGENERATE, Aim.RENEW)
 
 local.include("deploys/master.py")
 local.include("deploys/agents.py")

@@ -9,7 +9,7 @@ Any set of hosts (--limit), at any time, also in the middle of a regeneration th
 
 from pyinfra import host
 
-from procedures.site import site_of
+from procedures.run import run_of
 from procedures.surveying import survey
 
-survey(site_of(host.state), host)
+survey(run_of(host.state), host)

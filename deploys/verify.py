@@ -10,15 +10,14 @@ with this.
 from pyinfra import host
 
 from operations import verify
-from procedures.reports import reporting_of
-from procedures.site import site_of
-from procedures.survey import takes_part
+from procedures.reports import Reporting
+from procedures.run import run_of
 from procedures.verification import prepare_verification
 
-site = site_of(host.state)
-reporting_of(site)
+run = run_of(host.state)
+run.part(Reporting)
 
-if takes_part(site, host):
+if run.takes_part(host):
     prepare_verification(host)
 
     verify.puppet_succeeds(name="7 Prove that Puppet runs")

@@ -17,8 +17,8 @@ from operations.on_agent import (
 )
 from operations.step import show_diff
 from procedures.agent_restoration import agent_restoration_of, master_not_back
-from procedures.outcomes import outcomes_of
-from procedures.site import site_of
+from procedures.outcomes import Outcomes
+from procedures.run import run_of
 from recert.certificates import describe, read_certificate
 from recert.freshness import Retired
 from recert.observed import Service
@@ -31,7 +31,7 @@ def master_is_back() -> Commands:
     """Let no agent be changed unless its master serves under the restored CA at this moment."""
     if not host.state.is_executing:
         return
-    problem = master_not_back(site_of(host.state))
+    problem = master_not_back(run_of(host.state))
     if problem is not None:
         yield failed([f"No agent was changed: {problem}"])
 
@@ -94,7 +94,7 @@ def put_back() -> Commands:
 def started() -> Commands:
     """Start those of the agent's services that ran before, and tell what became of it."""
     restoration = agent_restoration_of(host)
-    outcomes = outcomes_of(site_of(host.state))
+    outcomes = run_of(host.state).part(Outcomes)
     stopping = not host.state.is_executing and restoration.work_due
     yield from services_started(restoration, stopping)
     if host.state.is_executing:

@@ -30,7 +30,7 @@ from operations.signing import (
     set_aside,
 )
 from operations.step import printable, show_diff, step_failed
-from procedures.outcomes import outcomes_of
+from procedures.outcomes import Outcomes
 from procedures.renewal import AgentRenewal, renewal_of
 from procedures.site import site_of
 from recert.certificates import describe, read_certificate
@@ -70,7 +70,7 @@ def revoked() -> Commands:
     site, certname = renewal.site, renewal.facts.settings.certname
     if host.state.is_executing:
         # Whoever comes first has it done for all, who are then to be told that it was.
-        due = host.name in site.once("to be revoked", lambda: all_to_be_revoked(site))
+        due = host.name in site.run.once("to be revoked", lambda: all_to_be_revoked(site))
     else:
         due = revocation_due(renewal)
     if not due:
@@ -240,7 +240,7 @@ def _asked(renewal: AgentRenewal, foreign: str | None) -> Commands:
         if not ok:
             for line in renewal.errors_said:
                 host.log(printable(line))
-            outcomes_of(renewal.site).reason(host, renewal.errors_said)
+            renewal.site.run.part(Outcomes).reason(host, renewal.errors_said)
 
     attributes = csr_attributes(renewal.put_back) if renewal.put_back else ""
     yield from hands_of(renewal.facts).ask_for_certificate(
@@ -310,7 +310,7 @@ def proven() -> Commands:
     """
     renewal = renewal_of(host)
     facts = renewal.facts
-    conf, outcomes = facts.settings, outcomes_of(renewal.site)
+    conf, outcomes = facts.settings, renewal.site.run.part(Outcomes)
     if not renewal.run_follows:
         host.noop("a Puppet run has succeeded since the certificate was made")
         if host.state.is_executing:

@@ -13,8 +13,8 @@ from pyinfra.api.operation import OperationMeta, PyinfraOperation
 from operations.hands import Commands, hands_of
 from operations.step import printable, show_diff, step_failed, wait_until
 from procedures.agent import AgentFacts, AgentWork
-from procedures.outcomes import outcomes_of
-from procedures.site import site_of
+from procedures.outcomes import Outcomes
+from procedures.run import run_of
 from procedures.telling import reason_of
 from recert.observed import Service
 
@@ -33,7 +33,7 @@ def on_agent(function: Callable[P, Commands]) -> PyinfraOperation[P]:
         try:
             for command in function(*args, **kwargs):
                 if host.state.is_executing:
-                    outcomes_of(site_of(host.state)).touched(host)
+                    run_of(host.state).part(Outcomes).touched(host)
                 yield command
         except Exception as error:
             yield failed(reason_of(error).splitlines())
@@ -54,7 +54,7 @@ def all_at_once(pyinfra_operation: PyinfraOperation[P]) -> PyinfraOperation[P]:
 def failed(found: Iterable[object]) -> FunctionCommand:
     """As `step_failed`, and kept for the table at the end."""
     lines = [printable(line) for line in found]
-    outcomes_of(site_of(host.state)).reason(host, lines)
+    run_of(host.state).part(Outcomes).reason(host, lines)
     return step_failed(lines)
 
 

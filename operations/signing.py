@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from pyinfra.api import FunctionCommand, Host, State, StringCommand
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, pop_global_arguments
@@ -21,8 +20,9 @@ from operations.readiness import silent_after_waiting
 from operations.services import SERVICE_CHANGES
 from operations.step import REMEMBER, LookingCommand, changing
 from procedures.host import Look, ask
-from procedures.outcomes import outcomes_of
+from procedures.outcomes import Outcomes
 from procedures.renewal import AgentRenewal, renewals
+from procedures.run import Run
 from procedures.site import Site
 from procedures.telling import reason_of
 from recert.certificates import utc_now
@@ -137,27 +137,31 @@ def judge_and_sign(site: Site, host_name: str) -> tuple[Judgement, bool]:
     The first agent that comes has all that wait signed with its own; those that come
     later, where agents are not worked on together, make another round.
     """
-    with site.exclusively():
-        if host_name not in _judged.setdefault(site, {}):
+    judged = site.run.part(_judged)
+    with site.run.exclusively():
+        if host_name not in judged:
             try:
-                _judged[site].update(_sign_round(site))
+                judged.update(_sign_round(site))
             except Exception as error:
                 # Every other agent would wait for the same to fail again.
-                for host, _ in renewals(site):
+                for host, _ in renewals(site.run):
                     found = Judgement(Verdict.FAILED, f"The master cannot sign: {reason_of(error)}")
-                    _judged[site].setdefault(host.name, (found, False))
-        return _judged[site][host_name]
+                    judged.setdefault(host.name, (found, False))
+        return judged[host_name]
 
 
-_judged: WeakKeyDictionary[Site, dict[str, tuple[Judgement, bool]]] = WeakKeyDictionary()
+def _judged(_: Run) -> dict[str, tuple[Judgement, bool]]:
+    """By host: and whether it was signed in this run."""
+    return {}
 
 
 def judge_again(site: Site, host_name: str) -> tuple[Judgement, bool]:
     """As `judge_and_sign`, after an agent has asked anew."""
-    with site.exclusively():
+    judged = site.run.part(_judged)
+    with site.run.exclusively():
         # Unless one who came before had it signed with its own, as all that have asked anew.
-        if _judged[site][host_name][0].verdict is not Verdict.SIGNED:
-            del _judged[site][host_name]
+        if judged[host_name][0].verdict is not Verdict.SIGNED:
+            del judged[host_name]
         return judge_and_sign(site, host_name)
 
 
@@ -172,7 +176,7 @@ def set_aside(renewal: AgentRenewal, found: str) -> str | None:
     held = f"{facts.settings.csrdir}/{certname}.pem"
     kept = f"{certname}.{utc_now():%Y%m%dT%H%M%S.%fZ}.pem"
     # A server takes ten sessions of one connection, and whoever likes sends for every name.
-    with site.exclusively():
+    with site.run.exclusively():
         ok, output = run_on(
             site.master, changing(facts.lock, _SET_ASIDE, held, facts.backup_root, kept, limit=60)
         )
@@ -180,7 +184,7 @@ def set_aside(renewal: AgentRenewal, found: str) -> str | None:
         return "\n".join([f"{held} on the master is not this agent's.", *_complaints(output)[-4:]])
     if "moved" not in output.stdout_lines:
         return None  # somebody has taken it away meanwhile
-    outcomes_of(site).remark(
+    site.run.part(Outcomes).remark(
         renewal.facts.host,
         f"The master held a request under this name that was not this agent's ({found}). It was "
         f"moved to {facts.backup_root}/requests/{kept} there, unsigned: find out who sent it.",
@@ -193,9 +197,9 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
     authority = site.authority()
     applications: dict[str, Application] = {}
     judgements: dict[str, Judgement] = {}
-    for host, renewal in renewals(site):
-        judged, _ = _judged.get(site, {}).get(host.name, (None, False))
-        if judged is not None and judged.verdict is not Verdict.FOREIGN:
+    for host, renewal in renewals(site.run):
+        before, _ = site.run.part(_judged).get(host.name, (None, False))
+        if before is not None and before.verdict is not Verdict.FOREIGN:
             continue
         try:
             application = renewal.application_for(authority)
@@ -298,7 +302,7 @@ def clean_all(site: Site) -> str | None:
 
     :raises DeployError: the master does not answer.
     """
-    return site.once("cleaned", lambda: _clean_round(site))
+    return site.run.once("cleaned", lambda: _clean_round(site))
 
 
 def revocation_due(renewal: AgentRenewal) -> bool:
@@ -308,7 +312,7 @@ def revocation_due(renewal: AgentRenewal) -> bool:
 
 def all_to_be_revoked(site: Site) -> frozenset[str]:
     """The hosts of which that is so."""
-    return frozenset(host.name for host, renewal in renewals(site) if revocation_due(renewal))
+    return frozenset(host.name for host, renewal in renewals(site.run) if revocation_due(renewal))
 
 
 def _clean_round(site: Site) -> str | None:
@@ -316,7 +320,7 @@ def _clean_round(site: Site) -> str | None:
     conf, authority = facts.settings, site.authority()
     certs = [
         (renewal.facts.settings.certname, cert)
-        for _, renewal in renewals(site)
+        for _, renewal in renewals(site.run)
         for cert in renewal.named.values()
     ]
     names = sorted({name for name, _ in certs} & set(authority.retired_names))

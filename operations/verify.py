@@ -19,7 +19,7 @@ from operations.signing import run_on
 from operations.step import changing, printable, step_failed
 from operations.windows import WindowsHands
 from procedures.host import HostFacts
-from procedures.site import site_of
+from procedures.run import run_of
 from procedures.telling import reason_of
 from procedures.verification import Verification, verification_of
 from procedures.windows import WindowsAgentFacts
@@ -95,7 +95,7 @@ def passed() -> Commands:
 
 
 def _verification() -> Verification:
-    verification = verification_of(site_of(host.state))
+    verification = verification_of(run_of(host.state))
     assert verification is not None
     return verification
 

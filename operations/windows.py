@@ -15,8 +15,8 @@ from pyinfra.connectors.util import CommandOutput
 from operations.services import RUN_LIMIT
 from operations.signing import Heard, overheard, run_on
 from operations.step import ConnectedCommand, wait_until
-from procedures.outcomes import outcomes_of
-from procedures.site import site_of
+from procedures.outcomes import Outcomes
+from procedures.run import run_of
 from procedures.telling import reason_of
 from procedures.windows import WindowsAgentFacts
 from recert.backups import Backup, Manifest
@@ -202,7 +202,7 @@ class WindowsHands:
         ok, output = _type(host, f"taskkill /F /PID {known.pid}")
         if not ok:
             raise _StepError(f"{what}, and process {known.pid} could not be ended.", output)
-        outcomes_of(site_of(host.state)).remark(
+        run_of(host.state).part(Outcomes).remark(
             host, f"{what} for {HANG_LIMIT} s; its process {known.pid} was ended."
         )
 
@@ -373,7 +373,7 @@ class WindowsHands:
                 why = error.lines if isinstance(error, _StepError) else [reason_of(error)]
                 for text in why:
                     host.log(text)
-                outcomes_of(site_of(state)).reason(host, why)
+                run_of(state).part(Outcomes).reason(host, why)
                 return False
             return True
 

@@ -3,8 +3,6 @@ master's former CA."""
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
@@ -14,11 +12,10 @@ from procedures.agents import agent_facts, agent_kept
 from procedures.deployment import deployment_of_master, known_deployment
 from procedures.host import ask
 from procedures.master import MasterFacts
-from procedures.options import options_of
-from procedures.outcomes import outcomes_of
+from procedures.outcomes import Outcomes
 from procedures.preflight import backup_root_of, check_restorable, send_at_once
 from procedures.renewal import left_out
-from procedures.site import Site, site_of
+from procedures.run import Run, run_of
 from procedures.telling import reason_of
 from recert.backups import Backup
 from recert.certificates import Certificate, read_certificate
@@ -43,12 +40,14 @@ class AgentRestoration(AgentWork):
         return self.backup is not None and self.backup.differs
 
 
-_restorations: WeakKeyDictionary[Site, dict[str, AgentRestoration]] = WeakKeyDictionary()
+def _restorations(_: Run) -> dict[str, AgentRestoration]:
+    """By host."""
+    return {}
 
 
 def agent_restoration_of(host: Host) -> AgentRestoration:
     """What `prepare_agent_restoration` made of an agent."""
-    return _restorations[site_of(host.state)][host.name]
+    return run_of(host.state).part(_restorations)[host.name]
 
 
 def prepare_agent_restoration(host: Host) -> bool:
@@ -57,40 +56,40 @@ def prepare_agent_restoration(host: Host) -> bool:
 
     :returns: whether the agent takes part.
     """
-    site = site_of(host.state)
+    run = run_of(host.state)
     host = host.inventory.get_host(host.name)
-    outcomes = outcomes_of(site)
+    outcomes = run.part(Outcomes)
     try:
-        restoration = _prepared(host, site)
+        restoration = _prepared(host, run)
     except DeployError:
         raise
     except Exception as error:
         left_out(host, outcomes, reason_of(error).splitlines())
         return False
-    _restorations.setdefault(site, {})[host.name] = restoration
+    run.part(_restorations)[host.name] = restoration
     outcomes.prepared(host, restoration.work_due)
     return True
 
 
-def _prepared(host: Host, site: Site) -> AgentRestoration:
+def _prepared(host: Host, run: Run) -> AgentRestoration:
     """:raises AgentRefusedError: it cannot go back."""
-    ca = restored_ca(site)
-    _, store = agent_kept(host, site)
+    ca = restored_ca(run)
+    _, store = agent_kept(host, run)
     of_it = store.of_ca(ca.fingerprint, ca.key)
     fitting = [b for b in of_it if b.valid]
     if fitting:
         backup = fitting[-1]
         with refused_alone():
-            system = WINDOWS if site.is_windows(host) else None
-            deployment = known_deployment(site.master)
+            system = WINDOWS if run.is_windows(host) else None
+            deployment = known_deployment(run.master)
             settings = stored_settings(backup.manifest.settings, deployment, system=system)
-            facts = agent_facts(host, site, settings)
+            facts = agent_facts(host, run, settings)
             check_restorable(facts, backup.manifest)
         restoration = AgentRestoration(facts, backup.name)
         if restoration.work_due and (refusals := facts.refusals_to_go_back()):
             raise AgentRefusedError(*refusals)
         return restoration
-    facts = agent_facts(host, site, None)
+    facts = agent_facts(host, run, None)
     cert = facts.certificate_in_use
     if cert is not None and cert.issued_by(ca):
         return AgentRestoration(facts, None)
@@ -103,24 +102,24 @@ def _prepared(host: Host, site: Site) -> AgentRestoration:
     )
 
 
-def restored_ca(site: Site) -> Certificate:
+def restored_ca(run: Run) -> Certificate:
     """The CA to which the master goes back, or has gone.
 
     :raises DeployError: the master's backup says nothing of one.
     """
-    return site.once("restored CA", lambda: _read_restored(site)[1], lasting=True)
+    return run.once("restored CA", lambda: _read_restored(run)[1], lasting=True)
 
 
-def master_not_back(site: Site) -> str | None:
+def master_not_back(run: Run) -> str | None:
     """Why no agent may be changed now; None if the master serves under the restored CA."""
-    return site.once("not back", lambda: _find_problem(site))
+    return run.once("not back", lambda: _find_problem(run))
 
 
-def _find_problem(site: Site) -> str | None:
-    if site.master in site.state.failed_hosts:
+def _find_problem(run: Run) -> str | None:
+    if run.master in run.state.failed_hosts:
         return "the master failed before; see above."
     try:
-        facts, ca = _read_restored(site)
+        facts, ca = _read_restored(run)
         in_place = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
         presented = facts.presented
     except Exception as error:
@@ -133,10 +132,10 @@ def _find_problem(site: Site) -> str | None:
     return None
 
 
-def _read_restored(site: Site) -> tuple[MasterFacts, Certificate]:
-    master = site.master
+def _read_restored(run: Run) -> tuple[MasterFacts, Certificate]:
+    master = run.master
     try:
-        name = options_of(master).backup
+        name = run.options.backup
     except RecertError as error:
         raise DeployError(f"Nothing was changed: {error}") from error
     send_at_once(master)

@@ -18,7 +18,7 @@ from procedures.agent import (
 )
 from procedures.deployment import deployment_of_agent
 from procedures.names import note_certname
-from procedures.site import Site
+from procedures.run import Run
 from procedures.windows import (
     WindowsAgentFacts,
     known_windows,
@@ -29,28 +29,28 @@ from procedures.windows import (
 from recert.settings import Settings
 
 
-def agent_looked_at(host: Host, site: Site, prove: bool = False) -> KnownAgent:
+def agent_looked_at(host: Host, run: Run, prove: bool = False) -> KnownAgent:
     """
     :param prove: whether it has to prove who it is, where the inventory does not say so.
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
-    return look_at_windows(host, prove) if site.is_windows(host) else look_at(host, prove)
+    return look_at_windows(host, prove) if run.is_windows(host) else look_at(host, prove)
 
 
-def agent_settings(host: Host, site: Site) -> Settings:
+def agent_settings(host: Host, run: Run) -> Settings:
     """What Puppet says of itself there.
 
     :raises AgentRefusedError: that cannot be used.
     """
-    return windows_settings(host) if site.is_windows(host) else settings_of(host)
+    return windows_settings(host) if run.is_windows(host) else settings_of(host)
 
 
-def agent_kept(host: Host, site: Site) -> tuple[str, BackupStore]:
+def agent_kept(host: Host, run: Run) -> tuple[str, BackupStore]:
     """Where an agent's backups are, and which there are. No Puppet is asked.
 
     :raises AgentRefusedError: it is no host that can be worked on.
     """
-    if site.is_windows(host):
+    if run.is_windows(host):
         windows = known_windows(host)
         root = windows_backup_root(host, windows)
         return root, ask_agent(host, WindowsBackups, ruby=windows.ruby, root=root, paths=[])
@@ -59,15 +59,15 @@ def agent_kept(host: Host, site: Site) -> tuple[str, BackupStore]:
     return root, ask_agent(host, Backups, root=root, paths=[])
 
 
-def agent_facts(host: Host, site: Site, settings: Settings | None) -> AgentFacts:
+def agent_facts(host: Host, run: Run, settings: Settings | None) -> AgentFacts:
     """The facts of an agent.
 
     :param settings: from a backup; asked of Puppet if not given.
     :raises AgentRefusedError: it is no agent that can be worked on.
     """
-    settings = settings or agent_settings(host, site)
+    settings = settings or agent_settings(host, run)
     note_certname(host, settings.certname)  # those of a backup, too
-    if site.is_windows(host):
+    if run.is_windows(host):
         windows = known_windows(host)
         root = windows_backup_root(host, windows)
         deployment = deployment_of_agent(host, None)

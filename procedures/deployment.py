@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
-from pyinfra.api import Host, State
+from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError, PyinfraError
 
 from facts.deployment import DeploymentSigns
 from procedures.host import ask
 from procedures.options import options_of
+from procedures.run import Run, run_of
 from procedures.seats import the_master
 from recert.deployments.known import DEPLOYMENTS, NEWEST, of_program
 from recert.deployments.model import Deployment
 from recert.deployments.recognition import recognised
 from recert.errors import RecertError
 
-_found: WeakKeyDictionary[State, dict[str, Deployment]] = WeakKeyDictionary()
+
+def _found(_: Run) -> dict[str, Deployment]:
+    """By host."""
+    return {}
 
 
 def deployment_of_master(master: Host) -> Deployment:
@@ -24,7 +26,7 @@ def deployment_of_master(master: Host) -> Deployment:
 
     :raises DeployError: it is none that is known, or may be several.
     """
-    found = _found.setdefault(master.state, {})
+    found = run_of(master.state).part(_found)
     if master.name not in found:
         signs = ask(
             master,
@@ -47,7 +49,7 @@ def deployment_of_agent(agent: Host, program: str | None) -> Deployment:
     :param program: its `puppet`; None where that says nothing.
     :raises DeployError: the inventory has no master, or several.
     """
-    found = _found.setdefault(agent.state, {})
+    found = run_of(agent.state).part(_found)
     if agent.name not in found:
         own, master = of_program(program or ""), the_master(agent)
         if own is None and master in master.state.failed_hosts and master.name not in found:
@@ -63,5 +65,5 @@ def deployment_of_agent(agent: Host, program: str | None) -> Deployment:
 
 def known_deployment(host: Host) -> Deployment:
     """The same of a host that may not have answered: its site's then, as far as that is known."""
-    found = _found.get(host.state, {})
+    found = run_of(host.state).part(_found)
     return found.get(host.name) or found.get(the_master(host).name) or DEPLOYMENTS[0]

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
-from pyinfra.api import Host, State
+from pyinfra.api import Host
 
 from procedures.names import ADDRESSES
 from procedures.options import options_of
+from procedures.run import Run, run_of
 from recert.identity import Identities, Listed
 
 
 def identities_of(host: Host) -> Identities:
     """All hosts of the inventory, whether they are up, and in --limit, or not."""
-    state = host.state
-    if state not in _identities:
-        _identities[state] = Identities(map(_listed, state.inventory))
-    return _identities[state]
+    return run_of(host.state).part(_identities)
 
 
-_identities: WeakKeyDictionary[State, Identities] = WeakKeyDictionary()
+def _identities(run: Run) -> Identities:
+    return Identities(map(_listed, run.state.inventory))
 
 
 def _listed(host: Host) -> Listed:

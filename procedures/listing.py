@@ -2,62 +2,58 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 from pyinfra.api import Host
 from rich.table import Table
 
 from facts.backups import Backups, BackupStore
 from procedures.agents import agent_kept
 from procedures.host import ask
-from procedures.options import options_of
-from procedures.outcomes import outcomes_of
+from procedures.outcomes import Outcomes
 from procedures.preflight import backup_root_of, require_root, send_at_once
 from procedures.renewal import left_out
-from procedures.site import Site
-from procedures.survey import takes_part
+from procedures.run import Run
 from procedures.tables import console
 from procedures.telling import reason_of, say
 from recert.errors import RecertError
 
-_told: WeakKeyDictionary[Site, set[str]] = WeakKeyDictionary()
-_expected: WeakKeyDictionary[Site, frozenset[str]] = WeakKeyDictionary()
+
+class _Listed:
+    """The hosts whose backups are listed, and those of which they have been."""
+
+    def __init__(self, run: Run) -> None:
+        self.expected = run.reached
+        self.told: set[str] = set()
 
 
-def names_no_backup(site: Site) -> bool:
+def names_no_backup(run: Run) -> bool:
     """Whether all that is wanted is the list."""
     try:
-        return options_of(site.master).backup is None
+        return run.options.backup is None
     except RecertError:
         return False  # who would restore it refuses it
 
 
-def list_backups(site: Site, host: Host) -> None:
+def list_backups(run: Run, host: Host) -> None:
     """List a host's backups.
 
     :raises SystemExit: it was the last of them. The status is 1 if one could not be asked.
     """
     host = host.inventory.get_host(host.name)
-    expected = _expected.setdefault(site, _reached(site))
-    if host.name not in expected:
+    listed = run.part(_Listed)
+    if host.name not in listed.expected:
         return
     try:
-        show_backups(host, *_kept(site, host), names_are_taken=host.name == site.master.name)
+        show_backups(host, *_kept(run, host), names_are_taken=host.name == run.master.name)
     except Exception as error:
-        left_out(host, outcomes_of(site), reason_of(error).splitlines())
-    told = _told.setdefault(site, set())
-    told.add(host.name)
-    if told >= expected:
-        raise SystemExit(1 if site.state.failed_hosts else 0)
+        left_out(host, run.part(Outcomes), reason_of(error).splitlines())
+    listed.told.add(host.name)
+    if listed.told >= listed.expected:
+        raise SystemExit(1 if run.state.failed_hosts else 0)
 
 
-def _reached(site: Site) -> frozenset[str]:
-    return frozenset(host.name for host in site.state.activated_hosts if takes_part(site, host))
-
-
-def _kept(site: Site, host: Host) -> tuple[str, BackupStore]:
-    if host.name != site.master.name:
-        return agent_kept(host, site)
+def _kept(run: Run, host: Host) -> tuple[str, BackupStore]:
+    if host.name != run.master.name:
+        return agent_kept(host, run)
     send_at_once(host)
     require_root(host)
     root = backup_root_of(host)

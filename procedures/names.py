@@ -3,26 +3,27 @@ and the certname that each has said."""
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
-from pyinfra.api import Host, State
+from pyinfra.api import Host
 
 from procedures.options import options_of
+from procedures.run import Run, run_of
 
 ADDRESSES = ("ssh_hostname", "winrm_hostname")
 """The data that say where a host is reached, if not under its name."""
 
-_said: WeakKeyDictionary[State, dict[str, str]] = WeakKeyDictionary()
+
+def _said(_: Run) -> dict[str, str]:
+    return {}
 
 
 def note_certname(host: Host, certname: str) -> None:
     """Remember what a host's own Puppet says."""
-    _said.setdefault(host.state, {})[host.name] = certname
+    run_of(host.state).part(_said)[host.name] = certname
 
 
 def said_certname(host: Host) -> str | None:
     """The certname that a host has said in this run; None before it was asked."""
-    return _said.get(host.state, {}).get(host.name)
+    return run_of(host.state).part(_said).get(host.name)
 
 
 def names_of(host: Host) -> frozenset[str]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from weakref import WeakKeyDictionary
 
 from pyinfra.api import State
 
+from procedures.run import Run, run_of
 from recert.certificates import utc_now
 from recert.report import Outage
 
-_outages: WeakKeyDictionary[State, Outage] = WeakKeyDictionary()
+
+class _Down:
+    def __init__(self, _: Run) -> None:
+        self.outage: Outage | None = None
 
 
 def note_down(state: State) -> None:
     """The run is about to stop the first service."""
-    _outages.setdefault(state, Outage(utc_now(), None))
+    down = run_of(state).part(_Down)
+    down.outage = down.outage or Outage(utc_now(), None)
 
 
 def note_up(state: State, began: datetime) -> None:
@@ -24,9 +28,10 @@ def note_up(state: State, began: datetime) -> None:
 
     :param began: when they have gone down at the latest, where an earlier run has stopped them.
     """
-    _outages[state] = replace(_outages.get(state) or Outage(began, None), ended=utc_now())
+    down = run_of(state).part(_Down)
+    down.outage = replace(down.outage or Outage(began, None), ended=utc_now())
 
 
 def outage_of(state: State) -> Outage | None:
     """The outage, None if there was none."""
-    return _outages.get(state)
+    return run_of(state).part(_Down).outage

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 from pyinfra import logger
 from pyinfra.api import Host, State
@@ -12,6 +11,7 @@ from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import BaseStateCallback
 
 from procedures.names import said_certname
+from procedures.run import Run
 from procedures.site import Site
 from procedures.telling import within_reason
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order
@@ -24,8 +24,9 @@ EVERY = 5
 class Outcomes(BaseStateCallback):
     """Takes down what happens to the agents of a run."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        run.state.add_callback_handler(self)
         self._settled: dict[str, tuple[Status, str, str]] = {}
         self._prepared: set[str] = set()
         self._due: set[str] = set()
@@ -61,7 +62,7 @@ class Outcomes(BaseStateCallback):
 
     def _count_look(self) -> None:
         self.looked_at += 1
-        total = len(self.site.agents)
+        total = len(self.run.agents)
         if self.looked_at == total or time.monotonic() - self._told >= EVERY:
             self._told = time.monotonic()
             logger.info(f"    Looked at {self.looked_at} of {total} agents")
@@ -102,7 +103,7 @@ class Outcomes(BaseStateCallback):
         retry_count: int = 0,
         max_retries: int = 0,
     ) -> None:
-        if self.site.has_agent(host):
+        if self.run.has_agent(host):
             self._failed_at[host.name] = op_hash
         self._count_step(state, host, op_hash)
 
@@ -111,7 +112,7 @@ class Outcomes(BaseStateCallback):
             self._tell_step(state, op_hash)
 
     def _count_step(self, state: State, host: Host, op_hash: str) -> None:
-        if not self.site.has_agent(host):
+        if not self.run.has_agent(host):
             return
         self._reached[op_hash] = self._reached.get(op_hash, 0) + 1
         if time.monotonic() - self._told >= EVERY:
@@ -119,7 +120,7 @@ class Outcomes(BaseStateCallback):
 
     def _tell_step(self, state: State, op_hash: str) -> None:
         self._told = time.monotonic()
-        total, failed = len(self.site.agents), len(self._failed_at)
+        total, failed = len(self.run.agents), len(self._failed_at)
         failures = f", {failed} failed so far" if failed else ""
         step = step_name(state, op_hash)
         logger.info(f"    {step}: {self._reached[op_hash]} of {total} agents{failures}")
@@ -128,17 +129,18 @@ class Outcomes(BaseStateCallback):
 
     def outcomes(self) -> tuple[Outcome, ...]:
         """What became of every agent up to now."""
-        executed = self.site.state.is_executing
-        return tuple(in_order(self._remarked(agent, executed) for agent in self.site.agents))
+        executed = self.run.state.is_executing
+        return tuple(in_order(self._remarked(agent, executed) for agent in self.run.agents))
 
     @property
     def foreign_requests(self) -> tuple[ForeignRequest, ...]:
         """What waits on the master under names that no agent of this run is known to have."""
-        authority = self.site.known_authority()
+        authority = self.run.part(Site).known_authority()
         return () if authority is None else self._foreign_requests(authority)
 
     def _foreign_requests(self, authority: Authority) -> tuple[ForeignRequest, ...]:
-        names = [name for name in authority.requesting if not self.site.has_certname(name)]
+        site = self.run.part(Site)
+        names = [name for name in authority.requesting if not site.has_certname(name)]
         requests = [None if authority.too_many_wait else authority.request(name) for name in names]
         return tuple(
             ForeignRequest(name, request.digest if request is not None else None)
@@ -152,7 +154,7 @@ class Outcomes(BaseStateCallback):
 
     def outcome(self, host: Host, executed: bool) -> Outcome:
         """What became of one of them."""
-        state, name = self.site.state, host.name
+        state, name = self.run.state, host.name
         certname = said_certname(host)
         if host not in state.activated_hosts:
             return Outcome(name, certname, Status.UNREACHABLE, why="it could not be connected to")
@@ -170,12 +172,12 @@ class Outcomes(BaseStateCallback):
             return Outcome(name, certname, Status.INTERRUPTED, why="the run ended before")
         if executed or name not in self._prepared:
             return Outcome(name, certname, Status.UNTOUCHED, why="the run ended before")
-        fresh = Status.AS_BEFORE if self.site.restores else Status.FRESH
+        fresh = Status.AS_BEFORE if self.run.restores else Status.FRESH
         return Outcome(name, certname, self._to_do if name in self._due else fresh)
 
     @property
     def _to_do(self) -> Status:
-        return Status.TO_RESTORE if self.site.restores else Status.DUE
+        return Status.TO_RESTORE if self.run.restores else Status.DUE
 
 
 def said_of_failure(meta: OperationMeta) -> list[str]:
@@ -187,28 +189,18 @@ def said_of_failure(meta: OperationMeta) -> list[str]:
     return lines
 
 
-_outcomes: WeakKeyDictionary[Site, Outcomes] = WeakKeyDictionary()
-
-
-def outcomes_of(site: Site) -> Outcomes:
-    """Where the run over a site takes down what becomes of its agents."""
-    if site not in _outcomes:
-        _outcomes[site] = outcomes = Outcomes(site)
-        site.state.add_callback_handler(outcomes)
-    return _outcomes[site]
-
-
-def why_left_out(site: Site, host: Host) -> str:
+def why_left_out(run: Run, host: Host) -> str:
     """Why a run has gone on without an agent; empty if it has not, or that is not known."""
-    if site not in _outcomes or not site.has_agent(host):
+    outcomes = known_outcomes(run)
+    if outcomes is None or not run.has_agent(host):
         return ""
-    outcome = _outcomes[site].outcome(host, site.state.is_executing)
+    outcome = outcomes.outcome(host, run.state.is_executing)
     return f"{outcome.step}: {outcome.why}".removeprefix(": ") if outcome.why else ""
 
 
-def known_outcomes(site: Site) -> Outcomes | None:
+def known_outcomes(run: Run) -> Outcomes | None:
     """What became of the agents, where this run is about renewing them."""
-    return _outcomes.get(site)
+    return run.part(Outcomes) if run.has_part(Outcomes) else None
 
 
 def step_name(state: State, op_hash: str) -> str:

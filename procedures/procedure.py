@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 from pyinfra.api import Host
 
 from procedures.master import MasterFacts
+from procedures.run import Run, run_of
 from recert.observed import Service
 
 
@@ -73,14 +72,16 @@ class Procedure:
         )
 
 
-_procedures: WeakKeyDictionary[Host, Procedure] = WeakKeyDictionary()
+def _procedures(_: Run) -> dict[str, Procedure]:
+    """By host."""
+    return {}
 
 
 def begin(host: Host, procedure: Procedure) -> None:
     """Make `procedure` the one that the operations on `host` carry out."""
-    _procedures[host] = procedure
+    run_of(host.state).part(_procedures)[host.name] = procedure
 
 
 def procedure_of(host: Host) -> Procedure:
     """What `begin` was given for `host`."""
-    return _procedures[host]
+    return run_of(host.state).part(_procedures)[host.name]

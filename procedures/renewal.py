@@ -4,7 +4,6 @@ forbids it. A refusal concerns the one agent alone; the others go on."""
 from __future__ import annotations
 
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
@@ -18,7 +17,8 @@ from procedures.agent import (
 from procedures.agents import agent_looked_at, agent_settings
 from procedures.identity import identities_of
 from procedures.options import options_of
-from procedures.outcomes import Outcomes, outcomes_of
+from procedures.outcomes import Outcomes
+from procedures.run import Run, run_of
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, shortened, warn
 from recert import preflight
@@ -146,7 +146,7 @@ class AgentRenewal(AgentWork):
         """The one that is replaced, as the master's own records have it: whoever has the retired
         CA's key can have put any other one on the agent, or into its backups."""
         name, site = self.facts.settings.certname, self.site
-        if not site.replaces:
+        if not site.run.replaces:
             return next(iter(site.certificates_of(name)), None)
         # No CA is given up: what it has signed is true, wherever it is kept.
         authority, own = site.authority(), self.now.certificate
@@ -174,23 +174,25 @@ class AgentRenewal(AgentWork):
 
 
 # By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.
-_renewals: WeakKeyDictionary[Site, dict[str, AgentRenewal]] = WeakKeyDictionary()
+def _renewals(_: Run) -> dict[str, AgentRenewal]:
+    """By host."""
+    return {}
 
 
-def renewals(site: Site) -> list[tuple[Host, AgentRenewal]]:
+def renewals(run: Run) -> list[tuple[Host, AgentRenewal]]:
     """Every agent that takes part and has not failed."""
-    of_site, active = _renewals.get(site, {}), site.state.active_hosts
-    return [(h, of_site[h.name]) for h in site.agents if h in active and h.name in of_site]
+    known, active = run.part(_renewals), run.state.active_hosts
+    return [(h, known[h.name]) for h in run.agents if h in active and h.name in known]
 
 
 def renewal_of(host: Host) -> AgentRenewal:
     """What `prepare_renewal` made of an agent."""
-    return _renewals[site_of(host.state)][host.name]
+    return run_of(host.state).part(_renewals)[host.name]
 
 
-def known_renewal(site: Site, host: Host) -> AgentRenewal | None:
+def known_renewal(run: Run, host: Host) -> AgentRenewal | None:
     """The same, None if this run has prepared none for that host."""
-    return _renewals.get(site, {}).get(host.name)
+    return run.part(_renewals).get(host.name)
 
 
 def prepare_renewal(host: Host) -> bool:
@@ -203,13 +205,13 @@ def prepare_renewal(host: Host) -> bool:
     """
     site = site_of(host.state)
     host = host.inventory.get_host(host.name)
-    outcomes = outcomes_of(site)
+    outcomes = site.run.part(Outcomes)
     try:
-        agent: KnownAgent | Exception = agent_looked_at(host, site, prove=True)
+        agent: KnownAgent | Exception = agent_looked_at(host, site.run, prove=True)
     except Exception as error:
         agent = error
     view = site.view()
-    problem = None if site.master_comes_first else site.ca_problem_before(view)
+    problem = None if site.run.master_comes_first else site.ca_problem_before(view)
     if problem is not None:
         raise DeployError(f"Nothing was changed: {problem}")
     try:
@@ -224,7 +226,7 @@ def prepare_renewal(host: Host) -> bool:
         left_out(host, outcomes, reason_of(error).splitlines())
         _require_all_found(site, outcomes)
         return False
-    _renewals.setdefault(site, {})[host.name] = renewal
+    site.run.part(_renewals)[host.name] = renewal
     outcomes.prepared(host, _is_due(renewal))
     if renewal.now.everything_goes:
         key = renewal.now.paths.private_key
@@ -249,7 +251,7 @@ def _of_foreign_request(renewal: AgentRenewal) -> str:
 
 
 def _require_all_found(site: Site, outcomes: Outcomes) -> None:
-    if outcomes.looked_at == site.connected_agents:
+    if outcomes.looked_at == site.run.connected_agents:
         site.require_all_found()
 
 
@@ -258,7 +260,7 @@ def warn_of_unknown_names(host: Host) -> None:
     site = site_of(host.state)
     view = site.view()
     try:
-        settings = agent_settings(host, site)
+        settings = agent_settings(host, site.run)
     except Exception as error:
         warn(host, f"Under which name it looks for its master is not known: {reason_of(error)}")
         return
@@ -320,8 +322,8 @@ def require_identity(host: Host, site: Site, facts: AgentFacts) -> None:
     if other is not None:
         why = same_key([host.name, other.name], certname)
         # The other one may still be on its way through all this.
-        if _renewals.get(site, {}).pop(other.name, None) is not None:
-            left_out(other, outcomes_of(site), [why], counted=True)
+        if site.run.part(_renewals).pop(other.name, None) is not None:
+            left_out(other, site.run.part(Outcomes), [why], counted=True)
         raise AgentRefusedError(why)
 
 

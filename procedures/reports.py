@@ -6,7 +6,6 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 from pyinfra import logger
 from pyinfra.api import Host, State
@@ -14,6 +13,7 @@ from pyinfra.api.state import BaseStateCallback
 
 from procedures.outage import outage_of
 from procedures.outcomes import known_outcomes, step_name
+from procedures.run import Run
 from procedures.site import Site
 from procedures.status import fail_in_the_end
 from procedures.survey import BEFORE, NOW, Survey, known_survey
@@ -31,8 +31,9 @@ REPORTS = Path("reports")
 class Reporting(BaseStateCallback):
     """Takes down when which step was done where, and tells everything in the end."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        run.state.add_callback_handler(self)
         self.began = utc_now()
         self._begun: dict[tuple[str, str], datetime] = {}
         self._ended: dict[tuple[str, str], datetime] = {}
@@ -83,11 +84,11 @@ class Reporting(BaseStateCallback):
 
     def report(self) -> Report:
         """Everything that is known by now."""
-        site, outcomes = self.site, known_outcomes(self.site)
-        verification = verification_of(site)
-        authority = site.known_authority()
-        now = _snapshot(known_survey(site, NOW))
-        outage = outage_of(site.state)
+        run, outcomes = self.run, known_outcomes(self.run)
+        verification = verification_of(run)
+        authority = run.part(Site).known_authority()
+        now = _snapshot(known_survey(run, NOW))
+        outage = outage_of(run.state)
         agents = outcomes.outcomes() if outcomes is not None else ()
         checks = verification.checks() if verification is not None and now is not None else ()
         ca = now.ca.fingerprint if now is not None and now.ca is not None else None
@@ -98,14 +99,14 @@ class Reporting(BaseStateCallback):
             began=self.began,
             finished=utc_now(),
             command=command_line(),
-            preview=not site.state.is_executing,
-            master=site.master.name,
+            preview=not run.state.is_executing,
+            master=run.master.name,
             retired=self._retired,
             ca=ca,
             summary=Summary.of(agents, now, checks, outage),
             retired_ca=self._retired_ca,
             outage=outage,
-            before=_snapshot(known_survey(site, BEFORE)),
+            before=_snapshot(known_survey(run, BEFORE)),
             now=now,
             checks=checks,
             agents=agents,
@@ -115,32 +116,32 @@ class Reporting(BaseStateCallback):
 
     @property
     def _kind(self) -> Kind:
-        if self.site.renews:
+        if self.run.renews:
             return Kind.SITE
-        if self.site.replaces:
+        if self.run.replaces:
             return Kind.REPLACE
-        if self.site.restores:
+        if self.run.restores:
             return Kind.RESTORE
-        if known_outcomes(self.site) is not None:
+        if known_outcomes(self.run) is not None:
             return Kind.AGENTS
-        return Kind.VERIFY if verification_of(self.site) is not None else Kind.SURVEY
+        return Kind.VERIFY if verification_of(self.run) is not None else Kind.SURVEY
 
     def _is_worth_telling(self, report: Report) -> bool:
-        outcomes = known_outcomes(self.site)
+        outcomes = known_outcomes(self.run)
         if report.now is not None or not report.preview:
             return True
         return outcomes is not None and outcomes.looked_at > 0
 
     @property
     def _retired(self) -> tuple[str, ...]:
-        verification = verification_of(self.site)
+        verification = verification_of(self.run)
         if verification is not None and verification.survey.retired is not None:
             return (verification.survey.retired.fingerprint,)
-        return self.site.retired_fingerprints()
+        return self.run.part(Site).retired_fingerprints()
 
     @property
     def _retired_ca(self) -> CaRecord | None:
-        verification = verification_of(self.site)
+        verification = verification_of(self.run)
         retired = verification.survey.retired if verification is not None else None
         if retired is None or retired.certificate is None:
             return None
@@ -148,7 +149,7 @@ class Reporting(BaseStateCallback):
 
     def _operations(self) -> list[OperationRecord]:
         """Those that changed something or failed, in the order in which they began."""
-        state, found = self.site.state, []
+        state, found = self.run.state, []
         for (name, op_hash), began in self._begun.items():
             host = state.inventory.get_host(name)
             ended = self._ended.get((name, op_hash))
@@ -167,17 +168,6 @@ class Reporting(BaseStateCallback):
                 )
             )
         return found
-
-
-_reportings: WeakKeyDictionary[Site, Reporting] = WeakKeyDictionary()
-
-
-def reporting_of(site: Site) -> Reporting:
-    """Have a run end with a report."""
-    if site not in _reportings:
-        _reportings[site] = reporting = Reporting(site)
-        site.state.add_callback_handler(reporting)
-    return _reportings[site]
 
 
 def write(report: Report) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The site in one run: its master, whom agents are to trust, and what the master holds of them.
+"""A site in one run: its master, whom agents are to trust, and what the master holds of them.
 
 What many agents need of the master is asked once for all of them, by whichever comes first;
 the others wait for the answer.
@@ -6,26 +6,20 @@ the others wait for the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from threading import RLock
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, State
-from pyinfra.api.exceptions import ConnectError, DeployError, NoGroupError, PyinfraError
+from pyinfra.api.exceptions import ConnectError, DeployError, PyinfraError
 
 from procedures.identity import identities_of
 from procedures.master import MasterFacts
-from procedures.options import options_of, refuse_misunderstood
 from procedures.preflight import read_master, refuse
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
 from procedures.requests import WaitingRequests
-from procedures.seats import the_master
-from procedures.telling import command_line, refuse_options, warn
-from procedures.terminal import guard
+from procedures.run import Run, run_of
+from procedures.telling import command_line, warn
 from recert.altnames import AltNames, default_alt_names
 from recert.certificates import Certificate, read_certificate, read_revocation_list, utc_now
 from recert.errors import RecertError
@@ -35,13 +29,8 @@ from recert.interlock import named_ca
 from recert.preflight import expired_crl
 from recert.signing import Authority, Autosign, Autosigning
 
-T = TypeVar("T")
-
 _AUTHORITY = ("ssl", "presented", "requests", "signed")
 """What of the master tells whether it serves as an authority, and what it holds of agents."""
-
-WINDOWS_GROUP = "windows_agents"
-"""The group of the agents that are spoken to in cmd.exe's language."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +50,10 @@ class MasterView:
 
 
 class Site:
-    """The hosts of one pyinfra run, and what they share."""
+    """What a run's master is and holds of its agents, and which of these is believed to be who."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
-        self.regenerates = False
-        """Whether steps 1 to 5 are part of this run."""
-        self.renews = False
-        """Whether step 6 follows them."""
-        self.replaces = False
-        """Whether this run is about single certificates, and not about a CA."""
-        self.restores = False
-        """Whether this run goes back to a former CA."""
+    def __init__(self, run: Run) -> None:
+        self.run = run
         self.found: set[str] = set()
         """Those fingerprints of `retire_certs` that belong to an agent of this run."""
         self.compared: set[str] = set()
@@ -81,53 +62,13 @@ class Site:
         """Certnames that several agents have proven to have."""
         self._hosts: dict[str, str] = {}
         """Host names by certname, of the agents that are believed to have it."""
-        self._lock = RLock()
-        self._kept: dict[str, Any] = {}
-        self._kept_while_executing = False
-
-    # Who
 
     @property
     def master(self) -> Host:
         """:raises DeployError: the inventory has none or several."""
-        return the_master(next(iter(self.state.inventory)))
+        return self.run.master
 
-    # These ask nobody, so they must not wait for somebody who is asking the master.
-
-    @cached_property
-    def agents(self) -> list[Host]:
-        """The agents that this run is about."""
-        return [
-            host
-            for group in ("agents", WINDOWS_GROUP)
-            for host in group_of(self.state, group)
-            if self.state.is_host_in_limit(host)
-        ]
-
-    def is_windows(self, host: Host) -> bool:
-        """Whether an agent is one of the group `windows_agents`."""
-        return host.name in self._windows_names
-
-    @cached_property
-    def _windows_names(self) -> frozenset[str]:
-        return frozenset(host.name for host in group_of(self.state, WINDOWS_GROUP))
-
-    @cached_property
-    def connected_agents(self) -> int:
-        """How many of them could be connected to."""
-        return sum(agent in self.state.activated_hosts for agent in self.agents)
-
-    def has_agent(self, host: Host) -> bool:
-        return host in self._agent_set
-
-    @cached_property
-    def _agent_set(self) -> frozenset[Host]:
-        return frozenset(self.agents)
-
-    @property
-    def master_comes_first(self) -> bool:
-        """Whether this run retires the master's CA before it turns to the agents."""
-        return self.regenerates and self.master in self.state.active_hosts
+    # Who
 
     def register(self, host: Host, certname: str) -> Host | None:
         """Note the certname that an agent is believed to have.
@@ -138,7 +79,7 @@ class Site:
         if other == host.name:
             return None
         self.disputed.add(certname)
-        return self.state.inventory.get_host(other)
+        return self.run.state.inventory.get_host(other)
 
     def require_no_master(self, host: Host) -> None:
         """:raises DeployError: the inventory has the master among the agents."""
@@ -161,7 +102,7 @@ class Site:
     def names_of_master(self) -> frozenset[str]:
         """Those that its certificate carries, will carry or has carried: somebody may still look
         for it under each."""
-        return self._once("names of the master", self._read_names_of_master, lasting=True)
+        return self.run.once("names of the master", self._read_names_of_master, lasting=True)
 
     def _read_names_of_master(self) -> frozenset[str]:
         view = self.view()
@@ -175,10 +116,10 @@ class Site:
         view, authority = self.view(), self.authority()
         held = authority.ever_signed(certname)
         found = [authority.signed(certname)]
-        if held is not None and held.fingerprint in authority.retired and self.replaces:
+        if held is not None and held.fingerprint in authority.retired and self.run.replaces:
             found.append(held)
         if (retired := view.retired) is not None:
-            before = self._once(
+            before = self.run.once(
                 "retired certificates",
                 lambda: view.facts.retired_certificates(retired),
                 lasting=True,
@@ -198,7 +139,7 @@ class Site:
         :raises DeployError: all of them could be looked at, so that it is nobody's.
         """
         missing = sorted(self.retire_certs - self.found)
-        unread = sorted({agent.name for agent in self.agents} - self.compared)
+        unread = sorted({agent.name for agent in self.run.agents} - self.compared)
         if missing and unread:
             warn(
                 self.master,
@@ -217,20 +158,22 @@ class Site:
 
         :raises DeployError: they are forbidden.
         """
-        return self._once("regeneration", lambda: prepare_regeneration(self.master), lasting=True)
+        return self.run.once(
+            "regeneration", lambda: prepare_regeneration(self.master), lasting=True
+        )
 
     def view(self) -> MasterView:
         """:raises DeployError: agents cannot be helped with this master."""
-        return self._once("view", self._read_view, lasting=True)
+        return self.run.once("view", self._read_view, lasting=True)
 
     def ask_beside(self, host: Host) -> None:
         """Ask the master for its view on its own turn, beside the agents on theirs: each of them
         waits for a start of Puppet, and those who need the view would wait for one more."""
-        if host == self.master and self.connected_agents:
+        if host == self.master and self.run.connected_agents:
             self.view()
 
     def _read_view(self) -> MasterView:
-        if self.master_comes_first:
+        if self.run.master_comes_first:
             regeneration = self.regeneration()
             facts = regeneration.facts
             retired: Retired | None = regeneration.retired
@@ -264,13 +207,13 @@ class Site:
         return view
 
     def _retired(self, facts: MasterFacts) -> Retired | None:
-        if self.replaces:
+        if self.run.replaces:
             return None
         ca = nameable_ca(facts)
         named = f"The master serves under {ca.fingerprint if ca else 'a CA that cannot be read'}"
         manifests = [backup.manifest for backup in facts.backups.backups]
         try:
-            fingerprint = options_of(self.master).retire_ca
+            fingerprint = self.run.options.retire_ca
         except RecertError as error:
             refuse(self.master, [str(error)])
         if fingerprint is None:
@@ -294,13 +237,13 @@ class Site:
 
         :raises DeployError: one of them is none.
         """
-        if not self.replaces:
+        if not self.run.replaces:
             return frozenset()
-        return self._once("retire_certs", self._read_retire_certs, lasting=True)
+        return self.run.once("retire_certs", self._read_retire_certs, lasting=True)
 
     def _read_retire_certs(self) -> frozenset[str]:
         try:
-            return options_of(self.master).retire_certs
+            return self.run.options.retire_certs
         except RecertError as error:
             raise DeployError(f"Nothing was changed: {error}") from error
 
@@ -308,12 +251,12 @@ class Site:
 
     def authority(self) -> Authority:
         """The CA that agents are to trust, as it was when last asked."""
-        return self._once("authority", self._read_authority)
+        return self.run.once("authority", self._read_authority, anew=True)
 
     @property
     def cas(self) -> list[Certificate]:
         """The CAs whose certificates the site has had, as far as the master knows them."""
-        return self._once("cas", self._read_cas, lasting=True)
+        return self.run.once("cas", self._read_cas, lasting=True)
 
     def _read_cas(self) -> list[Certificate]:
         manifests = [backup.manifest for backup in self.view().facts.backups.backups]
@@ -324,13 +267,13 @@ class Site:
 
     def learn_signed(self, pems: dict[str, str]) -> None:
         """Take in what the master has just signed, by name."""
-        with self._lock:
-            self._kept["authority"] = (self.authority().with_signed(pems), None)
+        with self.run.exclusively():
+            self.run.replace_result("authority", self.authority().with_signed(pems))
 
     def forget_authority(self) -> None:
         """Have the master asked again what it holds."""
-        with self._lock:
-            self._kept.pop("authority", None)
+        with self.run.exclusively():
+            self.run.forget("authority")
             self.view().facts.forget("requests", "signed")
 
     def _read_authority(self) -> Authority:
@@ -340,7 +283,7 @@ class Site:
         if freshness.ca_due:
             return Authority(None, autosign=view.autosign, retired=self.retire_certs)
         view.facts.read_together("requests", "signed")
-        waiting = WaitingRequests(view.facts, view.facts.known("requests"), self.exclusively)
+        waiting = WaitingRequests(view.facts, view.facts.known("requests"), self.run.exclusively)
         return Authority(
             freshness.ca,
             ssl.texts.get(conf.cacrl, ""),
@@ -361,10 +304,10 @@ class Site:
     def master_problem(self) -> str | None:
         """Why no agent may be changed now; None if the master serves under a fresh CA. What the
         master says is asked anew, once for the whole run."""
-        return self._once("problem", self._find_master_problem)
+        return self.run.once("problem", self._find_master_problem, anew=True)
 
     def _find_master_problem(self) -> str | None:
-        if self.master in self.state.failed_hosts:
+        if self.master in self.run.state.failed_hosts:
             return "the master failed before; see above."
         try:
             view = self.view()
@@ -381,7 +324,7 @@ class Site:
 
     def ca_problem_before(self, view: MasterView) -> str | None:
         """The same as the preview sees it, asked once for all agents."""
-        return self._once("problem before", lambda: self.ca_problem(view), lasting=True)
+        return self.run.once("problem before", lambda: self.ca_problem(view), lasting=True)
 
     def ca_problem(self, view: MasterView) -> str | None:
         """Why the master is no authority for agents now."""
@@ -398,7 +341,7 @@ class Site:
         # A revocation, with which a replacement begins, makes it anew.
         server = view.facts.seat.server
         problem = expired_crl(freshness.settings, crl, freshness.now, server)
-        if problem and not self.replaces:
+        if problem and not self.run.replaces:
             return problem
         presented, in_use = view.facts.presented, view.facts.certificate_in_use
         port = view.facts.port_of(server)
@@ -416,16 +359,14 @@ class Site:
         """What this run retires: a CA, or single certificates."""
         if self.retire_certs:
             return tuple(sorted(self.retire_certs))
-        with self._lock:
-            kept = self._kept.get("view")
-        retired = kept[0].retired if kept and kept[0] else None
+        view: MasterView | None = self.run.result_of("view")
+        retired = view.retired if view is not None else None
         return (retired.fingerprint,) if retired is not None else ()
 
     def known_authority(self) -> Authority | None:
         """What the master has said last, if it was asked at all."""
-        with self._lock:
-            kept = self._kept.get("authority")
-        return kept[0] if kept else None
+        authority: Authority | None = self.run.result_of("authority")
+        return authority
 
     def refuses(self, cert: Certificate) -> bool:
         """Whether the master refuses a certificate: it is revoked, and the master has been
@@ -446,63 +387,7 @@ class Site:
                 "and agents without a master would be an outage."
             ) from error
 
-    @contextmanager
-    def exclusively(self) -> Iterator[None]:
-        """Nobody else works for all agents meanwhile."""
-        with self._lock:
-            yield
-
-    def once(self, name: str, act: Callable[[], T], lasting: bool = False) -> T:
-        """`act` for the whole run: the first caller does it, the others get its result.
-
-        :param lasting: what was read for the preview holds for the run, and who asks after a
-            refusal is refused at once.
-        """
-        return self._once(name, act, lasting)
-
-    def _once(self, name: str, read: Callable[[], T], lasting: bool = False) -> T:
-        """
-        :param lasting: what was read for the preview holds for the run.
-        """
-        with self._lock:
-            if self.state.is_executing and not self._kept_while_executing:
-                self._kept_while_executing = True
-                for other in ("authority", "problem"):
-                    self._kept.pop(other, None)
-            if name not in self._kept:
-                try:
-                    self._kept[name] = (read(), None)
-                except DeployError as error:
-                    # The next one who asks would only be refused again, and as slowly.
-                    if not lasting:
-                        raise
-                    self._kept[name] = (None, error)
-            value, refusal = self._kept[name]
-            if refusal is not None:
-                raise refusal
-            result: T = value
-            return result
-
-
-_sites: WeakKeyDictionary[State, Site] = WeakKeyDictionary()
-
 
 def site_of(state: State) -> Site:
     """The site of a run."""
-    if state not in _sites:
-        _sites[state] = Site(state)
-        guard()  # also where another configuration is used
-        refuse_options()
-        refuse_misunderstood(state)
-        # Otherwise pyinfra asks at each step whether to go on without who has failed, and
-        # everything waits with services stopped. One agent's failure is no question here.
-        state.should_raise_failed_hosts = lambda _: False
-    return _sites[state]
-
-
-def group_of(state: State, name: str) -> list[Host]:
-    """The hosts of a group; none if the inventory has no such group."""
-    try:
-        return list(state.inventory.get_group(name))
-    except NoGroupError:
-        return []
+    return run_of(state).part(Site)

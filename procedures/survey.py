@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
@@ -20,10 +19,10 @@ from procedures.deployment import known_deployment
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames, names_of
-from procedures.options import options_of
 from procedures.outcomes import why_left_out
 from procedures.preflight import read_master
 from procedures.renewal import known_renewal
+from procedures.run import Run
 from procedures.site import Site
 from procedures.telling import reason_of
 from recert.certificates import read_certificate, utc_now
@@ -44,8 +43,8 @@ UNREACHABLE = "it could not be connected to"
 class Survey:
     """The looks at a site's hosts, at one moment."""
 
-    def __init__(self, site: Site, retired: Retired | None = None, retiring: bool = False) -> None:
-        self.site = site
+    def __init__(self, run: Run, retired: Retired | None = None, retiring: bool = False) -> None:
+        self.run = run
         self.retired = retired
         self.retiring = retiring
         self._looks: dict[str, HostLook] = {}
@@ -55,7 +54,7 @@ class Survey:
     def look(self, host: Host) -> HostLook:
         """Look at a host now, and keep what was seen."""
         host = host.inventory.get_host(host.name)
-        look = _look(self.site, host, self.retired)
+        look = _look(self.run, host, self.retired)
         self._looks[host.name] = look
         self._last_look = utc_now()
         self._judged = None
@@ -78,25 +77,25 @@ class Survey:
     def state(self) -> SiteState:
         """The judgement over everything that was looked at, and every host that was not."""
         if self._judged is None:
-            site = self.site
+            run = self.run
             looks = [
-                self._looks.get(host.name) or _not_seen(host, role, _unseen(site, host))
+                self._looks.get(host.name) or _not_seen(host, role, _unseen(run, host))
                 for role in Role
-                for host in hosts_of(site, role)
+                for host in hosts_of(run, role)
             ]
             self._judged = SiteState(
                 looks=tuple(looks),
                 at=self._last_look,
                 retired=self.retired,
                 retiring=self.retiring,
-                inventory_names=frozenset(inventory_certnames(site.master)),
-                not_asked=hosts_not_asked(site.master),
+                inventory_names=frozenset(inventory_certnames(run.master)),
+                not_asked=hosts_not_asked(run.master),
                 stopped_before=self._stopped_before(),
             )
         return self._judged
 
     def _stopped_before(self) -> dict[str, frozenset[str]]:
-        before = known_survey(self.site, BEFORE)
+        before = known_survey(self.run, BEFORE)
         looks = before.state().looks if before is not None and before is not self else ()
         return {
             look.host: frozenset(n for n, s in look.services.items() if s is Service.STOPPED)
@@ -105,31 +104,31 @@ class Survey:
         }
 
 
-def hosts_of(site: Site, role: Role) -> list[Host]:
+def hosts_of(run: Run, role: Role) -> list[Host]:
     """The hosts of a role that a run is about, and always the master."""
     match role:
         case Role.MASTER:
-            return [site.master]
+            return [run.master]
         case Role.AGENT:
-            return [host for host in site.agents if not site.is_windows(host)]
+            return [host for host in run.agents if not run.is_windows(host)]
         case Role.WINDOWS_AGENT:
-            return [host for host in site.agents if site.is_windows(host)]
+            return [host for host in run.agents if run.is_windows(host)]
 
 
-def role_of(site: Site, host: Host) -> Role:
+def role_of(run: Run, host: Host) -> Role:
     """What a host is in the inventory."""
-    if host.name == site.master.name:
+    if host.name == run.master.name:
         return Role.MASTER
-    return Role.WINDOWS_AGENT if site.is_windows(host) else Role.AGENT
+    return Role.WINDOWS_AGENT if run.is_windows(host) else Role.AGENT
 
 
-def retired_of(site: Site, facts: MasterFacts | None) -> Retired | None:
+def retired_of(run: Run, facts: MasterFacts | None) -> Retired | None:
     """The CA that the data `retire_ca` names, with what the master's backups know of it.
 
     :raises DeployError: it is no fingerprint.
     """
     try:
-        fingerprint = options_of(site.master).retire_ca
+        fingerprint = run.options.retire_ca
     except RecertError as error:
         raise DeployError(str(error)) from error
     if fingerprint is None or facts is None:
@@ -138,35 +137,35 @@ def retired_of(site: Site, facts: MasterFacts | None) -> Retired | None:
     return named_ca(fingerprint, in_place, [one.manifest for one in facts.backups.backups])
 
 
-def master_facts(site: Site) -> MasterFacts:
+def master_facts(run: Run) -> MasterFacts:
     """The master's facts, asked once for the whole run.
 
     :raises DeployError: it is no master that can be worked on.
     """
-    if site.master_comes_first:
-        return site.regeneration().facts
-    return site.once("surveyed master", lambda: read_master(site.master), lasting=True)
+    if run.master_comes_first:
+        return run.part(Site).regeneration().facts
+    return run.once("surveyed master", lambda: read_master(run.master), lasting=True)
 
 
-def agent_facts(site: Site, host: Host) -> AgentFacts:
+def agent_facts(run: Run, host: Host) -> AgentFacts:
     """An agent's facts: those of the renewal that this run prepared, or its own.
 
     :raises Exception: the agent does not answer, or nothing can be done on it.
     """
-    renewal = known_renewal(site, host)
+    renewal = known_renewal(run, host)
     if renewal is not None:
         return renewal.facts
-    # Not under the site's lock: each agent is asked by itself.
-    known = _agents.setdefault(site, {})
+    # Not under the run's lock: each agent is asked by itself.
+    known = run.part(_looked_at)
     if host.name not in known:
-        known[host.name] = agent_looked_at(host, site).facts
+        known[host.name] = agent_looked_at(host, run).facts
     return known[host.name]
 
 
-def _unseen(site: Site, host: Host) -> str:
+def _unseen(run: Run, host: Host) -> str:
     if host not in host.state.activated_hosts:
         return UNREACHABLE
-    return why_left_out(site, host) or "it was not looked at"
+    return why_left_out(run, host) or "it was not looked at"
 
 
 def _not_seen(host: Host, role: Role, why: str) -> HostLook:
@@ -181,12 +180,12 @@ def _not_seen(host: Host, role: Role, why: str) -> HostLook:
     )
 
 
-def _look(site: Site, host: Host, retired: Retired | None) -> HostLook:
-    role = role_of(site, host)
+def _look(run: Run, host: Host, retired: Retired | None) -> HostLook:
+    role = role_of(run, host)
     try:
         if role is Role.MASTER:
-            return _look_at_master(master_facts(site), retired)
-        return _look_at_agent(agent_facts(site, host), role, retired)
+            return _look_at_master(master_facts(run), retired)
+        return _look_at_agent(agent_facts(run, host), role, retired)
     except Exception as error:
         # A host in whatever state is what a survey is for.
         return _not_seen(host, role, reason_of(error))
@@ -256,24 +255,25 @@ def _host_look(
     )
 
 
-_agents: WeakKeyDictionary[Site, dict[str, AgentFacts]] = WeakKeyDictionary()
-_surveys: WeakKeyDictionary[Site, dict[str, Survey]] = WeakKeyDictionary()
+def _looked_at(_: Run) -> dict[str, AgentFacts]:
+    """By host."""
+    return {}
 
 
-def survey_of(site: Site, moment: str, make: Callable[[], Survey]) -> Survey:
+def _surveys(_: Run) -> dict[str, Survey]:
+    """By moment."""
+    return {}
+
+
+def survey_of(run: Run, moment: str, make: Callable[[], Survey]) -> Survey:
     """The survey of a site at a moment of the run; the first who asks has it made."""
-    with site.exclusively():
-        of_site = _surveys.setdefault(site, {})
-        if moment not in of_site:
-            of_site[moment] = make()
-        return of_site[moment]
+    with run.exclusively():
+        surveys = run.part(_surveys)
+        if moment not in surveys:
+            surveys[moment] = make()
+        return surveys[moment]
 
 
-def known_survey(site: Site, moment: str) -> Survey | None:
+def known_survey(run: Run, moment: str) -> Survey | None:
     """The same, None if there is none."""
-    return _surveys.get(site, {}).get(moment)
-
-
-def takes_part(site: Site, host: Host) -> bool:
-    """Whether a host is one that can be looked at."""
-    return host in site.state.active_hosts and (host == site.master or site.has_agent(host))
+    return run.part(_surveys).get(moment)

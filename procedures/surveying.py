@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 from pyinfra.api import Host
 
-from procedures.reports import reporting_of
-from procedures.site import Site
-from procedures.survey import NOW, Survey, master_facts, retired_of, survey_of, takes_part
+from procedures.reports import Reporting
+from procedures.run import Run
+from procedures.survey import NOW, Survey, master_facts, retired_of, survey_of
 
 
-def survey(site: Site, host: Host) -> None:
+def survey(run: Run, host: Host) -> None:
     """Look at a host; the last one brings the report."""
-    reporting = reporting_of(site)
-    expected = _expected.setdefault(site, _reached(site))
+    reporting = run.part(Reporting)
+    expected = run.part(_expected)
     if host.name not in expected:
         return
-    found = survey_of(site, NOW, lambda: _begun(site))
+    found = survey_of(run, NOW, lambda: _begun(run))
     found.look(host)
-    if site.master.name not in expected:
-        look = site.once("master surveyed", lambda: found.look(site.master), lasting=True)
+    if run.master.name not in expected:
+        look = run.once("master surveyed", lambda: found.look(run.master), lasting=True)
         if look.settings is None:
             # Not chosen by --limit, it is none of pyinfra's hosts, and nothing could be judged.
-            site.state.failed_hosts.add(site.master)
+            run.state.failed_hosts.add(run.master)
     if expected <= found.seen:
         reporting.tell()
 
 
-def _reached(site: Site) -> frozenset[str]:
-    """The hosts that can be looked at, before any is reached on behalf of another."""
-    return frozenset(host.name for host in site.state.activated_hosts if takes_part(site, host))
+def _expected(run: Run) -> frozenset[str]:
+    return run.reached
 
 
-def _begun(site: Site) -> Survey:
-    named = retired_of(site, None)
+def _begun(run: Run) -> Survey:
+    named = retired_of(run, None)
     # Only who names a CA makes the others wait for the master.
     if named is None:
-        return Survey(site)
+        return Survey(run)
     try:
-        return Survey(site, retired_of(site, master_facts(site)))
+        return Survey(run, retired_of(run, master_facts(run)))
     except Exception:
-        return Survey(site, named)  # the look at the master says why
-
-
-_expected: WeakKeyDictionary[Site, frozenset[str]] = WeakKeyDictionary()
+        return Survey(run, named)  # the look at the master says why

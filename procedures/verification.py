@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
@@ -11,9 +9,8 @@ from facts.handshakes import TlsHandshakes
 from procedures.host import HostFacts
 from procedures.master import MasterFacts
 from procedures.names import names_of
-from procedures.options import options_of
 from procedures.orchestration import ask_orchestration
-from procedures.site import WINDOWS_GROUP, Site, group_of, site_of
+from procedures.run import WINDOWS_GROUP, Run, run_of
 from procedures.survey import (
     BEFORE,
     NOW,
@@ -39,8 +36,8 @@ from recert.verification import Evidence, RunSeen, verify
 class Verification:
     """What the verification of a site has tried and seen."""
 
-    def __init__(self, site: Site, mode: RunMode, survey: Survey) -> None:
-        self.site = site
+    def __init__(self, run: Run, mode: RunMode, survey: Survey) -> None:
+        self.run = run
         self.mode = mode
         self.survey = survey
         self._handshakes = Handshakes()
@@ -53,9 +50,9 @@ class Verification:
         """
         :raises Exception: the host does not answer, or nothing can be done on it.
         """
-        if role_of(self.site, host) is Role.MASTER:
-            return master_facts(self.site)
-        return agent_facts(self.site, host)
+        if role_of(self.run, host) is Role.MASTER:
+            return master_facts(self.run)
+        return agent_facts(self.run, host)
 
     def ran(self, host: Host, run: RunSeen) -> None:
         """What came of a Puppet run."""
@@ -64,10 +61,10 @@ class Verification:
     def look(self, host: Host) -> None:
         """Look at everything on a host, and try its services."""
         look = self.survey.look(host)
-        site = self.site
-        if site.master not in site.state.active_hosts:
+        run = self.run
+        if run.master not in run.state.active_hosts:
             # Nobody's certificate can be judged without the CA.
-            site.once("master looked at", lambda: self.survey.look(site.master))
+            run.once("master looked at", lambda: self.survey.look(run.master))
         if look.settings is None:
             return
         facts = self.facts(host)
@@ -102,7 +99,7 @@ class Verification:
 
     def checks(self) -> tuple[Check, ...]:
         """Every check, once all hosts have been looked at."""
-        with self.site.exclusively():
+        with self.run.exclusively():
             if self._checks is None:
                 evidence = Evidence(
                     self._handshakes,
@@ -111,15 +108,15 @@ class Verification:
                     self._left_out(),
                 )
                 checks = verify(self.survey.state(), evidence)
-                in_limit = self.site.state.is_host_in_limit(self.site.master)
-                others = tuple(c for c in checks if c.host != self.site.master.name)
+                in_limit = self.run.state.is_host_in_limit(self.run.master)
+                others = tuple(c for c in checks if c.host != self.run.master.name)
                 self._checks = checks if in_limit else others
             return self._checks
 
     def failed_on(self, host: Host) -> list[Check]:
         """The checks that a host has failed."""
         checks = self.checks()
-        with self.site.exclusively():
+        with self.run.exclusively():
             if self._failed is None:
                 self._failed = {}
                 for check in checks:
@@ -129,11 +126,11 @@ class Verification:
 
     def ask_orchestration(self) -> None:
         """Ask who answers in orchestration, once for the whole run and after every look."""
-        self.site.once("orchestration asked", self._ask_orchestration)
+        self.run.once("orchestration asked", self._ask_orchestration)
 
     def _ask_orchestration(self) -> None:
         try:
-            facts = master_facts(self.site)
+            facts = master_facts(self.run)
             hosts = awaited(self.survey.state())
             self._orchestration = ask_orchestration(facts, hosts)
         except Exception as error:
@@ -142,52 +139,52 @@ class Verification:
 
     def _left_out(self) -> dict[str, frozenset[str]]:
         names = ("agents", WINDOWS_GROUP)
-        hosts = [host for name in names for host in group_of(self.site.state, name)]
-        return {host.name: names_of(host) for host in hosts if not self.site.has_agent(host)}
+        hosts = [host for name in names for host in self.run.group(name)]
+        return {host.name: names_of(host) for host in hosts if not self.run.has_agent(host)}
 
 
-_verifications: WeakKeyDictionary[Site, Verification] = WeakKeyDictionary()
-
-
-def verification_of(site: Site) -> Verification | None:
+def verification_of(run: Run) -> Verification | None:
     """The verification that is part of this run, if one is."""
-    return _verifications.get(site)
+    return run.part(_verification) if run.has_part(_verification) else None
 
 
 def prepare_verification(host: Host) -> Verification:
     """
     :raises DeployError: no CA is named that is to be gone.
     """
-    site = site_of(host.state)
-    with site.exclusively():
-        if site not in _verifications:
-            facts = _master_facts_or_none(site)
-            retired = retired_of(site, facts)
-            if retired is None:
-                raise DeployError(_unnamed(facts))
-            if facts is not None and not site.renews and _is_unknown(facts, retired):
-                raise DeployError(_unknown(facts, retired))
-            survey = survey_of(site, NOW, lambda: Survey(site, retired))
-            _verifications[site] = Verification(site, _mode(site), survey)
-    if site.is_windows(host):
+    run = run_of(host.state)
+    with run.exclusively():
+        verification = run.part(_verification)
+    if run.is_windows(host):
         speak_cmd(host)
-    if site.renews:
+    if run.renews:
         survey_before(host)
-    return _verifications[site]
+    return verification
+
+
+def _verification(run: Run) -> Verification:
+    facts = _master_facts_or_none(run)
+    retired = retired_of(run, facts)
+    if retired is None:
+        raise DeployError(_unnamed(facts))
+    if facts is not None and not run.renews and _is_unknown(facts, retired):
+        raise DeployError(_unknown(facts, retired))
+    survey = survey_of(run, NOW, lambda: Survey(run, retired))
+    return Verification(run, _mode(run), survey)
 
 
 def survey_before(host: Host) -> None:
     """Look at a host before the run that replaces its credentials."""
-    site = site_of(host.state)
-    retired = _verifications[site].survey.retired
-    survey_of(site, BEFORE, lambda: Survey(site, retired, retiring=True)).look(host)
+    run = run_of(host.state)
+    retired = run.part(_verification).survey.retired
+    survey_of(run, BEFORE, lambda: Survey(run, retired, retiring=True)).look(host)
 
 
-def _master_facts_or_none(site: Site) -> MasterFacts | None:
+def _master_facts_or_none(run: Run) -> MasterFacts | None:
     try:
-        return master_facts(site)
+        return master_facts(run)
     except Exception:
-        if site.renews:
+        if run.renews:
             raise
         return None  # its look says why
 
@@ -221,10 +218,10 @@ def _unnamed(facts: MasterFacts | None) -> str:
     return "\n".join(lines)
 
 
-def _mode(site: Site) -> RunMode:
-    if site.renews:
+def _mode(run: Run) -> RunMode:
+    if run.renews:
         return RunMode.LAST
     try:
-        return options_of(site.master).puppet_run
+        return run.options.puppet_run
     except RecertError as error:
         raise DeployError(f"Nothing was verified: {error}") from error

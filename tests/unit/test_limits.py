@@ -44,7 +44,7 @@ from operations import readiness, signing
 from operations.on_agent import LIMIT
 from operations.services import RUN_LIMIT
 from operations.step import changing
-from procedures import agent, limits, requests, terminal
+from procedures import agent, limits, requests, run, terminal
 from procedures.agent import FACT_LIMIT, AgentRefusedError, ask_agent
 from procedures.master import MasterFacts
 from procedures.requests import WaitingRequests
@@ -327,19 +327,20 @@ def test_one_agent_at_a_time_has_its_masters_requests_looked_at(
         held: dict[str, str] = busy(dict.fromkeys(names, "x"))
         return held
 
-    lock = RLock()
+    # As pyinfra's program has it.
+    monkeypatch.setattr(run, "RLock", RLock)
     site = SimpleNamespace(
         view=lambda: SimpleNamespace(
             facts=SimpleNamespace(settings=Master.settings, lock="/lock", backup_root="/backups")
         ),
-        exclusively=lambda: lock,
+        run=run.Run(State(Inventory((list(found), {})), Config())),
         master=None,
     )
     most: list[int] = []
     monkeypatch.setattr(requests, "ask", asking)
     monkeypatch.setattr(signing, "run_on", lambda *_: busy((True, CommandOutput([]))))
-    monkeypatch.setattr(signing, "outcomes_of", lambda _: SimpleNamespace(remark=lambda *_: None))
-    waiting = WaitingRequests(cast(MasterFacts, Master()), found, site.exclusively)
+    monkeypatch.setattr(signing, "Outcomes", lambda _: SimpleNamespace(remark=lambda *_: None))
+    waiting = WaitingRequests(cast(MasterFacts, Master()), found, site.run.exclusively)
 
     def agent(name: str) -> None:
         assert waiting.get(name) == "x"

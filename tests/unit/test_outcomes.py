@@ -12,7 +12,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from procedures.names import inventory_certnames
 from procedures.outcomes import Outcomes, said_of_failure
-from procedures.site import Site
+from procedures.run import Run
 from procedures.tables import show_agents
 from procedures.telling import LONG
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order, summary
@@ -46,7 +46,7 @@ def test_what_one_host_says_leaves_room_for_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     state = State(Inventory((["web01", "puppet"], {"master": (["puppet"], {})})), Config())
-    outcomes = Outcomes(Site(state))
+    outcomes = Outcomes(Run(state))
     host = state.inventory.get_host("web01")
     with caplog.at_level("ERROR", logger="pyinfra"):
         outcomes.refused(host, ["x" * 100_000, *map(str, range(10**5))], counted=True)

@@ -27,7 +27,7 @@ def renewal(
     authority = Authority(NEW.certificate, NEW.crl(revoked), retired=frozenset({named.fingerprint}))
     site = SimpleNamespace(
         retire_certs=authority.retired,
-        replaces=True,
+        run=SimpleNamespace(replaces=True),
         authority=lambda: authority,
         found=set(),
         compared=set(),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pyinfra.api import Config, Inventory, State
 
 from operations import signing
 from operations.signing import judge_again, judge_and_sign
+from procedures.run import Run
 from procedures.site import Site
 from recert.signing import Application, Authority, Verdict
 from tests.unit.authority import NEW, read, read_csr, request_pem
@@ -26,10 +26,7 @@ class Master:
     def __init__(self) -> None:
         self.waiting = dict(FOREIGN)
         self.starts: list[list[str]] = []
-
-    @contextmanager
-    def exclusively(self) -> Iterator[None]:
-        yield
+        self.run = Run(State(Inventory((NAMES, {})), Config()))
 
     def forget_authority(self) -> None:
         pass

@@ -1,0 +1,104 @@
+"""What is kept as long as a run lasts, and what it is for."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+from pyinfra.api import Config, Inventory, State
+from pyinfra.api.exceptions import DeployError
+
+from procedures.run import Aim, Run, run_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def state() -> State:
+    hosts = ["puppet", "web01", "win01"]
+    groups = {"master": ["puppet"], "agents": ["web01"], "windows_agents": ["win01"]}
+    inventory = Inventory((hosts, {}), **{name: (found, {}) for name, found in groups.items()})
+    made = State(inventory, Config())
+    made.activated_hosts = made.active_hosts = set(inventory)
+    return made
+
+
+def test_a_run_is_one_and_is_for_all_that_its_deploys_are_for(state: State) -> None:
+    run = run_of(state, Aim.REGENERATE)
+    assert (run.regenerates, run.renews) == (True, False)
+    assert run_of(state, Aim.RENEW) is run
+    assert (run.regenerates, run.renews, run.replaces, run.restores) == (True, True, False, False)
+
+
+def test_step_6_alone_follows_nothing(state: State) -> None:
+    run = run_of(state, Aim.RENEW)
+    assert not run.renews
+    assert not run.master_comes_first
+
+
+def test_its_hosts(state: State) -> None:
+    run = run_of(state)
+    assert run.master.name == "puppet"
+    assert [agent.name for agent in run.agents] == ["web01", "win01"]
+    assert [agent.name for agent in run.agents if run.is_windows(agent)] == ["win01"]
+    assert run.reached == {"puppet", "web01", "win01"}
+    assert run.group("nobody") == []
+
+
+def test_a_part_is_made_once_and_for_that_run_alone(state: State) -> None:
+    made = []
+
+    def part(run: Run) -> list[str]:
+        made.append(run)
+        return []
+
+    run = run_of(state)
+    assert not run.has_part(part)
+    run.part(part).append("here")
+    assert run.part(part) == ["here"]
+    assert run.has_part(part)
+    assert run_of(State(state.inventory, Config())).part(part) == []
+    assert len(made) == 2
+
+
+def test_what_was_found_for_the_preview_holds_unless_it_is_to_be_found_anew(state: State) -> None:
+    run, numbers = run_of(state), count()
+    for _ in range(2):
+        assert run.once("kept", lambda: next(numbers)) == 0
+        assert run.once("passing", lambda: next(numbers), anew=True) == 1
+    state.is_executing = True
+    for _ in range(2):
+        assert run.once("passing", lambda: next(numbers), anew=True) == 2
+        assert run.once("kept", lambda: next(numbers)) == 0
+    run.forget("kept")
+    assert run.result_of("kept") is None
+    assert run.once("kept", lambda: next(numbers)) == 3
+    run.replace_result("kept", 7)
+    assert run.once("kept", lambda: next(numbers)) == run.result_of("kept") == 7
+
+
+@pytest.mark.parametrize(("lasting", "asked"), [(True, 1), (False, 2)])
+def test_who_asks_after_a_refusal(state: State, lasting: bool, asked: int) -> None:
+    run, times = run_of(state), []
+
+    def refuse() -> None:
+        times.append(1)
+        raise DeployError("no")
+
+    for _ in range(2):
+        with pytest.raises(DeployError, match="no"):
+            run.once("refused", refuse, lasting=lasting)
+    assert len(times) == asked
+    assert run.result_of("refused") is None
+
+
+def test_what_a_run_keeps_is_kept_in_one_place() -> None:
+    folders = ("procedures", "operations", "facts", "connectors", "recert", "deploys")
+    keeping = {
+        path.relative_to(ROOT).as_posix()
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if "WeakKeyDictionary" in path.read_text()
+    }
+    assert keeping == {"procedures/run.py"}
