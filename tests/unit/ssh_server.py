@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
+from paramiko.common import cMSG_CHANNEL_SUCCESS
 from pyinfra.api import Config, Host, Inventory, State
 
 HOST_KEY = paramiko.RSAKey.generate(2048)
@@ -87,14 +88,32 @@ class _Session(paramiko.ServerInterface):
     def check_channel_exec_request(self, channel: Any, command: bytes) -> bool:
         self.served.commands.append(command.decode())
         if self.served.answer is not None:
-            threading.Thread(
+            thread = threading.Thread(
                 target=_answer, args=(self.served.answer, channel), daemon=True
-            ).start()
-            return True
-        modes = self.modes.get(channel.chanid)
-        run = _run if modes is None else _run_on_terminal
-        threading.Thread(target=run, args=(self.served, channel, command, modes)).start()
+            )
+        else:
+            modes = self.modes.get(channel.chanid)
+            run = _run if modes is None else _run_on_terminal
+            thread = threading.Thread(target=run, args=(self.served, channel, command, modes))
+        channel.transport.begin_when_granted(thread)
         return True
+
+
+class _Transport(paramiko.Transport):
+    """Whose commands begin once the client has been told that they do: to one that has ended
+    before, a client says that the channel is closed."""
+
+    def begin_when_granted(self, thread: threading.Thread) -> None:
+        """Said in the thread in which the grant is going to be sent, which is the next message."""
+        self._granted = thread
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        super()._send_user_message(data)  # type: ignore[misc]
+        if data.asbytes().startswith(cMSG_CHANNEL_SUCCESS) and self._granted is not None:
+            thread, self._granted = self._granted, None
+            thread.start()
+
+    _granted: threading.Thread | None = None
 
 
 def _answer(answer: Callable[[paramiko.Channel], None], channel: paramiko.Channel) -> None:
@@ -172,7 +191,7 @@ def serving(served: Served) -> Iterator[Served]:
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                transport = paramiko.Transport(
+                transport = _Transport(
                     connection,
                     disabled_algorithms=served.disabled,
                     server_sig_algs=served.says_signatures,
