@@ -10,6 +10,6 @@ Any set of hosts (--limit), at any time, also in the middle of a regeneration th
 from pyinfra import host
 
 from procedures.run import run_of
-from procedures.surveying import survey
+from procedures.survey import survey
 
 survey(run_of(host.state), host)

@@ -15,7 +15,7 @@ from recert.errors import RecertError
 from recert.hostkeys import changed, known_hosts, names_in
 from recert.nodes import (
     Found,
-    Snapshot,
+    SiteSnapshot,
     nodes_of_ca,
     nodes_of_list,
     read_snapshot,
@@ -125,7 +125,7 @@ def _crl(path: str | None) -> RevocationList | None:
     return crl
 
 
-def _write(name: str, snapshot: Snapshot) -> None:
+def _write(name: str, snapshot: SiteSnapshot) -> None:
     """The snapshot, and the inventory file if there is none yet."""
     inventory, path = HERE / f"{name}.py", HERE / f"{name}.json"
     if not inventory.exists():
@@ -140,7 +140,7 @@ def _put(path: Path, text: str) -> None:
     new.replace(path)
 
 
-def _write_keys(name: str, snapshot: Snapshot, keys: Mapping[str, tuple[str, ...]]) -> None:
+def _write_keys(name: str, snapshot: SiteSnapshot, keys: Mapping[str, tuple[str, ...]]) -> None:
     """The SSH keys of the snapshot's hosts, and what there is to say about them."""
     path = HERE / f"{name}.known_hosts"
     before = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -155,7 +155,7 @@ def _write_keys(name: str, snapshot: Snapshot, keys: Mapping[str, tuple[str, ...
         print(f"  PuppetDB has another key than {path.name}, which is kept: {_some(others)}")
 
 
-def _before(name: str) -> Snapshot | None:
+def _before(name: str) -> SiteSnapshot | None:
     """The snapshot that is going to be replaced.
 
     :raises RecertError: the name is taken by something else.
@@ -178,7 +178,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _tell(name: str, snapshot: Snapshot, before: Snapshot | None) -> None:
+def _tell(name: str, snapshot: SiteSnapshot, before: SiteSnapshot | None) -> None:
     print(
         f"{snapshot.source}: {len(snapshot.agents)} agents, "
         f"{len(snapshot.windows_agents)} Windows agents, master {snapshot.master}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
-from typing import Protocol
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, Protocol
 
+from pyinfra.api import Host
 from pyinfra.api.command import PyinfraCommand
 
 from operations.posix import PosixHands
@@ -71,7 +72,19 @@ class Hands(Protocol):
     def run_puppet(self, limit: int) -> Commands:
         """One Puppet run; `limit` also for a run in progress, which is let end first."""
 
+    def failure_of_run(self, host: Host, limit: int, options: list[str]) -> list[str]:
+        """Run Puppet at once and give back what it says if that fails.
+
+        :param options: more ones for `puppet agent --test`.
+        """
+
+
+_HANDS: Mapping[type[AgentFacts], Callable[[Any], Hands]] = {
+    AgentFacts: PosixHands,
+    WindowsAgentFacts: WindowsHands,
+}
+
 
 def hands_of(facts: AgentFacts) -> Hands:
     """Those for the host that `facts` are of."""
-    return WindowsHands(facts) if isinstance(facts, WindowsAgentFacts) else PosixHands(facts)
+    return _HANDS[type(facts)](facts)

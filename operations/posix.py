@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 
+from pyinfra.api import Host
 from pyinfra.api.command import PyinfraCommand, StringCommand
 
 from facts.entering import ENTERING
 from facts.puppet import PUPPET_PROCESS, PUPPET_WITHOUT_CATALOG, UTF8_LOCALE
-from operations.agent import RUN
 from operations.attributes import WITH_ATTRIBUTES
 from operations.backup import archiving
 from operations.clearing import patterns_within
 from operations.placing import PLACING
+from operations.puppet_run import RUN, failure_of_run
 from operations.restore import unpacking
 from operations.services import SERVICE_CHANGES
 from operations.signing import Heard, overheard
@@ -208,6 +209,9 @@ fail "Puppet has made neither a key nor a request; its messages are above."
 
     def run_puppet(self, limit: int) -> Commands:
         yield self._looking(RUN, self._conf.agent_catalog_run_lockfile, str(limit), limit=2 * limit)
+
+    def failure_of_run(self, host: Host, limit: int, options: list[str]) -> list[str]:
+        return failure_of_run(self._facts, host, limit, options)
 
     def _looking(
         self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None

@@ -12,17 +12,16 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from operations.agent import RUN
+from operations.hands import hands_of
 from operations.on_agent import all_at_once
+from operations.puppet_run import failure_of_run
 from operations.services import RUN_LIMIT
-from operations.signing import run_on
-from operations.step import changing, printable, step_failed
-from operations.windows import WindowsHands
+from operations.step import step_failed
+from procedures.agent import AgentFacts
 from procedures.host import HostFacts
 from procedures.run import run_of
 from procedures.telling import reason_of
 from procedures.verification import Verification, verification_of
-from procedures.windows import WindowsAgentFacts
 from recert.options import RunMode
 from recert.preflight import MAX_CLOCK_SKEW
 from recert.verification import RunSeen
@@ -117,21 +116,9 @@ def _run(verification: Verification) -> RunSeen:
 
 def _failure_of_run(facts: HostFacts, options: list[str]) -> list[str]:
     """What a Puppet run of now says if it fails."""
-    if isinstance(facts, WindowsAgentFacts):
-        return WindowsHands(facts).failure_of_run(host, RUN_LIMIT, options)
-    conf = facts.settings
-    command = changing(
-        facts.lock,
-        RUN,
-        conf.agent_catalog_run_lockfile,
-        str(RUN_LIMIT),
-        *options,
-        limit=2 * RUN_LIMIT,
-    )
-    ok, output = run_on(host, command)
-    said = [printable(line.line) for line in output]
-    said = [line for line in said if not line.startswith("The step failed")]
-    return [] if ok else said or ["it failed"]
+    if isinstance(facts, AgentFacts):
+        return hands_of(facts).failure_of_run(host, RUN_LIMIT, options)
+    return failure_of_run(facts, host, RUN_LIMIT, options)
 
 
 def _succeeded(facts: HostFacts) -> bool:

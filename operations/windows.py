@@ -316,10 +316,6 @@ class WindowsHands:
         self._facts.forget("agent", "ssl")
 
     def failure_of_run(self, host: Host, limit: int, options: list[str]) -> list[str]:
-        """Run Puppet at once and give back what it says if that fails.
-
-        :param options: more ones for `puppet agent --test`.
-        """
         try:
             self._run_puppet(limit, options, host)
         except _StepError as error:

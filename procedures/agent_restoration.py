@@ -8,11 +8,11 @@ from pyinfra.api.exceptions import DeployError
 
 from facts.backups import Backups
 from procedures.agent import AgentFacts, AgentRefusedError, AgentWork, refused_alone
-from procedures.agents import agent_facts, agent_kept
 from procedures.deployment import deployment_of_master, known_deployment
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.outcomes import Outcomes
+from procedures.platforms import agent_facts, platform_of
 from procedures.preflight import backup_root_of, check_restorable, send_at_once
 from procedures.renewal import left_out
 from procedures.run import Run, run_of
@@ -21,7 +21,6 @@ from recert.backups import Backup
 from recert.certificates import Certificate, read_certificate
 from recert.errors import RecertError
 from recert.settings import stored_settings
-from recert.windows import WINDOWS
 
 
 class AgentRestoration(AgentWork):
@@ -74,22 +73,23 @@ def prepare_agent_restoration(host: Host) -> bool:
 def _prepared(host: Host, run: Run) -> AgentRestoration:
     """:raises AgentRefusedError: it cannot go back."""
     ca = restored_ca(run)
-    _, store = agent_kept(host, run)
+    _, store = platform_of(host).kept(host)
     of_it = store.of_ca(ca.fingerprint, ca.key)
     fitting = [b for b in of_it if b.valid]
     if fitting:
         backup = fitting[-1]
         with refused_alone():
-            system = WINDOWS if run.is_windows(host) else None
             deployment = known_deployment(run.master)
-            settings = stored_settings(backup.manifest.settings, deployment, system=system)
-            facts = agent_facts(host, run, settings)
+            settings = stored_settings(
+                backup.manifest.settings, deployment, rules=platform_of(host).rules
+            )
+            facts = agent_facts(host, settings)
             check_restorable(facts, backup.manifest)
         restoration = AgentRestoration(facts, backup.name)
         if restoration.work_due and (refusals := facts.refusals_to_go_back()):
             raise AgentRefusedError(*refusals)
         return restoration
-    facts = agent_facts(host, run, None)
+    facts = agent_facts(host, None)
     cert = facts.certificate_in_use
     if cert is not None and cert.issued_by(ca):
         return AgentRestoration(facts, None)

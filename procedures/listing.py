@@ -6,9 +6,9 @@ from pyinfra.api import Host
 from rich.table import Table
 
 from facts.backups import Backups, BackupStore
-from procedures.agents import agent_kept
 from procedures.host import ask
 from procedures.outcomes import Outcomes
+from procedures.platforms import platform_of
 from procedures.preflight import backup_root_of, require_root, send_at_once
 from procedures.renewal import left_out
 from procedures.run import Run
@@ -53,7 +53,7 @@ def list_backups(run: Run, host: Host) -> None:
 
 def _kept(run: Run, host: Host) -> tuple[str, BackupStore]:
     if host.name != run.master.name:
-        return agent_kept(host, run)
+        return platform_of(host).kept(host)
     send_at_once(host)
     require_root(host)
     root = backup_root_of(host)

@@ -14,10 +14,10 @@ from procedures.agent import (
     AgentWork,
     KnownAgent,
 )
-from procedures.agents import agent_looked_at, agent_settings
 from procedures.identity import identities_of
 from procedures.options import options_of
 from procedures.outcomes import Outcomes
+from procedures.platforms import platform_of
 from procedures.run import Run, run_of
 from procedures.site import MasterView, Site, site_of
 from procedures.telling import command_line, reason_of, shortened, warn
@@ -207,7 +207,7 @@ def prepare_renewal(host: Host) -> bool:
     host = host.inventory.get_host(host.name)
     outcomes = site.run.part(Outcomes)
     try:
-        agent: KnownAgent | Exception = agent_looked_at(host, site.run, prove=True)
+        agent: KnownAgent | Exception = platform_of(host).look_at(host, True)
     except Exception as error:
         agent = error
     view = site.view()
@@ -260,7 +260,7 @@ def warn_of_unknown_names(host: Host) -> None:
     site = site_of(host.state)
     view = site.view()
     try:
-        settings = agent_settings(host, site.run)
+        settings = platform_of(host).settings_of(host)
     except Exception as error:
         warn(host, f"Under which name it looks for its master is not known: {reason_of(error)}")
         return

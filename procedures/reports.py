@@ -11,12 +11,12 @@ from pyinfra import logger
 from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
 
+from procedures.looks import BEFORE, NOW, Survey, known_survey
 from procedures.outage import outage_of
 from procedures.outcomes import known_outcomes, step_name
 from procedures.run import Run
 from procedures.site import Site
 from procedures.status import fail_in_the_end
-from procedures.survey import BEFORE, NOW, Survey, known_survey
 from procedures.tables import show_agents, show_checks, show_snapshot, show_warnings
 from procedures.telling import command_line, reason_of
 from procedures.verification import verification_of

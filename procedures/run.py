@@ -21,8 +21,10 @@ from recert.options import Options
 
 T = TypeVar("T")
 
-WINDOWS_GROUP = "windows_agents"
-"""The group of the agents that are spoken to in cmd.exe's language."""
+AGENTS = "agents"
+WINDOWS_AGENTS = "windows_agents"
+"""The groups of the inventory that agents are in: who is spoken to in the language of `sh`, and who
+in that of cmd.exe."""
 
 
 class Aim(Enum):
@@ -82,18 +84,10 @@ class Run:
         """The agents that it is about."""
         return [
             host
-            for group in ("agents", WINDOWS_GROUP)
+            for group in (AGENTS, WINDOWS_AGENTS)
             for host in self.group(group)
             if self.state.is_host_in_limit(host)
         ]
-
-    def is_windows(self, host: Host) -> bool:
-        """Whether an agent is one of the group `windows_agents`."""
-        return host.name in self._windows_names
-
-    @cached_property
-    def _windows_names(self) -> frozenset[str]:
-        return frozenset(host.name for host in self.group(WINDOWS_GROUP))
 
     @cached_property
     def connected_agents(self) -> int:

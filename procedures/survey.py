@@ -1,279 +1,41 @@
-"""Looking at hosts without changing them: what a survey, a verification and a whole run share.
-
-What a run has asked already is not asked again. A host that cannot be looked at is a finding, not
-the end of a survey.
-"""
+"""A survey as a run of its own: it is over when every host that was reached has been looked at."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from pyinfra.api import Host
-from pyinfra.api.exceptions import DeployError
 
-from facts.signing import CaInventory
-from procedures.agent import AgentFacts
-from procedures.agents import agent_looked_at
-from procedures.deployment import known_deployment
-from procedures.host import HostFacts
-from procedures.master import MasterFacts
-from procedures.names import hosts_not_asked, inventory_certnames, names_of
-from procedures.outcomes import why_left_out
-from procedures.preflight import read_master
-from procedures.renewal import known_renewal
+from procedures.looks import NOW, Survey, master_facts, retired_of, survey_of
+from procedures.reports import Reporting
 from procedures.run import Run
-from procedures.site import Site
-from procedures.telling import reason_of
-from recert.certificates import read_certificate, utc_now
-from recert.errors import RecertError
-from recert.freshness import Retired
-from recert.interlock import named_ca
-from recert.looks import HostLook, MasterSide
-from recert.observed import Service
-from recert.report import Role, Snapshot
-from recert.survey import SiteState
-
-BEFORE, NOW = "before", "now"
-"""The moments of a run at which a site is surveyed."""
-
-UNREACHABLE = "it could not be connected to"
 
 
-class Survey:
-    """The looks at a site's hosts, at one moment."""
-
-    def __init__(self, run: Run, retired: Retired | None = None, retiring: bool = False) -> None:
-        self.run = run
-        self.retired = retired
-        self.retiring = retiring
-        self._looks: dict[str, HostLook] = {}
-        self._last_look = utc_now()
-        self._judged: SiteState | None = None
-
-    def look(self, host: Host) -> HostLook:
-        """Look at a host now, and keep what was seen."""
-        host = host.inventory.get_host(host.name)
-        look = _look(self.run, host, self.retired)
-        self._looks[host.name] = look
-        self._last_look = utc_now()
-        self._judged = None
-        return look
-
-    @property
-    def seen(self) -> frozenset[str]:
-        """The names of the hosts that have been looked at."""
-        return frozenset(self._looks)
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing has been looked at."""
-        return not self._looks
-
-    def snapshot(self) -> Snapshot:
-        """The same for a report."""
-        return self.state().snapshot()
-
-    def state(self) -> SiteState:
-        """The judgement over everything that was looked at, and every host that was not."""
-        if self._judged is None:
-            run = self.run
-            looks = [
-                self._looks.get(host.name) or _not_seen(host, role, _unseen(run, host))
-                for role in Role
-                for host in hosts_of(run, role)
-            ]
-            self._judged = SiteState(
-                looks=tuple(looks),
-                at=self._last_look,
-                retired=self.retired,
-                retiring=self.retiring,
-                inventory_names=frozenset(inventory_certnames(run.master)),
-                not_asked=hosts_not_asked(run.master),
-                stopped_before=self._stopped_before(),
-            )
-        return self._judged
-
-    def _stopped_before(self) -> dict[str, frozenset[str]]:
-        before = known_survey(self.run, BEFORE)
-        looks = before.state().looks if before is not None and before is not self else ()
-        return {
-            look.host: frozenset(n for n, s in look.services.items() if s is Service.STOPPED)
-            - look.stopped_by_run
-            for look in looks
-        }
+def survey(run: Run, host: Host) -> None:
+    """Look at a host; the last one brings the report."""
+    reporting = run.part(Reporting)
+    expected = run.part(_expected)
+    if host.name not in expected:
+        return
+    found = survey_of(run, NOW, lambda: _begun(run))
+    found.look(host)
+    if run.master.name not in expected:
+        look = run.once("master surveyed", lambda: found.look(run.master), lasting=True)
+        if look.settings is None:
+            # Not chosen by --limit, it is none of pyinfra's hosts, and nothing could be judged.
+            run.state.failed_hosts.add(run.master)
+    if expected <= found.seen:
+        reporting.tell()
 
 
-def hosts_of(run: Run, role: Role) -> list[Host]:
-    """The hosts of a role that a run is about, and always the master."""
-    match role:
-        case Role.MASTER:
-            return [run.master]
-        case Role.AGENT:
-            return [host for host in run.agents if not run.is_windows(host)]
-        case Role.WINDOWS_AGENT:
-            return [host for host in run.agents if run.is_windows(host)]
+def _expected(run: Run) -> frozenset[str]:
+    return run.reached
 
 
-def role_of(run: Run, host: Host) -> Role:
-    """What a host is in the inventory."""
-    if host.name == run.master.name:
-        return Role.MASTER
-    return Role.WINDOWS_AGENT if run.is_windows(host) else Role.AGENT
-
-
-def retired_of(run: Run, facts: MasterFacts | None) -> Retired | None:
-    """The CA that the data `retire_ca` names, with what the master's backups know of it.
-
-    :raises DeployError: it is no fingerprint.
-    """
+def _begun(run: Run) -> Survey:
+    named = retired_of(run, None)
+    # Only who names a CA makes the others wait for the master.
+    if named is None:
+        return Survey(run)
     try:
-        fingerprint = run.options.retire_ca
-    except RecertError as error:
-        raise DeployError(str(error)) from error
-    if fingerprint is None or facts is None:
-        return Retired(fingerprint, None) if fingerprint is not None else None
-    in_place = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
-    return named_ca(fingerprint, in_place, [one.manifest for one in facts.backups.backups])
-
-
-def master_facts(run: Run) -> MasterFacts:
-    """The master's facts, asked once for the whole run.
-
-    :raises DeployError: it is no master that can be worked on.
-    """
-    if run.master_comes_first:
-        return run.part(Site).regeneration().facts
-    return run.once("surveyed master", lambda: read_master(run.master), lasting=True)
-
-
-def agent_facts(run: Run, host: Host) -> AgentFacts:
-    """An agent's facts: those of the renewal that this run prepared, or its own.
-
-    :raises Exception: the agent does not answer, or nothing can be done on it.
-    """
-    renewal = known_renewal(run, host)
-    if renewal is not None:
-        return renewal.facts
-    # Not under the run's lock: each agent is asked by itself.
-    known = run.part(_looked_at)
-    if host.name not in known:
-        known[host.name] = agent_looked_at(host, run).facts
-    return known[host.name]
-
-
-def _unseen(run: Run, host: Host) -> str:
-    if host not in host.state.activated_hosts:
-        return UNREACHABLE
-    return why_left_out(run, host) or "it was not looked at"
-
-
-def _not_seen(host: Host, role: Role, why: str) -> HostLook:
-    deployment = known_deployment(host)
-    return HostLook(
-        host.name,
-        role,
-        deployment,
-        why,
-        credential_places=deployment.credential_places,
-        names=names_of(host),
-    )
-
-
-def _look(run: Run, host: Host, retired: Retired | None) -> HostLook:
-    role = role_of(run, host)
-    try:
-        if role is Role.MASTER:
-            return _look_at_master(master_facts(run), retired)
-        return _look_at_agent(agent_facts(run, host), role, retired)
-    except Exception as error:
-        # A host in whatever state is what a survey is for.
-        return _not_seen(host, role, reason_of(error))
-
-
-def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
-    _forget(facts)
-    conf = facts.settings
-    inventory = facts.seen(CaInventory, path=f"{conf.cadir}/inventory.txt")
-    old = retired or Retired("", None)
-    side = MasterSide(
-        components=facts.components,
-        inventory=inventory,
-        manifests=tuple(backup.manifest for backup in facts.backups.backups),
-        # None of them may live on.
-        retired_keys=facts.retired_keys(old),
-        retired_extensions={
-            name: found
-            for name, cert in facts.retired_certificates(old).items()
-            if (found := cert.extensions)
-        },
-    )
-    return _host_look(facts, Role.MASTER, facts.seat.directories, retired, side)
-
-
-def _look_at_agent(facts: AgentFacts, role: Role, retired: Retired | None) -> HostLook:
-    _forget(facts)
-    return _host_look(facts, role, [], retired, None)
-
-
-def _forget(facts: HostFacts) -> None:
-    """What was read for a preview holds until the run."""
-    if facts.host.state.is_executing:
-        facts.forget("ssl", "services", "agent", "components")
-
-
-def _host_look(
-    facts: HostFacts,
-    role: Role,
-    directories: list[str],
-    retired: Retired | None,
-    master: MasterSide | None,
-) -> HostLook:
-    of_it = facts.backups.of_ca(retired.fingerprint, retired.key) if retired is not None else []
-    asked = time.time()
-    clock_ahead = facts.clock() - (asked + time.time()) / 2
-    found = facts.credentials(directories, [backup.name for backup in of_it])
-    return HostLook(
-        host=facts.host.name,
-        role=role,
-        deployment=facts.deployment,
-        settings=facts.settings,
-        clock_ahead=clock_ahead,
-        ssl=facts.ssl,
-        found=found,
-        services=facts.services,
-        last_run=facts.agent.last_run,
-        disabled=facts.agent.disabled,
-        master=master,
-        credential_places=facts.credential_places,
-        keystores=facts.keystores(found),
-        stopped_by_run=facts.backups.stopped,
-        strays=tuple(facts.strays),
-        ports=facts.ports if isinstance(facts, MasterFacts) else {},
-        silent_before=facts.backups.silent,
-        csr_attributes=tuple(facts.csr_attributes),
-    )
-
-
-def _looked_at(_: Run) -> dict[str, AgentFacts]:
-    """By host."""
-    return {}
-
-
-def _surveys(_: Run) -> dict[str, Survey]:
-    """By moment."""
-    return {}
-
-
-def survey_of(run: Run, moment: str, make: Callable[[], Survey]) -> Survey:
-    """The survey of a site at a moment of the run; the first who asks has it made."""
-    with run.exclusively():
-        surveys = run.part(_surveys)
-        if moment not in surveys:
-            surveys[moment] = make()
-        return surveys[moment]
-
-
-def known_survey(run: Run, moment: str) -> Survey | None:
-    """The same, None if there is none."""
-    return run.part(_surveys).get(moment)
+        return Survey(run, retired_of(run, master_facts(run)))
+    except Exception:
+        return Survey(run, named)  # the look at the master says why

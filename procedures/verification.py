@@ -7,11 +7,7 @@ from pyinfra.api.exceptions import DeployError
 
 from facts.handshakes import TlsHandshakes
 from procedures.host import HostFacts
-from procedures.master import MasterFacts
-from procedures.names import names_of
-from procedures.orchestration import ask_orchestration
-from procedures.run import WINDOWS_GROUP, Run, run_of
-from procedures.survey import (
+from procedures.looks import (
     BEFORE,
     NOW,
     Survey,
@@ -21,8 +17,12 @@ from procedures.survey import (
     role_of,
     survey_of,
 )
+from procedures.master import MasterFacts
+from procedures.names import names_of
+from procedures.orchestration import ask_orchestration
+from procedures.platforms import platform_of
+from procedures.run import AGENTS, WINDOWS_AGENTS, Run, run_of
 from procedures.telling import command_line, reason_of
-from procedures.windows import speak_cmd
 from recert.deployments.model import NOWHERE
 from recert.errors import RecertError
 from recert.freshness import Retired
@@ -138,7 +138,7 @@ class Verification:
         self._checks = self._failed = None
 
     def _left_out(self) -> dict[str, frozenset[str]]:
-        names = ("agents", WINDOWS_GROUP)
+        names = (AGENTS, WINDOWS_AGENTS)
         hosts = [host for name in names for host in self.run.group(name)]
         return {host.name: names_of(host) for host in hosts if not self.run.has_agent(host)}
 
@@ -155,8 +155,7 @@ def prepare_verification(host: Host) -> Verification:
     run = run_of(host.state)
     with run.exclusively():
         verification = run.part(_verification)
-    if run.is_windows(host):
-        speak_cmd(host)
+    platform_of(host).speak(host)
     if run.renews:
         survey_before(host)
     return verification

@@ -261,6 +261,6 @@ def _asked(host: Host) -> tuple[Windows, Settings]:
     if refusals := directory_refusals(windows, values.get("confdir", "")):
         raise AgentRefusedError(*refusals)
     with refused_alone():
-        settings = check_settings(values, values, deployment_of_agent(host, None), system=WINDOWS)
+        settings = check_settings(values, values, deployment_of_agent(host, None), rules=WINDOWS)
     note_certname(host, settings.certname)
     return windows, settings

@@ -3,7 +3,7 @@ anew along with it."""
 
 from __future__ import annotations
 
-from recert.freshness import Freshness, Problem
+from recert.freshness import Defect, Freshness
 from recert.pasted import for_sh
 
 REGENERATE = (
@@ -11,10 +11,10 @@ REGENERATE = (
 )
 
 
-def faults(fresh: Freshness) -> list[Problem]:
+def faults(fresh: Freshness) -> list[Defect]:
     """What keeps PE from working under the CA in place; each with a remedy."""
     if fresh.ca_due:
-        unfit = Problem(fresh.settings.cacert, f"is {fresh.ca_status.value}", REGENERATE)
+        unfit = Defect(fresh.settings.cacert, f"is {fresh.ca_status.value}", REGENERATE)
         return [_with_remedy(problem) for problem in fresh.ca_damage or (unfit,)]
     stale = set(fresh.names_due(fresh.credential_names))
     found = [problem for name in sorted(stale) if (problem := fresh.certificate_problem(name))]
@@ -24,7 +24,7 @@ def faults(fresh: Freshness) -> list[Problem]:
         copies = fresh.copy_problems(component)
         found += [problem for problem in copies if name_of[problem.path] not in stale]
         found += [
-            Problem(path, "is missing", for_sh("cp", extra.source, path))
+            Defect(path, "is missing", for_sh("cp", extra.source, path))
             for extra in fresh.extras_due(component)
             for path in [component.extra_path(extra)]
         ]
@@ -32,7 +32,7 @@ def faults(fresh: Freshness) -> list[Problem]:
     return [_with_remedy(problem) for problem in found]
 
 
-def leftovers(fresh: Freshness) -> list[Problem]:
+def leftovers(fresh: Freshness) -> list[Defect]:
     """What nothing works with, and what step 2.2, 3 or 4 would remove; each with a remedy."""
     if fresh.ca_due:
         return []
@@ -45,9 +45,9 @@ def leftovers(fresh: Freshness) -> list[Problem]:
         why = f"does not belong to {component.title}'s credentials"
         found |= {path: why for path in fresh.leftovers(component) if path not in copies}
     return [
-        Problem(path, why, for_sh("rm", path)) for path, why in found.items() if path not in known
+        Defect(path, why, for_sh("rm", path)) for path, why in found.items() if path not in known
     ]
 
 
-def _with_remedy(problem: Problem) -> Problem:
-    return problem if problem.remedy else Problem(problem.path, problem.why, REGENERATE)
+def _with_remedy(problem: Defect) -> Defect:
+    return problem if problem.remedy else Defect(problem.path, problem.why, REGENERATE)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from recert.certificates import Certificate, read_certificate
-from recert.freshness import Problem
+from recert.freshness import Defect
 from recert.looks import HostLook
 from recert.report import Role
 
@@ -46,7 +46,7 @@ def is_delivered(look: HostLook, path: str) -> bool:
     return path.startswith(tuple(f"{place}/" for place in places))
 
 
-def delivered_problems(look: HostLook, sources: Sources) -> list[Problem]:
+def delivered_problems(look: HostLook, sources: Sources) -> list[Defect]:
     """Which copies differ from their sources; whose copy a file is, its name says."""
     problems = [
         problem
@@ -56,7 +56,7 @@ def delivered_problems(look: HostLook, sources: Sources) -> list[Problem]:
     return [*problems, *_of_keystores(look, sources)]
 
 
-def _problem(look: HostLook, path: str, sources: Sources) -> Problem | None:
+def _problem(look: HostLook, path: str, sources: Sources) -> Defect | None:
     found, file = look.found, PurePosixPath(path).name
     source: Certificate | None
     if _OF_A_CA.fullmatch(file):
@@ -71,13 +71,13 @@ def _problem(look: HostLook, path: str, sources: Sources) -> Problem | None:
     if source is None:
         return None
     if found.files[path].size == 0:
-        return Problem(path, "is empty", RUN_PUPPET)
+        return Defect(path, "is empty", RUN_PUPPET)
     if path in found.certificates:
         cert = read_certificate(found.certificates[path])
         same = cert is not None and cert.fingerprint == source.fingerprint
     else:
         same = source.key == (found.keys.get(path) or found.public_keys.get(path))
-    return None if same else Problem(path, f"is not {what}", RUN_PUPPET)
+    return None if same else Defect(path, f"is not {what}", RUN_PUPPET)
 
 
 def _own(look: HostLook) -> Certificate | None:
@@ -86,7 +86,7 @@ def _own(look: HostLook) -> Certificate | None:
     return read_certificate(look.found.certificates.get(path, ""))
 
 
-def _of_keystores(look: HostLook, sources: Sources) -> Iterator[Problem]:
+def _of_keystores(look: HostLook, sources: Sources) -> Iterator[Defect]:
     # Releases differ in whether the broker has the shared credential or the master's own.
     own = _own(look) if look.settings is not None else None
     delivery = look.deployment.delivery
@@ -101,4 +101,4 @@ def _of_keystores(look: HostLook, sources: Sources) -> Iterator[Problem]:
         certs = [cert for pem in pems if (cert := read_certificate(pem)) is not None]
         wanted = {cert.fingerprint for cert in allowed if cert is not None}
         if wanted and wanted.isdisjoint(cert.fingerprint for cert in certs):
-            yield Problem(path, f"does not hold {what}", RUN_PUPPET)
+            yield Defect(path, f"does not hold {what}", RUN_PUPPET)

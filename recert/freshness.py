@@ -51,7 +51,7 @@ class CaStatus(Enum):
 
 
 @dataclass(frozen=True)
-class Problem:
+class Defect:
     """Something stale: the path, and why, for a person; `remedy` where one command mends it."""
 
     path: str
@@ -142,29 +142,29 @@ class Freshness:
         return CaStatus.DAMAGED if self.ca_damage else CaStatus.FRESH
 
     @cached_property
-    def ca_damage(self) -> tuple[Problem, ...]:
+    def ca_damage(self) -> tuple[Defect, ...]:
         """What makes the CA in place unusable; each is something that a crash leaves behind."""
         conf, ca = self.settings, self.ca
         if ca is None:
-            return (Problem(conf.cacert, self._not_a("certificate", conf.cacert)),)
+            return (Defect(conf.cacert, self._not_a("certificate", conf.cacert)),)
         found = []
         if not ca.is_self_signed:
-            found.append(Problem(conf.cacert, "is not signed by its own key"))
+            found.append(Defect(conf.cacert, "is not signed by its own key"))
         if invalidity := ca.invalidity(self.now):
-            found.append(Problem(conf.cacert, invalidity))
+            found.append(Defect(conf.cacert, invalidity))
         if conf.cakey not in self.ssl.keys:
-            found.append(Problem(conf.cakey, "is missing"))
+            found.append(Defect(conf.cakey, "is missing"))
         elif self.ssl.keys[conf.cakey] is None:
-            found.append(Problem(conf.cakey, f"cannot be read with {conf.capass}"))
+            found.append(Defect(conf.cakey, f"cannot be read with {conf.capass}"))
         elif self.ssl.keys[conf.cakey] != ca.key:
-            found.append(Problem(conf.cakey, "does not belong to the CA's certificate"))
+            found.append(Defect(conf.cakey, "does not belong to the CA's certificate"))
         crl = read_revocation_list(self.ssl.texts.get(conf.cacrl, ""))
         if crl is None:
-            found.append(Problem(conf.cacrl, self._not_a("revocation list", conf.cacrl)))
+            found.append(Defect(conf.cacrl, self._not_a("revocation list", conf.cacrl)))
         elif not crl.signed_by(ca):
-            found.append(Problem(conf.cacrl, "is not signed by the CA"))
+            found.append(Defect(conf.cacrl, "is not signed by the CA"))
         if self._next_serial() <= ca.serial:
-            found.append(Problem(conf.serial, "would give out the CA's own serial number again"))
+            found.append(Defect(conf.serial, "would give out the CA's own serial number again"))
         return tuple(found)
 
     @property
@@ -181,42 +181,42 @@ class Freshness:
 
     # The master's and the internal certificates (steps 2.5 and 2.6)
 
-    def certificate_problem(self, name: str) -> Problem | None:
+    def certificate_problem(self, name: str) -> Defect | None:
         """Why the credential of `name` in ssldir is stale; None if it is fresh."""
         return self._certificate_problems[name]
 
     @cached_property
-    def _certificate_problems(self) -> Mapping[str, Problem | None]:
+    def _certificate_problems(self) -> Mapping[str, Defect | None]:
         return {name: self._judge_certificate(name) for name in self.credential_names}
 
-    def _judge_certificate(self, name: str) -> Problem | None:
+    def _judge_certificate(self, name: str) -> Defect | None:
         paths = self.paths(name)
         if self.ca_due or self.ca is None:
-            return Problem(paths.certificate, "is of a CA that goes")
+            return Defect(paths.certificate, "is of a CA that goes")
         cert = self._certificate(paths.certificate)
         if cert is None:
-            return Problem(paths.certificate, self._not_a("certificate", paths.certificate))
+            return Defect(paths.certificate, self._not_a("certificate", paths.certificate))
         if not cert.issued_by(self.ca):
-            return Problem(paths.certificate, "was not issued by the CA on this host")
+            return Defect(paths.certificate, "was not issued by the CA on this host")
         if cert.subject != name:
-            return Problem(paths.certificate, f"is that of {cert.subject}")
+            return Defect(paths.certificate, f"is that of {cert.subject}")
         if invalidity := cert.invalidity(self.now):
-            return Problem(paths.certificate, invalidity)
+            return Defect(paths.certificate, invalidity)
         crl = read_revocation_list(self.ssl.texts.get(self.settings.cacrl, ""))
         if crl is not None and cert.serial in crl.revoked:
-            return Problem(paths.certificate, "is revoked")
+            return Defect(paths.certificate, "is revoked")
         signed = self._certificate(paths.signed)
         if signed is None or signed.fingerprint != cert.fingerprint:
-            return Problem(paths.signed, "is not the certificate that is in use")
+            return Defect(paths.signed, "is not the certificate that is in use")
         if self.ssl.keys.get(paths.private_key) != cert.key:
-            return Problem(paths.private_key, "does not belong to the certificate")
+            return Defect(paths.private_key, "does not belong to the certificate")
         if self._public_key(paths.public_key) != cert.key:
-            return Problem(paths.public_key, "does not belong to the certificate")
+            return Defect(paths.public_key, "does not belong to the certificate")
         if name == self.settings.certname and not self.alt_names.satisfied_by(cert.alt_names):
-            return Problem(paths.certificate, f"has other alt names than {self.alt_names}")
+            return Defect(paths.certificate, f"has other alt names than {self.alt_names}")
         lost = missing(self.extensions, cert.extensions)
         if name == self.settings.certname and lost:
-            return Problem(paths.certificate, f"has not the extensions {named(lost)}")
+            return Defect(paths.certificate, f"has not the extensions {named(lost)}")
         return None
 
     def names_due(self, names: Iterable[str]) -> list[str]:
@@ -268,16 +268,16 @@ class Freshness:
     # Step 2.7
 
     @cached_property
-    def placement_problems(self) -> tuple[Problem, ...]:
+    def placement_problems(self) -> tuple[Defect, ...]:
         """CRL and CA certificate in place, ownership as `chown -R` leaves it, keys private."""
         conf = self.settings
         if self.ca_due:
-            return (Problem(conf.hostcrl, "is of a CA that goes"),)
+            return (Defect(conf.hostcrl, "is of a CA that goes"),)
         found = []
         if self.ssl.texts.get(conf.hostcrl) != self.ssl.texts.get(conf.cacrl):
-            found.append(Problem(conf.hostcrl, "is not the CA's revocation list"))
+            found.append(Defect(conf.hostcrl, "is not the CA's revocation list"))
         if self.ssl.texts.get(conf.localcacert) != self.ssl.texts.get(conf.cacert):
-            found.append(Problem(conf.localcacert, "is not the CA's certificate"))
+            found.append(Defect(conf.localcacert, "is not the CA's certificate"))
         wanted = f"{conf.user}:{conf.group}"
         for path, entry in self.ssl.files.items():
             if entry.kind == "l" or path in self.kept:
@@ -286,7 +286,7 @@ class Freshness:
                 found.append(_not_owned_by(wanted, path, entry))
             if path in self.ssl.keys and entry.mode & OTHERS:
                 why = f"is open to others ({entry.mode:04o})"
-                found.append(Problem(path, why, for_sh("chmod o-rwx", path)))
+                found.append(Defect(path, why, for_sh("chmod o-rwx", path)))
         return tuple(found)
 
     # Steps 3 and 4
@@ -311,7 +311,7 @@ class Freshness:
             and not _hidden(path, component.directory)
         )
 
-    def copy_problems(self, component: Component, name: str | None = None) -> list[Problem]:
+    def copy_problems(self, component: Component, name: str | None = None) -> list[Defect]:
         """What is stale among the copies of the credential `name` (None: of all), less owners."""
         wanted = None if name is None else self.settings.real_name(name)
         found = []
@@ -324,13 +324,13 @@ class Freshness:
                     found.append(problem)
         return found
 
-    def ownership_problems(self, component: Component) -> list[Problem]:
+    def ownership_problems(self, component: Component) -> list[Defect]:
         """Whose files are not the component's: all that are going to be copied, too."""
         state = self.components[component.directory]
         copied = [problem.path for problem in self.copy_problems(component)]
         copied += map(component.extra_path, self.extras_due(component))
         why = f"will be copied, then given to {component.account}"
-        found = [Problem(path, why) for path in copied]
+        found = [Defect(path, why) for path in copied]
         wanted = f"{component.account}:{component.account}"
         entries = dict(state.files)
         if component.owns_directory and state.directory is not None:
@@ -370,27 +370,25 @@ class Freshness:
         return tuple(c for c in known if self.components[c.directory].installed)
 
     @cached_property
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[Defect, ...]:
         """All that is stale. Empty means that the credentials are regenerated."""
-        found: list[Problem] = []
+        found: list[Defect] = []
         if self.ca_due:
-            found += self.ca_damage or (
-                Problem(self.settings.cacert, f"is {self.ca_status.value}"),
-            )
+            found += self.ca_damage or (Defect(self.settings.cacert, f"is {self.ca_status.value}"),)
         for name in self.credential_names:
             problem = self.certificate_problem(name)
             if problem is not None:
                 found.append(problem)
-        found += [Problem(path, "is not of the CA on this host") for path in self.ssl_remains]
+        found += [Defect(path, "is not of the CA on this host") for path in self.ssl_remains]
         found += self.placement_problems
         for component in self.installed_components:
             found += [
-                Problem(path, f"does not belong to {component.title}'s credentials")
+                Defect(path, f"does not belong to {component.title}'s credentials")
                 for path in self.leftovers(component)
             ]
             found += self.copy_problems(component)
             found += [
-                Problem(component.extra_path(extra), "is missing")
+                Defect(component.extra_path(extra), "is missing")
                 for extra in self.extras_due(component)
             ]
             found += self.ownership_problems(component)
@@ -427,29 +425,29 @@ class Freshness:
 
     def _content_problem(
         self, component: Component, path: str, name: str, part: Part
-    ) -> Problem | None:
+    ) -> Defect | None:
         state = self.components[component.directory]
         if self.certificate_problem(name) is not None:
-            return Problem(path, "is a copy of a credential that goes")
+            return Defect(path, "is a copy of a credential that goes")
         if path not in state.files:
-            return Problem(path, "is missing")
+            return Defect(path, "is missing")
         if path not in state.same:
             source = self.paths(name).of_part(part)
             copying = f"{for_sh('cat', source)} > {word(path)}"
             if part is Part.PK8:
                 key, pk8 = word(source), word(path)
                 copying = f"openssl pkcs8 -topk8 -nocrypt -outform DER -in {key} -out {pk8}"
-            return Problem(path, f"differs from {source}", f"{copying}, then restart its service")
+            return Defect(path, f"differs from {source}", f"{copying}, then restart its service")
         return None
 
-    def _mode_problem(self, component: Component, path: str, part: Part) -> Problem | None:
+    def _mode_problem(self, component: Component, path: str, part: Part) -> Defect | None:
         entry = self.components[component.directory].files[path]
         wanted = component.file_mode(part)
         tighter = entry.mode & OWNER_READS and entry.mode | wanted == wanted
         if entry.mode == wanted or (part is Part.PK8 and tighter):
             return None
         remedy = for_sh(f"chmod {wanted:04o}", path)
-        return Problem(path, f"has mode {entry.mode:04o}, not {wanted:04o}", remedy)
+        return Defect(path, f"has mode {entry.mode:04o}, not {wanted:04o}", remedy)
 
     def _certificate(self, path: str) -> Certificate | None:
         return read_certificate(self.ssl.texts.get(path, ""))
@@ -469,9 +467,9 @@ class Freshness:
         return "is empty" if self.ssl.files[path].size == 0 else f"is not a {what}"
 
 
-def _not_owned_by(wanted: str, path: str, entry: FileState) -> Problem:
+def _not_owned_by(wanted: str, path: str, entry: FileState) -> Defect:
     why = f"belongs to {entry.ownership}, not to {wanted}"
-    return Problem(path, why, for_sh(f"chown {wanted}", path))
+    return Defect(path, why, for_sh(f"chown {wanted}", path))
 
 
 def _hidden(path: str, root: str) -> bool:

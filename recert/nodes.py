@@ -64,7 +64,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class SiteSnapshot:
     """The hosts of a site at one moment, by certname. `taken`: ISO 8601, UTC. `source`: in words.
 
     `unsure`: those of `agents` of which nobody said that they run Linux.
@@ -86,8 +86,8 @@ class Snapshot:
         return frozenset((*self.agents, *self.windows_agents))
 
 
-def read_snapshot(text: str) -> Snapshot:
-    """The hosts of the snapshot that `Snapshot.to_json` has written; people may have edited it.
+def read_snapshot(text: str) -> SiteSnapshot:
+    """The hosts of the snapshot that `SiteSnapshot.to_json` has written; people may have edited it.
     What it says of others is for people, and is not read again.
 
     :raises RecertError: it is none, or of another version.
@@ -105,7 +105,7 @@ def read_snapshot(text: str) -> Snapshot:
     repeated = sorted(name for name, times in names.items() if times > 1)
     if repeated:
         raise RecertError(f"{', '.join(repeated)} is in it more than once")
-    return Snapshot(
+    return SiteSnapshot(
         taken=str(document.get("taken")),
         source=str(document.get("source")),
         master=master,
@@ -205,7 +205,7 @@ def nodes_of_list(text: str) -> Found:
 
 def take_snapshot(
     found: Found, *, master: str, source: str, taken: str, windows: Collection[str] = ()
-) -> Snapshot:
+) -> SiteSnapshot:
     """The nodes in the groups of an inventory, those with which nobody can work left out.
 
     :param windows: patterns (`win*`) of the certnames that run Windows, whatever the source says.
@@ -230,7 +230,7 @@ def take_snapshot(
     if not usable:
         raise RecertError(f"{source} has no node that a run could work on")
     in_order = sorted(usable.values(), key=lambda node: node.certname)
-    return Snapshot(
+    return SiteSnapshot(
         taken=taken,
         source=source,
         master=master,

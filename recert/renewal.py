@@ -19,7 +19,7 @@ from recert.certificates import (
     read_request,
     read_revocation_list,
 )
-from recert.freshness import CredentialPaths, Problem
+from recert.freshness import CredentialPaths, Defect
 from recert.observed import FileState, LastRun, SslState
 from recert.pasted import for_sh
 from recert.preflight import MAX_CLOCK_SKEW
@@ -65,28 +65,28 @@ class Renewal:
         return request if request is not None and request.key == self.key else None
 
     @cached_property
-    def certificate_problem(self) -> Problem | None:
+    def certificate_problem(self) -> Defect | None:
         """Why the agent needs another certificate; None if its own is fresh."""
         path, cert, ca = self.paths.certificate, self.certificate, self.authority.ca
         if ca is None:
-            return Problem(path, "is of a CA that goes")
+            return Defect(path, "is of a CA that goes")
         if cert is None:
             if path not in self.ssl.files:
-                return Problem(path, "is missing")
+                return Defect(path, "is missing")
             empty = self.ssl.files[path].size == 0
-            return Problem(path, "is empty" if empty else "is not a certificate")
+            return Defect(path, "is empty" if empty else "is not a certificate")
         if not cert.issued_by(ca):
-            return Problem(path, "was not issued by the master's CA")
+            return Defect(path, "was not issued by the master's CA")
         if cert.subject != self.certname:
-            return Problem(path, f"is that of {cert.subject}")
+            return Defect(path, f"is that of {cert.subject}")
         if invalidity := cert.invalidity(self.now):
-            return Problem(path, invalidity)
+            return Defect(path, invalidity)
         if cert.serial in self.authority.revoked:
-            return Problem(path, "is revoked")
+            return Defect(path, "is revoked")
         if cert.fingerprint in self.authority.retired:
-            return Problem(path, "is to be retired")
+            return Defect(path, "is to be retired")
         if self.key != cert.key:
-            return Problem(self.paths.private_key, "does not belong to the certificate")
+            return Defect(self.paths.private_key, "does not belong to the certificate")
         return None
 
     @property

@@ -130,12 +130,26 @@ class Settings:
         return (self.ssldir,) if inside else (self.ssldir, self.cadir)
 
 
+def check_path(name: str, value: str) -> str:
+    """`value` if it is an absolute path that is safe to name in a command.
+
+    :raises RecertError: otherwise.
+    """
+    path = PurePosixPath(re.sub("/+", "/", value))
+    if _CONTROL.search(value) or not path.is_absolute() or ".." in path.parts:
+        raise RecertError(f"{name} is {value!r}, which is not a plain absolute path.")
+    return str(path)
+
+
 @dataclass(frozen=True)
-class System:
+class PathRules:
     """By whose rules paths are compared, and how one is checked: (setting, value) -> path."""
 
     flavour: type[PurePath]
     check: Callable[[str, str], str]
+
+
+POSIX = PathRules(PurePosixPath, check_path)
 
 
 def parse_printed(lines: list[str]) -> dict[str, str]:
@@ -153,12 +167,12 @@ def check_settings(
     master: Mapping[str, str],
     deployment: Deployment,
     *,
-    system: System | None = None,
+    rules: PathRules = POSIX,
 ) -> Settings:
     """Settings out of `puppet config print` for the sections agent and master.
 
     :param deployment: whose components lie outside of what is going to be emptied.
-    :param system: by whose rules paths are written; POSIX' if not given.
+    :param rules: by which paths are written.
     :raises RecertError: a value is missing, unsafe, or different in the two sections where the
         document knows only one.
     """
@@ -174,11 +188,10 @@ def check_settings(
                 f"puppet.conf sets {name} differently for [agent] ({agent[name]}) and [master] "
                 f"({master[name]}). The procedure needs one {name}: set it in [main] only."
             )
-    system = system or System(PurePosixPath, check_path)
-    paths = {name: system.check(name, agent[name]) for name in PATH_SETTINGS}
-    flavoured = {name: system.flavour(path) for name, path in paths.items()}
+    paths = {name: rules.check(name, agent[name]) for name in PATH_SETTINGS}
+    flavoured = {name: rules.flavour(path) for name, path in paths.items()}
     for emptied in ("ssldir", "cadir"):
-        _check_safe_to_empty(emptied, flavoured, system, deployment)
+        _check_safe_to_empty(emptied, flavoured, rules, deployment)
     _check_emptied(flavoured)
     return Settings(
         certname=check_certname(agent["certname"].lower()),
@@ -217,7 +230,7 @@ def duration(value: str) -> timedelta | None:
 
 
 def stored_settings(
-    values: Mapping[str, object], deployment: Deployment, *, system: System | None = None
+    values: Mapping[str, object], deployment: Deployment, *, rules: PathRules = POSIX
 ) -> Settings:
     """Settings out of a backup's manifest, checked as those are that Puppet prints: somebody may
     have had the backup in his hands.
@@ -237,7 +250,7 @@ def stored_settings(
         if not isinstance(value, (str, int)):
             raise RecertError(f"the backup's {name} is {value!r}")
         printed[name] = str(value)
-    return check_settings(printed, printed, deployment, system=system)
+    return check_settings(printed, printed, deployment, rules=rules)
 
 
 def check_certname(value: str) -> str:
@@ -268,19 +281,8 @@ def split_alt_names(value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def check_path(name: str, value: str) -> str:
-    """`value` if it is an absolute path that is safe to name in a command.
-
-    :raises RecertError: otherwise.
-    """
-    path = PurePosixPath(re.sub("/+", "/", value))
-    if _CONTROL.search(value) or not path.is_absolute() or ".." in path.parts:
-        raise RecertError(f"{name} is {value!r}, which is not a plain absolute path.")
-    return str(path)
-
-
 def _check_safe_to_empty(
-    name: str, paths: Mapping[str, PurePath], system: System, deployment: Deployment
+    name: str, paths: Mapping[str, PurePath], rules: PathRules, deployment: Deployment
 ) -> None:
     """Everything in this directory is going to be deleted, so nothing else may be in there."""
     emptied = paths[name]
@@ -290,7 +292,7 @@ def _check_safe_to_empty(
         )
     others = {name: paths[name] for name in ("confdir", "config", "vardir", "client_datadir")}
     others |= {
-        f"{component.title}'s credentials": system.flavour(component.directory)
+        f"{component.title}'s credentials": rules.flavour(component.directory)
         for seat in deployment.seats
         for component in seat.components
     }

@@ -10,8 +10,7 @@ from functools import cached_property
 from recert.altnames import AltNames
 from recert.certificates import Certificate, read_certificate, read_revocation_list
 from recert.delivered import Sources, delivered_problems
-from recert.freshness import Freshness, Retired
-from recert.freshness import Problem as Stale
+from recert.freshness import Defect, Freshness, Retired
 from recert.looks import HostLook, MasterSide
 from recert.others import of_others
 from recert.problems import problems_of
@@ -135,7 +134,7 @@ class SiteState:
         return Sources.of(self.master, self.freshness.ca)
 
     @cached_property
-    def delivered(self) -> dict[str, list[Stale]]:
+    def delivered(self) -> dict[str, list[Defect]]:
         """What is wrong with the copies that Puppet runs deliver, for hosts that have such."""
         if self.sources is None:
             return {}

@@ -10,7 +10,7 @@ from recert.causes import faults, leftovers
 from recert.certificates import Certificate, read_certificate
 from recert.delivered import RUN_PUPPET, is_delivered
 from recert.deployments.model import NOWHERE
-from recert.freshness import Problem
+from recert.freshness import Defect
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import findings
@@ -265,7 +265,7 @@ class _HostChecks:
         elif copies and self.state.sources is not None:
             yield self._check(About.PLACED, did, f"{copies} files, as their sources", True)
 
-    def _stale_on_master(self) -> list[Problem]:
+    def _stale_on_master(self) -> list[Defect]:
         fresh = self.state.freshness
         return [*faults(fresh), *leftovers(fresh)] if fresh is not None else []
 

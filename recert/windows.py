@@ -9,7 +9,7 @@ from pathlib import PureWindowsPath
 
 from recert.errors import RecertError
 from recert.observed import Service
-from recert.settings import System
+from recert.settings import PathRules
 
 VISTA = (6, 0)
 """With Windows 2008's kernel came %PROGRAMDATA% and `icacls /inheritance`."""
@@ -222,5 +222,5 @@ def check_windows_path(name: str, value: str) -> str:
     return path.as_posix()
 
 
-WINDOWS = System(PureWindowsPath, check_windows_path)
+WINDOWS = PathRules(PureWindowsPath, check_windows_path)
 """Paths that differ in case only are one; none is outside of a drive."""

@@ -1,6 +1,6 @@
 """The steps that read the same in every document of a monolithic master. The numbers are theirs."""
 
-from operations import agent, backup, services, ssl
+from operations import backup, puppet_run, services, ssl
 from recert.deployments.model import CERTNAME, Deployment
 
 
@@ -27,4 +27,4 @@ def step_2(deployment: Deployment) -> None:
 
 def step_5() -> None:
     services.running(name="5 Restart PE services")
-    agent.run(name="5 Kick off a Puppet run")
+    puppet_run.run(name="5 Kick off a Puppet run")

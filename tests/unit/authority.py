@@ -33,7 +33,7 @@ from recert.certificates import (
 )
 from recert.deployments.model import Component, Deployment
 from recert.deployments.pe_3_7 import PE_3_7
-from recert.freshness import CredentialPaths, Freshness, Problem, Retired
+from recert.freshness import CredentialPaths, Defect, Freshness, Retired
 from recert.observed import ComponentState, FileState, SslState
 from recert.settings import SETTINGS, Settings, check_settings
 
@@ -527,9 +527,9 @@ def master(ca: Authority = NEW, deployment: Deployment = PE_3_7, **setting_chang
     return found
 
 
-def paths_of(problems: Iterable[Problem]) -> set[str]:
+def paths_of(problems: Iterable[Defect]) -> set[str]:
     return {problem.path for problem in problems}
 
 
-def reasons(problems: Iterable[Problem]) -> Mapping[str, str]:
+def reasons(problems: Iterable[Defect]) -> Mapping[str, str]:
     return {problem.path: problem.why for problem in problems}

@@ -14,7 +14,7 @@ from pyinfra.api import Config, Inventory, State
 
 from deploys.documents import regeneration
 from facts.deployment import DeploymentSigns
-from operations import agent, backup, credentials, services, ssl
+from operations import backup, credentials, puppet_run, services, ssl
 from procedures.deployment import deployment_of_agent
 from recert.deployments.known import DEPLOYMENTS, is_internal, of_program
 from recert.deployments.model import CERTNAME, Component, Deployment, Part
@@ -79,7 +79,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> DONE:
         return lambda *arguments, **more: calls.append((name, arguments, more))
 
     for module, names in (
-        (agent, ("run",)),
+        (puppet_run, ("run",)),
         (backup, ("made",)),
         (credentials, ("cleared", "copied", "owned", "put_back")),
         (services, ("stopped", "running")),
@@ -128,7 +128,7 @@ def test_a_deploy_keeps_the_documents_order(deployment: Deployment, done: DONE) 
         *("ssl.ca_created", "ssl.certificates_generated", "ssl.certificates_generated"),
     ]
     assert order[7] == "ssl.placed"
-    assert order[-2:] == ["services.running", "agent.run"]
+    assert order[-2:] == ["services.running", "puppet_run.run"]
     # What is given away is whole by then, and what is copied has been cleared.
     for component in deployment.master.components:
         own = [what for what, arguments, _ in done if component in arguments]

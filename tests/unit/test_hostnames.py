@@ -20,7 +20,7 @@ from recert.hostnames import check_host_name
 from recert.nodes import (
     Found,
     Node,
-    Snapshot,
+    SiteSnapshot,
     System,
     nodes_of_ca,
     nodes_of_list,
@@ -110,7 +110,7 @@ def test_whatever_passes_is_one_word_and_no_option(name: str) -> None:
 # Snapshots
 
 
-def snapshot(*names: str) -> Snapshot:
+def snapshot(*names: str) -> SiteSnapshot:
     nodes = tuple(Node(name, System.LINUX) for name in names)
     return take_snapshot(
         Found(nodes), master="puppet.example.com", source="PuppetDB", taken="2015-11-23"

@@ -13,7 +13,7 @@ from recert.nodes import (
     Found,
     LeftOut,
     Node,
-    Snapshot,
+    SiteSnapshot,
     System,
     nodes_of_ca,
     nodes_of_list,
@@ -36,7 +36,7 @@ INVENTORY = """\
 """
 
 
-def snapshot(*nodes: Node, windows: tuple[str, ...] = (), master: str = "puppet") -> Snapshot:
+def snapshot(*nodes: Node, windows: tuple[str, ...] = (), master: str = "puppet") -> SiteSnapshot:
     return take_snapshot(
         Found(nodes), master=master, source="a test", taken="2015-11-23T12:00:00", windows=windows
     )

@@ -9,7 +9,8 @@ import pytest
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.exceptions import DeployError
 
-from procedures.run import Aim, Run, run_of
+from procedures.platforms import PLATFORMS, POSIX, WINDOWS, platform_of
+from procedures.run import AGENTS, WINDOWS_AGENTS, Aim, Run, run_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,9 +42,14 @@ def test_its_hosts(state: State) -> None:
     run = run_of(state)
     assert run.master.name == "puppet"
     assert [agent.name for agent in run.agents] == ["web01", "win01"]
-    assert [agent.name for agent in run.agents if run.is_windows(agent)] == ["win01"]
     assert run.reached == {"puppet", "web01", "win01"}
     assert run.group("nobody") == []
+
+
+def test_a_host_is_of_the_platform_of_its_group(state: State) -> None:
+    found = {host.name: platform_of(host) for host in state.inventory}
+    assert found == {"puppet": POSIX, "web01": POSIX, "win01": WINDOWS}
+    assert [platform.group for platform in PLATFORMS] == [AGENTS, WINDOWS_AGENTS]
 
 
 def test_a_part_is_made_once_and_for_that_run_alone(state: State) -> None:

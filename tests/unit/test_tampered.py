@@ -151,7 +151,7 @@ def test_settings_that_no_backup_is_made_with_are_refused(change: dict[str, Any]
 
 def test_settings_of_linux_are_none_of_windows() -> None:
     with pytest.raises(RecertError):
-        stored_settings(asdict(settings()), PE_3_7, system=WINDOWS)
+        stored_settings(asdict(settings()), PE_3_7, rules=WINDOWS)
 
 
 # The archive

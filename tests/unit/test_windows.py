@@ -209,7 +209,7 @@ def printed(**changes: str) -> dict[str, str]:
 
 
 def test_settings_of_a_windows_agent() -> None:
-    found = check_settings(printed(), printed(), PE_3_7, system=WINDOWS)
+    found = check_settings(printed(), printed(), PE_3_7, rules=WINDOWS)
     assert found.ssldir == f"{ETC}/ssl"
     assert found.ssl_roots == (f"{ETC}/ssl",)
 
@@ -228,13 +228,13 @@ def test_settings_that_would_delete_too_much_are_refused(
 ) -> None:
     values = printed(**changes)
     with pytest.raises(RecertError, match=message):
-        check_settings(values, values, PE_3_7, system=WINDOWS)
+        check_settings(values, values, PE_3_7, rules=WINDOWS)
 
 
 def test_paths_of_windows_differ_in_more_than_case() -> None:
     values = printed(certdir=f"{ETC}/ssl/certs".upper())
     assert (
-        check_settings(values, values, PE_3_7, system=WINDOWS).certdir == f"{ETC}/SSL/CERTS".upper()
+        check_settings(values, values, PE_3_7, rules=WINDOWS).certdir == f"{ETC}/SSL/CERTS".upper()
     )
     assert PureWindowsPath("C:/A") == PureWindowsPath("c:/a")
 

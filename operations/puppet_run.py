@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from pyinfra import host
-from pyinfra.api import operation
+from pyinfra.api import Host, operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.puppet import PUPPET_PROCESS, UTF8_LOCALE
 from operations.readiness import until_answering
 from operations.services import RUN_LIMIT
-from operations.step import REMEMBER, changing, show_diff, step_failed, wait_until
+from operations.signing import run_on
+from operations.step import REMEMBER, changing, printable, show_diff, step_failed, wait_until
+from procedures.host import HostFacts
 from procedures.regeneration import regeneration_of, warn_left_behind
 from recert.observed import Service
 
@@ -98,3 +100,17 @@ def run() -> Generator[PyinfraCommand, None, None]:
         host.noop("a Puppet run has succeeded since the certificate was made")
     if host.state.is_executing:
         warn_left_behind(regeneration)
+
+
+def failure_of_run(facts: HostFacts, host: Host, limit: int, options: list[str]) -> list[str]:
+    """Run Puppet at once and give back what it says if that fails.
+
+    :param limit: seconds, also for a run in progress, which is let end first.
+    :param options: more ones for `puppet agent --test`.
+    """
+    lockfile = facts.settings.agent_catalog_run_lockfile
+    command = changing(facts.lock, RUN, lockfile, str(limit), *options, limit=2 * limit)
+    ok, output = run_on(host, command)
+    said = [printable(line.line) for line in output]
+    said = [line for line in said if not line.startswith("The step failed")]
+    return [] if ok else said or ["it failed"]
