@@ -14,10 +14,10 @@ from procedures.deployment import known_deployment
 from procedures.outcomes import Outcomes
 from procedures.renewal import prepare_renewal
 from procedures.reports import Reporting
-from procedures.run import Aim, run_of
+from procedures.run import run_of
 from procedures.site import Site
 
-run = run_of(host.state, Aim.RENEW)
+run = run_of(host.state)
 run.part(Outcomes)
 run.part(Site).ask_beside(host)
 run.part(Reporting)

@@ -17,7 +17,6 @@ from procedures.procedure import begin
 from procedures.reports import Reporting
 from procedures.restoration import prepare_restoration
 from procedures.run import Aim, run_of
-from procedures.seats import the_master
 
 run = run_of(host.state, Aim.RESTORE)
 listing = names_no_backup(run)
@@ -28,7 +27,7 @@ elif run.agents:
     run.part(Outcomes)
     run.part(Reporting)
 
-if host == the_master(host) and not listing:
+if host == run.master and not listing:
     begin(host, prepare_restoration(host))
 
     services.stopped(name="1 Shut down all PE-related services")

@@ -77,10 +77,11 @@ def services_down(engine: Engine, host: Host, seconds: int) -> str:
     names = [service.name for service in host.services]
     wait = ("exec", container_name(host), "/opt/pe-lab/wait-for-services", str(seconds), *names)
     done = engine.run(*wait, check=False, timeout=seconds + COMMAND_TIMEOUT)
-    if done.returncode not in (0, 1):
+    down = done.stdout.decode().strip()
+    if done.returncode not in (0, 1) or (done.returncode == 1 and not down):
         why = done.stderr.decode(errors="replace").strip()
         raise LabError(f"{host.name}: its services cannot be asked: {why}")
-    return done.stdout.decode().strip()
+    return down
 
 
 def _wait_for_first_run(engine: Engine, host: Host) -> None:

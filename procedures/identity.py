@@ -25,6 +25,6 @@ def _listed(host: Host) -> Listed:
     return Listed(
         host=host.name,
         name=host.name.rpartition("/")[2].lower(),
-        certname=certname.lower() if certname is not None else None,
+        certname=certname,
         addresses=frozenset(found.lower() for found in addresses if isinstance(found, str)),
     )

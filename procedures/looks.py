@@ -127,8 +127,10 @@ def retired_of(run: Run, facts: MasterFacts | None) -> Retired | None:
         fingerprint = run.options.retire_ca
     except RecertError as error:
         raise DeployError(str(error)) from error
-    if fingerprint is None or facts is None:
-        return Retired(fingerprint, None) if fingerprint is not None else None
+    if fingerprint is None:
+        return None
+    if facts is None:
+        return Retired(fingerprint, None)
     in_place = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
     return named_ca(fingerprint, in_place, [one.manifest for one in facts.backups.backups])
 

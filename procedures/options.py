@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError
 
@@ -23,6 +26,15 @@ def refuse_misunderstood(state: State) -> None:
             wrong.append(f"{host.name}: {error}")
     if wrong:
         raise DeployError(f"Nothing was changed: {'; '.join(wrong)}")
+
+
+@contextmanager
+def added_to(refusals: list[str]) -> Iterator[None]:
+    """Have data that are not understood be one refusal among others."""
+    try:
+        yield
+    except RecertError as error:
+        refusals.append(str(error))
 
 
 def options_of(host: Host) -> Options:

@@ -12,7 +12,7 @@ from facts.tls import ClassifierGroups
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames
-from procedures.options import options_of
+from procedures.options import added_to, options_of
 from procedures.preflight import read_master, refuse
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import command_line, say, shortened, warn
@@ -347,17 +347,19 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
         refusals += preflight.lifetime_refusals(conf.ca_ttl)
         # What a run that was cut off has broken is for this one to mend.
         if freshness.ca_status is CaStatus.RETIRING and not facts.backups.stopped:
-            declared = options_of(host).despite_failing_run
-            refusals += preflight.failing_run_refusals(
-                facts.agent.last_run, declared, _expired(facts)
-            )
+            with added_to(refusals):
+                declared = options_of(host).despite_failing_run
+                refusals += preflight.failing_run_refusals(
+                    facts.agent.last_run, declared, _expired(facts)
+                )
         cas = [ca for ca in (freshness.ca, regeneration.retired.certificate) if ca is not None]
-        refusals += preflight.other_name_refusals(
-            other_names(facts.strays, cas),
-            conf.certname,
-            options_of(host).other_names,
-            facts.deployment,
-        )
+        with added_to(refusals):
+            refusals += preflight.other_name_refusals(
+                other_names(facts.strays, cas),
+                conf.certname,
+                options_of(host).other_names,
+                facts.deployment,
+            )
     if freshness.certificate_problem(conf.certname) is not None:
         names = set(regeneration.alt_names.names)
         if not names and not regeneration.alt_names.chosen:

@@ -15,7 +15,7 @@ from procedures.agent import (
     KnownAgent,
 )
 from procedures.identity import identities_of
-from procedures.options import options_of
+from procedures.options import added_to, options_of
 from procedures.outcomes import Outcomes
 from procedures.platforms import platform_of
 from procedures.run import Run, run_of
@@ -173,9 +173,8 @@ class AgentRenewal(AgentWork):
         return self.facts.put_back(self.previous_extensions)
 
 
-# By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on.
 def _renewals(_: Run) -> dict[str, AgentRenewal]:
-    """By host."""
+    """By name: in operations `host` is pyinfra's stand-in for whichever host is being worked on."""
     return {}
 
 
@@ -397,12 +396,13 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
         *preflight.link_refusals(facts.ssl.files, facts.ssl_roots),
     ]
     if now.everything_goes:
-        refusals += preflight.other_name_refusals(
-            other_names(facts.strays, renewal.known_cas),
-            now.certname,
-            options_of(facts.host).other_names,
-            facts.deployment,
-        )
+        with added_to(refusals):
+            refusals += preflight.other_name_refusals(
+                other_names(facts.strays, renewal.known_cas),
+                now.certname,
+                options_of(facts.host).other_names,
+                facts.deployment,
+            )
     if now.request_due:
         refusals += loss_refusals(
             renewal.previous_extensions, facts.csr_attributes, facts.attributes_path

@@ -8,7 +8,6 @@ from enum import Enum
 from functools import cached_property
 from threading import RLock
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError, NoGroupError
@@ -31,7 +30,7 @@ class Aim(Enum):
     """What a run is for."""
 
     REGENERATE = "steps 1 to 5"
-    RENEW = "step 6"
+    RENEW = "step 6 after them"
     REPLACE = "single certificates, and not a CA"
     RESTORE = "back to a former CA"
 
@@ -55,7 +54,7 @@ class Run:
     @property
     def renews(self) -> bool:
         """Whether step 6 follows them."""
-        return self.regenerates and Aim.RENEW in self.aims
+        return Aim.RENEW in self.aims
 
     @property
     def replaces(self) -> bool:
@@ -125,7 +124,8 @@ class Run:
     # What is kept
 
     def part(self, kind: Callable[[Run], T]) -> T:
-        """What `kind` makes of this run, made once."""
+        """What `kind` makes of this run, made once. Whatever asks a host meanwhile has to be done
+        `exclusively`: others might come, and make another."""
         if kind not in self._parts:
             self._parts[kind] = kind(self)
         made: T = self._parts[kind]
@@ -174,7 +174,8 @@ class Run:
     def replace_result(self, name: str, value: object) -> None:
         """Have `once` give that from now on."""
         with self._lock:
-            self._results[name] = (value, None, False)
+            _, _, anew = self._results.get(name, (None, None, False))
+            self._results[name] = (value, None, anew)
 
     def forget(self, name: str) -> None:
         """Have `once` act anew under that name."""
@@ -182,7 +183,8 @@ class Run:
             self._results.pop(name, None)
 
 
-_runs: WeakKeyDictionary[State, Run] = WeakKeyDictionary()
+_KEPT_AS = "pe_recert_run"
+"""The attribute of a state that is its run."""
 
 
 def run_of(state: State, *aims: Aim) -> Run:
@@ -190,13 +192,15 @@ def run_of(state: State, *aims: Aim) -> Run:
 
     :param aims: what the deploy that asks is for, besides what others have said.
     """
-    if state not in _runs:
-        _runs[state] = Run(state)
+    kept = vars(state)
+    if _KEPT_AS not in kept:
+        kept[_KEPT_AS] = Run(state)
         guard()  # also where another configuration is used
         refuse_options()
         refuse_misunderstood(state)
         # Otherwise pyinfra asks at each step whether to go on without who has failed, and
         # everything waits with services stopped. One agent's failure is no question here.
         state.should_raise_failed_hosts = lambda _: False
-    _runs[state].aims.update(aims)
-    return _runs[state]
+    run: Run = kept[_KEPT_AS]
+    run.aims.update(aims)
+    return run

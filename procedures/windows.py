@@ -36,6 +36,7 @@ from recert.windows import (
     Windows,
     WindowsService,
     as_documented,
+    check_windows_path,
     directory_refusals,
     windows_refusals,
 )
@@ -225,9 +226,11 @@ def windows_settings(host: Host) -> Settings:
 
 
 def windows_backup_root(host: Host, windows: Windows) -> str:
-    """:raises AgentRefusedError: the data `windows_backup_dir` is no path."""
+    """:raises AgentRefusedError: the data `windows_backup_dir` is no path, or what the host says of
+    where programs keep their data is none."""
     with refused_alone():
-        return options_of(host).windows_backup_dir or windows.backup_root
+        root = options_of(host).windows_backup_dir
+        return root or check_windows_path("%PROGRAMDATA%", windows.backup_root)
 
 
 def speak_cmd(host: Host) -> None:

@@ -58,10 +58,12 @@ def named_ca(
     """
     if current is not None and current.fingerprint == fingerprint:
         return Retired(fingerprint, current.key, current)
-    of_it = next((one for one in manifests if one.ca_fingerprint == fingerprint), None)
-    if of_it is None:
-        return Retired(fingerprint, None)
-    return Retired(fingerprint, of_it.ca_key, read_certificate(of_it.ca_certificate or ""))
+    of_it = [one for one in manifests if one.ca_fingerprint == fingerprint]
+    # A backup that an interrupted run goes on with may hold the certificate of the CA that comes.
+    held = (read_certificate(one.ca_certificate or "") for one in of_it)
+    certificate = next((c for c in held if c is not None and c.fingerprint == fingerprint), None)
+    key = certificate.key if certificate else next((m.ca_key for m in of_it if m.ca_key), None)
+    return Retired(fingerprint, key, certificate)
 
 
 def describe_ca(

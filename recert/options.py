@@ -10,7 +10,7 @@ from enum import Enum
 from recert.backups import check_backup_name
 from recert.errors import RecertError
 from recert.interlock import parse_fingerprint
-from recert.settings import check_path
+from recert.settings import check_certname, check_path
 from recert.windows import check_windows_path
 
 BACKUP_DIR = "/var/lib/pe-recert/backups"
@@ -29,7 +29,7 @@ class RunMode(Enum):
 
 
 class Options:
-    """What was said about one host. What is empty was not said.
+    """What was said about one host. None, False or nothing: it was not said.
 
     :param data: the value of a name, None where there is none.
     """
@@ -67,17 +67,16 @@ class Options:
         if not names:
             raise RecertError(
                 "dns_alt_names is empty. Leave it out to keep the names there are; to have none, "
-                "give the master's certname alone."
+                "give the master's certname alone: dns_alt_names=<certname>"
             )
         return ",".join(names)
 
     @property
     def deployment(self) -> str | None:
-        """which of two shapes a master is of that may be either
-
-        :raises RecertError: it is no text.
-        """
-        return self._text("deployment") or None
+        """which of two shapes a master is of that may be either"""
+        # Whatever it is, who knows the shapes says which there are.
+        value = self._data("deployment")
+        return None if value in (None, "") else str(value)
 
     @property
     def pe_groups_classified(self) -> bool:
@@ -126,7 +125,9 @@ class Options:
 
         :raises RecertError: it is no absolute path.
         """
-        return check_path("backup_dir", self._text("backup_dir") or BACKUP_DIR)
+        if self._data("backup_dir") is None:
+            return BACKUP_DIR
+        return check_path("backup_dir", self._text("backup_dir"))
 
     @property
     def windows_backup_dir(self) -> str | None:
@@ -134,8 +135,9 @@ class Options:
 
         :raises RecertError: it is no absolute path.
         """
-        value = self._text("windows_backup_dir")
-        return check_windows_path("windows_backup_dir", value) if value else None
+        if self._data("windows_backup_dir") is None:
+            return None
+        return check_windows_path("windows_backup_dir", self._text("windows_backup_dir"))
 
     @property
     def puppet_run(self) -> RunMode:
@@ -156,9 +158,10 @@ class Options:
     def certname(self) -> str | None:
         """a host's, in the inventory
 
-        :raises RecertError: it is no text.
+        :raises RecertError: it can be none.
         """
-        return self._text("certname") or None
+        value = self._text("certname").lower()
+        return check_certname(value) if value else None
 
     def _text(self, name: str) -> str:
         value = self._data(name)
@@ -179,7 +182,7 @@ class Options:
 
 def _as_text(name: str, value: object) -> str:
     # pyinfra makes a number of what looks like one, on the command line.
-    if isinstance(value, (str, int, float)) and not isinstance(value, bool):
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
         return str(value)
     raise RecertError(f"{name}={value} is not understood: it is a text, such as a name or a path.")
 

@@ -52,8 +52,8 @@ class WindowsInstallation(FactBase[Windows]):
                 "echo pe-recert:",
                 "ver",
                 'echo "bangs=!OS!"',
-                # What it says is for who reads the refusal.
-                f'{_READS_IT} >nul 2>&1 && (echo "administrator=yes") || ({_READS_IT} 2>&1)',
+                # What it says the second time is for who reads the refusal.
+                f'({_READS_IT} >nul 2>&1 || {_READS_IT} 2>&1) && (echo "administrator=yes")',
                 'echo "programdata=%PROGRAMDATA%"',
                 'echo "allusers=%ALLUSERSPROFILE%"',
                 'echo "profile=%USERPROFILE%"',

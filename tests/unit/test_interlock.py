@@ -118,6 +118,20 @@ def test_what_is_known_of_a_ca_that_is_gone() -> None:
     )
 
 
+@pytest.mark.parametrize("before", [None, "", NEW.pem])
+@pytest.mark.parametrize("in_order", [1, -1])
+def test_the_certificate_of_a_ca_is_its_own_whatever_a_backup_holds(
+    before: str | None, in_order: int
+) -> None:
+    whole = replace(MANIFEST, ca_certificate=OLD.pem)
+    manifests = [replace(MANIFEST, ca_certificate=before), whole][::in_order]
+    assert named_ca(FINGERPRINT, NEW.certificate, manifests) == Retired(
+        FINGERPRINT, OLD.certificate.key, OLD.certificate
+    )
+    alone = named_ca(FINGERPRINT, NEW.certificate, [replace(MANIFEST, ca_certificate=before)])
+    assert alone == Retired(FINGERPRINT, OLD.certificate.key)
+
+
 def test_what_is_there_is_said_with_what_to_run() -> None:
     assert f"{COMMAND} --dry --diff --data retire_ca={FINGERPRINT}" in FOUND
 

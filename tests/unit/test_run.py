@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import gc
+import re
+import weakref
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +17,7 @@ from procedures.platforms import PLATFORMS, POSIX, WINDOWS, platform_of
 from procedures.run import AGENTS, WINDOWS_AGENTS, Aim, Run, run_of
 
 ROOT = Path(__file__).resolve().parents[2]
+_TO_FILL = {"{}", "[]", "set()", "dict()", "WeakKeyDictionary()", "WeakSet()"}
 
 
 @pytest.fixture
@@ -32,10 +37,38 @@ def test_a_run_is_one_and_is_for_all_that_its_deploys_are_for(state: State) -> N
     assert (run.regenerates, run.renews, run.replaces, run.restores) == (True, True, False, False)
 
 
-def test_step_6_alone_follows_nothing(state: State) -> None:
-    run = run_of(state, Aim.RENEW)
-    assert not run.renews
-    assert not run.master_comes_first
+def test_the_master_comes_first_where_its_ca_is_retired_and_it_can_be_reached(state: State) -> None:
+    assert not run_of(state).master_comes_first
+    assert run_of(state, Aim.REGENERATE).master_comes_first
+    state.active_hosts.discard(state.inventory.get_host("puppet"))
+    assert not run_of(state).master_comes_first
+
+
+@pytest.mark.parametrize(
+    ("deploy", "aims"),
+    [
+        ("site", {Aim.REGENERATE, Aim.RENEW}),
+        ("master", {Aim.REGENERATE}),
+        ("agents", set()),
+        ("replace", {Aim.REPLACE}),
+        ("restore", {Aim.RESTORE}),
+        ("survey", set()),
+        ("verify", set()),
+    ],
+)
+def test_what_each_deploy_is_for(deploy: str, aims: set[Aim]) -> None:
+    said = re.findall(r"run_of\(host\.state(.*)\)", (ROOT / f"deploys/{deploy}.py").read_text())
+    assert {Aim[name] for name in re.findall(r"Aim\.(\w+)", "".join(said))} == aims
+    assert said
+
+
+def test_a_run_is_gone_with_its_state() -> None:
+    state = State(Inventory((["puppet"], {})), Config())
+    run = weakref.ref(run_of(state))
+    assert run() is not None
+    del state
+    gc.collect()
+    assert run() is None
 
 
 def test_its_hosts(state: State) -> None:
@@ -84,6 +117,15 @@ def test_what_was_found_for_the_preview_holds_unless_it_is_to_be_found_anew(stat
     assert run.once("kept", lambda: next(numbers)) == run.result_of("kept") == 7
 
 
+def test_what_was_replaced_for_the_preview_is_found_anew_all_the_same(state: State) -> None:
+    run = run_of(state)
+    run.once("passing", lambda: 1, anew=True)
+    run.replace_result("passing", 2)
+    assert run.once("passing", lambda: 3, anew=True) == 2
+    state.is_executing = True
+    assert run.once("passing", lambda: 3, anew=True) == 3
+
+
 @pytest.mark.parametrize(("lasting", "asked"), [(True, 1), (False, 2)])
 def test_who_asks_after_a_refusal(state: State, lasting: bool, asked: int) -> None:
     run, times = run_of(state), []
@@ -101,10 +143,13 @@ def test_who_asks_after_a_refusal(state: State, lasting: bool, asked: int) -> No
 
 def test_what_a_run_keeps_is_kept_in_one_place() -> None:
     folders = ("procedures", "operations", "facts", "connectors", "recert", "deploys")
-    keeping = {
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    filled = {
         path.relative_to(ROOT).as_posix()
-        for folder in folders
-        for path in (ROOT / folder).rglob("*.py")
-        if "WeakKeyDictionary" in path.read_text()
+        for path in paths
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        if node.value is not None and ast.unparse(node.value) in _TO_FILL
     }
-    assert keeping == {"procedures/run.py"}
+    assert len(paths) > 100
+    assert filled == set()

@@ -7,8 +7,11 @@ import re
 import zlib
 from dataclasses import replace
 from pathlib import PureWindowsPath
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from pyinfra.api import Host
 from pyinfra.api.exceptions import FactProcessError
 
 from facts.windows.agent import WindowsAgentFiles
@@ -23,6 +26,8 @@ from facts.windows.installation import (
 from facts.windows.others import WindowsStrayCredentials
 from facts.windows.ruby import ruby_script
 from facts.windows.services import WindowsServices
+from procedures.agent import AgentRefusedError
+from procedures.windows import windows_backup_root
 from recert.commandline import LIMIT
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.errors import RecertError
@@ -112,6 +117,16 @@ def test_what_forbids_any_work() -> None:
     assert "DelayedExpansion" in bangs
     assert ETC in no_puppet
     assert "ruby.exe" in no_ruby
+
+
+@pytest.mark.parametrize(
+    "data", ["//fs/share", "C:/a/../b", "C:relative", 'C:/x" & calc & "', "C:/x\x1b[2J"]
+)
+def test_backups_go_to_no_place_that_a_host_makes_up(data: str) -> None:
+    host = cast(Host, SimpleNamespace(data={}))
+    assert windows_backup_root(host, known()) == "C:/ProgramData/pe-recert/backups"
+    with pytest.raises(AgentRefusedError, match="not a plain absolute path on a drive"):
+        windows_backup_root(host, known(data=data))
 
 
 @pytest.mark.parametrize(
