@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
 import time
 
 import pytest
@@ -72,14 +73,17 @@ def test_killed_after_a_step_the_same_command_completes_it(serving: Master, step
     assert len(master.backups()) == 1
 
 
-def wait_until_seen(master: Master, working_on: str) -> None:
-    """Until a process of Puppet or tar works on it."""
+def wait_until_seen(master: Master, working_on: str, run: subprocess.Popen[str]) -> None:
+    """Until a process of Puppet or tar works on it, which a run has started that goes on."""
     pattern = working_on.replace(" ", ".")
-    seen = master.sh(
-        f"for i in $(seq 2400); do pid=$(pgrep -nf '[p]uppet {working_on}|[t]ar .*{pattern}') &&"
-        " echo $pid && break; sleep 0.05; done"
-    ).strip()
-    assert seen, f"{working_on} was not seen"
+    look = (
+        f"for i in $(seq 100); do pgrep -nf '[p]uppet {working_on}|[t]ar .*{pattern}' && break;"
+        " sleep 0.05; done"
+    )
+    while not master.sh(look).strip():
+        if run.poll() is not None:
+            stdout, stderr = run.communicate()
+            raise AssertionError(f"the run ended without {working_on}:\n{stdout}\n{stderr}")
 
 
 @pytest.mark.parametrize("dies", ["the command on the host too", "only the control machine"])
@@ -103,7 +107,7 @@ def test_killed_in_the_middle_of_a_step(serving: Master, working_on: str, dies: 
         # Its own first run would spare the suite one.
         master.sh(f"/opt/pe-lab/wait-for-run 60; systemctl stop {stopped}")
     process = master.begin("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
-    wait_until_seen(master, working_on)
+    wait_until_seen(master, working_on, process)
     time.sleep(0.4 if "cert" in working_on else 0)
     process.kill()
     process.communicate()
@@ -127,7 +131,7 @@ def test_killed_in_the_middle_of_a_step(serving: Master, working_on: str, dies: 
 def test_an_interrupt_ends_with_a_status_and_the_same_command_goes_on(serving: Master) -> None:
     master, retired = serving, serving.ca.fingerprint
     process = master.begin("deploys/master.py", "-y", "--data", f"retire_ca={retired}")
-    wait_until_seen(master, "cert list")
+    wait_until_seen(master, "cert list", process)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=300)
 
