@@ -32,7 +32,8 @@ from operations.signing import (
 from operations.step import printable, show_diff, step_failed
 from procedures.outcomes import Outcomes
 from procedures.renewal import AgentRenewal, renewal_of
-from procedures.site import site_of
+from procedures.run import run_of
+from procedures.site import Site
 from recert.certificates import describe, read_certificate
 from recert.extensions import csr_attributes, named
 from recert.freshness import Retired
@@ -55,7 +56,7 @@ def master_verified() -> Commands:
     """
     if not host.state.is_executing:
         return
-    problem = site_of(host.state).master_problem()
+    problem = run_of(host.state).part(Site).master_problem()
     if problem is not None:
         yield failed([f"No agent was changed: {problem}"])
 

@@ -12,7 +12,7 @@ from procedures.deployment import deployment_of_master, known_deployment
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.outcomes import Outcomes
-from procedures.platforms import agent_facts, platform_of
+from procedures.platforms import facts_by_settings, platform_of
 from procedures.preflight import backup_root_of, check_restorable, send_at_once
 from procedures.renewal import left_out
 from procedures.run import Run, run_of
@@ -83,13 +83,13 @@ def _prepared(host: Host, run: Run) -> AgentRestoration:
             settings = stored_settings(
                 backup.manifest.settings, deployment, rules=platform_of(host).rules
             )
-            facts = agent_facts(host, settings)
+            facts = facts_by_settings(host, settings)
             check_restorable(facts, backup.manifest)
         restoration = AgentRestoration(facts, backup.name)
         if restoration.work_due and (refusals := facts.refusals_to_go_back()):
             raise AgentRefusedError(*refusals)
         return restoration
-    facts = agent_facts(host, None)
+    facts = facts_by_settings(host, None)
     cert = facts.certificate_in_use
     if cert is not None and cert.issued_by(ca):
         return AgentRestoration(facts, None)

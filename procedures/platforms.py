@@ -67,7 +67,7 @@ def _platforms(run: Run) -> Mapping[str, Platform]:
     return {host.name: platform for platform in PLATFORMS for host in run.group(platform.group)}
 
 
-def agent_facts(host: Host, settings: Settings | None) -> AgentFacts:
+def facts_by_settings(host: Host, settings: Settings | None) -> AgentFacts:
     """The facts of an agent.
 
     :param settings: from a backup; asked of Puppet if not given.

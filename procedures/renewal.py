@@ -19,7 +19,7 @@ from procedures.options import added_to, options_of
 from procedures.outcomes import Outcomes
 from procedures.platforms import platform_of
 from procedures.run import Run, run_of
-from procedures.site import MasterView, Site, site_of
+from procedures.site import MasterView, Site
 from procedures.telling import command_line, reason_of, shortened, warn
 from recert import preflight
 from recert.certificates import Certificate, describe, read_certificate, utc_now
@@ -202,7 +202,7 @@ def prepare_renewal(host: Host) -> bool:
     :returns: whether the agent takes part.
     :raises DeployError: nobody can be helped: there is no master.
     """
-    site = site_of(host.state)
+    site = run_of(host.state).part(Site)
     host = host.inventory.get_host(host.name)
     outcomes = site.run.part(Outcomes)
     try:
@@ -256,7 +256,7 @@ def _require_all_found(site: Site, outcomes: Outcomes) -> None:
 
 def warn_of_unknown_names(host: Host) -> None:
     """Say before the CA is retired whether an agent could not trust its master afterwards."""
-    site = site_of(host.state)
+    site = run_of(host.state).part(Site)
     view = site.view()
     try:
         settings = platform_of(host).settings_of(host)

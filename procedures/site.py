@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pyinfra.api import Host, State
+from pyinfra.api import Host
 from pyinfra.api.exceptions import ConnectError, DeployError, PyinfraError
 
 from procedures.identity import identities_of
@@ -18,7 +18,7 @@ from procedures.master import MasterFacts
 from procedures.preflight import read_master, refuse
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
 from procedures.requests import WaitingRequests
-from procedures.run import Run, run_of
+from procedures.run import Run
 from procedures.telling import command_line, warn
 from recert.altnames import AltNames, default_alt_names
 from recert.certificates import Certificate, read_certificate, read_revocation_list, utc_now
@@ -386,8 +386,3 @@ class Site:
                 f"Nothing was changed: the master {self.master.name} cannot be reached ({error}), "
                 "and agents without a master would be an outage."
             ) from error
-
-
-def site_of(state: State) -> Site:
-    """The site of a run."""
-    return run_of(state).part(Site)
