@@ -8,7 +8,7 @@ from pyinfra.api import FactBase, StringCommand
 
 from facts.public import PUBLIC_CONTENTS, WITHOUT_KEYS
 from facts.script import read_records, record_script
-from recert.signing import Autosign, Autosigning
+from recert.ca_records import Autosign, Autosigning
 
 
 class AutosignSetting(FactBase[Autosign]):

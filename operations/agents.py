@@ -34,12 +34,15 @@ from procedures.outcomes import Outcomes
 from procedures.renewal import AgentRenewal, renewal_of
 from procedures.run import run_of
 from procedures.site import Site
+from recert.ca_records import Autosigning
 from recert.certificates import describe, read_certificate
 from recert.extensions import csr_attributes, named
 from recert.freshness import Retired
 from recert.observed import Service
 from recert.outcomes import Status
-from recert.signing import Autosigning, Verdict
+from recert.signing import (
+    Verdict,
+)
 
 BEGIN_LIMIT = 30
 """Seconds in which the agent's service, once started, begins its first run."""
@@ -152,7 +155,7 @@ def ssldir_deleted() -> Commands:
     for path in remains:
         lines.append(f"{path} {facts.ssl.files[path].describe()}")
         cert = read_certificate(facts.ssl.texts.get(path, ""))
-        lines += [f"    {line}" for line in describe(cert, now.authority.ca)]
+        lines += [f"    {line}" for line in describe(cert, now.ca_records.ca)]
     show_diff(host, "Remove", lines, [])
     if now.everything_goes:
         yield from hands_of(facts).empty_ssldir(now.others, LIMIT)
@@ -182,14 +185,14 @@ def ca_placed() -> Commands:
     """
     renewal = renewal_of(host)
     facts, now = renewal.facts, renewal.now
-    conf, ca = facts.settings, now.authority.ca
+    conf, ca = facts.settings, now.ca_records.ca
     if not now.ca_due:
         host.noop("the agent trusts the master's CA")
         return
     after = describe(ca) if ca is not None else ["the new CA's certificate"]
     show_diff(host, f"CA certificate {conf.localcacert}", describe(now.trusted_ca), after)
     yield from hands_of(facts).place_ca(ca.pem if ca is not None else None, LIMIT)
-    if not renewal.now.trusts_authority:
+    if not renewal.now.trusts_ca_in_place:
         yield failed([f"{conf.localcacert} is not the certificate of the master's CA"])
 
 
@@ -211,7 +214,7 @@ def requested() -> Commands:
         after.append(f"alt names:   {', '.join(f'DNS:{name}' for name in names)}")
     if renewal.previous_extensions:
         after.append(f"extensions:  {named(renewal.previous_extensions)}")
-    before = describe(now.certificate, now.authority.ca)
+    before = describe(now.certificate, now.ca_records.ca)
     show_diff(host, f"Certificate {now.paths.certificate}", before, after)
     foreign = now.foreign_request
     if foreign is not None:
@@ -234,7 +237,7 @@ def _asked(renewal: AgentRenewal, foreign: str | None) -> Commands:
         if now.request is None and now.paths.request in now.ssl.files:
             # Puppet has fetched the other one, and would compare its key with that.
             yield from hands_of(renewal.facts).remove([now.paths.request], LIMIT)
-    signs_itself = now.authority.autosign.kind is not Autosigning.OFF
+    signs_itself = now.ca_records.autosign.kind is not Autosigning.OFF
 
     def heard(ok: bool, said: list[str]) -> None:
         renewal.puppet_said = said
@@ -265,7 +268,7 @@ def signed() -> Commands:
             yield _DONE_ALREADY
         return
     if renewal.now.certificate_problem is None:
-        if renewal.requested and renewal.now.authority.autosign.kind is Autosigning.POLICY:
+        if renewal.requested and renewal.now.ca_records.autosign.kind is Autosigning.POLICY:
             # What the master's program would say was not known to the preview.
             yield _DONE_ALREADY
         else:

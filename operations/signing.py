@@ -11,9 +11,9 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, ConnectorArguments, p
 from pyinfra.connectors.util import CommandOutput
 
 from facts.entering import ENTERING
-from facts.puppet import PUPPET_WITHOUT_CATALOG
-from facts.script import DIGESTS
 from facts.ssl import PemFiles
+from operations.authority import ca_commands
+from operations.authority.commands import WaitingRequest
 from operations.clearing import REMOVING
 from operations.placing import PLACING
 from operations.readiness import silent_after_waiting
@@ -25,11 +25,11 @@ from procedures.renewal import AgentRenewal, renewals
 from procedures.run import Run
 from procedures.site import Site
 from procedures.telling import reason_of
+from recert.ca_records import CaRecords
 from recert.certificates import utc_now
 from recert.pasted import for_sh
 from recert.signing import (
     Application,
-    Authority,
     Judgement,
     Verdict,
     judge,
@@ -37,51 +37,10 @@ from recert.signing import (
 )
 
 BATCH = 100
-"""Names to one `puppet cert`."""
+"""Names to one start of the CA's program."""
 
 FRUITLESS = 10
-"""Starts of `puppet cert sign` in a row that sign nothing, after which it is not about names."""
-
-# Where requests wait Puppet's account writes, and with allow_duplicate_certs whoever has a
-# certificate: what is compared and signed is a copy that only root can get at, and no pipe is
-# waited for.
-_SIGN = (
-    DIGESTS
-    + ENTERING
-    + PUPPET_WITHOUT_CATALOG
-    + r"""
-csrdir=$1 option=$2; shift 2
-umask 077
-own=$(mktemp -d) && mkdir "$own/requests" "$own/seen" || fail "Cannot make a copy of requests."
-trap 'rm -rf "$own"' EXIT
-count=$#
-while [ "$count" -gt 0 ]; do
-    sum=$1 name=$2; shift 2; count=$((count - 2))
-    held=$csrdir/$name.pem copy=$own/requests/$name.pem
-    if [ -f "$held" ] && cat "$held" >"$copy" && found=$(digests <"$copy") &&
-        [ "${found%% *}" = "$sum" ] && cp "$copy" "$own/seen/"
-    then set -- "$@" "$name"
-    else
-        rm -f "$copy"
-        echo "The request of $name is not the one that was looked at." >&2
-    fi
-done
-[ "$#" -gt 0 ] || exit 0
-umask 022
-puppet cert sign --csrdir="$own/requests" $option --color=false "$@" </dev/null
-status=$?
-(
-    enter "$csrdir"
-    for name in "$@"; do
-        held=./$name.pem
-        [ ! -e "$own/requests/$name.pem" ] && [ -f "$held" ] || continue
-        ! cmp -s "$own/seen/$name.pem" "$held" || rm -f "$held"
-    done
-)
-exit "$status"
-"""
-)
-"""What Puppet has signed it removes, here the copy; the request goes if it is still the same."""
+"""Starts in a row that sign nothing, after which it is not about names."""
 
 # One rename, of whatever lies there: the directory is the service account's.
 _SET_ASIDE = (
@@ -96,10 +55,6 @@ enter "${held%/*}"
 mv -f -- "./${held##*/}" "$root/requests/$kept" || fail "$held cannot be moved away."
 echo moved
 """
-)
-
-_CLEAN = (
-    PUPPET_WITHOUT_CATALOG + 'verb=$1; shift; puppet cert "$verb" --color=false "$@" </dev/null'
 )
 
 
@@ -193,8 +148,8 @@ def set_aside(renewal: AgentRenewal, found: str) -> str | None:
 
 
 def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
-    site.forget_authority()
-    authority = site.authority()
+    site.forget_ca_records()
+    ca_records = site.ca_records()
     applications: dict[str, Application] = {}
     judgements: dict[str, Judgement] = {}
     for host, renewal in renewals(site.run):
@@ -202,7 +157,7 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
         if before is not None and before.verdict is not Verdict.FOREIGN:
             continue
         try:
-            application = renewal.application_for(authority)
+            application = renewal.application_for(ca_records)
         except Exception as error:
             # What one asks for beyond the usual keeps nobody else's from being signed.
             unknown = f"What its previous certificate had is not known: {reason_of(error)}"
@@ -210,13 +165,13 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
             continue
         if application is not None:
             applications[host.name] = application
-            judgements[host.name] = judge(application, authority)
+            judgements[host.name] = judge(application, ca_records)
     results = {name: (judgement, False) for name, judgement in judgements.items()}
     # One start of Puppet for all: who has alternative names was judged for each.
     due = {name: applications[name] for name, found in judgements.items() if found.may_be_signed}
     verdicts = {found.verdict for found in judgements.values()}
-    option = "--allow-dns-alt-names" if Verdict.SIGN_WITH_ALT_NAMES in verdicts else ""
-    problems = _sign(site, authority, list(due.values()), option)
+    alt_names = Verdict.SIGN_WITH_ALT_NAMES in verdicts
+    problems = _sign(site, ca_records, list(due.values()), alt_names)
     for name, application in due.items():
         why = problems.get(application.certname)
         if why is None:
@@ -227,55 +182,59 @@ def _sign_round(site: Site) -> dict[str, tuple[Judgement, bool]]:
 
 
 def _sign(
-    site: Site, authority: Authority, applications: list[Application], option: str
+    site: Site, ca_records: CaRecords, applications: list[Application], alt_names: bool
 ) -> dict[str, str]:
-    """Sign these, a hundred to one start of Puppet, and say of which that was not possible, by
-    certname, and why.
+    """Sign these, a hundred to one start of the CA's program, and say of which that was not
+    possible, by certname, and why.
 
-    `puppet cert sign` stops at the first that it cannot sign, so what comes after that one is
-    tried again.
+    One that stops at the first that it cannot sign, as `puppet cert` does, is had to try again what
+    comes after that one.
     """
     facts = site.view().facts
+    authority = facts.deployment.authority
+    commands = ca_commands(authority)
     conf = facts.settings
     problems: dict[str, str] = {}
     todo = list(applications)
     fruitless = 0
     while todo:
         batch = todo[:BATCH]
-        words = []
-        for application in batch:
-            pem = authority.request_pem(application.certname) or ""
-            words += [hashlib.sha256(pem.encode()).hexdigest(), application.certname]
+        waiting = [
+            WaitingRequest(name, hashlib.sha256(pem.encode()).hexdigest())
+            for name in (application.certname for application in batch)
+            for pem in [ca_records.request_pem(name) or ""]
+        ]
         names = [application.certname for application in batch]
         signed: dict[str, Any] = {"directory": conf.signeddir, "names": names}
         answers: list[dict[str, str]] = []
+        typed = commands.sign(conf, waiting, alt_names)
         signing = LookingCommand(
-            changing(facts.lock, _SIGN, conf.csrdir, option, *words, limit=600),
+            changing(facts.lock, typed.script, *typed.arguments, limit=600),
             Look([(PemFiles, signed)], answers.clear, answers.extend),
         )
         _, output = run_on(site.master, signing)
         site.learn_signed(answers[0] if answers else ask(site.master, PemFiles, **signed))
         unsigned = []
         for application in batch:
-            cert = site.authority().signed(application.certname)
-            if misnamed := site.authority().misnamed(application.certname):
+            cert = site.ca_records().signed(application.certname)
+            if misnamed := site.ca_records().misnamed(application.certname):
                 problems[application.certname] = (
                     f"The master has signed under {application.certname} what is for "
                     f"{misnamed.subject}. Revoke it at once: "
-                    + for_sh("puppet cert clean", application.certname)
+                    + for_sh(authority.clean, application.certname)
                 )
             elif cert is None:
                 unsigned.append(application)
             elif cert.key != application.key:
                 problems[application.certname] = (
                     f"The master has signed another key under {application.certname}. Revoke it at "
-                    f"once: {for_sh('puppet cert clean', application.certname)}"
+                    f"once: {for_sh(authority.clean, application.certname)}"
                 )
             elif more := more_than_judged(cert, application):
                 problems[application.certname] = (
                     f"What the master has signed for {application.certname} says more than the "
                     f"request that was compared ({more}): somebody has put another in its place. "
-                    f"Revoke it at once: {for_sh('puppet cert clean', application.certname)}"
+                    f"Revoke it at once: {for_sh(authority.clean, application.certname)}"
                 )
         complaints = _complaints(output)
         said = [line for line in complaints if line.lower().startswith("err")] or complaints
@@ -317,27 +276,29 @@ def all_to_be_revoked(site: Site) -> frozenset[str]:
 
 def _clean_round(site: Site) -> str | None:
     facts = site.view().facts
-    conf, authority = facts.settings, site.authority()
+    conf, ca_records = facts.settings, site.ca_records()
     certs = [
         (renewal.facts.settings.certname, cert)
         for _, renewal in renewals(site.run)
         for cert in renewal.named.values()
     ]
-    names = sorted({name for name, _ in certs} & set(authority.retired_names))
+    names = sorted({name for name, _ in certs} & set(ca_records.retired_names))
     # What an agent has, but the CA does not keep under its name, is known to it by its number.
     serials = [
         f"0x{cert.serial:x}"
         for name, cert in certs
-        if cert.serial not in authority.revoked
-        and authority.ca is not None
-        and cert.issued_by(authority.ca)
-        and authority.ever_signed(name) != cert
+        if cert.serial not in ca_records.revoked
+        and ca_records.ca is not None
+        and cert.issued_by(ca_records.ca)
+        and ca_records.ever_signed(name) != cert
     ]
-    for verb, words in (("clean", names), ("revoke", serials)):
+    commands = ca_commands(facts.deployment.authority)
+    for act, words in ((commands.clean, names), (commands.revoke, serials)):
         for start in range(0, len(words), BATCH):
+            typed = act(words[start : start + BATCH])
             ok, output = run_on(
                 site.master,
-                changing(facts.lock, _CLEAN, verb, *words[start : start + BATCH], limit=600),
+                changing(facts.lock, typed.script, *typed.arguments, limit=600),
             )
             if not ok:
                 return "\n".join(_complaints(output)[-6:])
@@ -377,10 +338,10 @@ for fingerprint in "$@"; do remember "$root" refused "$fingerprint"; done
     for name, why in silent_after_waiting(facts, [facts.seat.server]).items():
         return f"{name} {why}"
     facts.forget("presented")
-    site.forget_authority()
+    site.forget_ca_records()
     if problem := site.ca_problem(site.view()):
         return problem
-    still = [name for name, cert in certs if cert.serial not in site.authority().revoked]
+    still = [name for name, cert in certs if cert.serial not in site.ca_records().revoked]
     if still:
         return f"The master has not revoked the certificates of {', '.join(sorted(still))}."
     return None

@@ -9,8 +9,8 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.entering import ENTERING
-from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
-from operations.attributes import WITH_ATTRIBUTES
+from operations.authority import ca_commands
+from operations.authority.commands import CredentialsWanted
 from operations.clearing import CLEARING, REMOVING, pattern, patterns, patterns_within
 from operations.placing import PLACING
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
@@ -27,28 +27,6 @@ now=$(stat -c '%s %Y' "$cacert" 2>/dev/null)
 [ "$now" = "$seen" ] ||
     fail "$cacert is not the one that was looked at: another run works on this host."
 """
-
-# Puppet uses a key that is there, but then leaves its public half unwritten. What is made here
-# is what Puppet would have made, with Puppet's own library; where that fails Puppet makes it.
-_MAKE_KEY = (
-    PLACING
-    + REMOVING
-    + r"""
-make_key() (
-    [ ! -s "$keys/$1.pem" ] || [ ! -s "$public/$1.pem" ] || return 0
-    aside=$(mktemp -d) || exit
-    ruby -ropenssl -e '
-        key = OpenSSL::PKey::RSA.new(ARGV[0].to_i)
-        File.open(ARGV[2], "w", 0600) { |file| file.write(key.public_key.to_pem) }
-        File.open(ARGV[1], "w", 0600) { |file| file.write(key.to_pem) }
-    ' "$length" "$aside/key" "$aside/public" 2>/dev/null &&
-        put "$public/$1.pem" "$owner" 0644 <"$aside/public" &&
-        put "$keys/$1.pem" "$owner" 0640 <"$aside/key" ||
-        remove "$keys/$1.pem" "$public/$1.pem"
-    rm -rf "$aside"
-)
-"""
-)
 
 
 @operation()
@@ -145,10 +123,8 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
         describe(before, before),
         [*new_ca(facts.settings), "a new key and certificate"],
     )
-    yield changing(
-        facts.lock,
-        PUPPET_WITHOUT_CATALOG + "puppet cert list --all --color=false </dev/null",
-    )
+    typed = ca_commands(facts.deployment.authority).create()
+    yield changing(facts.lock, typed.script, *typed.arguments)
     facts.forget("ssl")
     freshness = regeneration.freshness
     if freshness.ca_due:
@@ -190,38 +166,15 @@ def certificates_generated(
             after,
         )
     back = facts.put_back(regeneration.extensions) if alt_names else {}
-    options = [f"--dns_alt_names={regeneration.alt_names.argument}"] if alt_names else []
-    yield changing(
-        facts.lock,
-        WITH_ATTRIBUTES
-        + UTF8_LOCALE
-        + _MAKE_KEY
-        + r"""
-keys=$1 public=$2 owner=$3 length=$4 first=$5 meanwhile=$6; shift 6
-for name in $first; do make_key "$name" </dev/null & done
-wait
-for name in $meanwhile; do make_key "$name" </dev/null & done
-"""
-        + ROOMY_HEAP
-        + r"""
-puppet cert generate --color=false "$@" </dev/null
-status=$?
-wait
-[ "$status" -eq 0 ] || fail "puppet cert generate failed."
-# Puppet 3.7 leaves private keys readable by everybody in a directory that is not.
-close_to_others "$keys"/*.pem
-""",
-        facts.attributes_path,
-        csr_attributes(back) if back else "",
-        conf.privatekeydir,
-        conf.publickeydir,
-        f"{conf.user}:{conf.group}",
-        str(conf.keylength),
-        " ".join(due if len(due) > 1 else ()),
-        " ".join(freshness.names_due(keys_ahead)),
-        *options,
-        *due,
+    to_be_made = CredentialsWanted(
+        names=due,
+        alt_names=regeneration.alt_names.argument if alt_names else "",
+        keys_ahead=freshness.names_due(keys_ahead),
+        attributes=csr_attributes(back) if back else "",
+        attributes_path=facts.attributes_path,
     )
+    typed = ca_commands(facts.deployment.authority).issue(conf, to_be_made)
+    yield changing(facts.lock, typed.script, *typed.arguments)
     facts.forget("ssl", "components")
     problems = [
         problem

@@ -14,8 +14,8 @@ from procedures.names import said_certname
 from procedures.run import Run
 from procedures.site import Site
 from procedures.telling import within_reason
+from recert.ca_records import CaRecords
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order
-from recert.signing import Authority
 
 EVERY = 5
 """Seconds between two messages on how far the run is."""
@@ -135,13 +135,15 @@ class Outcomes(BaseStateCallback):
     @property
     def foreign_requests(self) -> tuple[ForeignRequest, ...]:
         """What waits on the master under names that no agent of this run is known to have."""
-        authority = self.run.part(Site).known_authority()
-        return () if authority is None else self._foreign_requests(authority)
+        ca_records = self.run.part(Site).known_ca_records()
+        return () if ca_records is None else self._foreign_requests(ca_records)
 
-    def _foreign_requests(self, authority: Authority) -> tuple[ForeignRequest, ...]:
+    def _foreign_requests(self, ca_records: CaRecords) -> tuple[ForeignRequest, ...]:
         site = self.run.part(Site)
-        names = [name for name in authority.requesting if not site.has_certname(name)]
-        requests = [None if authority.too_many_wait else authority.request(name) for name in names]
+        names = [name for name in ca_records.requesting if not site.has_certname(name)]
+        requests = [
+            None if ca_records.too_many_wait else ca_records.request(name) for name in names
+        ]
         return tuple(
             ForeignRequest(name, request.digest if request is not None else None)
             for name, request in zip(names, requests, strict=True)

@@ -82,7 +82,6 @@ def prepare_regeneration(host: Host) -> Regeneration:
     :raises DeployError: with all refusals at once.
     """
     facts = read_master(host)
-    conf = facts.settings
     store = facts.backups
     ca = nameable_ca(facts)
     signed, revoked = _signed_certificates(facts)
@@ -93,7 +92,7 @@ def prepare_regeneration(host: Host) -> Regeneration:
         manifests = [backup.manifest for backup in store.backups]
         retired = interlock.ca_to_retire(options_of(host).retire_ca, ca, manifests)
     except RecertError as error:
-        found = _found(host, ca, conf, (len(signed), revoked), left_behind)
+        found = _found(facts, ca, (len(signed), revoked), left_behind)
         refusals.append(f"Nothing was changed: {error}\n{found}")
     try:
         alt_names = _alt_names(host, facts, retired)
@@ -169,7 +168,7 @@ def announce(regeneration: Regeneration) -> None:
             warn(host, line)
     if freshness.ca_due and (waiting := freshness.requests_waiting):
         warn(host, "These wait for a signature, and go with the CA; their nodes have to ask anew:")
-        for line in shortened(waiting):
+        for line in shortened(waiting, _listed(regeneration.facts)):
             warn(host, f"  {line}")
     conf = freshness.settings
     if freshness.certificate_problem(conf.certname) is not None:
@@ -201,8 +200,12 @@ def warn_left_behind(regeneration: Regeneration) -> None:
         warn(host, f"CA to retire. {interlock.not_asked_yet(unasked)}")
     else:
         warn(host, "These hold certificates of the CA to retire, and nothing here renews them:")
-    for line in shortened(left_behind):
+    for line in shortened(left_behind, _listed(regeneration.facts)):
         warn(host, f"  {line}")
+
+
+def _listed(facts: MasterFacts) -> str:
+    return f"`{facts.deployment.authority.list}` has them all"
 
 
 def nameable_ca(facts: MasterFacts) -> Certificate | None:
@@ -225,21 +228,20 @@ def _signed_certificates(facts: MasterFacts) -> tuple[dict[str, Certificate | No
 
 
 def _found(
-    host: Host,
+    facts: MasterFacts,
     ca: Certificate | None,
-    conf: Settings,
     counts: tuple[int, int],
     left_behind: list[str],
 ) -> str:
-    lines = [interlock.describe_ca(ca, counts, command_line(), conf.cacert)]
+    lines = [interlock.describe_ca(ca, counts, command_line(), facts.settings.cacert)]
     if left_behind:
-        unasked = len(hosts_not_asked(host))
+        unasked = len(hosts_not_asked(facts.host))
         lines.append(
             "  These have certificates, and no host of the inventory is called like them:"
             if unasked
             else "  Nothing here would bring back the certificates of:"
         )
-        lines += [f"    {line}" for line in shortened(left_behind)]
+        lines += [f"    {line}" for line in shortened(left_behind, _listed(facts))]
         if unasked:
             lines.append(f"  {interlock.not_asked_yet(unasked)}")
     return "\n".join(lines)

@@ -22,12 +22,16 @@ from procedures.run import Run, run_of
 from procedures.site import MasterView, Site
 from procedures.telling import command_line, reason_of, shortened, warn
 from recert import preflight
+from recert.ca_records import CaRecords
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.extensions import loss_refusals
 from recert.identity import never_believed, not_proven, other_hosts_name, proves, same_key
 from recert.others import SURVEYED, other_names, told, told_of_readers
 from recert.renewal import Renewal
-from recert.signing import Application, Authority, certified
+from recert.signing import (
+    Application,
+    certified,
+)
 
 
 class AgentRenewal(AgentWork):
@@ -51,15 +55,15 @@ class AgentRenewal(AgentWork):
     @property
     def now(self) -> Renewal:
         """The judgement over what is there now."""
-        ssl, authority = self.facts.ssl, self.site.authority()
+        ssl, ca_records = self.facts.ssl, self.site.ca_records()
         if (
             self._judged is None
             or self._judged.ssl is not ssl
-            or self._judged.authority is not authority
+            or self._judged.ca_records is not ca_records
         ):
             others = frozenset(self.left_alone)
-            judged = Renewal(self.facts.settings, ssl, authority, utc_now(), others=others)
-            if judged.certificate_problem is not None and judged.trusts_authority:
+            judged = Renewal(self.facts.settings, ssl, ca_records, utc_now(), others=others)
+            if judged.certificate_problem is not None and judged.trusts_ca_in_place:
                 # The only case in which they matter; reading them takes a while.
                 judged = replace(judged, former=tuple(self.former_certificates))
             self._judged = judged
@@ -127,11 +131,11 @@ class AgentRenewal(AgentWork):
         found = [read_certificate(manifest.certificate or "") for manifest in manifests]
         return [cert for cert in found if cert is not None]
 
-    def application_for(self, authority: Authority) -> Application | None:
+    def application_for(self, ca_records: CaRecords) -> Application | None:
         """What the agent wants to be signed, with what it may ask for: looked up only if the
         request that the master holds asks for anything."""
         found = self.application
-        held = authority.request(found.certname) if found is not None else None
+        held = ca_records.request(found.certname) if found is not None else None
         if found is None or held is None or not held.asks_for_more:
             return found
         former = self.former_certificate
@@ -149,17 +153,17 @@ class AgentRenewal(AgentWork):
         if not site.run.replaces:
             return next(iter(site.certificates_of(name)), None)
         # No CA is given up: what it has signed is true, wherever it is kept.
-        authority, own = site.authority(), self.now.certificate
-        if authority.ca is None:
+        ca_records, own = site.ca_records(), self.now.certificate
+        if ca_records.ca is None:
             return None
         held = [*self.named.values(), *([own] if own else []), *self.former_certificates]
         # What was revoked before, and is not what this run replaces, it has no longer.
         true = (
             c
             for c in held
-            if c.serial not in authority.revoked or c.fingerprint in authority.retired
+            if c.serial not in ca_records.revoked or c.fingerprint in ca_records.retired
         )
-        return certified(name, true, authority.ca)
+        return certified(name, true, ca_records.ca)
 
     @property
     def previous_extensions(self) -> dict[str, str]:
@@ -335,7 +339,7 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
     if now.certificate_problem is None:
         return []
     trusted, retired = now.trusted_ca, view.retired.fingerprint
-    ca, trusts = now.authority.ca, None if trusted is None else trusted.fingerprint
+    ca, trusts = now.ca_records.ca, None if trusted is None else trusted.fingerprint
     manifests = [b.manifest for b in view.facts.backups.backups]
     master_has_had = {manifest.ca_fingerprint for manifest in manifests}
     # A CA that was signed anew for some more years is the same one: its key counts.
@@ -365,7 +369,7 @@ def _certificate_named(renewal: AgentRenewal) -> list[str]:
     shown = [now.certificate, *renewal.former_certificates]
     # One of somebody else's can be shown by everybody, and would have this one replaced.
     own = [c for c in shown if c and (c.subject == now.certname or not c.names_one_holder)]
-    held = [now.authority.ever_signed(now.certname), *own]
+    held = [now.ca_records.ever_signed(now.certname), *own]
     renewal.named = {
         c.fingerprint: c for c in held if c is not None and c.fingerprint in site.retire_certs
     }
@@ -374,7 +378,7 @@ def _certificate_named(renewal: AgentRenewal) -> list[str]:
     site.compared.add(renewal.facts.host.name)
     if named or (site.retire_certs and now.certificate_problem is None):
         return []
-    found = "\n".join(f"    {line}" for line in describe(now.certificate, now.authority.ca))
+    found = "\n".join(f"    {line}" for line in describe(now.certificate, now.ca_records.ca))
     if now.certificate_problem is None and now.certificate is not None:
         return [
             f"Nothing was changed: no certificate to retire is named. This agent's is\n{found}\n"

@@ -86,14 +86,14 @@ class Reporting(BaseStateCallback):
         """Everything that is known by now."""
         run, outcomes = self.run, known_outcomes(self.run)
         verification = verification_of(run)
-        authority = run.part(Site).known_authority()
+        ca_records = run.part(Site).known_ca_records()
         now = _snapshot(known_survey(run, NOW))
         outage = outage_of(run.state)
         agents = outcomes.outcomes() if outcomes is not None else ()
         checks = verification.checks() if verification is not None and now is not None else ()
         ca = now.ca.fingerprint if now is not None and now.ca is not None else None
-        if ca is None and authority is not None and authority.ca is not None:
-            ca = authority.ca.fingerprint
+        if ca is None and ca_records is not None and ca_records.ca is not None:
+            ca = ca_records.ca.fingerprint
         return Report(
             kind=self._kind,
             began=self.began,

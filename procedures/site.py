@@ -21,16 +21,16 @@ from procedures.requests import WaitingRequests
 from procedures.run import Run
 from procedures.telling import command_line, warn
 from recert.altnames import AltNames, default_alt_names
+from recert.ca_records import Autosign, Autosigning, CaRecords
 from recert.certificates import Certificate, read_certificate, read_revocation_list, utc_now
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.identity import never_believed
 from recert.interlock import named_ca
 from recert.preflight import expired_crl
-from recert.signing import Authority, Autosign, Autosigning
 
 _AUTHORITY = ("ssl", "presented", "requests", "signed")
-"""What of the master tells whether it serves as an authority, and what it holds of agents."""
+"""What of the master tells whether it serves as a CA, and what it holds of agents."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ class Site:
     def certificates_of(self, certname: str) -> list[Certificate]:
         """What the master's own records have of a node: the CA in place has signed it, or the one
         to retire had, and neither has revoked it."""
-        view, authority = self.view(), self.authority()
-        held = authority.ever_signed(certname)
-        found = [authority.signed(certname)]
-        if held is not None and held.fingerprint in authority.retired and self.run.replaces:
+        view, ca_records = self.view(), self.ca_records()
+        held = ca_records.ever_signed(certname)
+        found = [ca_records.signed(certname)]
+        if held is not None and held.fingerprint in ca_records.retired and self.run.replaces:
             found.append(held)
         if (retired := view.retired) is not None:
             before = self.run.once(
@@ -141,11 +141,12 @@ class Site:
         missing = sorted(self.retire_certs - self.found)
         unread = sorted({agent.name for agent in self.run.agents} - self.compared)
         if missing and unread:
+            clean = self.view().facts.deployment.authority.clean
             warn(
                 self.master,
                 f"retire_certs={','.join(missing)} stays valid: it is of none of the agents that "
                 f"could be looked at, and {', '.join(unread)} could not. Run the same "
-                "command when they are back, or `puppet cert clean` on the master at once.",
+                f"command when they are back, or `{clean}` on the master at once.",
             )
         elif missing:
             raise DeployError(
@@ -249,9 +250,9 @@ class Site:
 
     # The master, at the moment of asking
 
-    def authority(self) -> Authority:
+    def ca_records(self) -> CaRecords:
         """The CA that agents are to trust, as it was when last asked."""
-        return self.run.once("authority", self._read_authority, anew=True)
+        return self.run.once("ca_records", self._read_ca_records, anew=True)
 
     @property
     def cas(self) -> list[Certificate]:
@@ -263,28 +264,29 @@ class Site:
         found = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
         retired = self.view().retired
         named = retired.certificate if retired is not None else None
-        return [ca for ca in (self.authority().ca, named, *found) if ca is not None]
+        return [ca for ca in (self.ca_records().ca, named, *found) if ca is not None]
 
     def learn_signed(self, pems: dict[str, str]) -> None:
         """Take in what the master has just signed, by name."""
         with self.run.exclusively():
-            self.run.replace_result("authority", self.authority().with_signed(pems))
+            self.run.replace_result("ca_records", self.ca_records().with_signed(pems))
 
-    def forget_authority(self) -> None:
+    def forget_ca_records(self) -> None:
         """Have the master asked again what it holds."""
         with self.run.exclusively():
-            self.run.forget("authority")
+            self.run.forget("ca_records")
             self.view().facts.forget("requests", "signed")
 
-    def _read_authority(self) -> Authority:
+    def _read_ca_records(self) -> CaRecords:
         view = self.view()
         conf, ssl = view.facts.settings, view.facts.ssl
-        freshness = self._freshness(view)
+        freshness, authority = self._freshness(view), view.facts.deployment.authority
         if freshness.ca_due:
-            return Authority(None, autosign=view.autosign, retired=self.retire_certs)
+            return CaRecords(authority, None, autosign=view.autosign, retired=self.retire_certs)
         view.facts.read_together("requests", "signed")
         waiting = WaitingRequests(view.facts, view.facts.known("requests"), self.run.exclusively)
-        return Authority(
+        return CaRecords(
+            authority,
             freshness.ca,
             ssl.texts.get(conf.cacrl, ""),
             waiting,
@@ -311,13 +313,13 @@ class Site:
             return "the master failed before; see above."
         try:
             view = self.view()
-            self.forget_authority()
+            self.forget_ca_records()
             view.facts.forget(*_AUTHORITY)
             view.facts.read_together(*_AUTHORITY)
             problem = self.ca_problem(view)
             if problem is not None:
                 return problem
-            self.authority()
+            self.ca_records()
         except (PyinfraError, RecertError, OSError) as error:
             return f"the master cannot be asked: {error}"
         return None
@@ -327,7 +329,7 @@ class Site:
         return self.run.once("problem before", lambda: self.ca_problem(view), lasting=True)
 
     def ca_problem(self, view: MasterView) -> str | None:
-        """Why the master is no authority for agents now."""
+        """Why the master is no CA for agents now."""
         freshness = self._freshness(view)
         if freshness.ca_status is CaStatus.RETIRING:
             return (
@@ -340,7 +342,7 @@ class Site:
         crl = read_revocation_list(view.facts.ssl.texts.get(view.facts.settings.cacrl, ""))
         # A revocation, with which a replacement begins, makes it anew.
         server = view.facts.seat.server
-        problem = expired_crl(freshness.settings, crl, freshness.now, server)
+        problem = expired_crl(freshness.settings, crl, freshness.now, view.facts.deployment)
         if problem and not self.run.replaces:
             return problem
         presented, in_use = view.facts.presented, view.facts.certificate_in_use
@@ -363,16 +365,16 @@ class Site:
         retired = view.retired if view is not None else None
         return (retired.fingerprint,) if retired is not None else ()
 
-    def known_authority(self) -> Authority | None:
+    def known_ca_records(self) -> CaRecords | None:
         """What the master has said last, if it was asked at all."""
-        authority: Authority | None = self.run.result_of("authority")
-        return authority
+        ca_records: CaRecords | None = self.run.result_of("ca_records")
+        return ca_records
 
     def refuses(self, cert: Certificate) -> bool:
         """Whether the master refuses a certificate: it is revoked, and the master has been
         restarted since, without which it goes by the CRL that it knows."""
         refused = self.view().facts.backups.refused
-        return cert.serial in self.authority().revoked and cert.fingerprint in refused
+        return cert.serial in self.ca_records().revoked and cert.fingerprint in refused
 
     # One for all
 

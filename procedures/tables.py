@@ -116,7 +116,7 @@ def show_agents(report: Report) -> None:
         )
         unread = "no request, or not read"
         requests = [f"{r.certname} {r.digest or unread}" for r in report.foreign_requests]
-        for line in shortened(requests):
+        for line in shortened(requests, "the report has them all"):
             _say(f"  {line}")
 
 

@@ -19,7 +19,7 @@ LONGEST_LINE = 2000
 """Characters of one that may quote a host."""
 
 
-def shortened(lines: list[str], rest: str = "`puppet cert list --all` has them all") -> list[str]:
+def shortened(lines: list[str], rest: str) -> list[str]:
     """A list as far as it is worth printing.
 
     :param rest: where the rest is to be found.

@@ -62,7 +62,7 @@ def findings(
             saw = "it is not part of this run, and does not answer"
             yield Finding(host, saw, Result.NOT_MADE)
     for identity in sorted(seen.answering - known):
-        if state.master is not None and state.authority.signed(identity) is None:
+        if state.master is not None and state.ca_records.signed(identity) is None:
             saw = f"{identity} answers, and has no certificate of the CA in place"
             yield Finding(state.master.host, saw, Result.FAILED, _accepted(state.master))
 
@@ -74,7 +74,7 @@ def _finding(
 ) -> Finding:
     answers = sorted(look.identities & seen.answering)
     service = look.deployment.agent.orchestration
-    if state.authority.ca is None:
+    if state.ca_records.ca is None:
         saw = "the master has no CA to compare with"
         return Finding(look.host, saw, Result.NOT_MADE)
     if not is_renewed(state, look) and not (look.why and _is_signed(state, look)):
@@ -105,7 +105,7 @@ def is_renewed(state: SiteState, look: HostLook) -> bool:
     """Whether a host has a certificate of the CA in place that works there."""
     cert = state.certificate_of(look)
     good = (Standing.GOOD, Standing.EXPIRING)
-    if cert is None or state.authorities.standing(cert) not in good:
+    if cert is None or state.cas.standing(cert) not in good:
         return False
     renewal = state.renewal(look)
     return renewal is None or not renewal.certificate_problem
@@ -113,7 +113,7 @@ def is_renewed(state: SiteState, look: HostLook) -> bool:
 
 def _is_signed(state: SiteState, look: HostLook) -> bool:
     """Whether the CA in place knows a host that could not be looked at."""
-    return any(state.authority.signed(identity) is not None for identity in look.identities)
+    return any(state.ca_records.signed(identity) is not None for identity in look.identities)
 
 
 def _has_to(state: SiteState, look: HostLook) -> bool:
@@ -142,7 +142,7 @@ def _obstacles(state: SiteState, look: HostLook) -> Iterator[tuple[str, str]]:
             NTP,
         )
     renewal = state.renewal(look)
-    if renewal is not None and not renewal.trusts_authority:
+    if renewal is not None and not renewal.trusts_ca_in_place:
         yield "it trusts another CA than the one in place", RENEW
     if old := [one.path for one in state.delivered.get(look.host, ())]:
         yield f"its credentials there are old: {', '.join(old)}", RUN_PUPPET

@@ -329,27 +329,23 @@ def failing_run_refusals(
 
 
 def expired_crl(
-    conf: Settings, crl: RevocationList | None, now: datetime, server: str
+    conf: Settings, crl: RevocationList | None, now: datetime, deployment: Deployment
 ) -> str | None:
-    """Why nobody under a CA accepts anybody any more; None if its revocation list is in force.
-
-    :param server: the service to restart.
-    """
+    """Why nobody under a CA accepts anybody any more; None if its revocation list is in force."""
     expired = crl.invalidity(now) if crl is not None else None
     if expired is None:
         return None
     return (
         f"the master's revocation list {conf.cacrl} {expired}, and whoever goes by one that has "
-        f"refuses everybody. Make it anew: {crl_renewal(conf, server)}"
+        f"refuses everybody. Make it anew: {crl_renewal(conf, deployment)}"
     )
 
 
-def crl_renewal(conf: Settings, server: str) -> str:
-    """What to do on a master about a revocation list that has expired, or will soon. Puppet makes
-    one for five years whenever it revokes, and has given the number 0 to nobody."""
+def crl_renewal(conf: Settings, deployment: Deployment) -> str:
+    """What to do on a master about a revocation list that has expired, or will soon."""
     return (
-        f"puppet cert revoke 0x0; {for_sh('cp', conf.cacrl, conf.hostcrl)}; "
-        f"service {server} restart"
+        f"{deployment.authority.new_crl}; {for_sh('cp', conf.cacrl, conf.hostcrl)}; "
+        f"service {deployment.master.server} restart"
     )
 
 

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from recert.survey import SiteState
 
 RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
-REVOKE = (
-    "Find out who asked for it; revoke it on the master, and restart its server: puppet cert revoke"
-)
 STALE_CRL = "is not a revocation list of the master's CA that is in force"
 
 
@@ -93,7 +90,7 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Problem]:
             yield problem(Severity.WARNING, path, what, remedy)
     yield from _extensions(state, look)
     renewal = state.renewal(look)
-    if renewal is not None and state.authority.ca is not None:
+    if renewal is not None and state.ca_records.ca is not None:
         yield from _of_agent(state, look, renewal)
 
 
@@ -104,7 +101,7 @@ def _extensions(state: SiteState, look: HostLook) -> Iterable[Problem]:
         return
     path = f"{conf.confdir}/{FILE}"
     lost = missing(state.retired_extensions(conf.certname), cert.extensions)
-    if lost and not state.authorities.is_retired(cert):
+    if lost and not state.cas.is_retired(cert):
         what = f"lacks {named(lost)}, which its certificate of the retired CA had"
         remedy = f"Have {path} ask for it, then replace the certificate: deploys/replace.py."
         own = f"{conf.certdir}/{conf.certname}.pem"
@@ -124,7 +121,7 @@ def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Pr
     elif state.is_in_inventory(look) is False:
         what = "is not the certificate that the CA has for that name"
         yield Problem(Severity.BAD, look.host, renewal.paths.certificate, what, RENEW)
-    if not renewal.trusts_authority:
+    if not renewal.trusts_ca_in_place:
         path = renewal.settings.localcacert
         yield Problem(Severity.BAD, look.host, path, "is not the master's CA", RENEW)
     elif stale is None and renewal.crl_is_stale:
@@ -166,6 +163,7 @@ def _of_names(state: SiteState, conf: Settings) -> Iterable[Problem]:
 
 def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
     assert state.master is not None
+    authority = state.ca_records.authority
     crl = read_revocation_list(state.master.ssl.texts.get(conf.cacrl, ""))
     if crl is not None and crl.expires is not None and crl.expires <= state.at + SOON:
         gone = crl.invalidity(state.at)
@@ -174,20 +172,24 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
             host,
             conf.cacrl,
             gone or f"expires on {crl.expires:%Y-%m-%d}",
-            crl_renewal(conf, state.master.deployment.master.server),
+            crl_renewal(conf, state.master.deployment),
         )
-    signed = {name: state.authority.ever_signed(name) for name in state.names_below(conf.signeddir)}
+    signed = {
+        name: state.ca_records.ever_signed(name) for name in state.names_below(conf.signeddir)
+    }
     valid = {
         name: cert
         for name, cert in signed.items()
-        if cert is None or cert.serial not in state.authority.revoked
+        if cert is None or cert.serial not in state.ca_records.revoked
     }
     for name, cert in valid.items():
-        misnamed = state.authority.misnamed(name)
+        misnamed = state.ca_records.misnamed(name)
         path = f"{conf.signeddir}/{name}.pem"
         if misnamed is not None:
             what = f"is for {misnamed.subject}, and was signed under the name {name}"
-            yield Problem(Severity.BAD, host, path, what, f"{REVOKE} 0x{misnamed.serial:x}")
+            yield Problem(
+                Severity.BAD, host, path, what, _revocation(state, f"0x{misnamed.serial:x}")
+            )
         elif cert is None:
             what = "cannot be read, so that nobody knows for whom it is"
             yield Problem(Severity.BAD, host, path, what, f"Look at it, and at {conf.cadir}.")
@@ -199,12 +201,12 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
             remedy = interlock.not_asked_yet(len(state.not_asked))
         else:
             what = "has a certificate, and no host of the inventory has that name"
-            remedy = "Add the host to the inventory, or `puppet cert clean` the name."
+            remedy = f"Add the host to the inventory, or `{authority.clean}` the name."
         yield Problem(Severity.WARNING, host, line, what, remedy)
     for name in state.names_below(conf.csrdir):
         what, remedy = (
             "waits for a signature",
-            (f"{for_sh('puppet cert sign', name)}, or {for_sh('puppet cert clean', name)}"),
+            f"{for_sh(authority.sign, name)}, or {for_sh(authority.clean, name)}",
         )
         yield Problem(Severity.NOTE, host, name, what, remedy)
 
@@ -216,7 +218,7 @@ def _of_certificates(state: SiteState) -> Iterable[Problem]:
     own = set()
     for look in state.looks:
         conf = look.settings
-        if conf is not None and look.role is not Role.MASTER and state.authority.ca is not None:
+        if conf is not None and look.role is not Role.MASTER and state.ca_records.ca is not None:
             own |= {(look.host, f"{conf.certdir}/{conf.certname}.pem")}
             own |= {(look.host, conf.localcacert)}
     looks = {look.host: look for look in state.looks}
@@ -230,7 +232,7 @@ def _of_certificates(state: SiteState) -> Iterable[Problem]:
         if not retired and not is_pes_own(looks[record.host], record.path):
             continue
         for what in record.problems:
-            severity, remedy = _weight(record, what)
+            severity, remedy = _weight(state, record, what)
             if retired and is_delivered(looks[record.host], record.path):
                 remedy = RUN_PUPPET
             weak = what.startswith(("has a ", "is signed over", "expire"))
@@ -249,6 +251,13 @@ def start_remedy(look: HostLook, service: str) -> str:
     return f"service {service} start; if it stops again, look into its log"
 
 
+def _revocation(state: SiteState, serial: str) -> str:
+    return (
+        "Find out who asked for it; revoke it on the master, and restart its server: "
+        f"{state.ca_records.authority.revoke} {serial}"
+    )
+
+
 def crl_remedy(look: HostLook, path: str) -> str:
     """What to do about a revocation list at `path` that Puppet itself never replaces."""
     windows = look.role is Role.WINDOWS_AGENT
@@ -256,11 +265,11 @@ def crl_remedy(look: HostLook, path: str) -> str:
     return f"{remove}; Puppet fetches it anew"
 
 
-def _weight(record: CertificateRecord, what: str) -> tuple[Severity | None, str]:
+def _weight(state: SiteState, record: CertificateRecord, what: str) -> tuple[Severity | None, str]:
     if what.startswith(("has a ", "is signed over")):
         return Severity.WARNING, "A new CA and new certificates have stronger ones."
     if what.endswith(NOT_ONE_NAME):
-        return Severity.BAD, f"{REVOKE} {record.serial}"
+        return Severity.BAD, _revocation(state, record.serial or "")
     match record.standing:
         case Standing.RETIRED:
             remedy = "Find out what uses it, give that a certificate of the CA in place, remove it."

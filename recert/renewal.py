@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import cached_property
 from math import inf
 
+from recert.ca_records import CaRecords
 from recert.certificates import (
     Certificate,
     CertificateRequest,
@@ -24,7 +25,10 @@ from recert.observed import FileState, LastRun, SslState
 from recert.pasted import for_sh
 from recert.preflight import MAX_CLOCK_SKEW
 from recert.settings import Settings
-from recert.signing import Authority, conflict_at_ca, foreign_request
+from recert.signing import (
+    conflict_at_ca,
+    foreign_request,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Renewal:
 
     settings: Settings
     ssl: SslState
-    authority: Authority
+    ca_records: CaRecords
     now: datetime
     former: tuple[Certificate, ...] = ()
     others: frozenset[str] = frozenset()
@@ -67,7 +71,7 @@ class Renewal:
     @cached_property
     def certificate_problem(self) -> Defect | None:
         """Why the agent needs another certificate; None if its own is fresh."""
-        path, cert, ca = self.paths.certificate, self.certificate, self.authority.ca
+        path, cert, ca = self.paths.certificate, self.certificate, self.ca_records.ca
         if ca is None:
             return Defect(path, "is of a CA that goes")
         if cert is None:
@@ -81,18 +85,18 @@ class Renewal:
             return Defect(path, f"is that of {cert.subject}")
         if invalidity := cert.invalidity(self.now):
             return Defect(path, invalidity)
-        if cert.serial in self.authority.revoked:
+        if cert.serial in self.ca_records.revoked:
             return Defect(path, "is revoked")
-        if cert.fingerprint in self.authority.retired:
+        if cert.fingerprint in self.ca_records.retired:
             return Defect(path, "is to be retired")
         if self.key != cert.key:
             return Defect(self.paths.private_key, "does not belong to the certificate")
         return None
 
     @property
-    def trusts_authority(self) -> bool:
+    def trusts_ca_in_place(self) -> bool:
         """Whether the agent checks its master against the CA that the master has."""
-        ca, trusted = self.authority.ca, self.trusted_ca
+        ca, trusted = self.ca_records.ca, self.trusted_ca
         return ca is not None and trusted is not None and trusted.fingerprint == ca.fingerprint
 
     # Step 6.4
@@ -107,7 +111,7 @@ class Renewal:
         """
         if self.certificate_problem is None:
             return False
-        return not self.trusts_authority or self._key_given_up
+        return not self.trusts_ca_in_place or self._key_given_up
 
     @cached_property
     def remains(self) -> tuple[str, ...]:
@@ -126,7 +130,7 @@ class Renewal:
         remains: list[str] = []
         paths = self.paths
         if self.certificate_problem is not None:
-            key_known = self.key is not None and self.authority.knows_key(self.certname, self.key)
+            key_known = self.key is not None and self.ca_records.knows_key(self.certname, self.key)
             useless = [paths.certificate, paths.request_at_ca, paths.signed]
             if not key_known:
                 useless += [paths.private_key, paths.public_key, paths.request]
@@ -144,7 +148,7 @@ class Renewal:
         if self.settings.hostcrl not in self.ssl.files:
             return False
         crl = read_revocation_list(self.ssl.texts.get(self.settings.hostcrl, ""))
-        ca = self.authority.ca
+        ca = self.ca_records.ca
         if crl is None or ca is None or not crl.signed_by(ca):
             return True
         return crl.invalidity(self.now) is not None
@@ -154,14 +158,16 @@ class Renewal:
     @property
     def ca_due(self) -> bool:
         """Whether the CA's certificate has to be put in place."""
-        return self.everything_goes or not self.trusts_authority
+        return self.everything_goes or not self.trusts_ca_in_place
 
     @property
     def replacement_due(self) -> bool:
         """Whether anything in ssldir has to be replaced, so that the services have to be
         stopped."""
         return (
-            self.certificate_problem is not None or bool(self.remains) or not self.trusts_authority
+            self.certificate_problem is not None
+            or bool(self.remains)
+            or not self.trusts_ca_in_place
         )
 
     def catalog_due(self, catalog: FileState | None) -> bool:
@@ -179,7 +185,7 @@ class Renewal:
             return False
         key = self.key
         return (
-            self.everything_goes or key is None or not self.authority.knows_key(self.certname, key)
+            self.everything_goes or key is None or not self.ca_records.knows_key(self.certname, key)
         )
 
     @property
@@ -190,12 +196,12 @@ class Renewal:
             return False
         key = self.key
         if not self.everything_goes and key is not None:
-            signed = self.authority.signed(self.certname)
+            signed = self.ca_records.signed(self.certname)
             if signed is not None and signed.key == key:
                 return False
-        held = self.authority.request(self.certname)
+        held = self.ca_records.request(self.certname)
         waits = held is not None and held.key == self._kept_key
-        alone = self.authority.autosign.accepts(self.certname) and not waits
+        alone = self.ca_records.autosign.accepts(self.certname) and not waits
         return not alone or bool(self.settings.dns_alt_names)
 
     def run_due(self, last_run: LastRun | None) -> bool:
@@ -218,24 +224,25 @@ class Renewal:
     @property
     def conflict(self) -> str | None:
         """What the master holds of somebody else's certificates under this agent's name."""
-        if self.authority.ca is None or self.certificate_problem is None:
+        if self.ca_records.ca is None or self.certificate_problem is None:
             return None
-        signed = self.authority.signed(self.certname)
+        signed = self.ca_records.signed(self.certname)
         if signed is not None and (invalidity := signed.invalidity(self.now)):
+            clean = for_sh(self.ca_records.authority.clean, self.certname)
             return (
                 f"What the master's CA has signed for {self.certname} {invalidity}, and it takes "
                 "no request beside that. Remove it on the master "
-                f"(`{for_sh('puppet cert clean', self.certname)}`) and run the same command again."
+                f"(`{clean}`) and run the same command again."
             )
-        return conflict_at_ca(self.certname, self._kept_key, self.authority)
+        return conflict_at_ca(self.certname, self._kept_key, self.ca_records)
 
     @property
     def foreign_request(self) -> str | None:
         """What waits on the master under this agent's name and is somebody else's: it would keep
         the agent's own from being taken."""
-        if self.authority.ca is None or not self.request_due:
+        if self.ca_records.ca is None or not self.request_due:
             return None
-        return foreign_request(self.certname, self._kept_key, self.authority)
+        return foreign_request(self.certname, self._kept_key, self.ca_records)
 
     @property
     def _kept_key(self) -> str | None:
@@ -247,14 +254,14 @@ class Renewal:
     def _key_given_up(self) -> bool:
         """Whether the agent's key has had a certificate that is of another CA, revoked or to be
         retired. Whoever has stolen that key can make the very request that the agent would."""
-        ca, authority = self.authority.ca, self.authority
+        ca, ca_records = self.ca_records.ca, self.ca_records
         return any(
             cert.key == self.key
             and (
                 ca is None
                 or not cert.issued_by(ca)
-                or cert.serial in authority.revoked
-                or cert.fingerprint in authority.retired
+                or cert.serial in ca_records.revoked
+                or cert.fingerprint in ca_records.retired
             )
             for cert in (self.certificate, *self.former)
             if cert is not None

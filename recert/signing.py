@@ -1,5 +1,4 @@
-"""What a CA has to say about names: what it holds, what it would sign by itself, and which
-requests may be signed.
+"""Which requests may be signed.
 
 A request is signed only if the agent's own file is the very request that the CA holds under
 the agent's certname. Who the agent is has been settled by the connection over which its file
@@ -8,20 +7,16 @@ was read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from fnmatch import fnmatchcase
-from functools import cached_property
 
 from cryptography import x509
 
+from recert.ca_records import CaRecords
 from recert.certificates import (
     Certificate,
     CertificateRequest,
-    read_certificate,
-    read_request,
-    read_revocation_list,
 )
 from recert.demands import Demand, demands_of
 from recert.extensions import named
@@ -29,149 +24,6 @@ from recert.pasted import for_sh, word
 
 _COMMENT = "2.16.840.1.113730.1.13"
 """Netscape's, in which Puppet names itself."""
-
-
-class Autosigning(Enum):
-    """Puppet's setting `autosign`: nobody, everybody, who is listed, or whom a program accepts."""
-
-    OFF = "off"
-    ALL = "all"
-    LISTED = "listed"
-    POLICY = "policy"
-
-
-@dataclass(frozen=True)
-class Autosign:
-    """How the master signs by itself. `patterns`: certnames and globs of `autosign.conf`."""
-
-    kind: Autosigning = Autosigning.OFF
-    patterns: tuple[str, ...] = ()
-
-    def accepts(self, certname: str) -> bool:
-        """Whether a request without alternative names is signed as it comes in. What a policy
-        program would say is not known beforehand."""
-        if self.kind is Autosigning.LISTED:
-            return any(fnmatchcase(certname, pattern.lower()) for pattern in self.patterns)
-        return self.kind is Autosigning.ALL
-
-
-class Authority:
-    """The CA that nodes are to trust, as it was at one moment.
-
-    :param ca: its certificate; None as long as it is to be made anew, when nothing is fresh.
-    :param crl: its revocation list, as PEM.
-    :param requests: what waits for a signature, PEM by name.
-    :param signed: what it has signed, PEM by name.
-    :param csrdir: where the requests wait, on the master.
-    :param retired: SHA-256 fingerprints of certificates that somebody named to be replaced.
-    :param taken: the names whose requests have been signed since these were read.
-    :param too_many_wait: for more to be told of them all than their names.
-    """
-
-    def __init__(
-        self,
-        ca: Certificate | None,
-        crl: str = "",
-        requests: Mapping[str, str] | None = None,
-        signed: Mapping[str, str] | None = None,
-        autosign: Autosign | None = None,
-        csrdir: str = "",
-        retired: frozenset[str] = frozenset(),
-        taken: frozenset[str] = frozenset(),
-        too_many_wait: bool = False,
-    ) -> None:
-        self.ca = ca
-        self.too_many_wait = too_many_wait
-        self.autosign = autosign or Autosign()
-        self.csrdir = csrdir
-        self.retired = retired
-        self._crl = crl
-        self._requests: Mapping[str, str] = {} if requests is None else requests
-        self._signed = signed or {}
-        self._taken = taken
-        self._read_requests: dict[str, CertificateRequest | None] = {}
-        self._read_signed: dict[str, Certificate | None] = {}
-
-    def with_signed(self, signed: Mapping[str, str]) -> Authority:
-        """The same after it has signed these, PEM by name."""
-        return Authority(
-            self.ca,
-            self._crl,
-            self._requests,
-            {**self._signed, **signed},
-            self.autosign,
-            self.csrdir,
-            self.retired,
-            self._taken | signed.keys(),
-            self.too_many_wait,
-        )
-
-    @cached_property
-    def revoked(self) -> frozenset[int]:
-        """Serial numbers."""
-        crl = read_revocation_list(self._crl)
-        return crl.revoked if crl is not None else frozenset()
-
-    @property
-    def requesting(self) -> list[str]:
-        """The names under which requests wait, sorted."""
-        return sorted(self._requests.keys() - self._taken)
-
-    def request(self, certname: str) -> CertificateRequest | None:
-        if certname not in self._read_requests:
-            self._read_requests[certname] = read_request(self.request_pem(certname) or "")
-        return self._read_requests[certname]
-
-    def request_pem(self, certname: str) -> str | None:
-        return None if certname in self._taken else self._requests.get(certname)
-
-    def signed(self, certname: str) -> Certificate | None:
-        """What it has signed for a name; None also if that is not of this CA, is for another
-        name, or is revoked or named to be replaced."""
-        cert = self._valid(certname)
-        return cert if cert is not None and cert.subject == certname else None
-
-    def misnamed(self, certname: str) -> Certificate | None:
-        """What it has signed under a name, and is for another one: whoever has that may pass for
-        somebody else."""
-        cert = self._valid(certname)
-        return cert if cert is not None and cert.subject != certname else None
-
-    def _valid(self, certname: str) -> Certificate | None:
-        cert = self.ever_signed(certname)
-        if cert is None or self.ca is None or not cert.issued_by(self.ca):
-            return None
-        if cert.serial in self.revoked or cert.fingerprint in self.retired:
-            return None
-        return cert
-
-    def ever_signed(self, certname: str) -> Certificate | None:
-        """What lies among the signed certificates under a name, whatever it is worth."""
-        if certname not in self._read_signed:
-            self._read_signed[certname] = read_certificate(self._signed.get(certname, ""))
-        return self._read_signed[certname]
-
-    def holds_file(self, certname: str) -> bool:
-        """Whether anything lies among the signed certificates under a name."""
-        return certname in self._signed
-
-    @cached_property
-    def retired_names(self) -> list[str]:
-        """The names whose signed certificates are to be retired and are still there, sorted."""
-        if not self.retired:
-            return []
-        return sorted(
-            name
-            for name in self._signed
-            if (cert := self.ever_signed(name)) is not None and cert.fingerprint in self.retired
-        )
-
-    def knows_key(self, certname: str, key: str) -> bool:
-        """Whether it has signed that key, or holds a request for it, under that name."""
-        signed, request = self.signed(certname), self.request(certname)
-        if signed is not None:
-            return signed.key == key
-        return request is not None and request.key == key
 
 
 @dataclass(frozen=True)
@@ -229,31 +81,31 @@ class Judgement:
         return self.verdict in (Verdict.SIGN, Verdict.SIGN_WITH_ALT_NAMES)
 
 
-def judge(application: Application, authority: Authority) -> Judgement:
+def judge(application: Application, ca_records: CaRecords) -> Judgement:
     """Whether the request may be signed."""
     name, own = application.certname, application.request
-    if conflict := conflict_at_ca(name, application.key, authority):
+    if conflict := conflict_at_ca(name, application.key, ca_records):
         return Judgement(Verdict.ANOTHER, conflict)
-    if foreign := foreign_request(name, application.key, authority):
-        return Judgement(Verdict.FOREIGN, _another_request(name, foreign, authority))
-    if authority.signed(name) is not None:
+    if foreign := foreign_request(name, application.key, ca_records):
+        return Judgement(Verdict.FOREIGN, _another_request(name, foreign, ca_records))
+    if ca_records.signed(name) is not None:
         return Judgement(Verdict.SIGNED)
-    request = authority.request(name)
+    request = ca_records.request(name)
     if request is None:
         return Judgement(Verdict.UNKNOWN, f"The master has no request under the name {name}.")
     # Whose key it is for has been compared above.
     its_own = request.by_its_key if own is None else request.digest == own.digest
     if not its_own:
-        return Judgement(Verdict.ANOTHER, _another_request(name, request.digest, authority))
+        return Judgement(Verdict.ANOTHER, _another_request(name, request.digest, ca_records))
     if request.subject != name:
         return Judgement(Verdict.ANOTHER, f"Its request is for {request.subject}, not for {name}.")
     if lost := application.previous_extensions - request.extensions:
         return Judgement(
             Verdict.LESS,
             f"Its request lacks the extensions {named(dict(lost))} of its previous certificate. "
-            f"Remove {word(f'{authority.csrdir}/{name}.pem')} on the master and the agent's "
+            f"Remove {word(f'{ca_records.csrdir}/{name}.pem')} on the master and the agent's "
             "private key, and run the same command again; or sign it as it is: "
-            + for_sh("puppet cert sign", name),
+            + for_sh(ca_records.authority.sign, name),
         )
     extra = (request.alt_names | set(request.other_alt_names)) - {name}
     had = application.previous_alt_names - {name}
@@ -272,9 +124,9 @@ def judge(application: Application, authority: Authority) -> Judgement:
             "master's own copy, and no other node has."
         )
     if why:
-        option = " --allow-dns-alt-names" if extra else ""
-        sign = for_sh(f"puppet cert sign{option}", name)
-        why.append(f"If more is right, run on the master: {sign}")
+        authority = ca_records.authority
+        sign = authority.with_alt_names if extra else authority.sign
+        why.append(f"If more is right, run on the master: {for_sh(sign, name)}")
         return Judgement(Verdict.EXTENSIONS if more else Verdict.ALT_NAMES, " ".join(why))
     return Judgement(Verdict.SIGN_WITH_ALT_NAMES if extra else Verdict.SIGN)
 
@@ -313,14 +165,14 @@ def _is_puppets_own(extension: x509.Extension[x509.ExtensionType]) -> bool:
     return isinstance(value, ours) or extension.oid.dotted_string == _COMMENT
 
 
-def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str | None:
+def conflict_at_ca(certname: str, key: str | None, ca_records: CaRecords) -> str | None:
     """What stands in the way of a certificate under this name, with what to do: a certificate that
     is somebody else's or worth nothing.
 
     :param key: the agent's own, None if it is going to make a new one.
     """
-    clean = for_sh("puppet cert clean", certname)
-    if (signed := authority.signed(certname)) is not None:
+    clean = for_sh(ca_records.authority.clean, certname)
+    if (signed := ca_records.signed(certname)) is not None:
         if key is not None and signed.key == key:
             return None
         return (
@@ -328,48 +180,48 @@ def conflict_at_ca(certname: str, key: str | None, authority: Authority) -> str 
             f"agent's ({signed.fingerprint}). Find out whose it is; then revoke it with "
             f"`{clean}` on the master and run the same command again."
         )
-    if (misnamed := authority.misnamed(certname)) is not None:
+    if (misnamed := ca_records.misnamed(certname)) is not None:
         return (
             f"The master's CA has signed a certificate under the name {certname} that is for "
             f"{misnamed.subject} ({misnamed.fingerprint}): whoever has it can pass for that. "
             f"Revoke it at once with `{clean}` on the master and restart its server; then find "
             "out who asked for it."
         )
-    held = authority.request(certname)
+    held = ca_records.request(certname)
     if held is not None and key is not None and held.key == key:
         return None
-    left = authority.ever_signed(certname)
-    if left is not None and left.fingerprint not in authority.retired:
+    left = ca_records.ever_signed(certname)
+    if left is not None and left.fingerprint not in ca_records.retired:
         return (
             f"The master still holds a certificate for {certname} that is worth nothing any more "
             f"({left.fingerprint}), and takes no request beside it. Remove it with `{clean}` on "
             "the master and run the same command again."
         )
-    if left is None and authority.holds_file(certname):
+    if left is None and ca_records.holds_file(certname):
         return (
             f"What the master keeps as the certificate of {certname} is none. Remove "
-            f"{word(f'{certname}.pem')} from its signeddir (`puppet master --configprint "
-            "signeddir`), then run the same command again."
+            f"{word(f'{certname}.pem')} from its signeddir "
+            f"(`{ca_records.authority.signeddir}`), then run the same command again."
         )
     return None
 
 
-def foreign_request(certname: str, key: str | None, authority: Authority) -> str | None:
+def foreign_request(certname: str, key: str | None, ca_records: CaRecords) -> str | None:
     """The digest of what waits on the master under a name and is not that agent's, which it takes
     no other request beside; "no request at all" if it is none. None if nothing of that kind waits.
 
     :param key: as for `conflict_at_ca`.
     """
-    held = authority.request(certname)
+    held = ca_records.request(certname)
     if held is None:
-        return None if authority.request_pem(certname) is None else "no request at all"
+        return None if ca_records.request_pem(certname) is None else "no request at all"
     return None if key is not None and held.key == key else held.digest
 
 
-def _another_request(certname: str, found: str, authority: Authority) -> str:
+def _another_request(certname: str, found: str, ca_records: CaRecords) -> str:
     return (
         f"The master holds a request under the name {certname} that is not this agent's "
         f"({found}); it is not signed. Find out who sent it; then remove "
-        f"{word(f'{authority.csrdir}/{certname}.pem')} on the master and run the same command "
+        f"{word(f'{ca_records.csrdir}/{certname}.pem')} on the master and run the same command "
         "again."
     )

@@ -26,7 +26,7 @@ NOT_ONE_NAME = "which is not one name: whoever has its key may pass for each of 
 
 
 @dataclass(frozen=True)
-class Authorities:
+class KnownCas:
     """The CAs that a certificate can be of. `ca`: the one in place; `known`: every other one whose
     certificate is known, such as those that were retired. `revoked`: serial numbers."""
 
@@ -96,14 +96,14 @@ def ca_record(
     )
 
 
-def certificate_records(look: HostLook, authorities: Authorities) -> list[CertificateRecord]:
+def certificate_records(look: HostLook, cas: KnownCas) -> list[CertificateRecord]:
     """All certificate files of a host, those that should be some and are not, and what keystores
     hold."""
     paths = sorted({*look.found.certificates, *_broken(look)})
     texts = [(path, look.found.certificates.get(path, "")) for path in paths]
     stores = sorted(look.keystores.certificates.items())
     texts += [(path, pem) for path, pems in stores for pem in pems]
-    return [_record(look, path, text, authorities) for path, text in texts]
+    return [_record(look, path, text, cas) for path, text in texts]
 
 
 def is_pes_own(look: HostLook, path: str) -> bool:
@@ -149,11 +149,11 @@ def _broken(look: HostLook) -> list[str]:
     ]
 
 
-def _record(look: HostLook, path: str, text: str, authorities: Authorities) -> CertificateRecord:
+def _record(look: HostLook, path: str, text: str, cas: KnownCas) -> CertificateRecord:
     entry = look.found.files.get(path, FileState("f", 0, "?", "?", 0, 0.0))
     certs = read_certificates(text)
     first = certs[0] if certs else None
-    cert = next((one for one in certs if authorities.is_retired(one)), first)
+    cert = next((one for one in certs if cas.is_retired(one)), first)
     used_by = _used_by(look, path)
     # Windows has neither.
     owner, mode = (entry.ownership, f"{entry.mode:04o}") if entry.owner else ("", "")
@@ -161,9 +161,9 @@ def _record(look: HostLook, path: str, text: str, authorities: Authorities) -> C
         problem = "is empty" if entry.size == 0 else "cannot be read as a certificate"
         standing = Standing.UNUSABLE
         return CertificateRecord(look.host, path, owner, mode, standing, used_by, (problem,))
-    standing = authorities.standing(cert)
-    issuer = authorities.issuer_of(cert)
-    problems = _problems(cert, standing, authorities)
+    standing = cas.standing(cert)
+    issuer = cas.issuer_of(cert)
+    problems = _problems(cert, standing, cas)
     belongs = None
     key_path = look.settings and _key_path(look.settings, path, cert)
     if key_path:
@@ -172,7 +172,7 @@ def _record(look: HostLook, path: str, text: str, authorities: Authorities) -> C
             standing = Standing.UNUSABLE
         problems += [problem] if problem else []
         if belongs:
-            belongs = authorities.is_of_the_ca(cert) if authorities.ca is not None else None
+            belongs = cas.is_of_the_ca(cert) if cas.ca is not None else None
     return CertificateRecord(
         host=look.host,
         path=path,
@@ -196,7 +196,7 @@ def _record(look: HostLook, path: str, text: str, authorities: Authorities) -> C
     )
 
 
-def _problems(cert: Certificate, standing: Standing, authorities: Authorities) -> list[str]:
+def _problems(cert: Certificate, standing: Standing, cas: KnownCas) -> list[str]:
     found = {
         Standing.RETIRED: ["is of the CA to retire"],
         Standing.FOREIGN: ["is not of the CA in place"],
@@ -205,7 +205,7 @@ def _problems(cert: Certificate, standing: Standing, authorities: Authorities) -
         Standing.EXPIRING: [f"expires on {cert.not_after:%Y-%m-%d}"],
         Standing.UNUSABLE: [f"is for {cert.subject}, {NOT_ONE_NAME}"],
     }.get(standing, [])
-    if cert.not_before > authorities.now:
+    if cert.not_before > cas.now:
         found = [*found, f"is not valid before {cert.not_before:%Y-%m-%d %H:%M} UTC"]
     return found + weaknesses(cert)
 

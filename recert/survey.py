@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from recert.altnames import AltNames
+from recert.ca_records import CaRecords
 from recert.certificates import Certificate, read_certificate, read_revocation_list
 from recert.delivered import Sources, delivered_problems
+from recert.deployments.authority import Authority
 from recert.freshness import Defect, Freshness, Retired
 from recert.looks import HostLook, MasterSide
 from recert.others import of_others
@@ -24,8 +26,7 @@ from recert.report import (
     Severity,
     Snapshot,
 )
-from recert.signing import Authority
-from recert.standing import Authorities, ca_record, certificate_records
+from recert.standing import KnownCas, ca_record, certificate_records
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,13 @@ class SiteState:
         )
 
     @cached_property
-    def authorities(self) -> Authorities:
+    def cas(self) -> KnownCas:
         """The CAs that certificates can be of."""
         ca = self.freshness.ca if self.freshness is not None else None
-        return Authorities(
+        return KnownCas(
             ca=ca,
             known=self._former_cas,
-            revoked=self.authority.revoked,
+            revoked=self.ca_records.revoked,
             retired=self.retired,
             now=self.at,
         )
@@ -110,12 +111,13 @@ class SiteState:
         return of_others(look.strays, [*here, *self._former_cas], certified)
 
     @cached_property
-    def authority(self) -> Authority:
+    def ca_records(self) -> CaRecords:
         """The CA in place, as agents have to do with it."""
         if self.master is None or self.master.settings is None or self.freshness is None:
-            return Authority(None)
+            return CaRecords(self._authority, None)
         conf, found = self.master.settings, self.master.found
-        return Authority(
+        return CaRecords(
+            self._authority,
             self.freshness.ca,
             self.master.ssl.texts.get(conf.cacrl, ""),
             dict.fromkeys(self.names_below(conf.csrdir), ""),
@@ -124,6 +126,11 @@ class SiteState:
                 for name in self.names_below(conf.signeddir)
             },
         )
+
+    @property
+    def _authority(self) -> Authority:
+        look = self.master or self.looks[0]
+        return look.deployment.authority
 
     @cached_property
     def sources(self) -> Sources | None:
@@ -170,7 +177,7 @@ class SiteState:
         if look.settings is None or look.role is Role.MASTER:
             return None
         others = frozenset(self.others(look))
-        return Renewal(look.settings, look.ssl, self.authority, self.at, others=others)
+        return Renewal(look.settings, look.ssl, self.ca_records, self.at, others=others)
 
     def certificate_of(self, look: HostLook) -> Certificate | None:
         """The one that a host uses itself."""
@@ -187,7 +194,7 @@ class SiteState:
             return None
         if cert is None:
             return False
-        signed = self.authority.ever_signed(look.settings.certname)
+        signed = self.ca_records.ever_signed(look.settings.certname)
         listed = (cert.serial, look.settings.certname) in self._side.inventory
         return listed and signed is not None and signed.fingerprint == cert.fingerprint
 
@@ -205,7 +212,7 @@ class SiteState:
     @cached_property
     def certificates(self) -> tuple[CertificateRecord, ...]:
         return tuple(
-            record for look in self.looks for record in certificate_records(look, self.authorities)
+            record for look in self.looks for record in certificate_records(look, self.cas)
         )
 
     @cached_property
@@ -220,8 +227,8 @@ class SiteState:
             conf = self.master.settings
             crl = read_revocation_list(self.master.ssl.texts.get(conf.cacrl, ""))
             names = self.names_below(conf.signeddir)
-            signed = [self.authority.ever_signed(name) for name in names]
-            revoked = [c for c in signed if c is not None and c.serial in self.authority.revoked]
+            signed = [self.ca_records.ever_signed(name) for name in names]
+            revoked = [c for c in signed if c is not None and c.serial in self.ca_records.revoked]
             record = ca_record(
                 ca,
                 (len(signed), len(revoked)),
@@ -271,7 +278,7 @@ class SiteState:
             fingerprint=cert.fingerprint if cert is not None else None,
             trusts=trusted.fingerprint if trusted is not None else None,
             in_inventory=self.is_in_inventory(look),
-            revoked=cert.serial in self.authority.revoked if cert is not None else None,
+            revoked=cert.serial in self.ca_records.revoked if cert is not None else None,
             last_run=datetime.fromtimestamp(last.time, UTC) if last is not None else None,
             last_run_succeeded=last.succeeded if last is not None else None,
             clock_skew=round(skew, 1) if skew is not None else None,

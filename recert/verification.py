@@ -224,7 +224,7 @@ class _HostChecks:
             return
         for path, pems in stores.certificates.items():
             certs = [cert for pem in pems if (cert := read_certificate(pem)) is not None]
-            stale = [c for c in certs if self.state.authorities.is_retired(c)]
+            stale = [c for c in certs if self.state.cas.is_retired(c)]
             if not certs:
                 yield self._not_made(About.RETIRED, did, f"{path} cannot be read")
             elif stale:
@@ -273,12 +273,12 @@ class _HostChecks:
         renewal = self.state.renewal(self.look)
         if renewal is None:
             return
-        if self.state.authority.ca is None:
+        if self.state.ca_records.ca is None:
             yield "the master", "has no CA to compare with", AGAIN
             return
         if stale := renewal.certificate_problem:
             yield stale.path, stale.why, RENEW
-        if not renewal.trusts_authority:
+        if not renewal.trusts_ca_in_place:
             yield renewal.settings.localcacert, "is not the certificate of the master's CA", RENEW
         elif stale is None and renewal.crl_is_stale:
             path = renewal.settings.hostcrl
@@ -342,7 +342,7 @@ class _HostChecks:
         own = map(self.look.found.certificates.get, self.look.extras)
         if any(one and read_certificate(one) == cert for one in own):
             return self._check(About.PRESENTED, how, f"{shown}, which was put there by hand", True)
-        standing = self.state.authorities.standing(cert)
+        standing = self.state.cas.standing(cert)
         if standing in (Standing.GOOD, Standing.EXPIRING):
             return self._check(About.PRESENTED, how, f"{shown}, of the CA in place", True)
         remedy = "Restart the service; if it presents the same, regenerate its credentials."
@@ -376,7 +376,7 @@ class _HostChecks:
         cert: Certificate | None = read_certificate(retired.certificate or "")
         if cert is None:
             return f"the backup's certificate cannot be offered: {retired.why}"
-        if not self.state.authorities.is_retired(cert):
+        if not self.state.cas.is_retired(cert):
             return "the backup's certificate is not of the retired CA"
         return ""
 
@@ -400,7 +400,7 @@ class _HostChecks:
         elif cert is None:
             yield self._check(About.KNOWN, did, "it has no certificate", False, RENEW)
         else:
-            revoked = cert.serial in self.state.authority.revoked
+            revoked = cert.serial in self.state.ca_records.revoked
             shown = f"{cert.subject} (0x{cert.serial:04x})"
             saw = f"{shown} is there" if known else f"{shown} is not what the CA has signed"
             if revoked:

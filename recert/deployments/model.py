@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from recert.deployments.authority import Authority
+
 CERTNAME = "<CERTNAME>"
 """Stands for the host's certname in tables, as it does in the documents."""
 
@@ -225,6 +227,7 @@ class Deployment:
     versions: tuple[str, ...]
     seats: tuple[Seat, ...]
     agent: Agent
+    authority: Authority
     internal_names: tuple[str, ...]
     internal_prefix: str
     searched: tuple[str, ...]

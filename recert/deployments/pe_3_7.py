@@ -6,6 +6,7 @@ Deployments", PE 3.7.1, steps 1 to 6.
 
 from __future__ import annotations
 
+from recert.deployments.authority import PUPPET_CERT
 from recert.deployments.model import (
     CERTNAME,
     Agent,
@@ -114,6 +115,7 @@ PE_3_7 = Deployment(
         # Puppet Enterprise's names first.
         windows={_AGENT: (_AGENT, "puppet"), _ORCHESTRATION: (_ORCHESTRATION, "mcollective")},
     ),
+    authority=PUPPET_CERT,
     internal_names=INTERNAL_NAMES,
     internal_prefix=INTERNAL_PREFIX,
     searched=(ETC, _SHARE, "/opt/puppet/var/lib", "/var/opt/lib", PEADMIN),

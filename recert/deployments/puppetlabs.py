@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from recert.deployments.authority import PUPPET_CERT
 from recert.deployments.model import (
     CERTNAME,
     Agent,
@@ -158,6 +159,7 @@ def puppetlabs(
                 _PXP: (_PXP,),
             },
         ),
+        authority=PUPPET_CERT,
         internal_names=(*INTERNAL_NAMES, *((ORCHESTRATOR_CERT,) if orchestrator else ())),
         internal_prefix=INTERNAL_PREFIX,
         searched=(ETC, _DATA, "/opt/puppetlabs/puppet/cache", PEADMIN),

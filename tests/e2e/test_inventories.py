@@ -23,7 +23,7 @@ from lab import puppetdb
 from lab.hosts import HOSTS
 from lab.reaching import ssh_argv
 from tests.e2e.site import SSLDIR, Master
-from tests.unit import authority
+from tests.unit import issuing_ca
 
 SOON = datetime.now(UTC) + timedelta(days=100)
 AGENTS = [f"node{number:04}.lab.test" for number in range(200)]
@@ -65,11 +65,11 @@ class PuppetDb:
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PuppetDb]:
-    ca, directory = authority.LIVE, tmp_path_factory.mktemp("puppetdb")
+    ca, directory = issuing_ca.LIVE, tmp_path_factory.mktemp("puppetdb")
     pems = {
         "cacert": ca.pem,
         "cert": ca.issue("admin.lab.test", 2, key="live-admin", expires=SOON),
-        "key": authority.key_pem("live-admin"),
+        "key": issuing_ca.key_pem("live-admin"),
     }
     files = {name: str(directory / f"{name}.pem") for name in pems}
     for name, pem in pems.items():
@@ -78,7 +78,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PuppetDb]:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.load_cert_chain(files["cert"], files["key"])
     cert = ca.issue("puppetdb.lab.test", 3, ["localhost"], key="live-puppetdb", expires=SOON)
-    with puppetdb.running(ca.pem, cert, authority.key_pem("live-puppetdb")) as port:
+    with puppetdb.running(ca.pem, cert, issuing_ca.key_pem("live-puppetdb")) as port:
         yield PuppetDb(f"https://localhost:{port}", files, context)
 
 
@@ -126,10 +126,10 @@ def test_the_snapshot_has_the_nodes_that_puppetdb_has(
 def test_a_client_of_another_ca_is_told_what_is_wrong(
     database: PuppetDb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = authority.Authority("live-other", expires=SOON)
+    other = issuing_ca.IssuingCa("live-other", expires=SOON)
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     cert.write_text(other.issue("admin.lab.test", 2, key="live-admin", expires=SOON))
-    key.write_text(authority.key_pem("live-admin"))
+    key.write_text(issuing_ca.key_pem("live-admin"))
     monkeypatch.setattr(command, "HERE", tmp_path)
     own = ["--cert", str(cert), "--key", str(key), "--cacert", database.files["cacert"]]
     with pytest.raises(SystemExit, match="may not accept this client's certificate"):

@@ -18,18 +18,18 @@ import lab
 from facts.others import StrayCredentials
 from recert.others import KEYSTORE, PRIVATE_KEY, PUBLIC_KEY
 from tests.e2e.site import Master
-from tests.unit import authority
-from tests.unit.authority import CERTNAME, OLD, key_digest, key_pem, public_pem
+from tests.unit import issuing_ca
+from tests.unit.issuing_ca import CERTNAME, OLD, key_digest, key_pem, public_pem
 
 ROOT = "/root/strays"
-OTHER = authority.Authority("other-ca")
+OTHER = issuing_ca.IssuingCa("other-ca")
 
 
 def sealed(password: bytes) -> bytes:
     """A key with its certificate, in PKCS #12."""
     how = BestAvailableEncryption(password) if password else NoEncryption()
     leaf = x509.load_pem_x509_certificate(OTHER.issue("shop", 3).encode())
-    return pkcs12.serialize_key_and_certificates(b"shop", authority.key("shop"), leaf, None, how)
+    return pkcs12.serialize_key_and_certificates(b"shop", issuing_ca.key("shop"), leaf, None, how)
 
 
 def test_credentials_are_found_by_what_is_in_them(untouched: Master) -> None:

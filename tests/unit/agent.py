@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from recert.ca_records import Autosign, CaRecords
+from recert.deployments.authority import PUPPET_CERT
 from recert.freshness import CredentialPaths
 from recert.observed import FileState, SslState
 from recert.renewal import Renewal
 from recert.settings import Settings
-from recert.signing import Authority as Held
-from recert.signing import Autosign
-from tests.unit.authority import (
+from tests.unit.issuing_ca import (
     MADE,
     NEW,
     NOW,
     SSLDIR,
-    Authority,
+    IssuingCa,
     file_state,
     key_digest,
     public_pem,
@@ -42,7 +42,7 @@ class Agent:
     certificates (PEM) that somebody named. `former`: those (PEM) in the agent's backups."""
 
     settings: Settings
-    ca: Authority | None = NEW
+    ca: IssuingCa | None = NEW
     files: dict[str, FileState] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     keys: dict[str, str | None] = field(default_factory=dict)
@@ -58,14 +58,15 @@ class Agent:
         return Renewal(
             self.settings,
             SslState(dict(self.files), dict(self.texts), dict(self.keys)),
-            self.authority(),
+            self.ca_records(),
             self.now,
             tuple(map(read, self.former)),
         )
 
-    def authority(self) -> Held:
+    def ca_records(self) -> CaRecords:
         retired = frozenset(read(pem).fingerprint for pem in self.retired)
-        return Held(
+        return CaRecords(
+            PUPPET_CERT,
             self.ca.certificate if self.ca is not None else None,
             self.ca.crl(self.revoked) if self.ca is not None else "",
             self.requests,
@@ -97,7 +98,7 @@ class Agent:
         """Step 6.4."""
         self.remove(*self.file_paths)
 
-    def trust(self, ca: Authority, mtime: float = CA_PLACED) -> None:
+    def trust(self, ca: IssuingCa, mtime: float = CA_PLACED) -> None:
         self.write(self.settings.localcacert, ca.pem, mtime)
 
     def make_key(self, label: str | None = AGENT, mtime: float = MADE) -> None:
@@ -115,14 +116,14 @@ class Agent:
         if sent:
             self.requests[AGENT] = pem
 
-    def get_signed(self, ca: Authority = NEW, serial: int = SERIAL, key: str = AGENT) -> str:
+    def get_signed(self, ca: IssuingCa = NEW, serial: int = SERIAL, key: str = AGENT) -> str:
         """The master signs for the agent's name."""
         self.requests.pop(AGENT, None)
         self.signed[AGENT] = ca.issue(AGENT, serial, key=key)
         return self.signed[AGENT]
 
 
-def agent(ca: Authority = NEW, **setting_changes: str) -> Agent:
+def agent(ca: IssuingCa = NEW, **setting_changes: str) -> Agent:
     """An agent that holds everything of `ca`; its master has `NEW`, and knows of it if that is
     the same one."""
     values = {"certname": AGENT, "dns_alt_names": "", "server": "puppet", **setting_changes}

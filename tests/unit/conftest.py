@@ -10,8 +10,8 @@ from hypothesis import settings
 from recert import standing
 from recert.looks import HostLook
 from tests.unit.agent import agent
-from tests.unit.authority import master
 from tests.unit.delivered import shared, with_delivered, with_everything
+from tests.unit.issuing_ca import master
 from tests.unit.looks import look_at_agent, look_at_master
 from tests.unit.shell import Sh
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from recert.looks import HostLook
 from recert.observed import FileState, Keystores
 from tests.tables import CONSOLE_CLIENT, DELIVERED_NAMES, KEYSTORE, PEADMIN_CLIENT, TRUSTSTORE
-from tests.unit.authority import MADE, NEW, Authority, key_digest, settings
+from tests.unit.issuing_ca import MADE, NEW, IssuingCa, key_digest, settings
 
 SERVERS = "pe-internal-mcollective-servers"
 MCOLLECTIVE = "/etc/puppetlabs/mcollective/ssl"
@@ -60,7 +60,7 @@ def with_delivered(
             public[path] = key
         else:
             source = f"{conf.certdir}/{name}.pem" if name else conf.cacert
-            another = Authority("third-ca").issue(name or "ca", 9)
+            another = IssuingCa("third-ca").issue(name or "ca", 9)
             certificates[path] = another if path in former else master.ssl.texts[source]
     found = replace(
         seen,

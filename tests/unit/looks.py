@@ -1,4 +1,4 @@
-"""Looks at masters and agents as `tests.unit.authority` and `tests.unit.agent` make them."""
+"""Looks at masters and agents as `tests.unit.issuing_ca` and `tests.unit.agent` make them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recert.observed import FileState, FoundCredentials, LastRun, Service, SslSt
 from recert.report import Role
 from recert.survey import SiteState
 from tests.unit.agent import AGENT, SERIAL, Agent
-from tests.unit.authority import MADE, NOW, Master, retired
+from tests.unit.issuing_ca import MADE, NOW, Master, retired
 
 RUN = LastRun(MADE + 60, succeeded=True)
 

@@ -24,7 +24,7 @@ from operations.step import LookingCommand, changing
 from procedures.host import Look
 
 ROOT = Path(__file__).resolve().parents[2]
-SENDERS = {"shell": 0, "answer_script": 0, "record_script": 0, "changing": 1}
+SENDERS = {"shell": 0, "answer_script": 0, "record_script": 0, "changing": 1, "Typed": 0}
 """The functions that send a script, and which of their arguments it is."""
 
 PASSED_ON = {"_changing": 0, "_looking": 0}
@@ -35,6 +35,7 @@ _SENT_BY: dict[str, Callable[[str], StringCommand]] = {
     "answer_script": answer_script,
     "record_script": record_script,
     "changing": lambda script: changing("/lock", script),
+    "Typed": lambda script: changing("/lock", script),
     "_changing": lambda script: changing("/lock", script),
     "_looking": lambda script: changing("/lock", script),
 }
@@ -56,7 +57,7 @@ def sources() -> list[Path]:
     """The modules that have scripts for POSIX shells, except the one that defines what sends."""
     return [
         path
-        for folder in ("facts", "operations", "procedures")
+        for folder in ("facts", "operations", "operations/authority", "procedures")
         for path in sorted((ROOT / folder).glob("*.py"))
         if path != ROOT / "facts/script.py"
     ]
@@ -92,8 +93,10 @@ def _scripts_of(path: Path) -> Iterator[Script]:
             continue
         place = f"{path.relative_to(ROOT)}:{node.lineno}"
         argument = node.args[position]
-        if id(argument) in handed_on:
-            continue  # a method that hands on what it was called with, and is read where it is
+        # What hands on what it was called with, or was `Typed`, is read where it is.
+        typed = isinstance(argument, ast.Attribute) and argument.attr == "script"
+        if id(argument) in handed_on or typed:
+            continue
         for text in _texts(argument, names, place):
             for part in _parsed(_SENT_BY[sender](text)):
                 yield Script(place, part)
@@ -144,10 +147,11 @@ def senders_elsewhere() -> list[str]:
     for path in sources():
         tree = ast.parse(path.read_text())
         called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+        told = {id(node.returns) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         for node in ast.walk(tree):
             name = _name(node)
             if name in SENDERS or name in PASSED_ON:
-                if isinstance(node, ast.expr) and id(node) not in called:
+                if isinstance(node, ast.expr) and id(node) not in called | told:
                     found.append(f"{path.relative_to(ROOT)}:{node.lineno} {name}")
             elif name in {"StringCommand", "run_shell_command"} and id(node) in called:
                 found.append(f"{path.relative_to(ROOT)} {name}")

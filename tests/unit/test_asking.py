@@ -13,7 +13,7 @@ from facts.host import WhoAndWhen
 from procedures.agent import AgentFacts
 from procedures.host import ask
 from recert.deployments.pe_3_7 import PE_3_7
-from tests.unit.authority import settings
+from tests.unit.issuing_ca import settings
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from recert.backups import (
 )
 from recert.errors import RecertError
 from recert.settings import Settings
-from tests.unit.authority import CERTNAME, OLD, settings
+from tests.unit.issuing_ca import CERTNAME, OLD, settings
 from tests.unit.shell import Sh
 
 AT = datetime(2015, 11, 23, 10, 15, tzinfo=UTC)

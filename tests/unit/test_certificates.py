@@ -20,7 +20,7 @@ from recert.certificates import (
     read_request,
     read_revocation_list,
 )
-from tests.unit.authority import (
+from tests.unit.issuing_ca import (
     CA_SUBJECT,
     MICROSOFT,
     NEW,

@@ -16,7 +16,7 @@ from facts.script import payload, read_records
 from facts.signing import CaInventory
 from recert.certificates import read_certificate
 from recert.observed import FoundCredentials
-from tests.unit.authority import NEW, OLD, key_digest, key_pem, public_pem
+from tests.unit.issuing_ca import NEW, OLD, key_digest, key_pem, public_pem
 from tests.unit.shell import ME, Sh
 
 needs_keytool = pytest.mark.skipif(

@@ -13,7 +13,6 @@ from recert.survey import SiteState
 from recert.verification import About, Evidence, verify
 from tests.tables import CONSOLE_CLIENT, KEYSTORE, PEADMIN_CLIENT, TRUSTSTORE
 from tests.unit.agent import AGENT, agent
-from tests.unit.authority import CERTNAME, NEW, OLD, SSLDIR, Authority, key_digest, master
 from tests.unit.delivered import (
     MCOLLECTIVE,
     SERVERS,
@@ -23,6 +22,7 @@ from tests.unit.delivered import (
     with_delivered,
     with_everything,
 )
+from tests.unit.issuing_ca import CERTNAME, NEW, OLD, SSLDIR, IssuingCa, key_digest, master
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 
 pytestmark = pytest.mark.usefixtures("short_keys_will_do")
@@ -91,7 +91,7 @@ def test_a_file_that_is_empty(puppet: HostLook, web: HostLook) -> None:
 def test_a_ca_by_whatever_name(puppet: HostLook, web: HostLook, name: str) -> None:
     path = f"{MCOLLECTIVE}/{name}"
     assert problems(site(puppet, with_file(web, path, NEW.pem))) == {}
-    third = Authority("third-ca").pem
+    third = IssuingCa("third-ca").pem
     assert problems(site(puppet, with_file(web, path, third))) == {
         ("web01", path): "is not the certificate of the CA in place"
     }

@@ -9,9 +9,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as some
 
+from recert.ca_records import CaRecords
 from recert.certificates import read_request
-from recert.signing import Application, Authority, Verdict, judge, more_than_judged
-from tests.unit.authority import (
+from recert.deployments.authority import PUPPET_CERT
+from recert.signing import (
+    Application,
+    Verdict,
+    judge,
+    more_than_judged,
+)
+from tests.unit.issuing_ca import (
     NEW,
     OLD,
     key,
@@ -62,7 +69,7 @@ def judged(
     application = Application(
         NAME, key_digest(NAME), own, former.alt_names, previous_demands=former.demands
     )
-    found = judge(application, Authority(NEW.certificate, NEW.crl(), {NAME: pem}))
+    found = judge(application, CaRecords(PUPPET_CERT, NEW.certificate, NEW.crl(), {NAME: pem}))
     return found.verdict, found.why
 
 

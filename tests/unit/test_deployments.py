@@ -15,7 +15,9 @@ from pyinfra.api import Config, Inventory, State
 from deploys.documents import regeneration
 from facts.deployment import DeploymentSigns
 from operations import backup, credentials, puppet_run, services, ssl
+from operations.authority import ca_commands
 from procedures.deployment import deployment_of_agent
+from recert.deployments.authority import Server
 from recert.deployments.known import DEPLOYMENTS, is_internal, of_program
 from recert.deployments.model import CERTNAME, Component, Deployment, Part
 from recert.deployments.pe_3_7 import PE_3_7
@@ -24,8 +26,8 @@ from recert.deployments.pe_2016_2 import PE_2016_2
 from recert.deployments.recognition import Signs, generation_refusals, recognised
 from recert.errors import RecertError
 from recert.preflight import extra_refusals
-from tests.unit.authority import CERTNAME as MASTER
-from tests.unit.authority import OLD, master, reasons
+from tests.unit.issuing_ca import CERTNAME as MASTER
+from tests.unit.issuing_ca import OLD, master, reasons
 from tests.unit.shell import Sh
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -319,9 +321,8 @@ SHAPES = re.compile(r"\bpe-(?!recert)[a-z]|/opt/puppet|/etc/puppetlabs|/var/log/
 ELSEWHERE = ("facts", "operations", "procedures", "recert", "connectors", "inventories", "deploys")
 
 
-def shape_words(path: Path) -> list[str]:
-    """The texts of a module that name a service, directory or certificate of a shape, docstrings
-    aside."""
+def texts_of(path: Path) -> list[str]:
+    """The texts of a module, docstrings aside."""
     tree = ast.parse(path.read_text())
     told = {
         id(node.value)
@@ -331,10 +332,7 @@ def shape_words(path: Path) -> list[str]:
     return [
         node.value
         for node in ast.walk(tree)
-        if isinstance(node, ast.Constant)
-        and isinstance(node.value, str)
-        and id(node) not in told
-        and SHAPES.search(node.value)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told
     ]
 
 
@@ -345,7 +343,7 @@ def test_nothing_else_knows_a_shape() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if path.parts[len(ROOT.parts) : -1]
         not in (("recert", "deployments"), ("deploys", "documents"))
-        and shape_words(path)
+        and any(SHAPES.search(text) for text in texts_of(path))
     }
     assert knowing == set()
 
@@ -355,3 +353,50 @@ def test_the_parts_of_a_credential() -> None:
     assert console.parts(CERTNAME)[-1] is Part.PK8
     assert Part.PK8 not in console.parts("pe-internal-dashboard")
     assert console.file_name("web01", Part.PK8) == "web01.private_key.pk8"
+
+
+# Who knows a CA's program
+
+COMMANDS = re.compile(r"\bpuppet (?:cert|ca)\b|\bpuppetserver ca\b|--configprint signeddir")
+
+
+def test_nothing_else_names_a_command_of_a_ca() -> None:
+    """A remedy that is another program's would be pasted where there is none of that name."""
+    allowed = {
+        ROOT / "recert/deployments/authority.py",
+        ROOT / "operations/authority/puppet_cert.py",
+    }
+    knowing = {
+        str(path.relative_to(ROOT))
+        for folder in ELSEWHERE
+        for path in (ROOT / folder).rglob("*.py")
+        if path not in allowed and any(COMMANDS.search(text) for text in texts_of(path))
+    }
+    assert knowing == set()
+
+
+@EACH
+def test_a_deploy_works_with_the_ca_while_its_server_is_as_that_wants(
+    deployment: Deployment, done: DONE
+) -> None:
+    regeneration(deployment)()
+    order = [operation for operation, *_ in done]
+    stopped = range(order.index("services.stopped") + 1, order.index("services.running"))
+    wanted = {
+        "ssl.ca_created": deployment.authority.creates,
+        "ssl.certificates_generated": deployment.authority.issues,
+    }
+    for place, operation in enumerate(order):
+        if operation in wanted:
+            now = Server.DOWN if place in stopped else Server.UP
+            assert wanted[operation] in (now, Server.EITHER)
+    # Agents ask a server that runs, and what is replaced is revoked beside it.
+    assert Server.DOWN not in (deployment.authority.signs, deployment.authority.revokes)
+
+
+@EACH
+def test_what_is_typed_for_a_ca_is_known(deployment: Deployment) -> None:
+    commands = ca_commands(deployment.authority)
+    assert deployment.authority.name in commands.create().script
+    assert commands.clean(["web01", "web02"]).arguments[-2:] == ("web01", "web02")
+    assert commands.revoke(["0x1f"]).arguments[-1] == "0x1f"

@@ -38,11 +38,11 @@ from facts.signing import AutosignSetting
 from facts.ssl import LARGEST_PEM, NOT_READ, ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import ClassifierGroups, PresentedCertificate
 from recert.backups import ARCHIVE_DIGEST, Manifest
+from recert.ca_records import Autosign, Autosigning
 from recert.certificates import read_certificate
 from recert.observed import LastRun, Orchestration, Service, SslState
 from recert.settings import SETTINGS
-from recert.signing import Autosign, Autosigning
-from tests.unit.authority import (
+from tests.unit.issuing_ca import (
     CERTNAME,
     LIVE,
     NEW,

@@ -14,7 +14,7 @@ from recert.deployments.pe_3_7 import PE_3_7
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.observed import ComponentState, LastRun
 from tests.tables import COMPONENTS, CONSOLE, INTERNAL_NAMES, POSTGRESQL, PUPPETDB, credential_names
-from tests.unit.authority import (
+from tests.unit.issuing_ca import (
     ALT_NAMES,
     CA_SUBJECT,
     CERTNAME,
@@ -23,7 +23,7 @@ from tests.unit.authority import (
     NOW,
     OLD,
     SSLDIR,
-    Authority,
+    IssuingCa,
     Master,
     file_state,
     key_digest,
@@ -35,7 +35,7 @@ from tests.unit.authority import (
     retired,
 )
 
-OLD_KEY_AGAIN = Authority("old-ca", serial=7, expires=NOW + timedelta(days=1826))
+OLD_KEY_AGAIN = IssuingCa("old-ca", serial=7, expires=NOW + timedelta(days=1826))
 """What Puppet makes if the retired key is still there: another certificate, the same key."""
 
 PUPPETDB_CERT = f"{PUPPETDB.directory}/{CERTNAME}.cert.pem"
@@ -237,7 +237,7 @@ def test_ca_is_fresh_to_the_last_second_before_it_expires() -> None:
 
 
 def test_serial_is_hexadecimal() -> None:
-    found = master(Authority("new-ca", serial=9))
+    found = master(IssuingCa("new-ca", serial=9))
     found.write(found.settings.serial, "000A\n")
     assert found.judge().ca_status is CaStatus.FRESH
 

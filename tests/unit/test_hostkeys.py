@@ -19,8 +19,8 @@ from inventories import __main__ as command
 from inventories.group_data import all as group_data
 from recert.hostkeys import changed, keys_of, known_hosts, names_in
 from recert.nodes import nodes_of_puppetdb
-from tests.unit.authority import key
 from tests.unit.debugged import shown_of
+from tests.unit.issuing_ca import key
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -24,7 +24,7 @@ from recert.identity import (
     words_to_sign,
 )
 from tests.tables import INTERNAL_NAMES
-from tests.unit.authority import CERTNAME, NEW, OLD, key, key_pem, read
+from tests.unit.issuing_ca import CERTNAME, NEW, OLD, key, key_pem, read
 from tests.unit.records import printed
 from tests.unit.shell import Sh
 

@@ -18,7 +18,7 @@ from recert.interlock import (
     named_ca,
     parse_fingerprint,
 )
-from tests.unit.authority import CERTNAME, NEW, OLD, read
+from tests.unit.issuing_ca import CERTNAME, NEW, OLD, read
 
 FINGERPRINT = OLD.certificate.fingerprint
 COMMAND = "pyinfra inventory.py deploys/master.py"

@@ -21,12 +21,12 @@ from inventories import __main__ as command
 from inventories.puppetdb import Credential, nodes_at
 from recert.errors import RecertError
 from recert.nodes import Node, System
-from tests.unit import authority
+from tests.unit import issuing_ca
 from tests.unit.debugged import debugged, shown_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SOON = datetime.now(UTC) + timedelta(days=100)
-OTHER_CA = authority.Authority("live-other", expires=SOON)
+OTHER_CA = issuing_ca.IssuingCa("live-other", expires=SOON)
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def credential(tmp_path: Path) -> Credential:
     """A client's, of the CA that the server has."""
     files = {
-        "cert": authority.LIVE.issue("admin", 7, key="live-client", expires=SOON),
-        "key": authority.key_pem("live-client"),
-        "cacert": authority.LIVE.pem,
+        "cert": issuing_ca.LIVE.issue("admin", 7, key="live-client", expires=SOON),
+        "key": issuing_ca.key_pem("live-client"),
+        "cacert": issuing_ca.LIVE.pem,
     }
     for name, pem in files.items():
         (tmp_path / f"{name}.pem").write_text(pem)
@@ -104,11 +104,11 @@ def serve(tmp_path: Path) -> Iterator[object]:
     """Servers of TLS that want a client certificate, as PuppetDB does."""
     started: list[ThreadingHTTPServer] = []
 
-    def start(handler: type[BaseHTTPRequestHandler], ca: authority.Authority) -> str:
+    def start(handler: type[BaseHTTPRequestHandler], ca: issuing_ca.IssuingCa) -> str:
         server_pem = tmp_path / "server.pem"
         cert = ca.issue("puppetdb", 9, ["localhost"], key="live-server", expires=SOON)
-        server_pem.write_text(cert + authority.key_pem("live-server"))
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=authority.LIVE.pem)
+        server_pem.write_text(cert + issuing_ca.key_pem("live-server"))
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cadata=issuing_ca.LIVE.pem)
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_cert_chain(server_pem)
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -124,20 +124,20 @@ def serve(tmp_path: Path) -> Iterator[object]:
 
 
 def test_a_puppetdb_2_is_asked_where_it_answers(serve, credential: Credential) -> None:  # type: ignore[no-untyped-def]
-    found = nodes_at(serve(Puppetdb2, authority.LIVE), credential)
+    found = nodes_at(serve(Puppetdb2, issuing_ca.LIVE), credential)
     assert found.nodes == (Node("web01.example.com", System.WINDOWS),)
 
 
 @pytest.mark.parametrize(
     ("handler", "ca", "message"),
     [
-        (Refusing, authority.LIVE, "refuses this client .403.*whitelist"),
-        (Web, authority.LIVE, "sends no JSON; is it PuppetDB"),
+        (Refusing, issuing_ca.LIVE, "refuses this client .403.*whitelist"),
+        (Web, issuing_ca.LIVE, "sends no JSON; is it PuppetDB"),
         (Puppetdb2, OTHER_CA, "is not whom --cacert vouches for"),
     ],
 )
 def test_what_is_wrong_with_a_server_is_said(  # type: ignore[no-untyped-def]
-    serve, credential: Credential, handler, ca: authority.Authority, message: str
+    serve, credential: Credential, handler, ca: issuing_ca.IssuingCa, message: str
 ) -> None:
     with pytest.raises(RecertError, match=message):
         nodes_at(serve(handler, ca), credential)
@@ -159,7 +159,7 @@ def test_an_address_that_leads_nowhere_is_refused(url: str, message: str) -> Non
 
 
 def test_another_ones_key_is_refused(credential: Credential, tmp_path: Path) -> None:
-    Path(credential.key).write_text(authority.key_pem("live-server"))
+    Path(credential.key).write_text(issuing_ca.key_pem("live-server"))
     with pytest.raises(RecertError, match="are not a certificate and its key"):
         nodes_at("https://localhost:1", credential)
     with pytest.raises(RecertError, match="holds no CA certificate"):
@@ -211,7 +211,7 @@ def test_the_cas_inventory_and_its_list_of_the_revoked(
             for n, name in enumerate(lines, 1)
         )
     )
-    crl.write_text(authority.NEW.crl([4]))
+    crl.write_text(issuing_ca.NEW.crl([4]))
     take("--ca-inventory", str(inventory), "--crl", str(crl))
     said = capsys.readouterr().out
     assert json.loads((here / "mysite.json").read_text())["agents"] == ["web01"]

@@ -22,7 +22,7 @@ from facts.script import ScriptFailedError, payload
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.windows.ruby import ruby_script
-from tests.unit.authority import NEW, key_pem
+from tests.unit.issuing_ca import NEW, key_pem
 from tests.unit.shell import ME, Sh
 
 GZIP = b"\x1f\x8b"

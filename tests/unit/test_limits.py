@@ -48,7 +48,8 @@ from procedures import agent, limits, requests, run, terminal
 from procedures.agent import FACT_LIMIT, AgentRefusedError, ask_agent
 from procedures.master import MasterFacts
 from procedures.requests import WaitingRequests
-from recert.signing import Authority
+from recert.ca_records import CaRecords
+from recert.deployments.authority import PUPPET_CERT
 from tests.unit.records import printed
 from tests.unit.shell import ME, Sh
 from tests.unit.test_backups import MANIFEST
@@ -290,14 +291,14 @@ def test_of_too_many_requests_each_is_asked_for_by_name(monkeypatch: pytest.Monk
     monkeypatch.setattr(requests, "ask", master.ask)
     found = {"a": NOT_READ, "b": NOT_READ, "gone": NOT_READ}
     waiting = WaitingRequests(cast(MasterFacts, master), found, nullcontext)
-    authority = Authority(None, requests=waiting, too_many_wait=waiting.too_many)
-    assert authority.too_many_wait
-    assert authority.requesting == ["a", "b", "gone"]
+    ca_records = CaRecords(PUPPET_CERT, None, requests=waiting, too_many_wait=waiting.too_many)
+    assert ca_records.too_many_wait
+    assert ca_records.requesting == ["a", "b", "gone"]
     assert not master.asked
     for _ in range(2):
-        assert authority.request_pem("a") == "that of a"
-        assert authority.request_pem("gone") is None
-        assert authority.request_pem("not listed") == "that of not listed"
+        assert ca_records.request_pem("a") == "that of a"
+        assert ca_records.request_pem("gone") is None
+        assert ca_records.request_pem("not listed") == "that of not listed"
     assert master.asked == [("/requests", [name]) for name in ("a", "gone", "not listed")]
 
 

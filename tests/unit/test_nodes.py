@@ -22,7 +22,7 @@ from recert.nodes import (
     system_of,
     take_snapshot,
 )
-from tests.unit import authority
+from tests.unit import issuing_ca
 
 INVENTORY = """\
 # Inventory of signed certificates
@@ -106,7 +106,7 @@ def test_the_ca_lists_every_name_once() -> None:
 
 
 def test_a_name_whose_last_certificate_is_revoked_is_left_out() -> None:
-    crl = read_revocation_list(authority.NEW.crl([4, 5]))
+    crl = read_revocation_list(issuing_ca.NEW.crl([4, 5]))
     found = nodes_of_ca(INVENTORY, crl)
     assert Node("web01.example.com") in found.nodes, "its later certificate is not revoked"
     assert found.left_out == (LeftOut("gone.example.com", "its certificate 0x0004 is revoked"),)

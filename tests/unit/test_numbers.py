@@ -34,7 +34,7 @@ from recert.report import Kind, Report, Result, Summary
 from recert.survey import SiteState
 from recert.verification import About, Evidence, verify
 from tests.unit.agent import AGENT, agent
-from tests.unit.authority import CERTNAME, MADE, NEW, NOW, master
+from tests.unit.issuing_ca import CERTNAME, MADE, NEW, NOW, master
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 from tests.unit.records import printed
 

@@ -14,7 +14,6 @@ from recert.report import Check, Result, Role
 from recert.survey import SiteState
 from recert.verification import About, Evidence, verify
 from tests.unit.agent import AGENT, SERIAL, agent
-from tests.unit.authority import CERTNAME, MADE, NEW, OLD, master
 from tests.unit.delivered import (
     MCOLLECTIVE,
     WINDOWS_MCOLLECTIVE,
@@ -22,6 +21,7 @@ from tests.unit.delivered import (
     with_delivered,
     with_everything,
 )
+from tests.unit.issuing_ca import CERTNAME, MADE, NEW, OLD, master
 from tests.unit.looks import look_at_agent, look_at_master, site
 
 EVERYBODY = (CERTNAME, AGENT)

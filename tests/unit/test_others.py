@@ -27,11 +27,11 @@ from recert.others import (
     told_of_readers,
 )
 from tests.tables import PUPPETDB
-from tests.unit.authority import (
+from tests.unit.issuing_ca import (
     NEW,
     OLD,
     SSLDIR,
-    Authority,
+    IssuingCa,
     file_state,
     key_digest,
     master,
@@ -40,7 +40,7 @@ from tests.unit.authority import (
 from tests.unit.shell import ME, Sh
 
 CAS = [OLD.certificate, NEW.certificate]
-OTHER = Authority("other-ca")
+OTHER = IssuingCa("other-ca")
 
 
 def key(label: str, name: str = "") -> Stray:
@@ -61,7 +61,7 @@ def test_a_key_goes_with_its_certificate_wherever_that_lies() -> None:
     assert of_others([key("web")], CAS, certified=[key_digest("web")]) == {}
     # A CA's own, and one that it certified before it was signed anew.
     assert of_others([key("old-ca"), cert(OLD.pem)], CAS) == {}
-    assert of_others([cert(Authority("old-ca", serial=7).issue("web", 9))], CAS) == {}
+    assert of_others([cert(IssuingCa("old-ca", serial=7).issue("web", 9))], CAS) == {}
 
 
 @pytest.mark.parametrize(

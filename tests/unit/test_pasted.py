@@ -12,13 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from recert import preflight
+from recert.ca_records import CaRecords
+from recert.deployments.authority import PUPPET_CERT
 from recert.pasted import for_cmd, for_sh
 from recert.problems import crl_remedy
 from recert.report import Role
-from recert.signing import Application, Authority, judge
+from recert.signing import (
+    Application,
+    judge,
+)
 from recert.survey import SiteState
 from tests.unit.agent import CSRDIR, agent
-from tests.unit.authority import NEW, key_digest, master, read_csr, request_pem
+from tests.unit.issuing_ca import NEW, key_digest, master, read_csr, request_pem
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 
 NAMES = [
@@ -103,7 +108,7 @@ def test_requests_and_certificates_at_the_master() -> None:
         ({}, {EVIL: NEW.issue("another", 5)}, own),
         ({}, {EVIL: "garbage"}, own),
     ):
-        held = Authority(NEW.certificate, NEW.crl(), requests, signed, csrdir=CSRDIR)
+        held = CaRecords(PUPPET_CERT, NEW.certificate, NEW.crl(), requests, signed, csrdir=CSRDIR)
         why = judge(Application(EVIL, key, application, frozenset()), held).why
         assert EVIL in why
         unquoted = re.sub("'[^']*'", "", why.replace("agent's", "").replace("master's", ""))

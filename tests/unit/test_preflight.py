@@ -13,13 +13,13 @@ from recert.certificates import Certificate, read_revocation_list
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.observed import ComponentState, LastRun, Service
 from tests.tables import COMPONENTS, PUPPETDB, STOP_ORDER, credential_names
-from tests.unit.authority import (
+from tests.unit.issuing_ca import (
     CERTNAME,
     NEW,
     NOW,
     OLD,
     SSLDIR,
-    Authority,
+    IssuingCa,
     Master,
     file_state,
     master,
@@ -223,7 +223,7 @@ def damaged() -> Master:
     return found
 
 
-def signed_by(ca: Authority, *names: str) -> dict[str, Certificate | None]:
+def signed_by(ca: IssuingCa, *names: str) -> dict[str, Certificate | None]:
     return {name: read(ca.issue(name, 40)) for name in names}
 
 
@@ -378,12 +378,12 @@ def test_failing_run_is_explained_by_what_has_expired() -> None:
 def test_revocation_list_that_has_expired(seconds: int, expired: bool) -> None:
     conf = master().settings
     crl = read_revocation_list(NEW.crl(expires=timedelta(seconds=seconds)))
-    why = preflight.expired_crl(conf, crl, NOW, "pe-puppetserver")
+    why = preflight.expired_crl(conf, crl, NOW, PE_3_7)
     assert (why is not None) is expired
     if why is not None:
         assert conf.cacrl in why and f"{NOW + timedelta(seconds=seconds):%Y-%m-%d}" in why
         assert "puppet cert revoke 0x0; cp -- " in why
-    assert preflight.expired_crl(conf, None, NOW, "pe-puppetserver") is None
+    assert preflight.expired_crl(conf, None, NOW, PE_3_7) is None
 
 
 @pytest.mark.parametrize("ttl", ["", "5y", "157680000", "30d", "720h", "2592000"])

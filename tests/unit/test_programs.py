@@ -23,7 +23,7 @@ from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from operations.step import changing
 from recert.programs import ABILITIES, Inability, program_refusals
-from tests.unit.authority import NEW, key_pem
+from tests.unit.issuing_ca import NEW, key_pem
 from tests.unit.scripts import ROOT, scripts, tokens
 from tests.unit.shell import ME, Sh
 from tests.unit.test_facts import FIRST, Store, Tree

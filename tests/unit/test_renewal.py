@@ -8,17 +8,17 @@ from datetime import timedelta
 
 import pytest
 
+from recert.ca_records import Autosign, Autosigning
 from recert.observed import LastRun
-from recert.signing import Autosign, Autosigning
 from tests.unit.agent import AGENT, SERIAL, Agent, agent, half_done
-from tests.unit.authority import (
+from tests.unit.issuing_ca import (
     CERTNAME,
     MADE,
     NEW,
     NOW,
     OLD,
     SSLDIR,
-    Authority,
+    IssuingCa,
     file_state,
     read,
     read_csr,
@@ -26,7 +26,7 @@ from tests.unit.authority import (
 )
 
 BEFORE, AFTER = LastRun(MADE - 1, succeeded=True), LastRun(MADE + 1, succeeded=True)
-NEW_KEY_AGAIN = Authority("new-ca", serial=9, expires=NOW + timedelta(days=900))
+NEW_KEY_AGAIN = IssuingCa("new-ca", serial=9, expires=NOW + timedelta(days=900))
 """The same key under another certificate."""
 
 EXPIRED = NOW - timedelta(days=1)
@@ -45,7 +45,7 @@ def stale() -> Agent:
 def test_fresh_agent_has_nothing_to_do() -> None:
     judged = agent().judge()
     assert judged.certificate_problem is None
-    assert judged.trusts_authority
+    assert judged.trusts_ca_in_place
     assert not judged.everything_goes
     assert judged.remains == ()
     assert not judged.ca_due
@@ -66,7 +66,7 @@ def test_stale_agent_has_everything_to_do() -> None:
         found.paths.certificate,
         "was not issued by the master's CA",
     )
-    assert not judged.trusts_authority
+    assert not judged.trusts_ca_in_place
     assert judged.everything_goes
     assert set(judged.remains) == found.file_paths
     assert judged.ca_due
@@ -95,7 +95,7 @@ def test_without_a_ca_on_the_master_everything_is_stale() -> None:
     judged = found.judge()
     assert judged.certificate_problem is not None
     assert judged.certificate_problem.why == "is of a CA that goes"
-    assert not judged.trusts_authority
+    assert not judged.trusts_ca_in_place
     assert judged.everything_goes
     assert set(judged.remains) == found.file_paths
     assert judged.ca_due
@@ -228,7 +228,7 @@ def test_agent_with_a_fresh_certificate_may_lack_its_masters_ca(trusted: str | N
     if trusted is not None:
         found.write(found.settings.localcacert, trusted)
     judged = found.judge()
-    assert not judged.trusts_authority
+    assert not judged.trusts_ca_in_place
     assert judged.ca_due
     assert judged.replacement_due
     assert not judged.everything_goes
@@ -258,7 +258,7 @@ def test_key_of_a_certificate_that_was_given_up_goes(damage: Callable[[Agent], N
     found = damaged(damage)
     found.requests[AGENT] = request_pem(AGENT)
     judged = found.judge()
-    assert judged.trusts_authority
+    assert judged.trusts_ca_in_place
     assert judged.everything_goes
     assert found.paths.private_key in judged.remains
     assert set(judged.remains) == found.file_paths
@@ -286,7 +286,7 @@ def with_an_old_key(cert_remains: bool) -> Agent:
 def test_key_that_had_a_certificate_of_another_ca_is_not_certified_anew(cert_remains: bool) -> None:
     found = with_an_old_key(cert_remains)
     judged = found.judge()
-    assert judged.trusts_authority
+    assert judged.trusts_ca_in_place
     assert judged.everything_goes
     assert set(judged.remains) == found.file_paths
     assert judged.ca_due

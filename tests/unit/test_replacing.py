@@ -8,9 +8,10 @@ from typing import Any, cast
 import pytest
 
 from procedures.renewal import AgentRenewal, _certificate_named
+from recert.ca_records import CaRecords
 from recert.certificates import Certificate
-from recert.signing import Authority
-from tests.unit.authority import NEW, read
+from recert.deployments.authority import PUPPET_CERT
+from tests.unit.issuing_ca import NEW, read
 
 NAME, OTHER = "agent01.example.com", "agent02.example.com"
 OWN, BEFORE = read(NEW.issue(NAME, 9)), read(NEW.issue(NAME, 5, key="before"))
@@ -24,16 +25,18 @@ def renewal(
     revoked: tuple[int, ...] = (),
 ) -> Any:
     """An agent that shows these, where somebody has named one certificate to replace."""
-    authority = Authority(NEW.certificate, NEW.crl(revoked), retired=frozenset({named.fingerprint}))
+    ca_records = CaRecords(
+        PUPPET_CERT, NEW.certificate, NEW.crl(revoked), retired=frozenset({named.fingerprint})
+    )
     site = SimpleNamespace(
-        retire_certs=authority.retired,
+        retire_certs=ca_records.retired,
         run=SimpleNamespace(replaces=True),
-        authority=lambda: authority,
+        ca_records=lambda: ca_records,
         found=set(),
         compared=set(),
     )
     now = SimpleNamespace(
-        certname=NAME, certificate=shown, certificate_problem="is missing", authority=authority
+        certname=NAME, certificate=shown, certificate_problem="is missing", ca_records=ca_records
     )
     facts = SimpleNamespace(
         settings=SimpleNamespace(certname=NAME), host=SimpleNamespace(name="agent01")

@@ -16,7 +16,7 @@ from recert.settings import (
     parse_printed,
     split_alt_names,
 )
-from tests.unit.authority import CERTNAME, CONFDIR, SSLDIR, VARDIR, printed_settings, settings
+from tests.unit.issuing_ca import CERTNAME, CONFDIR, SSLDIR, VARDIR, printed_settings, settings
 
 
 def printed(names: list[str]) -> list[str]:

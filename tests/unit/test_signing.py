@@ -9,29 +9,28 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from recert.ca_records import Autosign, Autosigning, CaRecords
+from recert.deployments.authority import PUPPET_CERT
 from recert.extensions import ARC
 from recert.pasted import for_sh
 from recert.signing import (
     Application,
-    Authority,
-    Autosign,
-    Autosigning,
     Verdict,
     certified,
     conflict_at_ca,
     foreign_request,
     judge,
 )
-from tests.unit.authority import (
+from tests.unit.issuing_ca import (
     CERTNAME,
     NEW,
     OLD,
+    IssuingCa,
     key_digest,
     read,
     read_csr,
     request_pem,
 )
-from tests.unit.authority import Authority as Issuer
 
 NAME = "agent01.example.com"
 OWN = request_pem(NAME)
@@ -43,16 +42,18 @@ OLD_CA_CERT = OLD.issue(NAME, 7)
 ADDRESS = x509.IPAddress(ip_address("192.0.2.1"))
 
 
-def authority(
+def ca_records(
     requests: dict[str, str] | None = None,
     signed: dict[str, str] | None = None,
     revoked: tuple[int, ...] = (),
     retired: tuple[str, ...] = (),
     autosign: Autosign | None = None,
-) -> Authority:
+) -> CaRecords:
     fingerprints = frozenset(read(pem).fingerprint for pem in retired)
     crl = NEW.crl(revoked)
-    return Authority(NEW.certificate, crl, requests, signed, autosign, CSRDIR, fingerprints)
+    return CaRecords(
+        PUPPET_CERT, NEW.certificate, crl, requests, signed, autosign, CSRDIR, fingerprints
+    )
 
 
 def application(pem: str = OWN, had: tuple[str, ...] = (), name: str = NAME) -> Application:
@@ -63,7 +64,7 @@ def application(pem: str = OWN, had: tuple[str, ...] = (), name: str = NAME) -> 
 def verdict(held: str | None, own: str = OWN, had: tuple[str, ...] = ()) -> Verdict:
     """On an agent's application if the master holds that request under its name."""
     requests = {} if held is None else {NAME: held}
-    return judge(application(own, had), authority(requests)).verdict
+    return judge(application(own, had), ca_records(requests)).verdict
 
 
 # The request that the agent itself has made
@@ -74,7 +75,7 @@ def test_own_request_is_signed() -> None:
 
 
 def test_verdict_to_sign_says_nothing() -> None:
-    assert judge(application(), authority({NAME: OWN})).why == ""
+    assert judge(application(), ca_records({NAME: OWN})).why == ""
 
 
 def test_text_around_the_request_does_not_make_it_another() -> None:
@@ -82,7 +83,7 @@ def test_text_around_the_request_does_not_make_it_another() -> None:
 
 
 def test_request_that_the_master_does_not_have_is_not_signed() -> None:
-    found = judge(application(), authority({"other": OWN}))
+    found = judge(application(), ca_records({"other": OWN}))
     assert found.verdict is Verdict.UNKNOWN
     assert NAME in found.why
 
@@ -91,7 +92,7 @@ def test_request_that_the_master_does_not_have_is_not_signed() -> None:
 
 
 def test_request_with_somebody_elses_key_is_not_signed() -> None:
-    found = judge(application(), authority({NAME: FOREIGN}))
+    found = judge(application(), ca_records({NAME: FOREIGN}))
     assert found.verdict is Verdict.FOREIGN
     for part in (NAME, read_csr(FOREIGN).digest, f"{CSRDIR}/{NAME}.pem", "not this agent's"):
         assert part in found.why
@@ -110,7 +111,7 @@ def test_request_with_somebody_elses_key_is_not_signed() -> None:
 )
 def test_another_request_for_the_agents_key_is_not_signed(held: str) -> None:
     assert read_csr(held).key == read_csr(OWN).key
-    found = judge(application(), authority({NAME: held}))
+    found = judge(application(), ca_records({NAME: held}))
     assert found.verdict is Verdict.ANOTHER
     assert read_csr(held).digest in found.why
 
@@ -125,7 +126,7 @@ def test_request_that_the_agent_sent_without_the_alt_names_of_its_file_is_not_si
 
 @pytest.mark.parametrize("held", ["", "garbage", OWN[:300], CERT], ids=range(4))
 def test_what_is_no_request_is_not_signed(held: str) -> None:
-    found = judge(application(), authority({NAME: held}))
+    found = judge(application(), ca_records({NAME: held}))
     assert found.verdict is Verdict.FOREIGN
     assert f"{CSRDIR}/{NAME}.pem" in found.why
 
@@ -186,14 +187,14 @@ def test_address_is_not_made_good_by_a_dns_name_that_reads_like_one() -> None:
 
 def test_who_waits_is_told_both_lists_of_names_and_what_to_run() -> None:
     pem = request_pem(NAME, ["web", "puppet", NAME])
-    found = judge(application(pem, ("db", "a", NAME)), authority({NAME: pem}))
+    found = judge(application(pem, ("db", "a", NAME)), ca_records({NAME: pem}))
     assert "the alt names puppet, web. It may have a, db: what" in found.why
     assert found.why.endswith(f"puppet cert sign --allow-dns-alt-names -- {NAME}")
 
 
 def test_who_waits_and_had_no_alt_names_is_told_so() -> None:
     pem = request_pem(NAME, ["puppet"])
-    assert "It may have none: what" in judge(application(pem, (NAME,)), authority({NAME: pem})).why
+    assert "It may have none: what" in judge(application(pem, (NAME,)), ca_records({NAME: pem})).why
 
 
 # The names that an agent had
@@ -204,11 +205,11 @@ THEIRS = [
     OLD.issue(NAME, 6, ["puppet"]),
     OLD.issue(CERTNAME, 2, ["puppet"], key=NAME),
     NEW.issue(CERTNAME, 2, ["puppet"]),
-    Issuer("attacker").issue(NAME, 5, ["puppet"]),
+    IssuingCa("attacker").issue(NAME, 5, ["puppet"]),
 ]
 
 
-def alt_names(*pems: str, ca: Issuer = NEW) -> frozenset[str]:
+def alt_names(*pems: str, ca: IssuingCa = NEW) -> frozenset[str]:
     found = certified(NAME, map(read, pems), ca.certificate)
     return found.alt_names if found is not None else frozenset()
 
@@ -237,13 +238,13 @@ def test_without_a_certificate_it_had_no_names() -> None:
 
 
 def test_request_whose_certificate_is_there_needs_no_signature() -> None:
-    assert judge(application(), authority(signed={NAME: CERT})).verdict is Verdict.SIGNED
+    assert judge(application(), ca_records(signed={NAME: CERT})).verdict is Verdict.SIGNED
 
 
 def test_certificate_for_another_key_is_in_the_way() -> None:
     theirs = NEW.issue(NAME, 8, key="attacker")
     for requests in ({}, {NAME: OWN}):
-        found = judge(application(), authority(requests, {NAME: theirs}))
+        found = judge(application(), ca_records(requests, {NAME: theirs}))
         assert found.verdict is Verdict.ANOTHER
         assert read(theirs).fingerprint in found.why
         assert f"`puppet cert clean -- {NAME}`" in found.why
@@ -255,7 +256,7 @@ def test_certificate_that_is_worth_nothing_is_not_in_the_way(key: str, worth: st
     pem = NEW.issue(NAME, 9, key=key)
     if worth == "of another CA":
         pem = OLD.issue(NAME, 9, key=key)
-    held = authority(
+    held = ca_records(
         {NAME: OWN},
         {NAME: "garbage" if worth == "garbage" else pem},
         revoked=(9,) if worth == "revoked" else (),
@@ -273,61 +274,61 @@ KEY = key_digest(NAME)
 @pytest.mark.parametrize("key", [None, KEY], ids=["no key", "its key"])
 def test_nothing_stands_in_the_way_of_a_free_name(key: str | None) -> None:
     others = {"other": FOREIGN}
-    held = authority(others, {"other": NEW.issue("other", 5)}, revoked=(1,))
+    held = ca_records(others, {"other": NEW.issue("other", 5)}, revoked=(1,))
     assert conflict_at_ca(NAME, key, held) is None
 
 
 def test_own_request_and_own_certificate_do_not_stand_in_the_way() -> None:
-    assert conflict_at_ca(NAME, KEY, authority({NAME: OWN})) is None
-    assert conflict_at_ca(NAME, KEY, authority({NAME: FOREIGN}, {NAME: CERT})) is None
+    assert conflict_at_ca(NAME, KEY, ca_records({NAME: OWN})) is None
+    assert conflict_at_ca(NAME, KEY, ca_records({NAME: FOREIGN}, {NAME: CERT})) is None
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["no key", "its key"])
 def test_anothers_certificate_and_request_stand_in_the_way(key: str | None) -> None:
     theirs = NEW.issue(NAME, 8, key="attacker")
-    cert_in_the_way = conflict_at_ca(NAME, key, authority({NAME: OWN}, {NAME: theirs}))
+    cert_in_the_way = conflict_at_ca(NAME, key, ca_records({NAME: OWN}, {NAME: theirs}))
     assert cert_in_the_way is not None and read(theirs).fingerprint in cert_in_the_way
-    held = authority({NAME: FOREIGN})
+    held = ca_records({NAME: FOREIGN})
     assert conflict_at_ca(NAME, key, held) is None
     assert foreign_request(NAME, key, held) == read_csr(FOREIGN).digest
-    assert foreign_request(NAME, key, authority({NAME: ""})) == "no request at all"
-    assert foreign_request(NAME, key, authority({"other": FOREIGN})) is None
-    assert foreign_request(NAME, key, authority({NAME: OWN})) == (
+    assert foreign_request(NAME, key, ca_records({NAME: ""})) == "no request at all"
+    assert foreign_request(NAME, key, ca_records({"other": FOREIGN})) is None
+    assert foreign_request(NAME, key, ca_records({NAME: OWN})) == (
         read_csr(OWN).digest if key is None else None
     )
 
 
 def test_what_was_of_the_agents_old_key_stands_in_the_way_of_its_new_one() -> None:
     """Whoever has the old key can submit the very request that the agent once made."""
-    assert foreign_request(NAME, None, authority({NAME: OWN})) is not None
-    assert conflict_at_ca(NAME, None, authority(signed={NAME: CERT})) is not None
+    assert foreign_request(NAME, None, ca_records({NAME: OWN})) is not None
+    assert conflict_at_ca(NAME, None, ca_records(signed={NAME: CERT})) is not None
 
 
 def test_revoked_certificate_that_is_still_there_stands_in_the_way() -> None:
-    found = conflict_at_ca(NAME, None, authority(signed={NAME: CERT}, revoked=(7,)))
+    found = conflict_at_ca(NAME, None, ca_records(signed={NAME: CERT}, revoked=(7,)))
     assert found is not None and f"clean -- {NAME}`" in found
 
 
 def test_certificate_to_be_retired_does_not_stand_in_the_way() -> None:
-    assert conflict_at_ca(NAME, None, authority(signed={NAME: CERT}, retired=(CERT,))) is None
+    assert conflict_at_ca(NAME, None, ca_records(signed={NAME: CERT}, retired=(CERT,))) is None
 
 
 def test_request_that_only_the_master_has_is_signed_if_the_agents_key_made_it() -> None:
     key = read_csr(OWN).key
     lost = Application(NAME, key, None, frozenset())
-    assert judge(lost, authority({NAME: OWN})).verdict is Verdict.SIGN
-    assert judge(lost, authority({NAME: FOREIGN})).verdict is Verdict.FOREIGN
+    assert judge(lost, ca_records({NAME: OWN})).verdict is Verdict.SIGN
+    assert judge(lost, ca_records({NAME: FOREIGN})).verdict is Verdict.FOREIGN
     der = x509.load_pem_x509_csr(OWN.encode()).public_bytes(Encoding.DER)
     copied = x509.load_der_x509_csr(der[:-1] + bytes([der[-1] ^ 1]))
     forged = copied.public_bytes(Encoding.PEM).decode()
     assert not read_csr(forged).by_its_key
-    assert judge(lost, authority({NAME: forged})).verdict is Verdict.ANOTHER
-    assert judge(lost, authority()).verdict is Verdict.UNKNOWN
+    assert judge(lost, ca_records({NAME: forged})).verdict is Verdict.ANOTHER
+    assert judge(lost, ca_records()).verdict is Verdict.UNKNOWN
 
 
 def test_request_for_another_name_is_not_signed() -> None:
     other = request_pem("other.example.com", key=NAME)
-    found = judge(application(other), authority({NAME: other}))
+    found = judge(application(other), ca_records({NAME: other}))
     assert found.verdict is Verdict.ANOTHER and "other.example.com" in found.why
 
 
@@ -335,13 +336,13 @@ def test_request_for_another_name_is_not_signed() -> None:
 
 
 def test_signed_certificate_is_known_by_its_name() -> None:
-    held = authority(signed={NAME: CERT})
+    held = ca_records(signed={NAME: CERT})
     assert held.signed(NAME) == read(CERT)
     assert held.signed("other") is None
 
 
 def test_without_a_ca_nothing_is_signed() -> None:
-    held = Authority(None, signed={NAME: CERT}, requests={NAME: OWN})
+    held = CaRecords(PUPPET_CERT, None, signed={NAME: CERT}, requests={NAME: OWN})
     assert held.signed(NAME) is None
     assert held.ever_signed(NAME) == read(CERT)
 
@@ -349,54 +350,54 @@ def test_without_a_ca_nothing_is_signed() -> None:
 @pytest.mark.parametrize(
     "held",
     [
-        authority(signed={NAME: OLD_CA_CERT}),
-        authority(signed={NAME: CERT}, revoked=(6, 7)),
-        authority(signed={NAME: CERT}, retired=(CERT,)),
+        ca_records(signed={NAME: OLD_CA_CERT}),
+        ca_records(signed={NAME: CERT}, revoked=(6, 7)),
+        ca_records(signed={NAME: CERT}, retired=(CERT,)),
     ],
     ids=["another CA's", "revoked", "to be retired"],
 )
-def test_certificate_that_is_worth_nothing_is_none_and_was_signed_once(held: Authority) -> None:
+def test_certificate_that_is_worth_nothing_is_none_and_was_signed_once(held: CaRecords) -> None:
     assert held.signed(NAME) is None
     assert held.ever_signed(NAME) is not None
 
 
 def test_what_others_have_revoked_or_retired_does_not_matter() -> None:
     other = NEW.issue("other", 8)
-    held = authority(signed={NAME: CERT, "other": other}, revoked=(8,), retired=(other,))
+    held = ca_records(signed={NAME: CERT, "other": other}, revoked=(8,), retired=(other,))
     assert held.signed(NAME) == read(CERT)
 
 
 @pytest.mark.parametrize("crl", ["", "garbage"])
 def test_without_a_readable_revocation_list_nothing_is_revoked(crl: str) -> None:
-    assert Authority(NEW.certificate, crl).revoked == frozenset()
+    assert CaRecords(PUPPET_CERT, NEW.certificate, crl).revoked == frozenset()
 
 
 def test_revoked_serial_numbers() -> None:
-    assert authority(revoked=(3, 9)).revoked == {3, 9}
+    assert ca_records(revoked=(3, 9)).revoked == {3, 9}
 
 
 def test_names_whose_certificates_are_to_be_retired() -> None:
     certs = {name: NEW.issue(name, serial) for serial, name in enumerate(("c", "a", "b"), 20)}
-    held = authority(signed={**certs, "garbage": ""}, retired=(certs["c"], certs["a"], CERT))
+    held = ca_records(signed={**certs, "garbage": ""}, retired=(certs["c"], certs["a"], CERT))
     assert held.retired_names == ["a", "c"]
 
 
 def test_revoked_certificate_that_is_still_there_is_to_be_retired() -> None:
     """It was interrupted between revoking and cleaning."""
-    held = authority(signed={NAME: CERT}, revoked=(7,), retired=(CERT,))
+    held = ca_records(signed={NAME: CERT}, revoked=(7,), retired=(CERT,))
     assert held.retired_names == [NAME]
 
 
 def test_no_name_is_retired_unless_named() -> None:
-    assert authority(signed={NAME: CERT}).retired_names == []
+    assert ca_records(signed={NAME: CERT}).retired_names == []
 
 
 def test_names_that_wait_are_sorted() -> None:
-    assert authority({"b": "", "a": OWN, "c": OWN}).requesting == ["a", "b", "c"]
+    assert ca_records({"b": "", "a": OWN, "c": OWN}).requesting == ["a", "b", "c"]
 
 
 def test_request_is_read_and_kept_as_it_is() -> None:
-    held = authority({NAME: f"text\n{OWN}", "garbage": "x"})
+    held = ca_records({NAME: f"text\n{OWN}", "garbage": "x"})
     assert held.request(NAME) == read_csr(OWN)
     assert held.request_pem(NAME) == f"text\n{OWN}"
     assert (held.request("garbage"), held.request_pem("garbage")) == (None, "x")
@@ -408,7 +409,7 @@ def test_request_is_read_and_kept_as_it_is() -> None:
 
 def test_who_was_signed_waits_no_more_and_is_signed() -> None:
     other = request_pem("other")
-    before = authority({NAME: OWN, "other": other}, {"first": NEW.issue("first", 5)})
+    before = ca_records({NAME: OWN, "other": other}, {"first": NEW.issue("first", 5)})
     after = before.with_signed({NAME: CERT})
     assert after.requesting == ["other"]
     assert after.signed(NAME) == read(CERT)
@@ -419,12 +420,12 @@ def test_who_was_signed_waits_no_more_and_is_signed() -> None:
 
 def test_new_certificate_takes_the_old_ones_place() -> None:
     again = NEW.issue(NAME, 70, key="new")
-    assert authority(signed={NAME: CERT}).with_signed({NAME: again}).signed(NAME) == read(again)
+    assert ca_records(signed={NAME: CERT}).with_signed({NAME: again}).signed(NAME) == read(again)
 
 
 def test_everything_else_is_as_it_was() -> None:
     other = NEW.issue("other", 9)
-    before = authority({}, {NAME: CERT}, (7,), (other,), Autosign(Autosigning.ALL))
+    before = ca_records({}, {NAME: CERT}, (7,), (other,), Autosign(Autosigning.ALL))
     after = before.with_signed({"other": other})
     assert (after.ca, after.revoked, after.retired) == (before.ca, before.revoked, before.retired)
     assert (after.autosign, after.csrdir) == (before.autosign, CSRDIR)
@@ -437,14 +438,14 @@ def test_everything_else_is_as_it_was() -> None:
 
 
 def test_key_of_a_request_or_a_certificate_is_known_under_its_name_only() -> None:
-    for held in (authority({NAME: OWN}), authority(signed={NAME: CERT})):
+    for held in (ca_records({NAME: OWN}), ca_records(signed={NAME: CERT})):
         assert held.knows_key(NAME, KEY)
         assert not held.knows_key(NAME, key_digest("attacker"))
         assert not held.knows_key("other", KEY)
 
 
 def test_request_beside_a_certificate_makes_no_key_known() -> None:
-    held = authority({NAME: FOREIGN}, {NAME: CERT})
+    held = ca_records({NAME: FOREIGN}, {NAME: CERT})
     assert not held.knows_key(NAME, key_digest("attacker"))
     assert held.knows_key(NAME, KEY)
 
@@ -452,15 +453,15 @@ def test_request_beside_a_certificate_makes_no_key_known() -> None:
 @pytest.mark.parametrize(
     "held",
     [
-        authority(),
-        authority({NAME: ""}, {NAME: ""}),
-        authority(signed={NAME: OLD_CA_CERT}),
-        authority(signed={NAME: CERT}, revoked=(7,)),
-        authority(signed={NAME: CERT}, retired=(CERT,)),
+        ca_records(),
+        ca_records({NAME: ""}, {NAME: ""}),
+        ca_records(signed={NAME: OLD_CA_CERT}),
+        ca_records(signed={NAME: CERT}, revoked=(7,)),
+        ca_records(signed={NAME: CERT}, retired=(CERT,)),
     ],
     ids=["nothing", "garbage", "another CA's", "revoked", "to be retired"],
 )
-def test_key_of_nothing_that_is_worth_anything_is_not_known(held: Authority) -> None:
+def test_key_of_nothing_that_is_worth_anything_is_not_known(held: CaRecords) -> None:
     assert not held.knows_key(NAME, KEY)
 
 
@@ -496,12 +497,12 @@ def test_who_is_signed_without_asking(
 
 def test_master_signs_nothing_by_itself_unless_told() -> None:
     assert Autosign().kind is Autosigning.OFF
-    assert Authority(None).autosign == Autosign()
+    assert CaRecords(PUPPET_CERT, None).autosign == Autosign()
 
 
 def test_a_request_that_lacks_an_extension_of_the_old_certificate_is_not_signed() -> None:
     had = frozenset({(f"{ARC}.1.13", "web")})
-    judgement = judge(replace(application(), previous_extensions=had), authority({NAME: OWN}))
+    judgement = judge(replace(application(), previous_extensions=had), ca_records({NAME: OWN}))
     assert judgement.verdict is Verdict.LESS
     assert "lacks the extensions pp_role=web" in judgement.why
     assert f"{CSRDIR}/{NAME}.pem" in judgement.why

@@ -12,8 +12,13 @@ from operations import signing
 from operations.signing import judge_again, judge_and_sign
 from procedures.run import Run
 from procedures.site import Site
-from recert.signing import Application, Authority, Verdict
-from tests.unit.authority import NEW, read, read_csr, request_pem
+from recert.ca_records import CaRecords
+from recert.deployments.authority import PUPPET_CERT
+from recert.signing import (
+    Application,
+    Verdict,
+)
+from tests.unit.issuing_ca import NEW, read, read_csr, request_pem
 
 NAMES = [f"agent{number:02}.example.com" for number in range(5)]
 OWN = {name: request_pem(name, key=name) for name in NAMES}
@@ -28,11 +33,11 @@ class Master:
         self.starts: list[list[str]] = []
         self.run = Run(State(Inventory((NAMES, {})), Config()))
 
-    def forget_authority(self) -> None:
+    def forget_ca_records(self) -> None:
         pass
 
-    def authority(self) -> Authority:
-        return Authority(read(NEW.pem), requests=self.waiting)
+    def ca_records(self) -> CaRecords:
+        return CaRecords(PUPPET_CERT, read(NEW.pem), requests=self.waiting)
 
     def sign(self, _: Any, __: Any, due: list[Application], ___: str) -> dict[str, str]:
         if due:

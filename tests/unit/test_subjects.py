@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from facts.signing import CaInventory
+from recert.ca_records import CaRecords
 from recert.certificates import read_certificate, read_request
+from recert.deployments.authority import PUPPET_CERT
 from recert.errors import RecertError
 from recert.nodes import nodes_of_ca
 from recert.observed import Orchestration
@@ -19,7 +21,6 @@ from recert.report import Result, Severity, Standing
 from recert.settings import check_certname
 from recert.signing import (
     Application,
-    Authority,
     Verdict,
     certified,
     conflict_at_ca,
@@ -27,7 +28,7 @@ from recert.signing import (
 )
 from recert.verification import About, Evidence, verify
 from tests.unit.agent import AGENT, CSRDIR, SERIAL, Agent, agent
-from tests.unit.authority import (
+from tests.unit.issuing_ca import (
     CERTNAME,
     NEW,
     SSLDIR,
@@ -130,7 +131,10 @@ def _issued(subject: x509.Name) -> str:
 @every_oddity
 def test_a_request_for_an_odd_subject_is_not_signed(oddity: str) -> None:
     pem = request_pem(ODD[oddity], key=AGENT)
-    request, held = read_request(pem), Authority(NEW.certificate, NEW.crl(), {AGENT: pem})
+    request, held = (
+        read_request(pem),
+        CaRecords(PUPPET_CERT, NEW.certificate, NEW.crl(), {AGENT: pem}),
+    )
     for own in (request, None):
         found = judge(Application(AGENT, key_digest(AGENT), own, frozenset({"puppet"})), held)
         assert not found.may_be_signed
@@ -140,7 +144,7 @@ def test_a_request_for_an_odd_subject_is_not_signed(oddity: str) -> None:
 
 @every_oddity
 def test_what_the_ca_has_signed_for_an_odd_subject_is_not_the_agents(oddity: str) -> None:
-    held = Authority(NEW.certificate, NEW.crl(), {}, {AGENT: odd_cert(oddity)})
+    held = CaRecords(PUPPET_CERT, NEW.certificate, NEW.crl(), {}, {AGENT: odd_cert(oddity)})
     key = key_digest(AGENT)
     assert held.signed(AGENT) is None
     assert not held.knows_key(AGENT, key)
@@ -154,7 +158,9 @@ def test_nor_with_a_request_beside_it(oddity: str) -> None:
     signed = {AGENT: odd_cert(oddity)}
     if read_certificate(signed[AGENT]) is None:
         return
-    held = Authority(NEW.certificate, NEW.crl(), {AGENT: request_pem(AGENT)}, signed, csrdir=CSRDIR)
+    held = CaRecords(
+        PUPPET_CERT, NEW.certificate, NEW.crl(), {AGENT: request_pem(AGENT)}, signed, csrdir=CSRDIR
+    )
     application = Application(AGENT, key_digest(AGENT), read_csr(request_pem(AGENT)), frozenset())
     found = judge(application, held)
     assert found.verdict is Verdict.ANOTHER

@@ -21,7 +21,7 @@ from recert.others import PRIVATE_KEY, Stray
 from recert.report import CertificateRecord, Problem, Role, Severity, Standing
 from recert.survey import SiteState
 from tests.unit.agent import AGENT, SERIAL, agent
-from tests.unit.authority import (
+from tests.unit.issuing_ca import (
     CERTNAME,
     CONFDIR,
     MADE,
@@ -29,7 +29,7 @@ from tests.unit.authority import (
     NOW,
     OLD,
     SSLDIR,
-    Authority,
+    IssuingCa,
     key_digest,
     key_pem,
     master,
@@ -37,7 +37,7 @@ from tests.unit.authority import (
 )
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 
-THIRD = Authority("third-ca")
+THIRD = IssuingCa("third-ca")
 ROLE = f"{ARC}.1.13"
 ELSEWHERE = "/etc/puppetlabs/elsewhere.pem"
 DASHBOARD_KEY = f"{SSLDIR}/private_keys/pe-internal-dashboard.pem"
@@ -80,7 +80,7 @@ BOUGHT = "/opt/puppetlabs/server/data/console-services/certs/public-console.cert
 
 @pytest.mark.parametrize(("ca", "told"), [(THIRD, False), (OLD, True)])
 def test_what_was_put_there_by_hand_is_told_if_it_is_of_the_retired_ca(
-    ca: Authority, told: bool
+    ca: IssuingCa, told: bool
 ) -> None:
     web = agent()
     look = replace(look_at_master(master(deployment=PE_2015_2), [web]), deployment=PE_2015_2)
@@ -124,7 +124,7 @@ def test_a_certificate_tells_all_that_is_known_of_it(well: SiteState) -> None:
     ],
 )
 def test_a_certificate_is_judged_by_who_made_it(
-    well: SiteState, ca: Authority, named: bool, worth: Standing
+    well: SiteState, ca: IssuingCa, named: bool, worth: Standing
 ) -> None:
     look = with_file(well.looks[0], ELSEWHERE, ca.issue("old", 9))
     assert record(site(look, named=named), ELSEWHERE).standing is worth
@@ -135,7 +135,7 @@ def test_a_certificate_is_judged_by_who_made_it(
 
 
 def test_the_retired_key_certified_anew_is_still_retired(well: SiteState) -> None:
-    again = Authority("old-ca", serial=7, expires=NOW + timedelta(days=9999))
+    again = IssuingCa("old-ca", serial=7, expires=NOW + timedelta(days=9999))
     look = with_file(well.looks[0], ELSEWHERE, again.pem)
     assert record(site(look), ELSEWHERE).standing is Standing.RETIRED
 

@@ -22,7 +22,7 @@ from recert.deployments.pe_3_7 import PE_3_7
 from recert.errors import RecertError
 from recert.settings import Settings, stored_settings
 from recert.windows import WINDOWS
-from tests.unit.authority import SSLDIR, settings
+from tests.unit.issuing_ca import SSLDIR, settings
 from tests.unit.test_backups import MANIFEST, changed
 
 PLACES = [PE_3_7.configuration, *PE_3_7.searched]

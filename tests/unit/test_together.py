@@ -25,11 +25,11 @@ from operations.posix import PosixHands
 from operations.step import BEGINNING, ConnectedCommand, LookingCommand, changing
 from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
 from procedures.host import LOCK, Look
+from recert.ca_records import Autosigning
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.extensions import ARC, csr_attributes
 from recert.observed import Service
-from recert.signing import Autosigning
-from tests.unit.authority import settings
+from tests.unit.issuing_ca import settings
 from tests.unit.shell import Sh
 
 

@@ -24,10 +24,10 @@ from recert.survey import SiteState
 from recert.verification import About, Evidence, RunSeen, verify
 from tests.tables import POSTGRESQL_SERVICE, SERVICE_PORTS
 from tests.unit.agent import AGENT, SERIAL, agent
-from tests.unit.authority import CERTNAME, NEW, OLD, SSLDIR, Authority, master
+from tests.unit.issuing_ca import CERTNAME, NEW, OLD, SSLDIR, IssuingCa, master
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 
-THIRD = Authority("third-ca")
+THIRD = IssuingCa("third-ca")
 ASKING = {"pe-puppetserver", "pe-puppetdb", "pe-console-services", "pe-activemq"}
 STORE = "/etc/puppetlabs/elsewhere.ks"
 RAN = RunSeen("puppet agent --test", True, "it succeeded in 3 s")

@@ -44,7 +44,7 @@ from recert.windows import (
     read_windows,
     windows_refusals,
 )
-from tests.unit.authority import NEW, key_digest, printed_settings, public_pem
+from tests.unit.issuing_ca import NEW, key_digest, printed_settings, public_pem
 
 ETC = "C:/ProgramData/PuppetLabs/puppet/etc"
 RUBY = "C:/Program Files/Puppet Labs/Puppet Enterprise/sys/ruby/bin/ruby.exe"

@@ -19,7 +19,7 @@ from pyinfra.api.exceptions import ConnectError
 
 from connectors import winrm_shell
 from connectors.winrm import WinRMConnector
-from tests.unit import authority
+from tests.unit import issuing_ca
 
 PATIENCE = 120
 SOON = datetime.now(UTC) + timedelta(days=100)
@@ -107,9 +107,9 @@ ANSWERS: dict[str, tuple[Answer, str]] = {
 
 @contextmanager
 def served(answer: Answer, directory: Path) -> Iterator[ThreadingHTTPServer]:
-    pem = authority.LIVE.issue("127.0.0.1", 3, ["localhost"], key="live-winrm", expires=SOON)
-    (directory / "cert.pem").write_text(pem + authority.key_pem("live-winrm"))
-    (directory / "ca.pem").write_text(authority.LIVE.pem)
+    pem = issuing_ca.LIVE.issue("127.0.0.1", 3, ["localhost"], key="live-winrm", expires=SOON)
+    (directory / "cert.pem").write_text(pem + issuing_ca.key_pem("live-winrm"))
+    (directory / "ca.pem").write_text(issuing_ca.LIVE.pem)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
     server.daemon_threads = True
     server.answer, server.seen = answer, []  # type: ignore[attr-defined]

@@ -135,7 +135,7 @@ def odd_subjects(name: str, *others: str) -> dict[str, x509.Name]:
 
 
 @dataclass(frozen=True)
-class Authority:
+class IssuingCa:
     """A CA. All of them have the same subject, as Puppet's have on one master.
 
     `serial` tells two certificates for one key apart.
@@ -302,7 +302,7 @@ def _request_pem(
 
 
 @cache
-def _ca_pem(ca: Authority) -> str:
+def _ca_pem(ca: IssuingCa) -> str:
     cert = (
         x509.CertificateBuilder()
         .subject_name(_name(CA_SUBJECT))
@@ -319,7 +319,7 @@ def _ca_pem(ca: Authority) -> str:
 
 @cache
 def _leaf_pem(
-    ca: Authority,
+    ca: IssuingCa,
     name: str | x509.Name,
     subject: bytes,
     serial: int,
@@ -346,11 +346,11 @@ def _leaf_pem(
     return cert.public_bytes(Encoding.PEM).decode("ascii")
 
 
-OLD = Authority("old-ca")
+OLD = IssuingCa("old-ca")
 """The CA to retire, and the one that takes its place."""
-NEW = Authority("new-ca")
+NEW = IssuingCa("new-ca")
 
-LIVE = Authority("live-ca", expires=datetime.now(UTC) + timedelta(days=1000))
+LIVE = IssuingCa("live-ca", expires=datetime.now(UTC) + timedelta(days=1000))
 """A CA for connections, which are made now and not in 2015."""
 
 
@@ -415,7 +415,7 @@ class Master:
     """A master that can be damaged: what the facts would see, and what is wanted of it."""
 
     settings: Settings
-    ca: Authority
+    ca: IssuingCa
     files: dict[str, FileState]
     texts: dict[str, str]
     keys: dict[str, str | None]
@@ -501,11 +501,11 @@ class Master:
         self.components[component.directory] = replace(state, same=state.same - {path})
 
 
-def retired(ca: Authority = OLD) -> Retired:
+def retired(ca: IssuingCa = OLD) -> Retired:
     return Retired(ca.certificate.fingerprint, ca.certificate.key, ca.certificate)
 
 
-def master(ca: Authority = NEW, deployment: Deployment = PE_3_7, **setting_changes: str) -> Master:
+def master(ca: IssuingCa = NEW, deployment: Deployment = PE_3_7, **setting_changes: str) -> Master:
     """A complete master whose credentials are all of `ca`; the one to retire is `OLD`."""
     conf = settings(**setting_changes)
     found = Master(conf, ca, {}, {}, {}, {}, {}, retired(), deployment)
