@@ -140,7 +140,6 @@ def _last_run(verification: Verification) -> RunSeen:
         return RunSeen(did, False, f"the run of {when} {last.failure}")
     if last.time > time.time() + 2 * MAX_CLOCK_SKEW:
         return RunSeen(did, False, f"the run of {when} is still to come")
-    # Puppet notes whole seconds.
-    if cert is None or last.time + 1 <= cert.mtime:
+    if cert is None or last.was_before(cert.mtime):
         return RunSeen(did, False, f"the run of {when} was before the certificate was made")
     return RunSeen(did, True, f"a run succeeded at {when}")

@@ -304,8 +304,7 @@ class WindowsHands:
             if facts.agent.running is not None:
                 return False
             entry, last_run = facts.ssl.files.get(certificate), facts.agent.last_run
-            # Puppet notes whole seconds, and a small catalog is applied in less than one.
-            done = entry is not None and last_run is not None and last_run.time + 1 > entry.mtime
+            done = entry is not None and not (last_run is None or last_run.was_before(entry.mtime))
             return done or time.monotonic() - began > begin
 
         yield wait_until(over, "the agent service's own run to end", limit, poll=2)

@@ -82,7 +82,7 @@ def _problem(look: HostLook, path: str, sources: Sources) -> Defect | None:
 
 def _own(look: HostLook) -> Certificate | None:
     assert look.settings is not None
-    path = f"{look.settings.certdir}/{look.settings.certname}.pem"
+    path = look.settings.hostcert
     return read_certificate(look.found.certificates.get(path, ""))
 
 

@@ -399,8 +399,7 @@ class Freshness:
         if self.certificate_problem(self.settings.certname) is not None or last_run is None:
             return True
         made = self.ssl.files[self.paths(self.settings.certname).certificate].mtime
-        # Puppet notes whole seconds, and a small catalog is applied in less than one.
-        return not last_run.succeeded or last_run.time < int(made)
+        return not last_run.succeeded or last_run.was_before(made)
 
     def certificate_of(self, name: str) -> Certificate | None:
         return self._certificate(self.paths(name).certificate)

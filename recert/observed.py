@@ -92,6 +92,11 @@ class LastRun:
     succeeded: bool
     cached: bool = False
 
+    def was_before(self, made: float) -> bool:
+        """Whether it had ended when something was made, at that time in seconds. Puppet notes whole
+        seconds, and a small catalog is applied in less than one."""
+        return self.time + 1 <= made
+
     @property
     def failure(self) -> str:
         """What is to be said of a run that did not succeed, after its name."""

@@ -25,7 +25,7 @@ NTP = "Bring NTP in order on both."
 
 
 @dataclass(frozen=True)
-class Finding:
+class NodeAnswer:
     """What orchestration shows of one host."""
 
     host: str
@@ -44,11 +44,11 @@ def awaited(state: SiteState) -> dict[str, frozenset[str]]:
     }
 
 
-def findings(
+def node_answers(
     state: SiteState,
     seen: Orchestration,
     left_out: Mapping[str, frozenset[str]],
-) -> Iterator[Finding]:
+) -> Iterator[NodeAnswer]:
     """One for each host, and one for each stranger that answers.
 
     :param left_out: identities of the inventory's agents that the run is not about, by host.
@@ -56,41 +56,41 @@ def findings(
     known: set[str] = set()
     for look in state.looks:
         known |= look.identities
-        yield _finding(state, seen, look)
+        yield _node_answer(state, seen, look)
     for host, identities in left_out.items():
         if not identities & seen.answering:
             saw = "it is not part of this run, and does not answer"
-            yield Finding(host, saw, Result.NOT_MADE)
+            yield NodeAnswer(host, saw, Result.NOT_MADE)
     for identity in sorted(seen.answering - known):
         if state.master is not None and state.ca_records.signed(identity) is None:
             saw = f"{identity} answers, and has no certificate of the CA in place"
-            yield Finding(state.master.host, saw, Result.FAILED, _accepted(state.master))
+            yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state.master))
 
 
-def _finding(
+def _node_answer(
     state: SiteState,
     seen: Orchestration,
     look: HostLook,
-) -> Finding:
+) -> NodeAnswer:
     answers = sorted(look.identities & seen.answering)
     service = look.deployment.agent.orchestration
     if state.ca_records.ca is None:
         saw = "the master has no CA to compare with"
-        return Finding(look.host, saw, Result.NOT_MADE)
+        return NodeAnswer(look.host, saw, Result.NOT_MADE)
     if not is_renewed(state, look) and not (look.why and _is_signed(state, look)):
         if answers:
             saw = f"{answers[0]} answers, though it has not been renewed"
-            return Finding(look.host, saw, Result.FAILED, _accepted(look))
+            return NodeAnswer(look.host, saw, Result.FAILED, _accepted(look))
         if not look.why:
-            return Finding(look.host, "it does not answer: it is not renewed", Result.PASSED)
+            return NodeAnswer(look.host, "it does not answer: it is not renewed", Result.PASSED)
     if answers:
-        return Finding(look.host, f"{answers[0]} answers", Result.PASSED)
+        return NodeAnswer(look.host, f"{answers[0]} answers", Result.PASSED)
     if look.why:
-        return Finding(look.host, f"it does not answer: {look.why}", Result.FAILED, RENEW)
+        return NodeAnswer(look.host, f"it does not answer: {look.why}", Result.FAILED, RENEW)
     if not _has_to(state, look):
         installed = look.services.get(service, Service.MISSING)
         what = "is not installed" if installed is Service.MISSING else "did not run before, either"
-        return Finding(look.host, f"{service} {what}", Result.NOT_MADE)
+        return NodeAnswer(look.host, f"{service} {what}", Result.NOT_MADE)
     reasons = list(_obstacles(state, look))
     if not reasons:
         said = f"; mco says: {seen.said}" if seen.said else ""
@@ -98,7 +98,7 @@ def _finding(
         reasons = [(why, f"Look into {_log(look)} there, then restart {service}.")]
     saw = "; ".join(why for why, _ in reasons)
     remedy = " ".join(dict.fromkeys(remedy for _, remedy in reasons))
-    return Finding(look.host, f"it does not answer: {saw}", Result.FAILED, remedy)
+    return NodeAnswer(look.host, f"it does not answer: {saw}", Result.FAILED, remedy)
 
 
 def is_renewed(state: SiteState, look: HostLook) -> bool:
@@ -153,7 +153,7 @@ def _obstacles(state: SiteState, look: HostLook) -> Iterator[tuple[str, str]]:
             (f"puppet agent --enable, then: {RUN_PUPPET}"),
         )
     elif cert_at is not None and (
-        look.last_run is None or not look.last_run.succeeded or look.last_run.time + 1 <= cert_at
+        look.last_run is None or not look.last_run.succeeded or look.last_run.was_before(cert_at)
     ):
         yield "no Puppet run has succeeded since its certificate was made", RUN_PUPPET
     if not any(is_delivered(look, path) for path in look.found.files):
@@ -163,7 +163,7 @@ def _obstacles(state: SiteState, look: HostLook) -> Iterator[tuple[str, str]]:
 def _made(look: HostLook) -> float | None:
     if look.settings is None:
         return None
-    entry = look.found.files.get(f"{look.settings.certdir}/{look.settings.certname}.pem")
+    entry = look.found.files.get(look.settings.hostcert)
     return entry.mtime if entry is not None else None
 
 

@@ -1,4 +1,4 @@
-"""What is wrong at a site, the remedy of each, and what it weighs."""
+"""What is wrong at a site, the remedy of each, and what it weighs: judged here and nowhere else."""
 
 from __future__ import annotations
 
@@ -11,90 +11,165 @@ from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import read_revocation_list
 from recert.delivered import RUN_PUPPET, is_delivered
 from recert.extensions import FILE, carried, missing, named
+from recert.findings import Finding, FindingKind
 from recert.identity import never_believed
 from recert.looks import HostLook
 from recert.observed import Service
 from recert.pasted import for_cmd, for_sh
 from recert.preflight import MAX_CLOCK_SKEW, crl_renewal
 from recert.renewal import Renewal
-from recert.report import CertificateRecord, Problem, Role, Severity, Standing
+from recert.report import CertificateRecord, Role, Severity, Standing
 from recert.settings import Settings
-from recert.standing import NOT_ONE_NAME, SOON, is_pes_own, open_keys
+from recert.standing import SOON, is_pes_own, open_keys
 
 if TYPE_CHECKING:
     from recert.survey import SiteState
 
 RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
+UNTRUSTED = "is not the certificate of the master's CA"
 STALE_CRL = "is not a revocation list of the master's CA that is in force"
 
 
-def problems_of(state: SiteState) -> tuple[Problem, ...]:
+OF_A_FILE = frozenset(
+    {
+        FindingKind.OF_RETIRED_CA,
+        FindingKind.OF_ANOTHER_CA,
+        FindingKind.REVOKED,
+        FindingKind.EXPIRED,
+        FindingKind.EXPIRES_SOON,
+        FindingKind.NOT_ONE_NAME,
+        FindingKind.NOT_YET_VALID,
+        FindingKind.WEAK,
+        FindingKind.WITHOUT_ITS_KEY,
+        FindingKind.NO_CERTIFICATE,
+    }
+)
+"""What a certificate's file shows by itself, whatever else has been judged of it."""
+
+_TOLD_OF_ALL = frozenset({FindingKind.WEAK, FindingKind.EXPIRED, FindingKind.EXPIRES_SOON})
+
+_OF_MASTER = frozenset(
+    {
+        FindingKind.FAULT,
+        FindingKind.LEFTOVER,
+        FindingKind.NAME_OF_ANOTHER,
+        FindingKind.CRL_EXPIRES,
+        FindingKind.SIGNED_FOR_ANOTHER,
+        FindingKind.SIGNED_UNREADABLE,
+        FindingKind.HOST_UNKNOWN,
+        FindingKind.REQUEST_WAITS,
+        FindingKind.NOT_AS_DELIVERED,
+    }
+)
+
+
+def findings_of(state: SiteState) -> tuple[Finding, ...]:
     """Everything that is wrong there, the worst first."""
     found = [
-        *(problem for look in state.looks for problem in _of_host(state, look)),
+        *(finding for look in state.looks for finding in _of_host(state, look)),
         *_of_master(state),
         *_of_certificates(state),
     ]
     order = list(Severity)
-    return tuple(sorted(dict.fromkeys(found), key=lambda p: order.index(p.severity)))
+    return tuple(sorted(dict.fromkeys(found), key=lambda one: order.index(one.severity)))
 
 
-def _of_host(state: SiteState, look: HostLook) -> Iterable[Problem]:
-    def problem(severity: Severity, subject: str, what: str, remedy: str) -> Problem:
-        return Problem(severity, look.host, subject, what, remedy)
+def told(state: SiteState, findings: Iterable[Finding]) -> Iterable[Finding]:
+    """Those that a person is told: of a file that has been judged by what it is for, not also what
+    it shows by itself."""
+    findings = list(findings)
+    judged = {(one.host, one.subject) for one in findings if one.kind in _OF_MASTER}
+    of_retired = (one for one in findings if one.kind is FindingKind.OF_RETIRED_CA)
+    going = {(one.host, one.subject) for one in of_retired} if state.retiring else set()
+    own = set()
+    for look in state.looks:
+        conf = look.settings
+        if conf is not None and look.role is not Role.MASTER and state.ca_records.ca is not None:
+            own |= {(look.host, conf.hostcert)}
+            own |= {(look.host, conf.localcacert)}
+    for one in findings:
+        place = (one.host, one.subject)
+        known = place in own or place in going
+        if one.kind in OF_A_FILE and (place in judged or (known and one.kind not in _TOLD_OF_ALL)):
+            continue
+        yield one
+
+
+def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
+    def finding(
+        kind: FindingKind, severity: Severity, subject: str, what: str, remedy: str
+    ) -> Finding:
+        return Finding(kind, severity, look.host, subject, what, remedy)
 
     if look.why:
         remedy = "Mend that, then run the same command again."
-        yield problem(Severity.BAD, "", look.why, remedy)
+        yield finding(FindingKind.NOT_ASKED, Severity.BAD, "", look.why, remedy)
     for service, found in look.services.items():
         if found is Service.STOPPED:
             remedy = start_remedy(look, service)
             if service in state.stopped_before.get(look.host, ()):
                 what = "does not run, and did not before the run"
-                yield problem(Severity.WARNING, service, what, remedy)
+                yield finding(
+                    FindingKind.SERVICE_STOPPED_BEFORE, Severity.WARNING, service, what, remedy
+                )
             else:
-                yield problem(Severity.BAD, service, "does not run", remedy)
+                yield finding(
+                    FindingKind.SERVICE_STOPPED, Severity.BAD, service, "does not run", remedy
+                )
     skew = state.clock_skew(look)
     if skew is not None and abs(skew) > MAX_CLOCK_SKEW:
         ahead = "ahead of" if skew > 0 else "behind"
         whose = "the control machine's" if look.role is Role.MASTER else "the master's"
-        yield problem(
+        yield finding(
+            FindingKind.CLOCK_WRONG,
             Severity.BAD,
             "clock",
             f"is {abs(skew):.0f} s {ahead} {whose}",
             "Bring NTP in order: certificates that begin in the future are refused.",
         )
     if look.disabled is not None:
-        yield problem(Severity.WARNING, "Puppet agent", "is disabled", "puppet agent --enable")
+        yield finding(
+            FindingKind.AGENT_DISABLED,
+            Severity.WARNING,
+            "Puppet agent",
+            "is disabled",
+            "puppet agent --enable",
+        )
     if look.settings is not None and (look.last_run is None or not look.last_run.succeeded):
         what = "has not succeeded" if look.last_run else "has left no trace"
         remedy = "puppet agent --test, and mend what it says"
-        yield problem(Severity.WARNING, "last Puppet run", what, remedy)
+        yield finding(FindingKind.RUN_FAILED, Severity.WARNING, "last Puppet run", what, remedy)
     others = state.others(look)
     for path, what in others.items():
         said = f"is {what} of no CA of this site's, and is left alone"
-        yield problem(Severity.NOTE, path, said, "Nothing, if you know whose it is.")
+        yield finding(
+            FindingKind.SOMEBODY_ELSES,
+            Severity.NOTE,
+            path,
+            said,
+            "Nothing, if you know whose it is.",
+        )
     for path, mode in open_keys(look):
         if path in others:
             continue
         what, remedy = f"is open to others ({mode:04o})", for_sh("chmod o-rwx", path)
-        yield problem(Severity.BAD, path, what, remedy)
+        yield finding(FindingKind.KEY_OPEN, Severity.BAD, path, what, remedy)
     for path in sorted(look.found.unreadable):
         what, remedy = "may not be read by the connected account", "Give it the right to."
-        yield problem(Severity.WARNING, path, what, remedy)
+        yield finding(FindingKind.UNREADABLE, Severity.WARNING, path, what, remedy)
     for one in state.delivered.get(look.host, ()):
-        yield problem(Severity.BAD, one.path, one.why, one.remedy)
+        yield finding(FindingKind.NOT_AS_DELIVERED, Severity.BAD, one.path, one.why, one.remedy)
     for path in sorted(look.found.sealed):
         if is_pes_own(look, path):
             what, remedy = "wants a password", "Look into it by hand: openssl pkcs12 -in FILE"
-            yield problem(Severity.WARNING, path, what, remedy)
+            yield finding(FindingKind.SEALED, Severity.WARNING, path, what, remedy)
     yield from _extensions(state, look)
     renewal = state.renewal(look)
     if renewal is not None and state.ca_records.ca is not None:
         yield from _of_agent(state, look, renewal)
 
 
-def _extensions(state: SiteState, look: HostLook) -> Iterable[Problem]:
+def _extensions(state: SiteState, look: HostLook) -> Iterable[Finding]:
     """What a host's certificate has lost, or the next one would."""
     cert, conf = state.certificate_of(look), look.settings
     if cert is None or conf is None:
@@ -104,46 +179,59 @@ def _extensions(state: SiteState, look: HostLook) -> Iterable[Problem]:
     if lost and not state.cas.is_retired(cert):
         what = f"lacks {named(lost)}, which its certificate of the retired CA had"
         remedy = f"Have {path} ask for it, then replace the certificate: deploys/replace.py."
-        own = f"{conf.certdir}/{conf.certname}.pem"
-        yield Problem(Severity.WARNING, look.host, own, what, remedy)
+        own = conf.hostcert
+        yield Finding(FindingKind.EXTENSIONS_LOST, Severity.WARNING, look.host, own, what, remedy)
     asked = carried(list(look.csr_attributes))
     if look.csr_attributes and (asked is None or missing(cert.extensions, asked)):
         what = "cannot be read by Puppet"
         if asked is not None:
             what = f"does not ask for {named(missing(cert.extensions, asked))} of the certificate"
         remedy = "Correct the file, or move it away: the next certificate would be without."
-        yield Problem(Severity.WARNING, look.host, path, what, remedy)
+        yield Finding(
+            FindingKind.EXTENSIONS_NOT_ASKED_FOR, Severity.WARNING, look.host, path, what, remedy
+        )
 
 
-def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Problem]:
+def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Finding]:
     if stale := renewal.certificate_problem:
-        yield Problem(Severity.BAD, look.host, stale.path, stale.why, RENEW)
+        yield Finding(
+            FindingKind.CERTIFICATE_STALE, Severity.BAD, look.host, stale.path, stale.why, RENEW
+        )
     elif state.is_in_inventory(look) is False:
         what = "is not the certificate that the CA has for that name"
-        yield Problem(Severity.BAD, look.host, renewal.paths.certificate, what, RENEW)
+        yield Finding(
+            FindingKind.CERTIFICATE_UNKNOWN_TO_CA,
+            Severity.BAD,
+            look.host,
+            renewal.paths.certificate,
+            what,
+            RENEW,
+        )
     if not renewal.trusts_ca_in_place:
         path = renewal.settings.localcacert
-        yield Problem(Severity.BAD, look.host, path, "is not the master's CA", RENEW)
+        yield Finding(FindingKind.CA_NOT_TRUSTED, Severity.BAD, look.host, path, UNTRUSTED, RENEW)
     elif stale is None and renewal.crl_is_stale:
         path = renewal.settings.hostcrl
-        yield Problem(Severity.BAD, look.host, path, STALE_CRL, crl_remedy(look, path))
+        yield Finding(
+            FindingKind.CRL_STALE, Severity.BAD, look.host, path, STALE_CRL, crl_remedy(look, path)
+        )
 
 
-def _of_master(state: SiteState) -> Iterable[Problem]:
+def _of_master(state: SiteState) -> Iterable[Finding]:
     fresh = state.freshness
     if fresh is None or state.master is None:
         return
     host = state.master.host
     for one in faults(fresh):
-        yield Problem(Severity.BAD, host, one.path, one.why, one.remedy)
+        yield Finding(FindingKind.FAULT, Severity.BAD, host, one.path, one.why, one.remedy)
     for one in leftovers(fresh):
-        yield Problem(Severity.WARNING, host, one.path, one.why, one.remedy)
+        yield Finding(FindingKind.LEFTOVER, Severity.WARNING, host, one.path, one.why, one.remedy)
     yield from _of_names(state, fresh.settings)
     if not fresh.ca_due:
         yield from _of_ca(state, host, fresh.settings)
 
 
-def _of_names(state: SiteState, conf: Settings) -> Iterable[Problem]:
+def _of_names(state: SiteState, conf: Settings) -> Iterable[Finding]:
     """Hosts that say that they are called as another one is."""
     assert state.master is not None
     in_use = state.certificate_of(state.master)
@@ -158,16 +246,19 @@ def _of_names(state: SiteState, conf: Settings) -> Iterable[Problem]:
         if certname and whose is not None:
             what = f"is its certname, as it says, and the name of {whose}"
             remedy = "Correct certname in its puppet.conf; revoke what it got under that name."
-            yield Problem(Severity.BAD, look.host, certname, what, remedy)
+            yield Finding(
+                FindingKind.NAME_OF_ANOTHER, Severity.BAD, look.host, certname, what, remedy
+            )
 
 
-def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
+def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Finding]:
     assert state.master is not None
     authority = state.ca_records.authority
     crl = read_revocation_list(state.master.ssl.texts.get(conf.cacrl, ""))
     if crl is not None and crl.expires is not None and crl.expires <= state.at + SOON:
         gone = crl.invalidity(state.at)
-        yield Problem(
+        yield Finding(
+            FindingKind.CRL_EXPIRES,
             Severity.BAD if gone else Severity.WARNING,
             host,
             conf.cacrl,
@@ -187,12 +278,18 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
         path = f"{conf.signeddir}/{name}.pem"
         if misnamed is not None:
             what = f"is for {misnamed.subject}, and was signed under the name {name}"
-            yield Problem(
-                Severity.BAD, host, path, what, _revocation(state, f"0x{misnamed.serial:x}")
-            )
+            remedy = _revocation(state, f"0x{misnamed.serial:x}")
+            yield Finding(FindingKind.SIGNED_FOR_ANOTHER, Severity.BAD, host, path, what, remedy)
         elif cert is None:
             what = "cannot be read, so that nobody knows for whom it is"
-            yield Problem(Severity.BAD, host, path, what, f"Look at it, and at {conf.cadir}.")
+            yield Finding(
+                FindingKind.SIGNED_UNREADABLE,
+                Severity.BAD,
+                host,
+                path,
+                what,
+                f"Look at it, and at {conf.cadir}.",
+            )
     said = {look.settings.certname for look in state.looks if look.settings is not None}
     own = state.master.deployment.credential_names(conf.certname)
     for line in interlock.left_behind(valid, own, state.inventory_names | said):
@@ -202,46 +299,34 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Problem]:
         else:
             what = "has a certificate, and no host of the inventory has that name"
             remedy = f"Add the host to the inventory, or `{authority.clean}` the name."
-        yield Problem(Severity.WARNING, host, line, what, remedy)
+        yield Finding(FindingKind.HOST_UNKNOWN, Severity.WARNING, host, line, what, remedy)
     for name in state.names_below(conf.csrdir):
         what, remedy = (
             "waits for a signature",
             f"{for_sh(authority.sign, name)}, or {for_sh(authority.clean, name)}",
         )
-        yield Problem(Severity.NOTE, host, name, what, remedy)
+        yield Finding(FindingKind.REQUEST_WAITS, Severity.NOTE, host, name, what, remedy)
 
 
-def _of_certificates(state: SiteState) -> Iterable[Problem]:
-    """What the files alone show, where nothing above has judged them already."""
-    judged = {(p.host, p.subject) for p in _of_master(state)}
-    judged |= {(host, one.path) for host, found in state.delivered.items() for one in found}
-    own = set()
-    for look in state.looks:
-        conf = look.settings
-        if conf is not None and look.role is not Role.MASTER and state.ca_records.ca is not None:
-            own |= {(look.host, f"{conf.certdir}/{conf.certname}.pem")}
-            own |= {(look.host, conf.localcacert)}
+def _of_certificates(state: SiteState) -> Iterable[Finding]:
+    """What the files alone show."""
     looks = {look.host: look for look in state.looks}
     others = {look.host: state.others(look) for look in state.looks}
-    for record in state.certificates:
-        if (record.host, record.path) in judged or record.path in others[record.host]:
+    for judged in state.judged_certificates:
+        record = judged.record
+        look, path = looks[record.host], record.path
+        if path in others[record.host]:
             continue
         retired = record.standing is Standing.RETIRED
-        if record.path in looks[record.host].extras and not retired:
+        if not retired and (path in look.extras or not is_pes_own(look, path)):
             continue
-        if not retired and not is_pes_own(looks[record.host], record.path):
-            continue
-        for what in record.problems:
-            severity, remedy = _weight(state, record, what)
-            if retired and is_delivered(looks[record.host], record.path):
+        for flaw in judged.flaws:
+            severity, remedy = _weight(state, record, flaw.kind)
+            if severity is None:
+                continue
+            if retired and is_delivered(look, path):
                 remedy = RUN_PUPPET
-            weak = what.startswith(("has a ", "is signed over", "expire"))
-            if (record.host, record.path) in own and not weak:
-                continue
-            if retired and state.retiring and not weak:
-                continue
-            if severity is not None:
-                yield Problem(severity, record.host, record.path, what, remedy)
+            yield Finding(flaw.kind, severity, record.host, path, flaw.what, remedy)
 
 
 def start_remedy(look: HostLook, service: str) -> str:
@@ -265,10 +350,12 @@ def crl_remedy(look: HostLook, path: str) -> str:
     return f"{remove}; Puppet fetches it anew"
 
 
-def _weight(state: SiteState, record: CertificateRecord, what: str) -> tuple[Severity | None, str]:
-    if what.startswith(("has a ", "is signed over")):
+def _weight(
+    state: SiteState, record: CertificateRecord, kind: FindingKind
+) -> tuple[Severity | None, str]:
+    if kind is FindingKind.WEAK:
         return Severity.WARNING, "A new CA and new certificates have stronger ones."
-    if what.endswith(NOT_ONE_NAME):
+    if kind is FindingKind.NOT_ONE_NAME:
         return Severity.BAD, _revocation(state, record.serial or "")
     match record.standing:
         case Standing.RETIRED:

@@ -212,8 +212,7 @@ class Renewal:
         # The agent's clock and ours may each differ from the master's by so much.
         if last_run.time > self.now.timestamp() + 2 * MAX_CLOCK_SKEW:
             return True
-        # Puppet notes whole seconds, and a small catalog is applied in less than one.
-        return not last_run.succeeded or last_run.time + 1 <= made
+        return not last_run.succeeded or last_run.was_before(made)
 
     @property
     def _certificate_made(self) -> float:

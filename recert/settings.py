@@ -115,6 +115,11 @@ class Settings:
         return tuple(dict.fromkeys((self.server, self.ca_server)))
 
     @property
+    def hostcert(self) -> str:
+        """The certificate that the host uses itself; Puppet's setting of that name."""
+        return f"{self.certdir}/{self.certname}.pem"
+
+    @property
     def cached_catalog(self) -> str:
         """Step 2.3."""
         return f"{self.client_datadir}/catalog/{self.certname}.json"

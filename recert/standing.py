@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from recert.certificates import Certificate, read_certificates
+from recert.findings import FindingKind, Flaw
 from recert.freshness import OTHERS, Retired
 from recert.looks import HostLook
 from recert.observed import FileState
@@ -21,8 +22,6 @@ _TRUSTSTORES = (".ts", ".truststore")
 
 SHORTEST_KEY = 2048
 WEAK_HASHES = frozenset({"md5", "sha1"})
-
-NOT_ONE_NAME = "which is not one name: whoever has its key may pass for each of them"
 
 
 @dataclass(frozen=True)
@@ -96,14 +95,22 @@ def ca_record(
     )
 
 
-def certificate_records(look: HostLook, cas: KnownCas) -> list[CertificateRecord]:
+@dataclass(frozen=True)
+class JudgedCertificate:
+    """A certificate's file, with what is wrong with it."""
+
+    record: CertificateRecord
+    flaws: tuple[Flaw, ...]
+
+
+def judged_certificates(look: HostLook, cas: KnownCas) -> list[JudgedCertificate]:
     """All certificate files of a host, those that should be some and are not, and what keystores
     hold."""
     paths = sorted({*look.found.certificates, *_broken(look)})
     texts = [(path, look.found.certificates.get(path, "")) for path in paths]
     stores = sorted(look.keystores.certificates.items())
     texts += [(path, pem) for path, pems in stores for pem in pems]
-    return [_record(look, path, text, cas) for path, text in texts]
+    return [_judged(look, path, text, cas) for path, text in texts]
 
 
 def is_pes_own(look: HostLook, path: str) -> bool:
@@ -123,14 +130,14 @@ def open_keys(look: HostLook) -> Iterator[tuple[str, int]]:
             yield path, entry.mode
 
 
-def weaknesses(cert: Certificate) -> list[str]:
+def weaknesses(cert: Certificate) -> list[Flaw]:
     """What makes a certificate easier to forge than it should be."""
     found = []
     bits = cert.key_bits
     if bits is not None and bits < SHORTEST_KEY and not hasattr(cert.x509.public_key(), "curve"):
-        found.append(f"has a {bits}-bit key")
+        found.append(Flaw(FindingKind.WEAK, f"has a {bits}-bit key"))
     if cert.signature_hash in WEAK_HASHES:
-        found.append(f"is signed over {cert.signature_hash.upper()}")
+        found.append(Flaw(FindingKind.WEAK, f"is signed over {cert.signature_hash.upper()}"))
     return found
 
 
@@ -149,7 +156,7 @@ def _broken(look: HostLook) -> list[str]:
     ]
 
 
-def _record(look: HostLook, path: str, text: str, cas: KnownCas) -> CertificateRecord:
+def _judged(look: HostLook, path: str, text: str, cas: KnownCas) -> JudgedCertificate:
     entry = look.found.files.get(path, FileState("f", 0, "?", "?", 0, 0.0))
     certs = read_certificates(text)
     first = certs[0] if certs else None
@@ -160,27 +167,28 @@ def _record(look: HostLook, path: str, text: str, cas: KnownCas) -> CertificateR
     if cert is None:
         problem = "is empty" if entry.size == 0 else "cannot be read as a certificate"
         standing = Standing.UNUSABLE
-        return CertificateRecord(look.host, path, owner, mode, standing, used_by, (problem,))
+        record = CertificateRecord(look.host, path, owner, mode, standing, used_by, (problem,))
+        return JudgedCertificate(record, (Flaw(FindingKind.NO_CERTIFICATE, problem),))
     standing = cas.standing(cert)
     issuer = cas.issuer_of(cert)
-    problems = _problems(cert, standing, cas)
+    flaws = _flaws(cert, standing, cas)
     belongs = None
     key_path = look.settings and _key_path(look.settings, path, cert)
     if key_path:
         belongs, problem = _pairing(look, key_path, cert)
         if belongs is False and standing is not Standing.RETIRED:
             standing = Standing.UNUSABLE
-        problems += [problem] if problem else []
+        flaws += [Flaw(FindingKind.WITHOUT_ITS_KEY, problem)] if problem else []
         if belongs:
             belongs = cas.is_of_the_ca(cert) if cas.ca is not None else None
-    return CertificateRecord(
+    record = CertificateRecord(
         host=look.host,
         path=path,
         owner=owner,
         mode=mode,
         standing=standing,
         used_by=used_by,
-        problems=tuple(problems),
+        problems=tuple(flaw.what for flaw in flaws),
         subject=cert.subject,
         alt_names=tuple(sorted(cert.alt_names)) + cert.other_alt_names,
         serial=f"0x{cert.serial:04x}",
@@ -194,19 +202,26 @@ def _record(look: HostLook, path: str, text: str, cas: KnownCas) -> CertificateR
         is_ca=cert.is_self_signed or cert.fingerprint == (issuer and issuer.fingerprint),
         belongs=belongs,
     )
+    return JudgedCertificate(record, tuple(flaws))
 
 
-def _problems(cert: Certificate, standing: Standing, cas: KnownCas) -> list[str]:
-    found = {
-        Standing.RETIRED: ["is of the CA to retire"],
-        Standing.FOREIGN: ["is not of the CA in place"],
-        Standing.REVOKED: ["is revoked"],
-        Standing.EXPIRED: [f"expired on {cert.not_after:%Y-%m-%d}"],
-        Standing.EXPIRING: [f"expires on {cert.not_after:%Y-%m-%d}"],
-        Standing.UNUSABLE: [f"is for {cert.subject}, {NOT_ONE_NAME}"],
-    }.get(standing, [])
+def _flaws(cert: Certificate, standing: Standing, cas: KnownCas) -> list[Flaw]:
+    of_its_standing = {
+        Standing.RETIRED: (FindingKind.OF_RETIRED_CA, "is of the CA to retire"),
+        Standing.FOREIGN: (FindingKind.OF_ANOTHER_CA, "is not of the CA in place"),
+        Standing.REVOKED: (FindingKind.REVOKED, "is revoked"),
+        Standing.EXPIRED: (FindingKind.EXPIRED, f"expired on {cert.not_after:%Y-%m-%d}"),
+        Standing.EXPIRING: (FindingKind.EXPIRES_SOON, f"expires on {cert.not_after:%Y-%m-%d}"),
+        Standing.UNUSABLE: (
+            FindingKind.NOT_ONE_NAME,
+            f"is for {cert.subject}, which is not one name: whoever has its key may pass for each "
+            "of them",
+        ),
+    }
+    found = [Flaw(*of_its_standing[standing])] if standing in of_its_standing else []
     if cert.not_before > cas.now:
-        found = [*found, f"is not valid before {cert.not_before:%Y-%m-%d %H:%M} UTC"]
+        what = f"is not valid before {cert.not_before:%Y-%m-%d %H:%M} UTC"
+        found.append(Flaw(FindingKind.NOT_YET_VALID, what))
     return found + weaknesses(cert)
 
 
@@ -241,7 +256,7 @@ def _used_by(look: HostLook, path: str) -> tuple[str, ...]:
             return (service,)
     if conf is None:
         return ()
-    own = f"{conf.certdir}/{conf.certname}.pem"
+    own = conf.hostcert
     if path in (own, conf.localcacert):
         agent = (deployment.agent.puppet,)
         return (deployment.master.server, *agent) if look.role is Role.MASTER else agent

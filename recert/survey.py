@@ -12,10 +12,11 @@ from recert.ca_records import CaRecords
 from recert.certificates import Certificate, read_certificate, read_revocation_list
 from recert.delivered import Sources, delivered_problems
 from recert.deployments.authority import Authority
+from recert.findings import Finding
 from recert.freshness import Defect, Freshness, Retired
 from recert.looks import HostLook, MasterSide
 from recert.others import of_others
-from recert.problems import problems_of
+from recert.problems import findings_of, told
 from recert.renewal import Renewal
 from recert.report import (
     CertificateRecord,
@@ -26,7 +27,7 @@ from recert.report import (
     Severity,
     Snapshot,
 )
-from recert.standing import KnownCas, ca_record, certificate_records
+from recert.standing import JudgedCertificate, KnownCas, ca_record, judged_certificates
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ class SiteState:
         """The one that a host uses itself."""
         if look.settings is None:
             return None
-        path = f"{look.settings.certdir}/{look.settings.certname}.pem"
+        path = look.settings.hostcert
         return read_certificate(look.found.certificates.get(path, ""))
 
     def is_in_inventory(self, look: HostLook) -> bool | None:
@@ -210,15 +211,35 @@ class SiteState:
     # The whole
 
     @cached_property
+    def judged_certificates(self) -> tuple[JudgedCertificate, ...]:
+        return tuple(one for look in self.looks for one in judged_certificates(look, self.cas))
+
+    @property
     def certificates(self) -> tuple[CertificateRecord, ...]:
-        return tuple(
-            record for look in self.looks for record in certificate_records(look, self.cas)
-        )
+        return tuple(judged.record for judged in self.judged_certificates)
 
     @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that is wrong, the worst first."""
+        return findings_of(self)
+
+    @cached_property
+    def told(self) -> tuple[Finding, ...]:
+        """Those of the findings that a person is told."""
+        return tuple(told(self, self.findings))
+
+    @property
     def problems(self) -> tuple[Problem, ...]:
-        """The worst first."""
-        return problems_of(self)
+        """The same for a report."""
+        return tuple(one.problem for one in self.told)
+
+    @cached_property
+    def findings_by_host(self) -> dict[str, list[Finding]]:
+        """All findings of the hosts that have any."""
+        found: dict[str, list[Finding]] = {}
+        for one in self.findings:
+            found.setdefault(one.host, []).append(one)
+        return found
 
     def snapshot(self) -> Snapshot:
         ca = self.freshness.ca if self.freshness is not None else None
@@ -255,10 +276,9 @@ class SiteState:
     def _reasons(self) -> dict[str, list[str]]:
         """What is bad about each host."""
         found: dict[str, list[str]] = {}
-        for problem in self.problems:
-            if problem.severity is Severity.BAD:
-                said = f"{problem.subject} {problem.what}".strip()
-                found.setdefault(problem.host, []).append(said)
+        for one in self.told:
+            if one.severity is Severity.BAD:
+                found.setdefault(one.host, []).append(str(one))
         return found
 
     def _host_record(self, look: HostLook) -> HostRecord:

@@ -6,18 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from recert.causes import faults, leftovers
 from recert.certificates import Certificate, read_certificate
 from recert.delivered import RUN_PUPPET, is_delivered
 from recert.deployments.model import NOWHERE
-from recert.freshness import Defect
+from recert.findings import Finding, FindingKind
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
-from recert.orchestration import findings
-from recert.pasted import for_sh
-from recert.problems import RENEW, STALE_CRL, crl_remedy, start_remedy
+from recert.orchestration import node_answers
+from recert.problems import RENEW
 from recert.report import CertificateRecord, Check, Result, Role, Severity, Standing
-from recert.standing import is_pes_own, open_keys
 from recert.survey import SiteState
 
 AGAIN = "Mend that, then run the same command again."
@@ -38,6 +35,25 @@ class About(Enum):
     ORCHESTRATED = "Nodes answer in orchestration, and only those that are renewed"
     KNOWN = "The CA knows its nodes, and has revoked none of them"
     NOTHING_ELSE = "Nothing else is wrong"
+
+
+PROVEN: Mapping[About, tuple[FindingKind, ...]] = {
+    About.ASKED: (FindingKind.NOT_ASKED,),
+    About.RETIRED: (FindingKind.OF_RETIRED_CA, FindingKind.UNREADABLE),
+    About.PLACED: (
+        FindingKind.FAULT,
+        FindingKind.LEFTOVER,
+        FindingKind.CERTIFICATE_STALE,
+        FindingKind.CA_NOT_TRUSTED,
+        FindingKind.CRL_STALE,
+        FindingKind.KEY_OPEN,
+        FindingKind.NOT_AS_DELIVERED,
+    ),
+    About.RUNNING: (FindingKind.SERVICE_STOPPED,),
+    About.KNOWN: (FindingKind.CERTIFICATE_UNKNOWN_TO_CA,),
+}
+"""Which findings make a check fail, whatever they weigh in a survey. `About.NOTHING_ELSE` is the
+absence of all others that are bad; the rest of the checks rests on what was tried."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +102,7 @@ def _orchestrated(state: SiteState, evidence: Evidence) -> Iterator[Check]:
         else:
             yield Check(about, master, did, why, Result.NOT_MADE)
         return
-    for one in findings(state, seen, evidence.left_out):
+    for one in node_answers(state, seen, evidence.left_out):
         yield Check(about, one.host, did, one.saw, one.result, one.remedy)
 
 
@@ -94,17 +110,22 @@ def _nothing_else(state: SiteState, look: HostLook, made: Iterable[Check]) -> It
     """A survey looks at more than what proves a regeneration, and says of no host that it is well
     of which this would not."""
     about, did = About.NOTHING_ELSE, "surveyed the host for whatever keeps it from working"
-    said = [f"{check.did} {check.saw}" for check in made if check.result is Result.FAILED]
+    proven = {kind for kinds in PROVEN.values() for kind in kinds}
+    own = state.findings_by_host.get(look.host, [])
+    said = {one.subject for one in own if one.kind in proven}
+    known = (check for check in made if check.about == About.KNOWN.value)
+    if look.settings is not None and any(check.result is Result.FAILED for check in known):
+        said.add(look.settings.hostcert)
     found = [
-        problem
-        for problem in state.problems
-        if problem.host == look.host
-        and problem.severity is Severity.BAD
-        and not any(problem.subject in saw for saw in said)
+        one
+        for one in state.told
+        if one.host == look.host
+        and one.severity is Severity.BAD
+        and one.kind not in proven
+        and one.subject not in said
     ]
-    for problem in found:
-        saw = f"{problem.subject} {problem.what}"
-        yield _check(about, look, did, saw, Result.FAILED, problem.remedy)
+    for one in found:
+        yield _check(about, look, did, str(one), Result.FAILED, one.remedy)
     if not found:
         yield _check(about, look, did, "nothing was found", Result.PASSED)
 
@@ -137,30 +158,36 @@ class _HostChecks:
     def _not_made(self, about: About, did: str, why: str) -> Check:
         return _check(about, self.look, did, why, Result.NOT_MADE)
 
+    def _found(self, *kinds: FindingKind) -> list[Finding]:
+        """What is wrong with the host of these kinds, in their order."""
+        own = self.state.findings_by_host.get(self.look.host, [])
+        return [one for kind in kinds for one in own if one.kind is kind]
+
     # Nothing belongs to the retired CA
 
     def _retired(self) -> Iterator[Check]:
         about, records = About.RETIRED, self._records()
         known = [r for r in records if self._is_known(r.path)]
         elsewhere = [r for r in records if not self._is_known(r.path)]
+        retired = self._of_the_retired
         for did, group in (
             ("read the certificates where the procedure puts them", known),
             ("searched for certificates elsewhere in PE's directories", elsewhere),
         ):
-            stale = [r for r in group if self._may_be_retired(r)]
+            stale = [record for record in group if record.path in retired]
             for record in stale:
                 of = "the retired CA" if record.standing is Standing.RETIRED else "another CA"
                 saw = f"{record.path} holds {record.subject} ({record.serial}) of {of}"
                 yield self._check(about, did, saw, False, self._remedy(record.path))
             if not stale:
                 yield self._check(about, did, f"{len(group)} files, none of the retired CA", True)
-        for path in sorted(self.look.found.unreadable):
-            did, why = "searched for certificates", f"the connected account may not read {path}"
+        for one in self._found(FindingKind.UNREADABLE):
+            did = "searched for certificates"
+            why = f"the connected account may not read {one.subject}"
             yield self._check(about, did, why, False, READABLE)
-        for path in sorted(self.look.found.sealed):
-            if is_pes_own(self.look, path):
-                why = f"{path} wants a password: nobody could look into it"
-                yield self._not_made(about, "searched for certificates", why)
+        for one in self._found(FindingKind.SEALED):
+            why = f"{one.subject} wants a password: nobody could look into it"
+            yield self._not_made(about, "searched for certificates", why)
         unjudged = [r.path for r in records if r.standing is Standing.UNJUDGED]
         if unjudged and self._retired_is_unknown:
             why = f"neither CA is known with which {len(unjudged)} files could be compared"
@@ -168,12 +195,12 @@ class _HostChecks:
         yield from self._private_keys()
         yield from self._keystores()
 
-    def _may_be_retired(self, record: CertificateRecord) -> bool:
-        if record.standing is not Standing.FOREIGN:
-            return record.standing is Standing.RETIRED
-        elses = self.state.others(self.look).keys() | self.look.extras
-        own = is_pes_own(self.look, record.path) and record.path not in elses
-        return self._retired_is_unknown and own
+    @property
+    def _of_the_retired(self) -> set[str]:
+        """The files that are of the retired CA, or may be."""
+        kinds = [FindingKind.OF_RETIRED_CA]
+        kinds += [FindingKind.OF_ANOTHER_CA] if self._retired_is_unknown else []
+        return {one.subject for one in self._found(*kinds)}
 
     @property
     def _retired_is_unknown(self) -> bool:
@@ -222,13 +249,20 @@ class _HostChecks:
             why = f"there is no keytool to read {', '.join(stores.certificates)}"
             yield self._not_made(About.RETIRED, did, why)
             return
+        records = self.state.certificates_by_host.get(self.look.host, [])
+        retired = {one.subject for one in self._found(FindingKind.OF_RETIRED_CA)}
+        stale = {
+            record.path: record
+            for record in reversed(records)
+            if record.path in retired and record.standing is Standing.RETIRED
+        }
         for path, pems in stores.certificates.items():
-            certs = [cert for pem in pems if (cert := read_certificate(pem)) is not None]
-            stale = [c for c in certs if self.state.cas.is_retired(c)]
+            certs = [pem for pem in pems if read_certificate(pem) is not None]
             if not certs:
                 yield self._not_made(About.RETIRED, did, f"{path} cannot be read")
-            elif stale:
-                saw = f"{path} holds {stale[0].subject} (0x{stale[0].serial:04x}) of the retired CA"
+            elif path in stale:
+                held = stale[path]
+                saw = f"{path} holds {held.subject} ({held.serial}) of the retired CA"
                 yield self._check(About.RETIRED, did, saw, False, self._remedy(path))
             else:
                 saw = f"{path}: {len(certs)} certificates, none of the retired CA"
@@ -240,49 +274,30 @@ class _HostChecks:
         about = About.PLACED
         if self.look.role is Role.MASTER:
             did = "compared keys, certificates, copies, owners and modes"
-            wrong = [(p.path, p.why, p.remedy) for p in self._stale_on_master()]
         else:
             did = "compared the key, the certificate and the CA that is trusted"
-            wrong = list(self._stale_on_agent())
-        judged = {path for path, *_ in wrong}
-        wrong += [
-            (path, f"is open to others ({mode:04o})", for_sh("chmod o-rwx", path))
-            for path, mode in open_keys(self.look)
-            if path not in judged and path not in self.state.others(self.look)
-        ]
-        for path, why, remedy in wrong:
-            yield self._check(about, did, f"{path} {why}", False, remedy)
-        if not wrong:
+        kinds = PROVEN[about]
+        wrong = self._found(*(kind for kind in kinds if kind is not FindingKind.NOT_AS_DELIVERED))
+        judged = {one.subject for one in wrong if one.kind is not FindingKind.KEY_OPEN}
+        wrong = [o for o in wrong if o.kind is not FindingKind.KEY_OPEN or o.subject not in judged]
+        for one in wrong:
+            yield self._check(about, did, str(one), False, one.remedy)
+        incomparable = self.look.role is not Role.MASTER and self.state.ca_records.ca is None
+        if incomparable:
+            saw = "the master has no CA to compare with"
+            yield self._check(about, did, saw, False)
+        elif not wrong:
             yield self._check(about, did, "all as it has to be", True)
         yield from self._delivered()
 
     def _delivered(self) -> Iterator[Check]:
         copies = sum(is_delivered(self.look, path) for path in self.look.found.files)
         did = "compared what Puppet runs deliver to ActiveMQ and MCollective with its sources"
-        if wrong := self.state.delivered.get(self.look.host, []):
-            saw = "; ".join(f"{one.path} {one.why}" for one in wrong)
+        if wrong := self._found(FindingKind.NOT_AS_DELIVERED):
+            saw = "; ".join(map(str, wrong))
             yield self._check(About.PLACED, did, saw, False, wrong[0].remedy)
         elif copies and self.state.sources is not None:
             yield self._check(About.PLACED, did, f"{copies} files, as their sources", True)
-
-    def _stale_on_master(self) -> list[Defect]:
-        fresh = self.state.freshness
-        return [*faults(fresh), *leftovers(fresh)] if fresh is not None else []
-
-    def _stale_on_agent(self) -> Iterator[tuple[str, str, str]]:
-        renewal = self.state.renewal(self.look)
-        if renewal is None:
-            return
-        if self.state.ca_records.ca is None:
-            yield "the master", "has no CA to compare with", AGAIN
-            return
-        if stale := renewal.certificate_problem:
-            yield stale.path, stale.why, RENEW
-        if not renewal.trusts_ca_in_place:
-            yield renewal.settings.localcacert, "is not the certificate of the master's CA", RENEW
-        elif stale is None and renewal.crl_is_stale:
-            path = renewal.settings.hostcrl
-            yield path, STALE_CRL, crl_remedy(self.look, path)
 
     @property
     def _stopped_before(self) -> frozenset[str]:
@@ -290,17 +305,15 @@ class _HostChecks:
 
     def _running(self) -> Iterator[Check]:
         about, did = About.RUNNING, "asked the service manager"
-        before = self._stopped_before
-        services = self.look.services
-        down = [name for name, state in services.items() if state is Service.STOPPED]
-        for name in down:
-            if name in before:
-                saw = f"{name} does not run; it did not before, either"
-                yield self._check(about, did, saw, True)
-            else:
-                remedy = start_remedy(self.look, name)
-                yield self._check(about, did, f"{name} does not run", False, remedy)
-        if not down:
+        was_down = self._found(FindingKind.SERVICE_STOPPED_BEFORE)
+        down = self._found(FindingKind.SERVICE_STOPPED)
+        for one in was_down:
+            saw = f"{one.subject} does not run; it did not before, either"
+            yield self._check(about, did, saw, True)
+        for one in down:
+            yield self._check(about, did, str(one), False, one.remedy)
+        if not down and not was_down:
+            services = self.look.services
             running = [name for name, state in services.items() if state is Service.RUNNING]
             yield self._check(about, did, f"{', '.join(running)} run", True)
 
@@ -391,7 +404,7 @@ class _HostChecks:
 
     def _known(self) -> Iterator[Check]:
         conf = self.look.settings
-        own = f"{conf.certdir}/{conf.certname}.pem" if conf is not None else "its certificate"
+        own = conf.hostcert if conf is not None else "its certificate"
         did = f"looked for {own} in the CA's inventory and revocation list"
         cert = self.state.certificate_of(self.look)
         known = self.state.is_in_inventory(self.look)

@@ -231,7 +231,8 @@ def test_an_agent_of_the_old_ca() -> None:
     host = state.snapshot().hosts[1]
     assert not host.well
     assert "was not issued by the master's CA" in host.why
-    assert ("web01", f"{SSLDIR}/certs/ca.pem", "is not the master's CA") in said(state)
+    untrusted = "is not the certificate of the master's CA"
+    assert ("web01", f"{SSLDIR}/certs/ca.pem", untrusted) in said(state)
     assert (host.in_inventory, host.trusts) == (False, OLD.certificate.fingerprint)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from recert.deployments.model import NOWHERE
 from recert.deployments.pe_3_7 import PE_3_7
+from recert.findings import Finding, FindingKind
 from recert.freshness import Retired
 from recert.looks import HostLook
 from recert.observed import (
@@ -19,9 +20,10 @@ from recert.observed import (
     Orchestration,
     Service,
 )
-from recert.report import Check, Result, Role
+from recert.problems import OF_A_FILE
+from recert.report import Check, Result, Role, Severity
 from recert.survey import SiteState
-from recert.verification import About, Evidence, RunSeen, verify
+from recert.verification import PROVEN, About, Evidence, RunSeen, verify
 from tests.tables import POSTGRESQL_SERVICE, SERVICE_PORTS
 from tests.unit.agent import AGENT, SERIAL, agent
 from tests.unit.issuing_ca import CERTNAME, NEW, OLD, SSLDIR, IssuingCa, master
@@ -99,6 +101,41 @@ def test_a_regenerated_site_passes_every_check(state: SiteState) -> None:
     assert "after its SSLRequest" in postgresql.did
 
 
+# Findings
+
+LOOKED_AT_FOR_ITSELF = {About.ASKED, About.KNOWN}
+"""Checks that say what was seen also where nothing is wrong, and so ask for themselves."""
+
+
+@pytest.mark.parametrize("severity", Severity)
+@pytest.mark.parametrize("kind", FindingKind)
+def test_what_is_found_fails_the_check_of_its_kind(
+    state: SiteState, kind: FindingKind, severity: Severity
+) -> None:
+    """Nothing that is bad is left out, whoever adds a kind."""
+    path = f"{SSLDIR}/certs/{AGENT}.pem"
+    found = Finding(kind, severity, "web01", path, "is not as it should be", "Mend it.")
+    # A cached property of a frozen value.
+    state.__dict__["findings"] = (found,)
+    about = next((one for one, kinds in PROVEN.items() if kind in kinds), About.NOTHING_ELSE)
+    hidden = kind in OF_A_FILE and kind not in (
+        FindingKind.WEAK,
+        FindingKind.EXPIRED,
+        FindingKind.EXPIRES_SOON,
+    )
+    if about in LOOKED_AT_FOR_ITSELF:
+        return
+    fails = about is not About.NOTHING_ELSE or (severity is Severity.BAD and not hidden)
+    assert {where for where, _, _ in failed(state, evidence())} == (
+        {about.value} if fails else set()
+    )
+
+
+def test_a_kind_of_finding_fails_one_check() -> None:
+    kinds = [kind for kinds in PROVEN.values() for kind in kinds]
+    assert len(kinds) == len(set(kinds))
+
+
 # What belongs to the retired CA
 
 
@@ -118,6 +155,14 @@ def test_a_certificate_of_a_third_ca_is_somebody_elses(state: SiteState) -> None
     assert [
         saw for about, _, saw in failed(unknown, evidence()) if about == About.RETIRED.value
     ] == ["/etc/puppetlabs/else.pem holds other (0x0009) of another CA"]
+
+
+def test_what_may_be_of_the_retired_ca_counts_without_its_key_too(state: SiteState) -> None:
+    path = f"{SSLDIR}/certs/other.pem"
+    look = with_file(state.looks[1], path, THIRD.issue("other", 9))
+    unknown = Retired(OLD.certificate.fingerprint, None)
+    found = failed(replace(state, looks=(state.looks[0], look), retired=unknown), evidence())
+    assert (About.RETIRED.value, "web01", f"{path} holds other (0x0009) of another CA") in found
 
 
 def test_a_file_that_may_not_be_read_fails(state: SiteState) -> None:
