@@ -233,6 +233,15 @@ HOSTS = {
             master="master-2016",
             generation=PE_2016_2,
         ),
+        # Of the next generation than its master, which the vendor supports.
+        Host(
+            name="agent08",
+            hostname="agent08.lab.test",
+            certname="agent08.lab.test",
+            service_manager="systemd",
+            master="master-38",
+            generation=PE_2016_2,
+        ),
     )
 }
 

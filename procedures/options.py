@@ -11,14 +11,25 @@ from pyinfra.api.exceptions import DeployError
 from recert.errors import RecertError
 from recert.options import OPTIONS, Options, mistyped
 
+_ANSWERED_BY_MASTER = "retire_ca"
+"""Where this is no fingerprint, the refusal has that of the CA there is, which the master tells."""
+
 
 def refuse_misunderstood(state: State) -> None:
-    """:raises DeployError: `--data` has a name that is none, and looks like one; or what the
-    inventory says is a host's certname cannot be one."""
+    """What the command line says is looked at whether this run reads it or not: whoever has typed
+    it takes it for done.
+
+    :raises DeployError: `--data` has a name that is none, and looks like one, or a value that is
+        none; or what the inventory says is a host's certname cannot be one.
+    """
+    said = state.inventory.override_data
     wrong = [
         f"there is no data {name}. Was {meant} meant ({OPTIONS[meant]})?"
-        for name, meant in sorted(mistyped(state.inventory.override_data).items())
+        for name, meant in sorted(mistyped(said).items())
     ]
+    for name in sorted(OPTIONS.keys() & said.keys() - {_ANSWERED_BY_MASTER}):
+        with added_to(wrong):
+            getattr(Options(said.get), name)
     for host in state.inventory:
         try:
             _ = options_of(host).certname

@@ -131,7 +131,6 @@ class Seat:
     with what the Puppet run brings that follows. `components`: in the document's order.
     """
 
-    name: str
     server: str
     stopped: tuple[str, ...]
     started: tuple[str, ...]

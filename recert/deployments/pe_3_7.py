@@ -65,7 +65,6 @@ _ENDPOINTS = {
 }
 
 _MONOLITHIC = Seat(
-    name="master",
     server=MASTER,
     # Step 1
     stopped=(_AGENT, MASTER, BROKER, _ORCHESTRATION, PUPPETDB, POSTGRESQL, CONSOLE, _PROXY),

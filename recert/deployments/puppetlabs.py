@@ -110,7 +110,6 @@ def puppetlabs(
     last = (_ORCHESTRATOR, _PXP) if orchestrator else ()
     by_run = orchestrator and not orchestrator_copies
     seat = Seat(
-        name="master",
         server=MASTER,
         stopped=(
             *(_AGENT, MASTER, BROKER, _ORCHESTRATION, PUPPETDB, POSTGRESQL, CONSOLE, _PROXY),

@@ -6,6 +6,7 @@ the table is what both leave.
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ import lab
 from lab.generations import CERTNAME, Place
 from lab.hosts import HOSTS, Host
 from tests.e2e.nodes import Site, statuses
-from tests.e2e.site import SSLDIR
+from tests.e2e.site import BACKUPS, KILLING, SSLDIR
+from tests.e2e.test_resume import LAST_STEP
 
-SHAPES = {"master-38": (), "master-2016": ("agent06", "agent07")}
+SHAPES = {"master-38": ("agent08",), "master-2016": ("agent06", "agent07")}
 
 
 def shown(host: Host, place: Place) -> tuple[dict[str, str], str]:
@@ -80,6 +82,27 @@ def test_a_site_of_another_shape_goes_to_its_new_ca(tmp_path: Path, name: str) -
     again = site.pyinfra(*options, "--dry")
     assert again.status == 0, again.stderr
     assert not any(again.plan.values())
+
+
+@pytest.mark.parametrize(("name", "own"), [("master-38", "4.5"), ("master-2016", "3.1")])
+def test_killed_after_each_step_that_is_its_own(tmp_path: Path, name: str, own: str) -> None:
+    """What comes before is PE 3.7's too, and killed there after each. `own`: where that ends."""
+    site = Site.of(tmp_path, name, ())
+    site.reset()
+    retired = site.ca.fingerprint
+    left = site.preview(retired).planned
+    steps = next(place for place, step in enumerate(left) if step.startswith(own))
+    while left and left != [LAST_STEP]:
+        run = site.regenerate(retired, *KILLING, env={"KILL_AFTER": str(steps)})
+        assert run.status == -signal.SIGKILL, run.stderr
+        assert run.planned == left
+        left, steps = left[steps:], 1
+    done = site.regenerate(retired)
+    assert done.status == 0, done.stderr
+    assert not site.preview(retired).planned
+    assert_as_the_document(HOSTS[name])
+    (backup,) = site.backups()
+    assert f"{SSLDIR[1:]}/ca/ca_key.pem" in site.sh(f"tar -tf {BACKUPS}/{backup}/archive.tar")
 
 
 def test_a_master_that_is_none_of_these_is_left_as_it_is(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import ast
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +141,15 @@ def test_a_deploy_keeps_the_documents_order(deployment: Deployment, done: DONE) 
     numbers = [more["name"].split()[0] for _, _, more in done]
     assert numbers == sorted(numbers, key=lambda number: [int(n) for n in number.split(".")])
     assert len(set(numbers[:-2])) == len(numbers[:-2])
+
+
+@EACH
+def test_a_deploy_names_the_document_that_it_carries_out(deployment: Deployment) -> None:
+    found = regeneration(deployment)
+    module = import_module((found.func if isinstance(found, partial) else found).__module__)
+    title, version = deployment.document.rsplit(", PE ")
+    said = " ".join((module.__doc__ or "").split())
+    assert title in said and version in said
 
 
 # What is no copy of a credential

@@ -134,6 +134,19 @@ def test_it_is_refused_before_anything_changes() -> None:
     refuse_misunderstood(State(Inventory((["web01"], {}), override_data={"rack": 3}), Config()))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("backup_dir", 5), ("puppet_run", "twice"), ("backup", "../x"), ("despite_failing_run", "y")],
+)
+def test_a_value_that_is_none_is_refused_also_where_nothing_would_read_it(
+    name: str, value: object
+) -> None:
+    """Whoever has typed it takes it for done."""
+    inventory = Inventory((["web01"], {}), override_data={name: value, "retire_ca": "no"})
+    with pytest.raises(DeployError, match=f"^Nothing was changed: {name}\\b"):
+        refuse_misunderstood(State(inventory, Config()))
+
+
 def test_a_certname_that_can_be_none_is_refused_with_its_host() -> None:
     inventory = Inventory(([("web01", {"certname": ["web01"]}), ("web02", {"certname": 2})], {}))
     with pytest.raises(DeployError, match=r"^Nothing was changed: web01: certname=\['web01'\]"):
