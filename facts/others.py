@@ -11,13 +11,15 @@ from facts.credential_files import UNDERSTANDING
 from facts.few import MOST_CERTIFICATES, certificates_in, require_few
 from facts.script import read_records, record_script
 from recert.certificates import read_certificates, read_public_key
-from recert.others import CERTIFICATE, KEYSTORE, PARAMETERS, PRIVATE_KEY, PUBLIC_KEY, Stray
+from recert.others import CERTIFICATE, KEYSTORE, PARAMETERS, PRIVATE_KEY, PUBLIC_KEY, UNREAD, Stray
 
 # For Ruby 1.9 as well. Java's keystores have their certificates in the clear.
 LOOKING = (
     UNDERSTANDING
     + r"""
-LARGEST = 2 * 1024 * 1024
+LARGEST = 16 * 1024 * 1024
+PVK = [0x1e, 0xf1, 0xb5, 0xb0].pack('C4')
+KEYTABS = [1, 2].map { |version| [5, version].pack('CC') }
 JAVAS = [0xFEEDFEED, 0xCECECECE].map { |magic| [magic].pack('N') }
 def scan(content, what)
   content.scan(/-----BEGIN [A-Z0-9 ]*#{what}-----.+?-----END [A-Z0-9 ]*#{what}-----/mn)
@@ -40,8 +42,48 @@ def in_java(content)
   end
   found
 end
+# PKCS #8 with a password, in DER: an algorithm and what it has made.
+def sealed_key?(content)
+  return false unless content.getbyte(0) == 0x30
+  outer = OpenSSL::ASN1.decode(content)
+  return false unless outer.value.is_a?(Array) && outer.value.size == 2
+  how, sealed = outer.value
+  sealed.is_a?(OpenSSL::ASN1::OctetString) && how.value.is_a?(Array) &&
+    how.value[0].is_a?(OpenSSL::ASN1::ObjectId) &&
+    how.value[0].oid.start_with?('1.2.840.113549.1.5.', '1.2.840.113549.1.12.1.')
+rescue StandardError
+  false
+end
+# Those of PKCS #7, in PEM or DER.
+def in_pkcs7(content)
+  pem = scan(content, '(?:PKCS7|CMS|PKCS #7 SIGNED DATA)')[0]
+  return [] unless pem || content.getbyte(0) == 0x30
+  der = pem ? pem.gsub(/-----[^\n]*-----/, '').unpack('m')[0] : content
+  (OpenSSL::PKCS7.new(der).certificates || []).map { |cert| cert.to_pem }
+rescue StandardError
+  []
+end
+# Of other programs, which have their own: PuTTY, Windows, GnuPG (its packets, key box and
+# expressions), NSS, Kerberos.
+def elses(path, content)
+  begins = ['PuTTY-User-Key-File-', '(11:private-key', '(21:protected-private-key', 'Key: (']
+  return 'key' if content.start_with?(*begins) || content[0, 4] == PVK
+  return 'keystore' if content[8, 4] == 'KBXf' || KEYTABS.include?(content[0, 2])
+  return 'keystore' if File.basename(path) =~ /\A(key|cert|secmod)[0-9]*\.db\z/
+  tag = content.getbyte(0) || 0
+  packet = tag & 0x40 == 0 ? tag >> 2 & 0x0f : tag & 0x3f
+  return nil unless tag & 0x80 != 0 && [5, 6].include?(packet)
+  return nil unless [3, 4, 5, 6].include?(version_of(content, tag))
+  packet == 5 ? 'key' : 'keystore'
+end
+# Of a packet of OpenPGP: the byte after its length.
+def version_of(content, tag)
+  second = content.getbyte(1) || 0
+  long = tag & 0x40 == 0 ? [1, 2, 4, 0][tag & 3] : second < 192 ? 1 : second < 224 ? 2 : 5
+  content.getbyte(1 + long)
+end
 # What the content is, the certificates in it, and the public halves of its keys.
-def credentials(content)
+def credentials(path, content)
   return ['keystore', in_java(content), []] if JAVAS.include?(content[0, 4])
   certs = scan(content, 'CERTIFICATE').map { |pem| pem + "\n" }
   keys = scan(content, 'PRIVATE KEY') + scan(content, 'PRIVATE KEY BLOCK')
@@ -52,23 +94,35 @@ def credentials(content)
   return ['parameters', [], []] if content.include?('-----BEGIN DH PARAMETERS-----')
   certs, half, sealed = understood(content)
   return ['keystore', [], []] if sealed
+  return ['key', [], ['']] if sealed_key?(content)
   return ['key', certs, [half]] if half
   return ['certificate', certs, []] unless certs.empty?
   private_one = content.getbyte(0) == 0x30 && half_of(content)
-  private_one && private_one != '' ? ['key', [], [private_one]] : nil
+  return ['key', [], [private_one]] if private_one && private_one != ''
+  certs = in_pkcs7(content)
+  return ['certificate', certs, []] unless certs.empty?
+  what = elses(path, content)
+  what ? [what, [], what == 'key' ? [''] : []] : nil
 end
 # Of paths: in `queues` there are a CA's certificates by the thousand, and nothing but keys counts.
 def look(paths, own, queues)
   paths.each do |path|
     begin
-      next if own.include?(path) || !File.file?(path) || File.size(path) > LARGEST
-      content = File.open(path, 'rb') { |file| file.read }
+      next if own.include?(path) || !File.file?(path)
+      content = File.open(path, 'rb') { |file| file.read(LARGEST) || '' }
+      content = nil if content.size == LARGEST
+    rescue Errno::ENOENT
+      next
     rescue SystemCallError
+      content = nil
+    end
+    unless content
+      say 'stray', path, 'unread', ''
       next
     end
     queued = queues.any? { |queue| path.start_with?(queue + '/') }
     next if queued && !content.include?('PRIVATE KEY')
-    what, certs, halves = credentials(content)
+    what, certs, halves = credentials(path, content)
     say 'stray', path, what, certs.join, *halves if what
   end
   say 'looked'
@@ -95,6 +149,7 @@ _WHAT = {
     "keystore": KEYSTORE,
     "public": PUBLIC_KEY,
     "parameters": PARAMETERS,
+    "unread": UNREAD,
 }
 
 

@@ -2,8 +2,8 @@
 
 Puppet's SSL directories are a place where people put keys: hiera-eyaml's, a web server's. A private
 key, certificate or keystore goes if it is of the CA to retire, or of one that the master has had,
-or belongs to something that is. Parameters of a key exchange are of no CA. What is none of these
-goes, as the document says.
+or belongs to something that is. Parameters of a key exchange are of no CA. What is too large to be
+looked into, or cannot be read, may be anything. What is none of these goes, as the document says.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from recert.certificates import Certificate
 from recert.observed import FileState
 from recert.settings import Settings
 
-PRIVATE_KEY, CERTIFICATE, KEYSTORE, PUBLIC_KEY, PARAMETERS = (
+PRIVATE_KEY, CERTIFICATE, KEYSTORE, PUBLIC_KEY, PARAMETERS, UNREAD = (
     "a private key",
     "a certificate",
     "a keystore",
     "a public key",
     "Diffie-Hellman parameters",
+    "a file that could not be looked into",
 )
 
 GROUP_READS = 0o040
@@ -112,7 +113,10 @@ def told_of_readers(path: str, key: FileState | None, group: str) -> list[str]:
 
 
 _ELSES = "that is of no CA of this site's, so somebody else's"
-_WHOSE = {PARAMETERS: "Diffie-Hellman parameters, which belong to no certificate"}
+_WHOSE = {
+    PARAMETERS: "Diffie-Hellman parameters, which belong to no certificate",
+    UNREAD: "nobody could look into it (too large, or it cannot be read), so it may be a key",
+}
 
 
 def told(stay: Mapping[str, str]) -> list[str]:

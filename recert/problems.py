@@ -15,6 +15,7 @@ from recert.findings import Finding, FindingKind
 from recert.identity import never_believed
 from recert.looks import HostLook
 from recert.observed import Service
+from recert.others import UNREAD
 from recert.pasted import for_cmd, for_sh
 from recert.preflight import MAX_CLOCK_SKEW, crl_renewal
 from recert.renewal import Renewal
@@ -142,6 +143,8 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
     others = state.others(look)
     for path, what in others.items():
         said = f"is {what} of no CA of this site's, and is left alone"
+        if what == UNREAD:
+            said = "could not be looked into, and is left alone"
         yield finding(
             FindingKind.SOMEBODY_ELSES,
             Severity.NOTE,

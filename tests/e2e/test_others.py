@@ -11,12 +11,14 @@ from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
+    PrivateFormat,
+    pkcs7,
     pkcs12,
 )
 
 import lab
 from facts.others import StrayCredentials
-from recert.others import KEYSTORE, PRIVATE_KEY, PUBLIC_KEY
+from recert.others import CERTIFICATE, KEYSTORE, PRIVATE_KEY, PUBLIC_KEY, UNREAD, of_others
 from tests.e2e.site import Master
 from tests.unit import issuing_ca
 from tests.unit.issuing_ca import CERTNAME, OLD, key_digest, key_pem, public_pem
@@ -51,6 +53,23 @@ def test_credentials_are_found_by_what_is_in_them(untouched: Master) -> None:
         "serial": b"0011",
         "zeros": b"0" * 500,
         "unfinished": sealed(b"secret")[:200],
+        "sealed.der": issuing_ca.key("shop").private_bytes(
+            Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
+        ),
+        "chain.p7b": pkcs7.serialize_certificates([OTHER.certificate.x509], Encoding.DER),
+        "chain.p7c": pkcs7.serialize_certificates([OTHER.certificate.x509], Encoding.PEM),
+        "shop.ppk": b"PuTTY-User-Key-File-2: ssh-rsa\n",
+        "shop.pvk": b"\x1e\xf1\xb5\xb0" + bytes(20),
+        # As hiera-eyaml-gpg has them: a packet's tag, its length, the version of the key.
+        "secring.gpg": b"\x95\x03\xbe\x04" + bytes(30),
+        "newer.gpg": b"\xc5\xc1\x00\x04" + bytes(30),
+        "pubring.gpg": b"\x99\x01\xa2\x04" + bytes(30),
+        "pubring.kbx": bytes(8) + b"KBXf" + bytes(20),
+        "agents.key": b"(21:protected-private-key(3:rsa",
+        "krb5.keytab": b"\x05\x02" + bytes(20),
+        "key4.db": b"SQLite format 3\x00",
+        # Neither: begins like a packet, of a version that there is not.
+        "picture": b"\x95\x03\xbe\x44" + bytes(30),
     }
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
@@ -60,7 +79,8 @@ def test_credentials_are_found_by_what_is_in_them(untouched: Master) -> None:
             archive.addfile(member, io.BytesIO(content))
     archived = b64encode(packed.getvalue()).decode()
     untouched.sh(
-        f"mkdir {ROOT} && cd {ROOT} && base64 -d <<'E' | tar -x && ln -s secret link\n{archived}\nE"
+        f"mkdir {ROOT} && cd {ROOT} && base64 -d <<'E' | tar -x && ln -s secret link"
+        f" && truncate -s 3G large\n{archived}\nE"
     )
     own, queue = f"{ROOT}/own/{CERTNAME}.pem", f"{ROOT}/queue"
     command = StrayCredentials().command(roots=[ROOT], own=[own], queues=[queue])
@@ -80,7 +100,19 @@ def test_credentials_are_found_by_what_is_in_them(untouched: Master) -> None:
         "open.p12": PRIVATE_KEY,
         "sealed.p12": KEYSTORE,
         "link": PRIVATE_KEY,
+        "large": UNREAD,
+        "sealed.der": PRIVATE_KEY,
+        "chain.p7b": CERTIFICATE,
+        "chain.p7c": CERTIFICATE,
+        **dict.fromkeys(("shop.ppk", "shop.pvk", "agents.key"), PRIVATE_KEY),
+        **dict.fromkeys(("secring.gpg", "newer.gpg"), PRIVATE_KEY),
+        **dict.fromkeys(("pubring.gpg", "pubring.kbx", "krb5.keytab", "key4.db"), KEYSTORE),
     }
+    for name in ("chain.p7b", "chain.p7c"):
+        assert [c.subject for c in by_name[name].certificates] == [OTHER.certificate.subject]
+    stay = of_others(found, [OLD.certificate])
+    assert by_name["broker.ks"].path not in stay
+    assert {by_name[name].path for name in ("sealed.der", "secring.gpg", "large")} <= stay.keys()
     assert [c.subject for c in by_name["broker.ks"].certificates] == [OLD.certificate.subject]
     assert by_name["open.p12"].keys == by_name["both"].keys
     assert by_name["sealed.p12"].keys == ()
