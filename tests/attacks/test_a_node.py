@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import lab
 from tests.attacks.attacked import ALIAS, HELD, OTHER, signed
-from tests.attacks.secrets import keys_on, watched
 from tests.e2e.nodes import Site, assert_renewed, statuses, why
-from tests.e2e.site import ROOT, SSLDIR
+from tests.e2e.site import SSLDIR
 
 CONFDIR = "/etc/puppetlabs/puppet"
 CONF = f"{CONFDIR}/puppet.conf"
@@ -178,30 +174,3 @@ def test_a_role_that_the_node_did_not_have(site: Site, retired: str) -> None:
     site.sh(f"{PUPPET} cert sign -- {name}")
     assert site.renew(retired, "--limit", HELD).status == 0
     assert_renewed(site, HELD)
-
-
-def test_keys_are_nowhere_but_where_they_belong(site: Site, retired: str, tmp_path: Path) -> None:
-    hosts = (site.name, HELD)
-    before = {key for host in hosts for key in keys_on(host)}
-    reports = set((ROOT / "reports").glob("*"))
-    with watched(*hosts) as seen:
-        run = site.pyinfra(
-            *("deploys/agents.py", "-y", "-vvv", "--data", f"retire_ca={retired}"),
-            *("--limit", HELD),
-            env={"TMPDIR": str(tmp_path)},
-        )
-    keys = before | {key for host in hosts for key in keys_on(host)}
-
-    assert run.status == 0, run.stderr
-    assert len(keys) > len(before) > 5
-    written = [*(set((ROOT / "reports").glob("*")) - reports), *tmp_path.rglob("*")]
-    texts = {str(path): path.read_bytes().decode("latin-1") for path in written if path.is_file()}
-    texts |= {"stdout": run.stdout, "stderr": run.stderr, "processes": "".join(seen)}
-    texts |= {
-        f"/tmp on {host}": lab.run(host, "grep -rahs . /tmp /var/tmp /root/.pyinfra; true").stdout
-        for host in hosts
-    }
-    assert any("reports" in name for name in texts)
-    assert "pe-recert" in texts["processes"], "nobody watched"
-    found = {name for name, text in texts.items() if any(key in text for key in keys)}
-    assert not found
