@@ -220,9 +220,9 @@ def number(value: int) -> bytes:
     return paramiko.Message().add_mpint(value).asbytes()
 
 
-def group(modulus: int) -> bytes:
+def group(modulus: int, *exchange: bytes) -> bytes:
     """What a server offers, and the group that it chooses."""
-    return HELLO + kexinit() + packet(b"\x1f" + number(modulus) + number(2))
+    return HELLO + kexinit(*exchange) + packet(b"\x1f" + number(modulus) + number(2))
 
 
 HELLO = b"SSH-2.0-x\r\n"
@@ -249,6 +249,10 @@ BEFORE_LOGIN: dict[str, tuple[bytes, str]] = {
     ),
     "a group below zero": (group(-(1 << 2000)), "a group of"),
     "a group of 8192 bits": (group((1 << 8191) + 1), "a group of 8192 bits"),
+    "a group of 8192 bits, with SHA-1": (
+        group((1 << 8191) + 1, b"diffie-hellman-group-exchange-sha1"),
+        "a group of 8192 bits",
+    ),
     "a number of 60 kB": (group(1 << 480_000), "too long for a key exchange"),
 }
 """What a server sends to whoever comes, and what is told of it."""
@@ -455,6 +459,10 @@ AMID = {
 @pytest.mark.parametrize("kind", AMID)
 def test_whatever_comes_in_the_midst_of_a_change_fails_its_host(kind: str, tmp_path: Path) -> None:
     with serving(Served(user_key=USER_KEY, odd=AMID[kind], answer=succeed)) as served:
+        host = target(served.port, tmp_path)
+        host.connect(raise_exceptions=True)
+        with pytest.raises((OSError, SSHException)):
+            host.run_shell_command(StringCommand("true"))
         host = target(served.port, tmp_path)
         host.connect(raise_exceptions=True)
         with pytest.raises((OSError, SSHException)):
