@@ -6,7 +6,7 @@
 - root's login shell may be tcsh or fish, which read a quoted script in ways of their own.
 - What a login prints need be no UTF-8.
 - A server in somebody else's hands may say more than memory holds, or so fast that nobody else has
-  a turn.
+  a turn, or what no parser expects. It may ask questions, and for numbers that take long to reckon.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from __future__ import annotations
 import re
 import time
 from codecs import getincrementaldecoder
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar, NoReturn
 
 from paramiko import Channel, Message, Transport
+from paramiko.auth_handler import AuthHandler
 from paramiko.common import cMSG_CHANNEL_REQUEST
+from paramiko.kex_gex import KexGex, KexGexSHA256
 from paramiko.packet import Packetizer
 from paramiko.ssh_exception import (
     AuthenticationException,
@@ -26,14 +30,17 @@ from paramiko.ssh_exception import (
     IncompatiblePeer,
     SSHException,
 )
+from paramiko.transport import ServiceRequestingTransport
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
-from pyinfra.api.exceptions import ConnectError
-from pyinfra.connectors import ssh, util
+from pyinfra.api.exceptions import ConnectError, PyinfraError
+from pyinfra.connectors import ssh, ssh_util, util
 from pyinfra.connectors.ssh import SSHClient, SSHConnector
+from pyinfra.connectors.sshuserclient import client
 from pyinfra.connectors.util import CommandOutput
 
 from connectors.allowance import Allowance, TooMuchError
+from connectors.failures import described, own_failure, told
 
 WITH_SHA2 = ["rsa-sha2-512", "rsa-sha2-256"]
 """The signatures of an RSA key that servers before OpenSSH 7.2 do not know."""
@@ -45,19 +52,74 @@ _NO_TERMINAL = re.compile(r"^sudo: (?!.*password).*\b(tty|terminal)\b", re.IGNOR
 
 
 def install() -> None:
-    """Let pyinfra reach hosts with this wherever it would have used its own."""
+    """Let pyinfra reach hosts with this wherever it would have used its own, and nothing of it or
+    paramiko's ask anybody: while somebody is asked, every host waits."""
     known = util.SUDO_PASSWORD_REQUIRED_LINES
-    for module, name, value in (
+    for owner, name, value in (
         (ssh, "SSHClient", Client),
+        (client, "SSHClient", Client),  # of a host that is jumped over
         (ssh, "SSHConnector", Connector),
         (util, "SUDO_PASSWORD_REQUIRED_LINES", (*known, _PASSWORD_WANTED)),
+        (Transport, "auth_interactive_dumb", _no_second_factor),
+        (ServiceRequestingTransport, "auth_interactive_dumb", _no_second_factor),
+        (AuthHandler, "_parse_userauth_info_request", _answer_few),
+        (client.AskPolicy, "missing_host_key", _unknown_host_key),
+        (ssh_util, "getpass", _no_passphrase),
     ):
-        setattr(module, name, value)
+        setattr(owner, name, value)
+
+
+_MOST_ITEMS = 100
+
+
+def _require_few(items: int) -> None:
+    """For what paramiko would read four thousand million of, if a server says so."""
+    if items > _MOST_ITEMS:
+        raise SSHException(f"the server announces {items} items")
+
+
+_answer = AuthHandler._parse_userauth_info_request  # type: ignore[attr-defined]
+
+
+def _answer_few(self: AuthHandler, m: Message) -> None:
+    for _ in ("title", "instructions", "language"):
+        m.get_binary()
+    _require_few(m.get_int())
+    m.rewind()
+    _answer(self, m)
+
+
+def _no_second_factor(*_: Any, **__: Any) -> NoReturn:
+    raise SSHException(
+        "the server has taken the key and wants a password or a code besides, and nobody is asked "
+        "during a run: give ssh_password in the host's data, or let the account in by its key alone"
+    )
+
+
+def _unknown_host_key(_: Any, __: Any, hostname: str, ___: Any) -> NoReturn:
+    raise SSHException(
+        f"the key of {hostname} is not known, and nobody is asked during a run: add it to the "
+        "known hosts, or set ssh_strict_host_key_checking"
+    )
+
+
+def _no_passphrase(_: str = "") -> NoReturn:
+    raise PyinfraError(
+        "the private key in ssh_key is encrypted, and nobody is asked during a run: give "
+        "ssh_key_password, or leave ssh_key out and let an SSH agent have the key"
+    )
 
 
 LARGEST_PACKET = 256 * 1024
 """Bytes of one message, and of all that a server says before the first: as OpenSSH has it, where
 RFC 4253 asks for 35,000."""
+
+
+LARGEST_EXCHANGE = 8 * 1024
+"""Bytes of a message of a key exchange: paramiko takes the square of its length to read a number,
+ten seconds for one of the largest packet's."""
+
+_EXCHANGING = range(30, 50)  # RFC 4250, 4.1.2
 
 
 class Packets(Packetizer):
@@ -82,17 +144,73 @@ class Packets(Packetizer):
         # Who sends without a pause would otherwise have all of pyinfra's time: nobody else's
         # connection is looked at, and no limit counts, before a read has to wait.
         time.sleep(0)
-        message: tuple[int, Message] = super().read_message()
-        return message
+        kind: int
+        kind, message = super().read_message()
+        if kind in _EXCHANGING and len(message.asbytes()) > LARGEST_EXCHANGE:
+            raise SSHException("the server sends numbers that are too long for a key exchange")
+        return kind, message
+
+
+LARGEST_GROUP = 4096
+"""Bits of a group for a key exchange that is the server's to choose: eight times the work, which
+nobody else's connection can interrupt, would be 8192. What servers choose by default is 2048."""
+
+_SMALLEST_GROUP = 1024
+
+
+class Group(KexGex):
+    """A key exchange in a group of the server's."""
+
+    max_bits = LARGEST_GROUP
+
+    def _parse_kexdh_gex_group(self, m: Message) -> None:
+        modulus = m.get_mpint()
+        # Below zero there is no number of the kind that paramiko would look for without end.
+        if modulus < 0 or not _SMALLEST_GROUP <= modulus.bit_length() <= LARGEST_GROUP:
+            raise SSHException(
+                f"the server chose a group of {modulus.bit_length()} bits for the key exchange"
+            )
+        m.rewind()
+        super()._parse_kexdh_gex_group(m)  # type: ignore[misc]
+
+
+class GroupSHA256(Group, KexGexSHA256):
+    """The same with SHA-256."""
+
+
+MOST_EXCHANGES = 5
+"""Of keys in a minute: servers ask for new ones after an hour or some hundred megabytes."""
+
+_MINUTE = 60.0
 
 
 class OfferedTransport(Transport):
-    """Remembers what the server has offered, which a refusal does not tell."""
+    """Remembers what the server has offered, which a refusal does not tell; and lets it have no
+    more of everybody's time than it needs."""
+
+    _kex_info: ClassVar[dict[str, Any]] = {
+        **Transport._kex_info,  # type: ignore[attr-defined]
+        Group.name: Group,
+        GroupSHA256.name: GroupSHA256,
+    }
 
     offered: dict[str, list[str]]
 
     def __init__(self, sock: Any, **more: Any) -> None:
+        self._exchanges: deque[float] = deque(maxlen=MOST_EXCHANGES)
         super().__init__(sock, packetizer_class=Packets, **more)
+
+    def _negotiate_keys(self, m: Message) -> None:
+        now = time.monotonic()
+        if len(self._exchanges) == MOST_EXCHANGES and now - self._exchanges[0] < _MINUTE:
+            raise SSHException("the server asks for new keys again and again")
+        self._exchanges.append(now)
+        super()._negotiate_keys(m)  # type: ignore[misc]
+
+    def _parse_ext_info(self, msg: Message) -> None:
+        _require_few(msg.get_int())
+        msg.rewind()
+        super()._parse_ext_info(msg)  # type: ignore[misc]
 
     def _really_parse_kex_init(self, *arguments: Any, **more: Any) -> Any:
         parsed = super()._really_parse_kex_init(*arguments, **more)  # type: ignore[misc]
@@ -110,6 +228,11 @@ class Client(SSHClient):
     print as much as a CA's host has to say."""
 
     to_a_master = False
+
+    def connect(self, hostname: str, **more: Any) -> None:  # type: ignore[override]
+        super().connect(  # type: ignore[no-untyped-call]
+            hostname, **{"transport_factory": OfferedTransport, **more}
+        )
 
     def exec_command(  # type: ignore[override]
         self, command: str, get_pty: bool = False, **more: Any
@@ -184,16 +307,34 @@ class Connector(SSHConnector):
     _wants_terminal = False
     _told_of_shell = False
 
+    def connect(self) -> None:
+        """
+        :raises ConnectError: whatever went wrong.
+        """
+        try:
+            super().connect()
+        except Exception as error:
+            self._leave()
+            known = isinstance(error, PyinfraError)
+            why = told(error) if known else f"SSH error ({described(error)})"
+            raise ConnectError(why) from error
+
+    def _leave(self) -> None:
+        """A server that is not let go could go on sending."""
+        if self.client is not None:
+            with suppress(Exception):
+                self.client.close()
+
     def make_paramiko_kwargs(self) -> dict[str, Any]:
         kwargs: dict[str, Any] = super().make_paramiko_kwargs()
-        more = {"transport_factory": OfferedTransport}
         if self._only_sha1:
-            more["disabled_algorithms"] = {"pubkeys": WITH_SHA2}  # type: ignore[assignment]
-        given = kwargs.get("_pyinfra_ssh_paramiko_connect_kwargs") or {}
-        kwargs["_pyinfra_ssh_paramiko_connect_kwargs"] = {**more, **given}
+            given = kwargs.get("_pyinfra_ssh_paramiko_connect_kwargs") or {}
+            sha1 = {"disabled_algorithms": {"pubkeys": WITH_SHA2}}
+            kwargs["_pyinfra_ssh_paramiko_connect_kwargs"] = {**sha1, **given}
         return kwargs
 
     def _connect(self) -> None:
+        self._leave()
         try:
             super()._connect()
         except ConnectError as error:
@@ -206,6 +347,7 @@ class Connector(SSHConnector):
         else:
             return
         self._only_sha1 = True
+        self._leave()
         try:
             super()._connect()
         except ConnectError as error:
@@ -259,8 +401,30 @@ class Connector(SSHConnector):
         print_input: bool = False,
         **arguments: Any,
     ) -> tuple[bool, CommandOutput]:
-        """As pyinfra's; where sudo wants a terminal it gets one from then on."""
+        """As pyinfra's; where sudo wants a terminal it gets one from then on.
 
+        :raises OSError: also where pyinfra would not know that it is this host's failure.
+        """
+        with own_failure(self.host.name):
+            return self._run(command, print_output, print_input, arguments)
+
+    def put_file(self, *arguments: Any, **more: Any) -> bool:
+        """As pyinfra's; errors as with a command."""
+        with own_failure(self.host.name):
+            return bool(super().put_file(*arguments, **more))
+
+    def get_file(self, *arguments: Any, **more: Any) -> bool:
+        """The same."""
+        with own_failure(self.host.name):
+            return bool(super().get_file(*arguments, **more))
+
+    def _run(
+        self,
+        command: StringCommand,
+        print_output: bool,
+        print_input: bool,
+        arguments: dict[str, Any],
+    ) -> tuple[bool, CommandOutput]:
         def run() -> tuple[bool, CommandOutput]:
             if isinstance(self.client, Client):
                 self.client.to_a_master = "master" in self.host.groups
@@ -284,8 +448,8 @@ class Connector(SSHConnector):
         if self._told_of_shell or self.client is None:
             return
         self._told_of_shell = True
-        _, told, _ = self.client.exec_command("echo $SHELL")
-        shell = " ".join(line.strip() for line in told)[:80] or "whichever it is"
+        _, lines, _ = self.client.exec_command("echo $SHELL")
+        shell = " ".join(line.strip() for line in lines)[:80] or "whichever it is"
         logger.error(
             f"{self.host.print_prefix}The login's shell there, {shell}, did not read the command. "
             "Give the login another (`chsh -s /bin/sh`), or use another login with --sudo."
@@ -298,7 +462,7 @@ def _logins(transport: Transport, user: str) -> list[str]:
         transport.auth_none(user)
     except BadAuthenticationType as error:
         return list(error.allowed_types)
-    except (SSHException, EOFError, OSError):
+    except Exception:  # whatever it answers, why it was asked is told
         pass
     return []
 

@@ -11,6 +11,7 @@ import codecs
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pyinfra import logger
@@ -24,6 +25,8 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
 
 from connectors.allowance import Allowance
+from connectors.failures import described, own_failure, told
+from connectors.limits import at_most
 from connectors.winrm_data import ConnectorData, WinRMHostError, connector_data_meta, shell_for
 
 if TYPE_CHECKING:
@@ -34,7 +37,12 @@ if TYPE_CHECKING:
 # What reaches cmd.exe is limited to 8191 characters; Windows puts its own path in front.
 LONGEST_COMMAND = 8000
 # Of programs that have no console to ask, in Western Europe and America.
-FALLBACK_CODEPAGE = 1252
+FALLBACK_CODEPAGE = "cp1252"
+# What `chcp` prints is a line; how long it may take, and how long it takes to leave a host.
+LONGEST_LINE = 200
+CHCP_SECONDS = 30
+_PLAIN = b"A1 \r\n"
+LEAVING_SECONDS = 15
 FILE_INVALID = "0x800703ee"
 # Who runs a command, where, and on what terminal: WinRM settles the first, cmd.exe has no other.
 UNSUPPORTED = ("_sudo", "_su_user", "_doas", "_dzdo", "_get_pty", "_chdir")
@@ -68,7 +76,7 @@ class WinRMConnector(BaseConnector):
     data: ConnectorData
 
     _shell: RemoteShell | None = None
-    _codepage: int = FALLBACK_CODEPAGE
+    _codepage: str = FALLBACK_CODEPAGE
 
     @override
     @staticmethod
@@ -82,21 +90,35 @@ class WinRMConnector(BaseConnector):
         Log in and run a first command.
 
         Raises:
-            ConnectError: with what to do about it.
+            ConnectError: whatever went wrong, with what to do about it.
         """
+        seconds = self.state.config.CONNECT_TIMEOUT + CHCP_SECONDS
         try:
+            given = self._given_codepage()
             self._shell = self._make_shell()
-            known = self._host_codepage()  # also where the data has another: it logs in
-            self._codepage = self.data["winrm_codepage"] or known
+            with at_most(seconds):
+                known = self._host_codepage()  # also where the data has another: it logs in
+            self._codepage = given or known
+        except TimeoutError as error:
+            way = self._shell.way if self._shell is not None else self.host.name
+            self._shell = None
+            raise ConnectError(
+                f"{way} took the connection, but a login and a first command take too long "
+                f"({error}): restart the service WinRM on the host"
+            ) from None
         except OSError as error:
             self._shell = None
-            raise ConnectError(str(error)) from None
+            raise ConnectError(told(error)) from None
+        except Exception as error:
+            self._shell = None
+            raise ConnectError(f"WinRM error ({described(error)})") from error
 
     @override
     def disconnect(self) -> None:
         """Close the shell."""
         if self._shell is not None:
-            self._shell.close()
+            with suppress(OSError), at_most(LEAVING_SECONDS):
+                self._shell.close()
             self._shell = None
 
     @override
@@ -247,6 +269,7 @@ class WinRMConnector(BaseConnector):
             raise self._failure("not connected")
         # As in `shell_for`: loaded when there is a Windows host.
         from connectors.winrm_errors import FAILURES, explain
+        from connectors.winrm_shell import LONGEST_SECONDS
 
         allowance = Allowance(of_a_master=False)
         lines: list[OutputLine] = []
@@ -267,28 +290,32 @@ class WinRMConnector(BaseConnector):
 
         # cmd.exe takes the first and the last quote from a line that begins with one.
         line = f"@{line}" if line.startswith('"') else line
-        try:
-            exit_code = self._shell.run(line, listen, stdin, environment, timeout)
-        except FAILURES as error:
-            if allowance.exceeded:
-                raise allowance.error from error
-            raise self._failure(explain(error, self._shell.way, self._shell.offered)) from error
-        for stream, rest in rests.items():
-            if rest:
-                note(stream, rest)
+        with own_failure(self.host.name):
+            try:
+                with at_most(LONGEST_SECONDS if timeout is None else timeout):
+                    exit_code = self._shell.run(line, listen, stdin, environment, timeout)
+            except FAILURES as error:
+                if allowance.exceeded:
+                    raise allowance.error from error
+                found = explain(error, self._shell.way, self._shell.offered)
+                raise self._failure(told(found)) from error
+            for stream, rest in rests.items():
+                if rest:
+                    note(stream, rest)
         return exit_code, CommandOutput(lines)
 
-    def _host_codepage(self) -> int:
+    def _host_codepage(self) -> str:
         """What its console has: chcp says so, in its own language, with the number at the end."""
-        _, output = self._run("chcp")
-        number = re.search(r"(\d+)\D*$", output.stdout)
-        if number is None:
-            return FALLBACK_CODEPAGE
-        try:
-            codecs.lookup(f"cp{number[1]}")
-        except LookupError:
-            return FALLBACK_CODEPAGE
-        return int(number[1])
+        _, output = self._run("chcp", timeout=CHCP_SECONDS)
+        numbers = re.findall("[0-9]+", output.stdout[-LONGEST_LINE:])
+        return (_codec(numbers[-1]) if numbers else None) or FALLBACK_CODEPAGE
+
+    def _given_codepage(self) -> str | None:
+        given = self.data["winrm_codepage"]
+        codec = _codec(given) if given else None
+        if given and codec is None:
+            raise self._failure(f"winrm_codepage is {given!r}, which is no code page known here")
+        return codec
 
     def _decode(self, raw: bytes) -> str:
         # cmd.exe writes in the console's code page, Ruby and others in UTF-8; that text in a code
@@ -296,7 +323,7 @@ class WinRMConnector(BaseConnector):
         try:
             return raw.decode()
         except UnicodeDecodeError:
-            return raw.decode(f"cp{self._codepage}", errors="replace")
+            return raw.decode(self._codepage, errors="replace")
 
     def _encode_stdin(self, stdin: Any) -> bytes:
         if stdin is None or isinstance(stdin, bytes):
@@ -306,7 +333,7 @@ class WinRMConnector(BaseConnector):
         parts = [stdin] if isinstance(stdin, str) else list(stdin)
         text = "".join(part if part.endswith("\n") else f"{part}\r\n" for part in parts)
         try:
-            return text.encode(f"cp{self._codepage}")
+            return text.encode(self._codepage)
         except UnicodeEncodeError as error:
             raise self._failure(
                 f"code page {self._codepage} has no {error.object[error.start]!r}, which is in "
@@ -344,6 +371,16 @@ class WinRMConnector(BaseConnector):
 
     def _failure(self, text: str) -> WinRMHostError:
         return WinRMHostError(text)
+
+
+def _codec(codepage: object) -> str | None:
+    """The name by which a code page is known here: by a number there may be none, as for 037. None
+    also for one in which lines end otherwise, which is no console's."""
+    with suppress(LookupError, UnicodeDecodeError):
+        codec = codecs.lookup(f"cp{codepage}")
+        if _PLAIN.decode(codec.name) == _PLAIN.decode("ascii"):
+            return codec.name
+    return None
 
 
 def _joined(output: CommandOutput) -> str:

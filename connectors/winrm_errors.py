@@ -141,7 +141,7 @@ def _presented(way: Way) -> str:
         ):
             der = tls.getpeercert(binary_form=True) or b""
         subject = x509.load_der_x509_certificate(der).subject.rfc4514_string()
-    except (OSError, ValueError) as error:
+    except Exception as error:  # no parser says beforehand what it raises
         return f"one that cannot be read ({error})"
     sha1 = hashlib.sha1(der, usedforsecurity=False).hexdigest()
     sha256 = hashlib.sha256(der).digest().hex(":").upper()

@@ -36,6 +36,8 @@ INPUT_CHUNK = 64 * 1024
 LARGEST_ANSWER = 4 * 1024 * 1024
 LARGEST_OUTPUT = 64 * 1024 * 1024
 LONGEST_SECONDS = 3600
+# To close a shell that one is done with.
+CLOSE_SECONDS = 10
 _PIECE = 16 * 1024
 
 Listener = Callable[[str, bytes], None]
@@ -150,10 +152,13 @@ class RemoteShell:
     def close(self) -> None:
         """Leave nothing open on the host, if it can still be reached."""
         with self._lock:
-            if self._shell is not None:
-                with contextlib.suppress(Exception):
-                    self._shell.close()
-            self._forget()
+            self._deadline = time.monotonic() + CLOSE_SECONDS
+            try:
+                if self._shell is not None:
+                    with contextlib.suppress(Exception):
+                        self._shell.close()
+            finally:
+                self._forget()
 
     def _run(
         self,
@@ -265,6 +270,8 @@ class RemoteShell:
             if response.is_redirect:
                 response.close()
                 raise requests.TooManyRedirects("it leads elsewhere, which WinRM never does")
+            # Else it is guessed from all of the text, while nobody else has a turn.
+            response.encoding = "utf-8"
             # Read when it is asked for: pypsrp wants the connection that it came by before that.
             response.iter_content = partial(self._pieces, response)  # type: ignore[method-assign]
             return response
@@ -277,7 +284,8 @@ class RemoteShell:
             raise requests.exceptions.ContentDecodingError(f"its answer is packed as {packed[:20]}")
         size = 0
         try:
-            for piece in response.raw.stream(_PIECE, decode_content=True):
+            # What is there, and not a whole piece: that may come a byte at a time.
+            while piece := response.raw.read1(_PIECE, decode_content=True):
                 size += len(piece)
                 if max(size, response.raw.tell()) > LARGEST_ANSWER:
                     found = f"its answer is larger than {LARGEST_ANSWER} bytes"

@@ -14,11 +14,12 @@ from pyinfra.api.output import format_text
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.operations.util.files import generate_color_diff
 
+from connectors.failures import own_failure
+from connectors.limits import at_most
 from facts.script import CLEAN_SH, CLEAN_SH_UNASKED, PIPELINES, PREAMBLE
 from facts.together import Together, is_next
 from operations.clearing import REMOVING
 from procedures.host import Look
-from procedures.limits import at_most
 from procedures.telling import harmless
 
 CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
@@ -100,21 +101,14 @@ AND_LOOK = "; status=$?;"
 
 
 class ConnectedCommand(StringCommand):
-    """A command over a connection that may be lost. Paramiko then raises an error that pyinfra
-    does not know, and that would end the run for every host."""
+    """A command over a connection that may be lost, or on which anything may come."""
 
     def execute(
         self, state: State, host: Host, connector_arguments: ConnectorArguments
     ) -> tuple[bool, CommandOutput]:
-        try:
-            with at_most(self.connector_arguments.get("_timeout")):
-                result: tuple[bool, CommandOutput] = super().execute(
-                    state, host, connector_arguments
-                )
-        except EOFError as error:
-            raise OSError(f"the connection to {host.name} was lost") from error
-        ok, output = result
-        return ok, CommandOutput(_without_greeting(output))
+        with own_failure(host.name), at_most(self.connector_arguments.get("_timeout")):
+            ok, output = super().execute(state, host, connector_arguments)
+            return ok, CommandOutput(_without_greeting(output))
 
 
 def _without_greeting(output: CommandOutput) -> list[OutputLine]:

@@ -13,6 +13,7 @@ from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.facts import get_fact
 
+from connectors.limits import at_most
 from facts.agent import AgentFiles
 from facts.host import Basics, HostBasics, WhoAndWhen
 from facts.programs import UnablePrograms
@@ -23,7 +24,6 @@ from facts.together import Question, names_of
 from procedures.deployment import deployment_of_agent, known_deployment
 from procedures.host import HostFacts, T, not_found_out
 from procedures.identity import identities_of
-from procedures.limits import at_most
 from procedures.names import note_certname
 from procedures.options import options_of
 from procedures.preflight import restoration_refusals, send_at_once

@@ -18,6 +18,7 @@ from typing import Any
 
 import paramiko
 from paramiko.common import cMSG_CHANNEL_SUCCESS
+from paramiko.server import InteractiveQuery
 from pyinfra.api import Config, Host, Inventory, State
 
 HOST_KEY = paramiko.RSAKey.generate(2048)
@@ -53,7 +54,8 @@ def target(port: int, directory: Path, **data: object) -> Host:
 class Served:
     """`disabled`: algorithms that the server does not know. `says_signatures`: whether it tells
     which signatures of keys it knows. `shell`: what it hands commands to. `env`: theirs. `answer`:
-    what answers in the commands' place."""
+    what answers in the commands' place. `odd`: a message that it sends in the midst of granting a
+    command. `question`: what it asks for after a key. `modulus`: of the groups that it chooses."""
 
     port: int = 0
     user_key: paramiko.PKey | None = None
@@ -62,6 +64,9 @@ class Served:
     shell: list[str] = field(default_factory=lambda: ["sh", "-c"])
     env: dict[str, str] = field(default_factory=dict)
     answer: Callable[[paramiko.Channel], None] | None = None
+    odd: bytes | None = None
+    question: str | None = None
+    modulus: int | None = None
     commands: list[str] = field(default_factory=list)
     signatures: list[str] = field(default_factory=list)
 
@@ -72,11 +77,19 @@ class _Session(paramiko.ServerInterface):
         self.modes: dict[int, bytes] = {}
 
     def get_allowed_auths(self, username: str) -> str:
+        if self.served.question is not None:
+            return "keyboard-interactive"
         return "publickey,gssapi-with-mic"
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         known = self.served.user_key is not None and key == self.served.user_key
+        if known and self.served.question is not None:
+            return paramiko.AUTH_PARTIALLY_SUCCESSFUL  # type: ignore[attr-defined,no-any-return]
         return paramiko.AUTH_SUCCESSFUL if known else paramiko.AUTH_FAILED  # type: ignore[attr-defined,no-any-return]
+
+    def check_auth_interactive(self, username: str, submethods: str) -> Any:
+        question = self.served.question or ""
+        return InteractiveQuery(question, question, (question, True))
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.OPEN_SUCCEEDED  # type: ignore[attr-defined,no-any-return]
@@ -87,6 +100,8 @@ class _Session(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: Any, command: bytes) -> bool:
         self.served.commands.append(command.decode())
+        if self.served.odd is not None:
+            channel.transport._send_message(paramiko.Message(self.served.odd))
         if self.served.answer is not None:
             thread = threading.Thread(
                 target=_answer, args=(self.served.answer, channel), daemon=True
@@ -97,6 +112,16 @@ class _Session(paramiko.ServerInterface):
             thread = threading.Thread(target=run, args=(self.served, channel, command, modes))
         channel.transport.begin_when_granted(thread)
         return True
+
+
+class _Moduli:
+    """In the place of /etc/ssh/moduli: whatever is asked for, the same."""
+
+    def __init__(self, modulus: int) -> None:
+        self._modulus = modulus
+
+    def get_modulus(self, *_: int) -> tuple[int, int]:
+        return 2, self._modulus
 
 
 class _Transport(paramiko.Transport):
@@ -197,6 +222,8 @@ def serving(served: Served) -> Iterator[Served]:
                     server_sig_algs=served.says_signatures,
                 )
                 transport.add_server_key(HOST_KEY)
+                if served.modulus is not None:
+                    transport._modulus_pack = _Moduli(served.modulus)  # type: ignore[attr-defined]
                 transports.append(transport)
                 with suppress(paramiko.SSHException, EOFError, OSError):
                     transport.start_server(server=_Session(served))

@@ -29,6 +29,7 @@ from pyinfra.api.host import Host
 from pyinfra.connectors import util
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from connectors import limits
 from facts import backups, credential_files, others, packed, script
 from facts.attributes import CsrAttributes
 from facts.backups import ArchivedCertificates, Backups
@@ -44,7 +45,7 @@ from operations import readiness, signing
 from operations.on_agent import LIMIT
 from operations.services import RUN_LIMIT
 from operations.step import changing
-from procedures import agent, limits, requests, run, terminal
+from procedures import agent, requests, run, terminal
 from procedures.agent import FACT_LIMIT, AgentRefusedError, ask_agent
 from procedures.master import MasterFacts
 from procedures.requests import WaitingRequests

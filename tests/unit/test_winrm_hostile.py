@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import zlib
@@ -12,12 +15,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import gevent  # type: ignore[import-untyped]
 import pytest
-from pyinfra.api import Config, Inventory, State
+import requests
+from pyinfra.api import Config, Inventory, State, StringCommand
 from pyinfra.api.exceptions import ConnectError
 
-from connectors import winrm_shell
+from connectors import failures, limits, winrm, winrm_shell
 from connectors.winrm import WinRMConnector
 from tests.unit import issuing_ca
 
@@ -69,6 +76,18 @@ def repeating(piece: bytes, pause: float = 0, **headers: str) -> Answer:
     return answer
 
 
+def dripping(head: bytes = b"", tail: bytes = b"x") -> Answer:
+    """Says something again and again, so slowly that no read fails, for a minute at least."""
+
+    def answer(handler: Hostile) -> None:
+        handler.wfile.write(head)
+        for _ in range(6000):
+            handler.wfile.write(tail)
+            time.sleep(0.01)
+
+    return answer
+
+
 def leading(status: int, there: str) -> Answer:
     return lambda handler: handler.say(status, Location=there)
 
@@ -100,6 +119,11 @@ ANSWERS: dict[str, tuple[Answer, str]] = {
     "no gzip": (lambda h: h.say(200, b"x", Content_Encoding="gzip"), "connection failed"),
     "no end": (repeating(b"x" * 65536), "larger than"),
     "an error of 100 MiB": (lambda h: h.say(500, b"x" * (100 << 20)), "larger than"),
+    "a byte at a time": (dripping(b"HTTP/1.1 200 OK\r\n\r\n"), "does not answer"),
+    "a chunk at a time": (
+        dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        "does not answer",
+    ),
     "slowly": (repeating(b"x" * (winrm_shell._PIECE + 1), pause=0.2), "does not answer"),
     "a redirect": (lambda h: h.say(302, Location="/elsewhere"), "leads elsewhere"),
 }
@@ -151,11 +175,162 @@ def refusal(server: ThreadingHTTPServer, directory: Path) -> str:
 def test_it_fails_its_own_host_and_soon(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(winrm_shell, "LONGEST_SECONDS", 1)
+    monkeypatch.setattr(winrm, "CHCP_SECONDS", 1)
     monkeypatch.setattr(winrm_shell, "POLL_SECONDS", 1)
     answer, said = ANSWERS[kind]
     with served(answer, tmp_path) as server:
         assert said in refusal(server, tmp_path)
+
+
+# As pyinfra's own program: only there one limit covers whatever a connection does.
+_CONNECTING = """
+from gevent import monkey
+monkey.patch_all()
+import json, sys
+from pyinfra.api import Config, Inventory, State
+from pyinfra.api.exceptions import ConnectError
+from connectors import limits, winrm
+
+limits.GRACE, winrm.CHCP_SECONDS = 0.1, 1
+inventory = Inventory(([("@winrm/win01", json.loads(sys.argv[1]))], {}))
+State(inventory, Config(CONNECT_TIMEOUT=1))
+try:
+    inventory.get_host("@winrm/win01").connect(show_errors=False, raise_exceptions=True)
+except ConnectError as error:
+    print(error)
+"""
+
+HEADERS: dict[str, Answer] = {
+    "a header without end": dripping(b"HTTP/1.1 200 OK\r\nX: "),
+    "answers before the answer": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a chunk's length without end": dripping(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_a_login_has_an_end_whatever_drips(kind: str, tmp_path: Path) -> None:
+    with served(HEADERS[kind], tmp_path) as server:
+        run = subprocess.run(
+            [sys.executable, "-c", _CONNECTING, json.dumps(reached(server, tmp_path))],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+    assert "a first command take too long" in run.stdout, run.stderr
+
+
+def connector(**data: object) -> WinRMConnector:
+    """Of a host that nobody is connected to."""
+    given = {"winrm_user": "x", "winrm_password": "x", **data}
+    inventory = Inventory(([("@winrm/win01", given)], {}))
+    State(inventory, Config())
+    found = inventory.get_host("@winrm/win01").connector
+    assert isinstance(found, WinRMConnector)
+    return found
+
+
+def test_whoever_does_not_let_go_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GRACE", 0.1)
+    monkeypatch.setattr(winrm, "LEAVING_SECONDS", 0)
+    left = connector()
+    left._shell = cast(Any, SimpleNamespace(close=lambda: gevent.sleep(60)))
+    with gevent.Timeout(30):
+        left.disconnect()
+    assert left._shell is None
+
+
+def test_a_shell_that_could_not_be_closed_in_time_is_forgotten() -> None:
+    def close() -> None:
+        raise gevent.Timeout
+
+    remote = connector()._make_shell()
+    remote._shell = cast(Any, SimpleNamespace(close=close))
+    with pytest.raises(gevent.Timeout):
+        remote.close()
+    assert remote._shell is None
+
+
+class Printing:
+    """In a shell's place: one whose commands print that."""
+
+    def __init__(self, printed: bytes) -> None:
+        self._printed = printed
+
+    def run(self, _: str, listen: Callable[[str, bytes], None], *__: object) -> int:
+        listen("stdout", self._printed)
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("printed", "codec"),
+    [
+        (b"Active code page: 850\r\n\r\n", "cp850"),
+        (b"Seite 037.\r\n", "cp1252"),
+        (b"37", "cp1252"),
+        (b"Active code page: 65001", "utf-8"),
+        (b"99999", "cp1252"),
+        (b"x", "cp1252"),
+        (b"", "cp1252"),
+        (b"1" * 1_000_000 + b"x", "cp1252"),
+    ],
+)
+def test_a_code_page_is_kept_by_a_name_that_there_is(
+    printed: bytes, codec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = connector()
+    shell = cast(Any, Printing(printed))
+    monkeypatch.setattr(asked, "_make_shell", lambda: shell)
+    asked.connect()
+    assert asked._codepage == codec
+    shell._printed = b"\xff, without an end"
+    ok, output = asked.run_shell_command(StringCommand("x"))
+    assert ok and "without an end" in output.stdout
+
+
+@pytest.mark.parametrize("codepage", [12345, "037"])
+def test_a_code_page_that_is_no_consoles_is_refused(codepage: object) -> None:
+    with pytest.raises(ConnectError, match="winrm_codepage is "):
+        connector(winrm_codepage=codepage).connect()
+
+
+@pytest.mark.parametrize("where", ["connecting", "connected"])
+def test_whatever_is_raised_is_its_own_hosts_failure(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object) -> int:
+        raise LookupError("\x1b[2J\n" * 1000)
+
+    odd = connector()
+    shell = cast(Any, SimpleNamespace(run=run))
+    if where == "connecting":
+        monkeypatch.setattr(odd, "_make_shell", lambda: shell)
+        with pytest.raises(ConnectError) as refused:
+            odd.connect()
+    else:
+        odd._shell = shell
+        with pytest.raises(OSError, match="makes no sense") as refused:  # type: ignore[assignment]
+            odd.run_shell_command(StringCommand("x"))
+    assert "LookupError" in str(refused.value)
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 5 * failures.LONGEST_SAYING
+
+
+def test_nobody_guesses_how_an_answer_is_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guessed: list[str] = []
+
+    def guess(_: requests.Response) -> str:
+        guessed.append("somebody did")
+        return "utf-8"
+
+    monkeypatch.setattr(requests.Response, "apparent_encoding", property(guess))
+    with served(lambda h: h.say(200, b"hello"), tmp_path) as server:
+        assert "not WinRM" in refusal(server, tmp_path)
+    assert not guessed
 
 
 def test_nobody_else_is_given_the_password(tmp_path: Path) -> None:
