@@ -10,16 +10,13 @@ from pyinfra.api import Host, State
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import BaseStateCallback
 
-from procedures.limits import give_turn
+from procedures.limits import in_turns
 from procedures.names import said_certname
 from procedures.run import Run
 from procedures.site import Site
 from procedures.telling import within_reason
 from recert.ca_records import CaRecords
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order
-
-AT_ONCE = 200
-"""Requests that are read while nobody else has a turn."""
 
 EVERY = 5
 """Seconds between two messages on how far the run is."""
@@ -145,11 +142,10 @@ class Outcomes(BaseStateCallback):
     def _foreign_requests(self, ca_records: CaRecords) -> tuple[ForeignRequest, ...]:
         site = self.run.part(Site)
         names = [name for name in ca_records.requesting if not site.has_certname(name)]
-        requests = []
-        for number, name in enumerate(names, 1):
-            requests.append(None if ca_records.too_many_wait else ca_records.request(name))
-            if number % AT_ONCE == 0:
-                give_turn()
+        requests = [
+            None if ca_records.too_many_wait else ca_records.request(name)
+            for name in in_turns(names)
+        ]
         return tuple(
             ForeignRequest(name, request.digest if request is not None else None)
             for name, request in zip(names, requests, strict=True)

@@ -162,7 +162,7 @@ class SiteState:
             read_certificate(t) for p, t in found.items() if p.startswith(f"{conf.signeddir}/")
         )
         certified = {cert.key for cert in signed if cert is not None} | self.retired_keys
-        return of_others(look.strays, [*here, *self._former_cas], certified)
+        return of_others(look.strays, [*here, *self._former_cas], certified, self.pause)
 
     @cached_property
     def ca_records(self) -> CaRecords:

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from recert import certificates
 from recert.certificates import (
     LARGEST_EXPONENT,
     LONGEST_RSA_KEY,
@@ -319,20 +318,6 @@ def test_a_signature_that_cannot_be_read_is_nobodys() -> None:
     assert not odd.issued_by(NEW.certificate)
     assert not read(without_parameters(NEW.pem)).is_self_signed
     assert describe(odd, NEW.certificate)
-
-
-@pytest.fixture
-def verifications(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The keys with which signatures are verified meanwhile."""
-    made: list[object] = []
-    verify = certificates._verify
-
-    def noted(body: bytes, signature: bytes, key: object, algorithm: hashes.HashAlgorithm) -> None:
-        made.append(key)
-        verify(body, signature, key, algorithm)
-
-    monkeypatch.setattr(certificates, "_verify", noted)
-    return made
 
 
 def test_nothing_is_verified_with_a_costly_key(verifications: list[object]) -> None:
