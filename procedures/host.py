@@ -19,6 +19,7 @@ from facts.puppet import AgentState, PuppetAgent
 from facts.script import ScriptFailedError
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
+from procedures.limits import give_turn
 from procedures.telling import harmless
 from recert.certificates import Certificate, read_certificate
 from recert.deployments.model import Deployment
@@ -105,6 +106,7 @@ class HostFacts:
         self.deployment = deployment
         self._kept: dict[str, Any] = {}
         self._kept_since = 0.0
+        self._others: tuple[list[Stray], object, dict[str, str]] | None = None
         self._kept_while_executing = host.state.is_executing
 
     def forget(self, *names: str) -> None:
@@ -178,8 +180,14 @@ class HostFacts:
         with what it is.
 
         :param cas: whose things go; `certified`: keys that these have certified.
+        :raises RecertError: it is too much to be compared.
         """
-        return of_others(self.strays, cas, certified)
+        cas, certified, strays = list(cas), frozenset(certified), self.strays
+        asked = frozenset(ca.key for ca in cas), certified
+        # Asked for at each step, of what lies there from the first to the last.
+        if self._others is None or self._others[0] is not strays or self._others[1] != asked:
+            self._others = strays, asked, of_others(strays, cas, certified, give_turn)
+        return self._others[2]
 
     @property
     def strays(self) -> list[Stray]:

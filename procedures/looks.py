@@ -16,6 +16,7 @@ from facts.signing import CaInventory
 from procedures.agent import AgentFacts
 from procedures.deployment import known_deployment
 from procedures.host import HostFacts
+from procedures.limits import give_turn
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames, names_of
 from procedures.outcomes import why_left_out
@@ -91,6 +92,7 @@ class Survey:
                 inventory_names=frozenset(inventory_certnames(run.master)),
                 not_asked=hosts_not_asked(run.master),
                 stopped_before=self._stopped_before(),
+                pause=give_turn,
             )
         return self._judged
 

@@ -13,6 +13,7 @@ from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
 from facts.together import Question
 from procedures.host import HostFacts
+from procedures.limits import in_turns
 from recert.altnames import AltNames
 from recert.certificates import (
     Certificate,
@@ -245,8 +246,8 @@ class MasterFacts(HostFacts):
                     texts, crls = texts + signed, crls + revoked
             lists = [crl for crl in map(read_revocation_list, crls) if crl is not None]
             gone = {serial for crl in lists if crl.signed_by(ca) for serial in crl.revoked}
-            certs = [cert for text in texts for cert in read_certificates(text)]
-            return [cert for cert in certs if cert.issued_by(ca)], gone
+            certs = (cert for text in texts for cert in read_certificates(text))
+            return [cert for cert in in_turns(certs) if cert.issued_by(ca)], gone
 
         return self._once("retired certificates", read)
 

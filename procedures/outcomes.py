@@ -10,6 +10,7 @@ from pyinfra.api import Host, State
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import BaseStateCallback
 
+from procedures.limits import in_turns
 from procedures.names import said_certname
 from procedures.run import Run
 from procedures.site import Site
@@ -142,7 +143,8 @@ class Outcomes(BaseStateCallback):
         site = self.run.part(Site)
         names = [name for name in ca_records.requesting if not site.has_certname(name)]
         requests = [
-            None if ca_records.too_many_wait else ca_records.request(name) for name in names
+            None if ca_records.too_many_wait else ca_records.request(name)
+            for name in in_turns(names)
         ]
         return tuple(
             ForeignRequest(name, request.digest if request is not None else None)

@@ -10,6 +10,7 @@ from facts.backups import BackupStore
 from facts.host import Basics
 from facts.tls import ClassifierGroups
 from procedures.host import ask
+from procedures.limits import give_turn
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames
 from procedures.options import added_to, options_of
@@ -117,7 +118,10 @@ def prepare_regeneration(host: Host) -> Regeneration:
         signed_here=frozenset(signed),
         holders=holders,
     )
-    freshness = regeneration.freshness
+    try:
+        freshness = regeneration.freshness
+    except RecertError as error:
+        refuse(host, [*refusals, str(error)])
     try:
         refusals += _refusals_of_the_host(regeneration, signed)
     except RecertError as error:
@@ -357,7 +361,7 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
         cas = [ca for ca in (freshness.ca, regeneration.retired.certificate) if ca is not None]
         with added_to(refusals):
             refusals += preflight.other_name_refusals(
-                other_names(facts.strays, cas),
+                other_names(facts.strays, cas, give_turn),
                 conf.certname,
                 options_of(host).other_names,
                 facts.deployment,

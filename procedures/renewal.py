@@ -15,6 +15,7 @@ from procedures.agent import (
     KnownAgent,
 )
 from procedures.identity import identities_of
+from procedures.limits import give_turn
 from procedures.options import added_to, options_of
 from procedures.outcomes import Outcomes
 from procedures.platforms import platform_of
@@ -77,12 +78,11 @@ class AgentRenewal(AgentWork):
 
     @property
     def known_cas(self) -> list[Certificate]:
-        """The CAs that the site has had, and that this agent has trusted."""
+        """The CAs that the site has had, and the one that this agent trusts. Not those that its own
+        backups name: it could have as many as it likes."""
         facts = self.facts
-        trusted = facts.ssl.texts.get(facts.settings.localcacert, "")
-        before = [b.manifest.ca_certificate or "" for b in facts.backups.backups]
-        found = [ca for ca in map(read_certificate, (trusted, *before)) if ca is not None]
-        return [*self.site.cas, *found]
+        trusted = read_certificate(facts.ssl.texts.get(facts.settings.localcacert, ""))
+        return [*self.site.cas, *([trusted] if trusted is not None else [])]
 
     @property
     def backup_due(self) -> bool:
@@ -402,7 +402,7 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
     if now.everything_goes:
         with added_to(refusals):
             refusals += preflight.other_name_refusals(
-                other_names(facts.strays, renewal.known_cas),
+                other_names(facts.strays, renewal.known_cas, give_turn),
                 now.certname,
                 options_of(facts.host).other_names,
                 facts.deployment,

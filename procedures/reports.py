@@ -3,9 +3,11 @@ the control machine."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from pyinfra import logger
 from pyinfra.api import Host, State
@@ -21,9 +23,12 @@ from procedures.tables import show_agents, show_checks, show_snapshot, show_warn
 from procedures.telling import command_line, reason_of
 from procedures.verification import verification_of
 from recert.certificates import utc_now
+from recert.outcomes import ForeignRequest
 from recert.page import page
-from recert.report import CaRecord, Kind, OperationRecord, Report, Snapshot, Summary
+from recert.report import CaRecord, Check, Kind, OperationRecord, Report, Snapshot, Summary
 from recert.standing import ca_record
+
+T = TypeVar("T")
 
 REPORTS = Path("reports")
 
@@ -72,15 +77,14 @@ class Reporting(BaseStateCallback):
                 if report.kind is Kind.VERIFY:
                     logger.warning("    Nothing was verified: checks are made in a run, with -y")
                 return
-            _show(report)
+            _as_far_as_possible("What was found", lambda: _show(report))
             if not report.preview or report.kind is Kind.SURVEY:
                 for path in write(report):
                     what = "The same as JSON" if path.suffix == ".json" else "The same as a page"
                     logger.info(f"    {what}: {path}")
         except Exception as error:
             # Raised, it would take the place of the message with which the run has ended.
-            logger.error(f"    What was found cannot be told: {reason_of(error)}")
-            fail_in_the_end()
+            _cannot_be_told("What was found", error)
 
     def report(self) -> Report:
         """Everything that is known by now."""
@@ -90,7 +94,9 @@ class Reporting(BaseStateCallback):
         now = _snapshot(known_survey(run, NOW))
         outage = outage_of(run.state)
         agents = outcomes.outcomes() if outcomes is not None else ()
-        checks = verification.checks() if verification is not None and now is not None else ()
+        checks: tuple[Check, ...] = ()
+        if verification is not None and now is not None:
+            checks = _as_far_as_possible("What was verified", verification.checks) or ()
         ca = now.ca.fingerprint if now is not None and now.ca is not None else None
         if ca is None and ca_records is not None and ca_records.ca is not None:
             ca = ca_records.ca.fingerprint
@@ -110,9 +116,17 @@ class Reporting(BaseStateCallback):
             now=now,
             checks=checks,
             agents=agents,
-            foreign_requests=outcomes.foreign_requests if outcomes is not None else (),
+            foreign_requests=self._foreign_requests,
             operations=tuple(self._operations()),
         )
+
+    @property
+    def _foreign_requests(self) -> tuple[ForeignRequest, ...]:
+        outcomes = known_outcomes(self.run)
+        if outcomes is None:
+            return ()
+        what = "What waits on the master"
+        return _as_far_as_possible(what, lambda: outcomes.foreign_requests) or ()
 
     @property
     def _kind(self) -> Kind:
@@ -193,7 +207,21 @@ def _written(path: Path, text: str) -> Path:
 def _snapshot(survey: Survey | None) -> Snapshot | None:
     if survey is None or survey.empty:
         return None
-    return survey.snapshot()
+    return _as_far_as_possible("What was seen of the hosts", survey.snapshot)
+
+
+def _as_far_as_possible(what: str, make: Callable[[], T]) -> T | None:
+    """A part of what is told; what fails in one of them is no reason not to tell the others."""
+    try:
+        return make()
+    except Exception as error:
+        _cannot_be_told(what, error)
+        return None
+
+
+def _cannot_be_told(what: str, error: Exception) -> None:
+    logger.error(f"    {what} cannot be told: {reason_of(error)}")
+    fail_in_the_end()
 
 
 def _show(report: Report) -> None:

@@ -30,7 +30,7 @@ from recert.observed import Handshakes, Orchestration, Service
 from recert.options import RunMode
 from recert.orchestration import awaited
 from recert.report import Check, Result, Role
-from recert.verification import Evidence, RunSeen, verify
+from recert.verification import AGAIN, About, Evidence, RunSeen, verify
 
 
 class Verification:
@@ -114,8 +114,13 @@ class Verification:
             return self._checks
 
     def failed_on(self, host: Host) -> list[Check]:
-        """The checks that a host has failed."""
-        checks = self.checks()
+        """The checks that a host has failed; nothing is proven that cannot be judged."""
+        try:
+            checks = self.checks()
+        except Exception as error:
+            saw = f"what was seen cannot be judged: {reason_of(error)}"
+            about, did = About.ASKED.value, "looked at the hosts"
+            return [Check(about, host.name, did, saw, Result.FAILED, AGAIN)]
         with self.run.exclusively():
             if self._failed is None:
                 self._failed = {}

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
@@ -24,9 +24,18 @@ from cryptography.hazmat.primitives.serialization import (
 from recert.demands import Demand, demands_of
 from recert.extensions import puppets_extensions
 
-# Anybody can send a master a request, and what an odd one makes a parser raise is not to be
-# foreseen: it must not end a run over a whole site.
+# Anybody can send a master a request or put a file somewhere, and what an odd one makes a parser
+# raise, while it is read or when more of it is asked for, is not to be foreseen: it must not end a
+# run over a whole site.
 _UNREADABLE = Exception
+
+LONGEST_RSA_KEY = 8192
+"""Bits."""
+
+LARGEST_EXPONENT = 2**32
+"""Everybody's is 65537. One as long as its key makes a verification cost hundreds of usual ones."""
+
+_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 # By which a request asks for extensions: the standard's attribute, and Microsoft's.
 _EXTENSION_REQUESTS = ("1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14")
@@ -82,23 +91,31 @@ class Certificate:
 
     @property
     def key_bits(self) -> int | None:
-        """The length of the public key; None for a kind whose keys all have one length."""
-        size: int | None = getattr(self.x509.public_key(), "key_size", None)
+        """The length of the public key; None for a kind whose keys all have one length, or one
+        that is not known."""
+        try:
+            size: int | None = getattr(self.x509.public_key(), "key_size", None)
+        except _UNREADABLE:
+            return None
         return size
 
     @property
     def signature_hash(self) -> str | None:
-        """The hash algorithm under the issuer's signature: `sha256`."""
+        """The hash algorithm under the issuer's signature: `sha256`. None for one that has none, or
+        that cannot be read."""
         try:
             algorithm = self.x509.signature_hash_algorithm
-        except UnsupportedAlgorithm:
+        except _UNREADABLE:
             return None
         return algorithm.name if algorithm is not None else None
 
     @property
     def is_self_signed(self) -> bool:
-        itself = self.x509.subject == self.x509.issuer
-        return itself and _verifies(self.x509, self.x509.public_key())
+        try:
+            itself = self.x509.subject == self.x509.issuer
+        except _UNREADABLE:
+            return False
+        return itself and _verifies(self.x509, self)
 
     @property
     def names_one_holder(self) -> bool:
@@ -107,7 +124,7 @@ class Certificate:
 
     def issued_by(self, ca: Certificate) -> bool:
         """Whether the key of `ca` made this certificate's signature."""
-        return _verifies(self.x509, ca.x509.public_key())
+        return _verifies(self.x509, ca)
 
     def invalidity(self, now: datetime) -> str | None:
         """Why its dates make everybody refuse it at the moment `now`; None if they do not."""
@@ -139,7 +156,7 @@ class RevocationList:
         return f"expired on {self.expires:%Y-%m-%d}"
 
     def signed_by(self, ca: Certificate) -> bool:
-        return _verifies(self.x509, ca.x509.public_key())
+        return _verifies(self.x509, ca)
 
 
 @dataclass(frozen=True)
@@ -200,10 +217,13 @@ def read_request(pem: str) -> CertificateRequest | None:
     """The request in `pem`, or None for anything that is not one.
 
     Nor is one that asks for extensions twice, in the standard's place and in Microsoft's: Puppet
-    signs those in the first, while what would be judged here might be those in the second.
+    signs those in the first, while what would be judged here might be those in the second. Nor one
+    whose key is none that Puppet makes: see `is_affordable`.
     """
     try:
         request = x509.load_pem_x509_csr(pem.encode("utf-8", "surrogateescape"))
+        if not is_affordable(request.public_key()):
+            return None
         if sum(part.oid.dotted_string in _EXTENSION_REQUESTS for part in request.attributes) > 1:
             return None
         dns, others = _alternative_names(request)
@@ -322,24 +342,45 @@ def _alternative_names(
 
 
 def _verifies(
-    signed: x509.Certificate | x509.CertificateRevocationList,
-    key: object,
+    signed: x509.Certificate | x509.CertificateRevocationList, signer: Certificate
 ) -> bool:
-    body = (
-        signed.tbs_certificate_bytes
-        if isinstance(signed, x509.Certificate)
-        else signed.tbs_certlist_bytes
-    )
     try:
+        body = (
+            signed.tbs_certificate_bytes
+            if isinstance(signed, x509.Certificate)
+            else signed.tbs_certlist_bytes
+        )
         algorithm = signed.signature_hash_algorithm
-        if algorithm is None:
+        signature, key = signed.signature, signer.x509.public_key()
+    except _UNREADABLE:
+        return False
+    return algorithm is not None and is_signed(body, signature, key, algorithm)
+
+
+def is_affordable(key: object) -> bool:
+    """Whether verifying a signature with a public key costs what it does with those that Puppet
+    makes. Others can be made so that some thousand verifications hold up a run for minutes."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.key_size <= LONGEST_RSA_KEY and key.public_numbers().e <= LARGEST_EXPONENT
+    return isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, _CURVES)
+
+
+def is_signed(body: bytes, signature: bytes, key: object, algorithm: HashAlgorithm) -> bool:
+    """Whether a public key's private half made a signature; never for a key that is not worth the
+    time (`is_affordable`)."""
+    try:
+        if not is_affordable(key):
             return False
-        if isinstance(key, rsa.RSAPublicKey):
-            key.verify(signed.signature, body, padding.PKCS1v15(), algorithm)
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signed.signature, body, ec.ECDSA(algorithm))
-        else:
-            return False
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        _verify(body, signature, key, algorithm)
+    except Exception:
         return False
     return True
+
+
+def _verify(body: bytes, signature: bytes, key: object, algorithm: HashAlgorithm) -> None:
+    """:raises Exception: the key did not make it, or that cannot be told."""
+    if isinstance(key, rsa.RSAPublicKey):
+        key.verify(signature, body, padding.PKCS1v15(), algorithm)
+    else:
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        key.verify(signature, body, ec.ECDSA(algorithm))

@@ -14,6 +14,7 @@ class FindingKind(Enum):
 
     # A host
     NOT_ASKED = auto()
+    NOT_JUDGED = auto()
     SERVICE_STOPPED = auto()
     SERVICE_STOPPED_BEFORE = auto()
     CLOCK_WRONG = auto()

@@ -12,11 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 
-from recert.certificates import Certificate
+from recert.certificates import Certificate, is_signed
 from recert.deployments.known import is_internal
 
 _LONGEST = 1024
@@ -91,23 +89,11 @@ def words_to_sign(nonce: str, host: str, certname: str) -> str:
 
 def proves(words: str, signatures: Iterable[bytes], cert: Certificate) -> bool:
     """Whether the key of a certificate made one of these signatures, over SHA-256."""
-    return any(_is_signed(words.encode(), signature, cert) for signature in signatures)
-
-
-def _is_signed(words: bytes, signature: bytes, cert: Certificate) -> bool:
-    try:
-        key = cert.x509.public_key()
-        if len(signature) > _LONGEST:
-            return False
-        if isinstance(key, rsa.RSAPublicKey):
-            key.verify(signature, words, padding.PKCS1v15(), hashes.SHA256())
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(signature, words, ec.ECDSA(hashes.SHA256()))
-        else:
-            return False
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
-        return False
-    return True
+    key = cert.x509.public_key()
+    return any(
+        len(signature) <= _LONGEST and is_signed(words.encode(), signature, key, SHA256())
+        for signature in signatures
+    )
 
 
 def other_hosts_name(certname: str, whose: str) -> str:

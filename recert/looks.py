@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from recert.backups import Manifest
 from recert.deployments.model import Deployment
+from recert.errors import RecertError
 from recert.observed import (
     ComponentState,
     FoundCredentials,
@@ -39,6 +40,7 @@ class MasterSide:
 @dataclass(frozen=True)
 class HostLook:
     """One host. `deployment`: of its site. `why`: why nothing, or not all, could be seen.
+    `not_judged`: it could be, and what was seen made a judgement over it fail.
     `clock_ahead`: seconds by which its clock is ahead of the control machine's. `disabled`: the
     reason that somebody gave for disabling its Puppet agent. `credential_places`: where PE keeps
     credentials there, besides confdir and ssldir. `names`: by which the CA and orchestration may
@@ -68,6 +70,20 @@ class HostLook:
     ports: Mapping[str, int] = field(default_factory=dict)
     silent_before: frozenset[str] = frozenset()
     csr_attributes: tuple[str, ...] = ()
+    not_judged: bool = False
+
+    def without_judgement(self, error: Exception) -> HostLook:
+        """The same host, of which nothing counts as seen."""
+        return HostLook(
+            self.host,
+            self.role,
+            self.deployment,
+            why=f"what it shows cannot be judged: {error_said(error)}",
+            credential_places=self.credential_places,
+            names=self.identities,
+            stopped_by_run=self.stopped_by_run,
+            not_judged=True,
+        )
 
     @property
     def extras(self) -> frozenset[str]:
@@ -81,3 +97,13 @@ class HostLook:
     def identities(self) -> frozenset[str]:
         """By which the host may answer in orchestration: PE makes it the certname."""
         return frozenset({self.settings.certname}) if self.settings is not None else self.names
+
+
+def error_said(error: Exception) -> str:
+    """What a judgement that failed has said, as far as it is worth telling."""
+    said = str(error) if isinstance(error, RecertError) else f"{type(error).__name__}: {error}"
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]} and so on"
+
+
+_LONGEST = 500
+"""Characters: what an exception says may be all that a host has written."""

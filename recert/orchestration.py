@@ -37,11 +37,14 @@ class NodeAnswer:
 def awaited(state: SiteState) -> dict[str, frozenset[str]]:
     """The hosts that are to answer and that nothing keeps from it as far as is known, each with
     the identities by which it may."""
-    return {
-        look.host: look.identities
-        for look in state.looks
-        if _has_to(state, look) and not any(_obstacles(state, look))
-    }
+    return {look.host: look.identities for look in state.looks if _is_awaited(state, look)}
+
+
+def _is_awaited(state: SiteState, look: HostLook) -> bool:
+    try:
+        return _has_to(state, look) and not any(_obstacles(state, look))
+    except Exception:
+        return False  # a verification says of it that it cannot be judged
 
 
 def node_answers(
@@ -56,7 +59,11 @@ def node_answers(
     known: set[str] = set()
     for look in state.looks:
         known |= look.identities
-        yield _node_answer(state, seen, look)
+        try:
+            answer = _node_answer(state, seen, look)
+        except Exception as error:
+            answer = _node_answer(state, seen, look.without_judgement(error))
+        yield answer
     for host, identities in left_out.items():
         if not identities & seen.answering:
             saw = "it is not part of this run, and does not answer"
@@ -144,7 +151,7 @@ def _obstacles(state: SiteState, look: HostLook) -> Iterator[tuple[str, str]]:
     renewal = state.renewal(look)
     if renewal is not None and not renewal.trusts_ca_in_place:
         yield "it trusts another CA than the one in place", RENEW
-    if old := [one.path for one in state.delivered.get(look.host, ())]:
+    if old := [one.path for one in state.delivered(look)]:
         yield f"its credentials there are old: {', '.join(old)}", RUN_PUPPET
     cert_at = _made(look)
     if look.disabled is not None:

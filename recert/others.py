@@ -8,11 +8,12 @@ looked into, or cannot be read, may be anything. What is none of these goes, as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from recert.certificates import Certificate
+from recert.errors import RecertError
 from recert.observed import FileState
 from recert.settings import Settings
 
@@ -26,6 +27,13 @@ PRIVATE_KEY, CERTIFICATE, KEYSTORE, PUBLIC_KEY, PARAMETERS, UNREAD = (
 )
 
 GROUP_READS = 0o040
+
+MOST_COMPARED = 100_000
+"""Signatures that are compared for one host, which takes some ten seconds: hundreds of bundles of
+public CAs, with a handful of a site's own."""
+
+AT_ONCE = 200
+"""Certificates that are compared while nobody else has a turn."""
 
 SURVEYED = "deploys/survey.py lists them"
 
@@ -43,22 +51,29 @@ class Stray:
 
 
 def of_others(
-    strays: Iterable[Stray], cas: Iterable[Certificate], certified: Iterable[str] = ()
+    strays: Iterable[Stray],
+    cas: Iterable[Certificate],
+    certified: Iterable[str] = (),
+    pause: Callable[[], None] = lambda: None,
 ) -> dict[str, str]:
     """The files that stay, by path, each with what it is.
 
     :param cas: whose things go.
     :param certified: digests of public keys that these have certified, as far as they are known
         from elsewhere.
+    :param pause: done between one `AT_ONCE` of certificates and the next.
+    :raises RecertError: they are too many to be compared.
     """
     strays, cas = list(strays), list(cas)
     ca_keys = {ca.key for ca in cas}
-
-    def is_theirs(cert: Certificate) -> bool:
-        return cert.key in ca_keys or any(cert.issued_by(ca) for ca in cas)
-
+    issued = _issued(strays, cas, pause)
     theirs = {*certified, *ca_keys}
-    theirs |= {cert.key for stray in strays for cert in stray.certificates if is_theirs(cert)}
+    theirs |= {
+        cert.key
+        for stray in strays
+        for cert in stray.certificates
+        if cert.key in ca_keys or cert.fingerprint in issued
+    }
     stay: dict[str, str] = {}
     for stray in strays:
         held = {*stray.keys, *(cert.key for cert in stray.certificates)}
@@ -72,16 +87,53 @@ def of_others(
     return dict(sorted(stay.items()))
 
 
-def other_names(strays: Iterable[Stray], cas: Iterable[Certificate]) -> dict[str, str]:
+def _issued(
+    strays: Iterable[Stray], cas: Iterable[Certificate], pause: Callable[[], None]
+) -> set[str]:
+    """The fingerprints of those certificates that one of these CAs has issued.
+
+    :raises RecertError: they are too many to be compared.
+    """
+    # A CA that was signed anew has its key still, and bundles hold the same certificates.
+    by_key = {ca.key: ca for ca in cas}
+    certs = {cert.fingerprint: (cert, s.path) for s in strays for cert in s.certificates}
+    if len(certs) * len(by_key) > MOST_COMPARED:
+        (_, path), *_ = certs.values()
+        raise RecertError(
+            f"There are {len(certs)} certificates under names that are none of Puppet's (such as "
+            f"{path}), too many to be compared with {len(by_key)} CAs. Move what is somebody "
+            "else's out of Puppet's directories, and run the same command again."
+        )
+    found = set()
+    for number, (fingerprint, (cert, _)) in enumerate(certs.items(), 1):
+        if any(map(cert.issued_by, by_key.values())):
+            found.add(fingerprint)
+        if number % AT_ONCE == 0:
+            pause()
+    return found
+
+
+def other_names(
+    strays: Iterable[Stray], cas: Iterable[Certificate], pause: Callable[[], None] = lambda: None
+) -> dict[str, str]:
     """The names of which these are a private key and a certificate of one of these CAs, and where
-    the certificate lies."""
-    strays, cas = list(strays), list(cas)
+    the certificate lies.
+
+    :param pause: as for `of_others`.
+    :raises RecertError: they are too many to be compared.
+    """
+    strays = list(strays)
     keys = {key for stray in strays if stray.what == PRIVATE_KEY for key in stray.keys}
+    paired = [
+        replace(stray, certificates=tuple(c for c in stray.certificates if c.key in keys))
+        for stray in strays
+    ]
+    issued = _issued(paired, cas, pause)
     return {
         cert.subject: stray.path
-        for stray in strays
+        for stray in paired
         for cert in stray.certificates
-        if cert.key in keys and not cert.is_self_signed and any(map(cert.issued_by, cas))
+        if cert.fingerprint in issued and not cert.is_self_signed
     }
 
 

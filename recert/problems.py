@@ -64,15 +64,18 @@ _OF_MASTER = frozenset(
 )
 
 
-def findings_of(state: SiteState) -> tuple[Finding, ...]:
-    """Everything that is wrong there, the worst first."""
-    found = [
-        *(finding for look in state.looks for finding in _of_host(state, look)),
-        *_of_master(state),
-        *_of_certificates(state),
-    ]
+def findings_of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
+    """Everything that is wrong with a host, and if it is the master with its CA."""
+    yield from _of_host(state, look)
+    if look is state.master:
+        yield from _of_master(state)
+    yield from _of_certificates(state, look)
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each of them once, the worst first."""
     order = list(Severity)
-    return tuple(sorted(dict.fromkeys(found), key=lambda one: order.index(one.severity)))
+    return tuple(sorted(dict.fromkeys(findings), key=lambda one: order.index(one.severity)))
 
 
 def told(state: SiteState, findings: Iterable[Finding]) -> Iterable[Finding]:
@@ -102,7 +105,10 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
     ) -> Finding:
         return Finding(kind, severity, look.host, subject, what, remedy)
 
-    if look.why:
+    if look.not_judged:
+        remedy = "Look at the host by hand: nothing else of it was judged."
+        yield finding(FindingKind.NOT_JUDGED, Severity.BAD, "", look.why, remedy)
+    elif look.why:
         remedy = "Mend that, then run the same command again."
         yield finding(FindingKind.NOT_ASKED, Severity.BAD, "", look.why, remedy)
     for service, found in look.services.items():
@@ -160,7 +166,7 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
     for path in sorted(look.found.unreadable):
         what, remedy = "may not be read by the connected account", "Give it the right to."
         yield finding(FindingKind.UNREADABLE, Severity.WARNING, path, what, remedy)
-    for one in state.delivered.get(look.host, ()):
+    for one in state.delivered(look):
         yield finding(FindingKind.NOT_AS_DELIVERED, Severity.BAD, one.path, one.why, one.remedy)
     for path in sorted(look.found.sealed):
         if is_pes_own(look, path):
@@ -311,14 +317,13 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Finding]:
         yield Finding(FindingKind.REQUEST_WAITS, Severity.NOTE, host, name, what, remedy)
 
 
-def _of_certificates(state: SiteState) -> Iterable[Finding]:
+def _of_certificates(state: SiteState, look: HostLook) -> Iterable[Finding]:
     """What the files alone show."""
-    looks = {look.host: look for look in state.looks}
-    others = {look.host: state.others(look) for look in state.looks}
-    for judged in state.judged_certificates:
+    others = state.others(look)
+    for judged in state.judged_certificates(look):
         record = judged.record
-        look, path = looks[record.host], record.path
-        if path in others[record.host]:
+        path = record.path
+        if path in others:
             continue
         retired = record.standing is Standing.RETIRED
         if not retired and (path in look.extras or not is_pes_own(look, path)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +19,9 @@ SOON = timedelta(days=90)
 """Before its end a certificate has to be renewed."""
 
 _TRUSTSTORES = (".ts", ".truststore")
+
+AT_ONCE = 200
+"""Certificates that are judged while nobody else has a turn."""
 
 SHORTEST_KEY = 2048
 WEAK_HASHES = frozenset({"md5", "sha1"})
@@ -103,14 +106,24 @@ class JudgedCertificate:
     flaws: tuple[Flaw, ...]
 
 
-def judged_certificates(look: HostLook, cas: KnownCas) -> list[JudgedCertificate]:
+def judged_certificates(
+    look: HostLook, cas: KnownCas, pause: Callable[[], None] = lambda: None
+) -> list[JudgedCertificate]:
     """All certificate files of a host, those that should be some and are not, and what keystores
-    hold."""
+    hold.
+
+    :param pause: done between one `AT_ONCE` of them and the next.
+    """
     paths = sorted({*look.found.certificates, *_broken(look)})
     texts = [(path, look.found.certificates.get(path, "")) for path in paths]
     stores = sorted(look.keystores.certificates.items())
     texts += [(path, pem) for path, pems in stores for pem in pems]
-    return [_judged(look, path, text, cas) for path, text in texts]
+    found = []
+    for number, (path, text) in enumerate(texts, 1):
+        found.append(_judged(look, path, text, cas))
+        if number % AT_ONCE == 0:
+            pause()
+    return found
 
 
 def is_pes_own(look: HostLook, path: str) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from typing import Any, TypeVar
 
 from recert.altnames import AltNames
 from recert.ca_records import CaRecords
@@ -16,9 +17,10 @@ from recert.findings import Finding
 from recert.freshness import Defect, Freshness, Retired
 from recert.looks import HostLook, MasterSide
 from recert.others import of_others
-from recert.problems import findings_of, told
+from recert.problems import findings_of_host, in_order, told
 from recert.renewal import Renewal
 from recert.report import (
+    CaRecord,
     CertificateRecord,
     HostRecord,
     Problem,
@@ -28,6 +30,8 @@ from recert.report import (
     Snapshot,
 )
 from recert.standing import JudgedCertificate, KnownCas, ca_record, judged_certificates
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,49 @@ class SiteState:
     inventory_names: frozenset[str] = frozenset()
     not_asked: tuple[str, ...] = ()
     stopped_before: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    pause: Callable[[], None] = field(default=lambda: None, compare=False)
+
+    # Each host by itself
+
+    @cached_property
+    def judgeable(self) -> SiteState:
+        """The same site, less what cannot be judged: of such a host nothing counts as seen. What
+        somebody has put on one host, and whatever a judgement makes of it, is no reason not to
+        judge the others."""
+        failed: dict[str, HostLook] = {}
+        # By the master's CA all the others are judged.
+        for look in sorted(self.looks, key=lambda one: one is not self.master):
+            if look.not_judged:
+                continue
+            try:
+                self._judge(look)
+            except Exception as error:
+                failed[look.host] = look.without_judgement(error)
+                if look is self.master:
+                    break
+            self.pause()
+        if not failed:
+            return self
+        looks = tuple(failed.get(look.host, look) for look in self.looks)
+        return replace(self, looks=looks).judgeable
+
+    def _judge(self, look: HostLook) -> None:
+        """:raises Exception: what the host shows makes a judgement over it fail."""
+        if look is self.master:
+            self._ca_record()
+        self.findings_of(look)
+        self._host_record(look, [])
+
+    @cached_property
+    def _kept(self) -> dict[tuple[str, str], Any]:
+        """What has been judged of single hosts."""
+        return {}
+
+    def _once(self, what: str, look: HostLook, judge: Callable[[], T]) -> T:
+        if (what, look.host) not in self._kept:
+            self._kept[what, look.host] = judge()
+        judged: T = self._kept[what, look.host]
+        return judged
 
     # The master
 
@@ -96,7 +143,13 @@ class SiteState:
 
     def others(self, look: HostLook) -> dict[str, str]:
         """What is somebody else's in the directories that a run empties on a host, and so is left
-        alone: by path, each with what it is. Nothing, where the master's CA is not known."""
+        alone: by path, each with what it is. Nothing, where the master's CA is not known.
+
+        :raises RecertError: it is too much to be compared.
+        """
+        return self._once("others", look, lambda: self._others(look))
+
+    def _others(self, look: HostLook) -> dict[str, str]:
         if not look.strays or self.master is None or self.master.settings is None:
             return {}
         conf = self.master.settings
@@ -109,7 +162,7 @@ class SiteState:
             read_certificate(t) for p, t in found.items() if p.startswith(f"{conf.signeddir}/")
         )
         certified = {cert.key for cert in signed if cert is not None} | self.retired_keys
-        return of_others(look.strays, [*here, *self._former_cas], certified)
+        return of_others(look.strays, [*here, *self._former_cas], certified, self.pause)
 
     @cached_property
     def ca_records(self) -> CaRecords:
@@ -141,13 +194,12 @@ class SiteState:
         assert self.freshness.ca is not None
         return Sources.of(self.master, self.freshness.ca)
 
-    @cached_property
-    def delivered(self) -> dict[str, list[Defect]]:
-        """What is wrong with the copies that Puppet runs deliver, for hosts that have such."""
+    def delivered(self, look: HostLook) -> list[Defect]:
+        """What is wrong with the copies that Puppet runs deliver to a host."""
         if self.sources is None:
-            return {}
-        found = {look.host: delivered_problems(look, self.sources) for look in self.looks}
-        return {host: problems for host, problems in found.items() if problems}
+            return []
+        sources = self.sources
+        return self._once("delivered", look, lambda: delivered_problems(look, sources))
 
     @property
     def retired_keys(self) -> frozenset[str]:
@@ -210,18 +262,24 @@ class SiteState:
 
     # The whole
 
-    @cached_property
-    def judged_certificates(self) -> tuple[JudgedCertificate, ...]:
-        return tuple(one for look in self.looks for one in judged_certificates(look, self.cas))
+    def judged_certificates(self, look: HostLook) -> list[JudgedCertificate]:
+        """All certificates of a host."""
+        return self._once(
+            "certificates", look, lambda: judged_certificates(look, self.cas, self.pause)
+        )
 
     @property
     def certificates(self) -> tuple[CertificateRecord, ...]:
-        return tuple(judged.record for judged in self.judged_certificates)
+        return tuple(one.record for look in self.looks for one in self.judged_certificates(look))
+
+    def findings_of(self, look: HostLook) -> list[Finding]:
+        """Everything that is wrong with a host."""
+        return self._once("findings", look, lambda: list(findings_of_host(self, look)))
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Everything that is wrong, the worst first."""
-        return findings_of(self)
+        return in_order(one for look in self.looks for one in self.findings_of(look))
 
     @cached_property
     def told(self) -> tuple[Finding, ...]:
@@ -242,26 +300,34 @@ class SiteState:
         return found
 
     def snapshot(self) -> Snapshot:
-        ca = self.freshness.ca if self.freshness is not None else None
-        record = None
-        if ca is not None and self.master is not None and self.master.settings is not None:
-            conf = self.master.settings
-            crl = read_revocation_list(self.master.ssl.texts.get(conf.cacrl, ""))
-            names = self.names_below(conf.signeddir)
-            signed = [self.ca_records.ever_signed(name) for name in names]
-            revoked = [c for c in signed if c is not None and c.serial in self.ca_records.revoked]
-            record = ca_record(
-                ca,
-                (len(signed), len(revoked)),
-                self.names_below(conf.csrdir),
-                crl.expires if crl is not None else None,
-            )
+        """The same for a report, as far as it can be judged."""
+        return self.judgeable._snapshot()
+
+    def _snapshot(self) -> Snapshot:
         return Snapshot(
             at=self.at,
-            ca=record,
-            hosts=tuple(self._host_record(look) for look in self.looks),
+            ca=self._ca_record(),
+            hosts=tuple(
+                self._host_record(look, self._reasons.get(look.host, [])) for look in self.looks
+            ),
             certificates=self.certificates,
             problems=self.problems,
+        )
+
+    def _ca_record(self) -> CaRecord | None:
+        ca = self.freshness.ca if self.freshness is not None else None
+        if ca is None or self.master is None or self.master.settings is None:
+            return None
+        conf = self.master.settings
+        crl = read_revocation_list(self.master.ssl.texts.get(conf.cacrl, ""))
+        names = self.names_below(conf.signeddir)
+        signed = [self.ca_records.ever_signed(name) for name in names]
+        revoked = [c for c in signed if c is not None and c.serial in self.ca_records.revoked]
+        return ca_record(
+            ca,
+            (len(signed), len(revoked)),
+            self.names_below(conf.csrdir),
+            crl.expires if crl is not None else None,
         )
 
     @cached_property
@@ -281,9 +347,8 @@ class SiteState:
                 found.setdefault(one.host, []).append(str(one))
         return found
 
-    def _host_record(self, look: HostLook) -> HostRecord:
+    def _host_record(self, look: HostLook, reasons: list[str]) -> HostRecord:
         cert = self.certificate_of(look)
-        reasons = self._reasons.get(look.host, [])
         trusted = None
         if look.settings is not None:
             trusted = read_certificate(look.ssl.texts.get(look.settings.localcacert, ""))
@@ -292,7 +357,7 @@ class SiteState:
             host=look.host,
             role=look.role,
             certname=look.settings.certname if look.settings is not None else None,
-            answered=not look.why,
+            answered=look.not_judged or not look.why,
             well=not reasons and not look.why,
             why="; ".join(reasons[:3]) or look.why,
             fingerprint=cert.fingerprint if cert is not None else None,

@@ -38,7 +38,7 @@ class About(Enum):
 
 
 PROVEN: Mapping[About, tuple[FindingKind, ...]] = {
-    About.ASKED: (FindingKind.NOT_ASKED,),
+    About.ASKED: (FindingKind.NOT_ASKED, FindingKind.NOT_JUDGED),
     About.RETIRED: (FindingKind.OF_RETIRED_CA, FindingKind.UNREADABLE),
     About.PLACED: (
         FindingKind.FAULT,
@@ -78,17 +78,25 @@ class Evidence:
 
 def verify(state: SiteState, evidence: Evidence) -> tuple[Check, ...]:
     """Every check, in the order of `About`."""
+    state = state.judgeable
     found: list[Check] = []
     for look in state.looks:
-        if look.why:
-            did = "looked at the host"
-            found.append(_check(About.ASKED, look, did, look.why, Result.FAILED, AGAIN))
-        else:
-            made = list(_HostChecks(state, evidence, look).all())
-            found += [*made, *_nothing_else(state, look, made)]
+        try:
+            found += _of_host(state, evidence, look)
+        except Exception as error:
+            # What one host shows is no reason not to prove anything of the others.
+            found += _of_host(state, evidence, look.without_judgement(error))
+        state.pause()
     found += _orchestrated(state, evidence)
     order = [about.value for about in About]
     return tuple(sorted(found, key=lambda check: order.index(check.about)))
+
+
+def _of_host(state: SiteState, evidence: Evidence, look: HostLook) -> list[Check]:
+    if look.why:
+        return [_check(About.ASKED, look, "looked at the host", look.why, Result.FAILED, AGAIN)]
+    made = list(_HostChecks(state, evidence, look).all())
+    return [*made, *_nothing_else(state, look, made)]
 
 
 def _orchestrated(state: SiteState, evidence: Evidence) -> Iterator[Check]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from hypothesis import settings
 
-from recert import standing
+from recert import certificates, standing
 from recert.looks import HostLook
 from tests.unit.agent import agent
 from tests.unit.delivered import shared, with_delivered, with_everything
@@ -37,6 +38,20 @@ def puppet() -> HostLook:
 def web(puppet: HostLook) -> HostLook:
     """Its agent, to which everything was delivered, too."""
     return with_delivered(look_at_agent(agent()), shared(), puppet)
+
+
+@pytest.fixture
+def verifications(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The keys with which signatures are verified meanwhile."""
+    made: list[object] = []
+    verify = certificates._verify
+
+    def noted(body: bytes, signature: bytes, key: object, algorithm: HashAlgorithm) -> None:
+        made.append(key)
+        verify(body, signature, key, algorithm)
+
+    monkeypatch.setattr(certificates, "_verify", noted)
+    return made
 
 
 @pytest.fixture(params=["dash", "bash"])

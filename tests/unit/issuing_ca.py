@@ -12,7 +12,7 @@ from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -255,11 +255,57 @@ def odd_request_pem(name: str, *asked: tuple[bytes, str]) -> str:
         own.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
         _der(0xA0, *(attribute(*each) for each in asked)),
     )
-    with_sha256 = _der(0x30, _der(0x06, b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b"), b"\x05\x00")
     signature = own.sign(body, padding.PKCS1v15(), hashes.SHA256())
-    request = x509.load_der_x509_csr(_der(0x30, body, with_sha256, _der(0x03, b"\x00" + signature)))
+    request = x509.load_der_x509_csr(
+        _der(0x30, body, _WITH_SHA256, _der(0x03, b"\x00" + signature))
+    )
     assert request.is_signature_valid
     return request.public_bytes(Encoding.PEM).decode("ascii")
+
+
+def costly_key(bits: int = 3072) -> rsa.RSAPublicKey:
+    """A public key whose exponent is as long as itself, so that a verification takes hundreds of
+    times what it takes elsewhere."""
+    return rsa.RSAPublicNumbers((1 << (bits - 2)) + 1, (1 << (bits - 1)) + 1).public_key()
+
+
+def request_for(name: str, public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> str:
+    """A request for a key of which nobody has the private half."""
+    encoded = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    body = _der(0x30, b"\x02\x01\x00", _name(name).public_bytes(), encoded, b"\xa0\x00")
+    made = _der(0x30, body, _WITH_SHA256, _der(0x03, bytes(385)))
+    return x509.load_der_x509_csr(made).public_bytes(Encoding.PEM).decode("ascii")
+
+
+def certificate_for(
+    name: str,
+    public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
+    issuer: str = CA_SUBJECT,
+    by: str = "new-ca",
+) -> str:
+    """A certificate for any key, signed with the one that goes by `by`."""
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(_name(name))
+        .issuer_name(_name(issuer))
+        .serial_number(0x77)
+        .public_key(public)
+        .not_valid_before(NOW - timedelta(days=1))
+        .not_valid_after(NOW + timedelta(days=1000))
+        .sign(key(by), hashes.SHA256())
+    )
+    return made.public_bytes(Encoding.PEM).decode("ascii")
+
+
+def without_parameters(pem: str) -> str:
+    """The same certificate as if it were signed with RSASSA-PSS, of which nothing more is said."""
+    cert = x509.load_pem_x509_certificate(pem.encode())
+    pss = _der(0x30, _der(0x06, b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"))
+    tbs = cert.tbs_certificate_bytes.replace(_WITH_SHA256, pss)
+    content = tbs[2 if tbs[1] < 0x80 else 2 + (tbs[1] & 0x7F) :]
+    made = _der(0x30, _der(0x30, content), pss, _der(0x03, b"\x00" + cert.signature))
+    odd = x509.load_der_x509_certificate(made)
+    return odd.public_bytes(Encoding.PEM).decode("ascii")
 
 
 def _der(tag: int, *parts: bytes) -> bytes:
@@ -268,6 +314,9 @@ def _der(tag: int, *parts: bytes) -> bytes:
     if len(content) > 127:
         length = bytes([0x80 + len(length)]) + length
     return bytes([tag]) + length + content
+
+
+_WITH_SHA256 = _der(0x30, _der(0x06, b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b"), b"\x05\x00")
 
 
 def read_csr(pem: str) -> CertificateRequest:

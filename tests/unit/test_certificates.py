@@ -10,16 +10,21 @@ from ipaddress import ip_address
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from recert.certificates import (
+    LARGEST_EXPONENT,
+    LONGEST_RSA_KEY,
     colon_hex,
     describe,
+    is_affordable,
     read_certificate,
     read_public_key,
     read_request,
     read_revocation_list,
 )
+from recert.identity import proves
 from tests.unit.issuing_ca import (
     CA_SUBJECT,
     MICROSOFT,
@@ -27,6 +32,8 @@ from tests.unit.issuing_ca import (
     NOW,
     OLD,
     STANDARD,
+    certificate_for,
+    costly_key,
     key,
     key_digest,
     key_pem,
@@ -34,7 +41,9 @@ from tests.unit.issuing_ca import (
     public_pem,
     read,
     read_csr,
+    request_for,
     request_pem,
+    without_parameters,
 )
 
 SHA1_CA = """-----BEGIN CERTIFICATE-----
@@ -297,3 +306,51 @@ def test_request_for_names_of_a_kind_that_nobody_knows_is_none(kind: bytes) -> N
         .sign(key("agent01"), hashes.SHA256())
     )
     assert read_request(request.public_bytes(Encoding.PEM).decode()) is None
+
+
+# What was made to do harm
+
+
+def test_a_signature_that_cannot_be_read_is_nobodys() -> None:
+    odd = read(without_parameters(NEW.issue("web01", 5)))
+    assert odd.subject == "web01"
+    assert odd.signature_hash is None
+    assert not odd.issued_by(NEW.certificate)
+    assert not read(without_parameters(NEW.pem)).is_self_signed
+    assert describe(odd, NEW.certificate)
+
+
+def test_nothing_is_verified_with_a_costly_key(verifications: list[object]) -> None:
+    costly = read(certificate_for(CA_SUBJECT, costly_key()))
+    assert not costly.is_self_signed
+    assert not read(NEW.issue("web01", 5)).issued_by(costly)
+    crl = read_revocation_list(NEW.crl())
+    assert crl is not None and not crl.signed_by(costly)
+    assert not proves("words", [bytes(384)], costly)
+    assert verifications == []
+    assert NEW.certificate.is_self_signed
+    assert len(verifications) == 1
+
+
+@pytest.mark.parametrize(
+    "public",
+    [costly_key(), ec.generate_private_key(ec.SECP256K1()).public_key()],
+    ids=["its exponent", "its curve"],
+)
+def test_a_request_for_a_costly_key_is_none(
+    public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
+) -> None:
+    assert read_request(request_for("web01", public)) is None
+    assert read_request(request_for("web01", key("web01").public_key())) is not None
+
+
+def test_which_keys_are_worth_the_time() -> None:
+    def rsa_key(bits: int, exponent: int) -> rsa.RSAPublicKey:
+        return rsa.RSAPublicNumbers(exponent, (1 << (bits - 1)) + 1).public_key()
+
+    assert is_affordable(rsa_key(LONGEST_RSA_KEY, 65537))
+    assert not is_affordable(rsa_key(LONGEST_RSA_KEY + 8, 65537))
+    assert not is_affordable(rsa_key(2048, LARGEST_EXPONENT + 1))
+    assert is_affordable(ec.generate_private_key(ec.SECP384R1()).public_key())
+    assert not is_affordable(ec.generate_private_key(ec.BrainpoolP512R1()).public_key())
+    assert not is_affordable(None)

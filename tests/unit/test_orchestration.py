@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from recert import orchestration
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.looks import HostLook
 from recert.observed import LastRun, Orchestration, Service
@@ -249,3 +250,21 @@ def test_nothing_that_is_known(puppet: HostLook, web: HostLook) -> None:
     )
     assert "/var/log/pe-mcollective/mcollective.log" in check.remedy
     assert set(awaited(site(puppet, web))) == {"master", "web01"}
+
+
+def test_who_cannot_be_judged_is_not_waited_for(
+    puppet: HostLook, web: HostLook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, renewed = site(puppet, web), orchestration.is_renewed
+
+    def failing(state: SiteState, look: HostLook) -> bool:
+        if look.host == "web01" and look.settings is not None:
+            raise ValueError("nobody has thought of that")
+        return renewed(state, look)
+
+    monkeypatch.setattr(orchestration, "is_renewed", failing)
+    assert awaited(state) == {"master": {CERTNAME}}
+    checks = made(state, CERTNAME)
+    assert checks["master"].result is Result.PASSED
+    assert checks["web01"].result is Result.FAILED
+    assert "cannot be judged: ValueError: nobody has thought of that" in checks["web01"].saw

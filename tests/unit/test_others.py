@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -12,7 +14,11 @@ from facts.others import StrayCredentials
 from facts.script import PIPELINES
 from operations.clearing import CLEARING, pattern, patterns, patterns_within
 from operations.placing import PLACING
+from procedures.host import HostFacts
+from procedures.renewal import AgentRenewal
+from recert import others
 from recert.certificates import read_certificates
+from recert.errors import RecertError
 from recert.freshness import Freshness
 from recert.others import (
     CERTIFICATE,
@@ -103,6 +109,67 @@ def test_a_public_key_stays_with_the_private_one_alone() -> None:
     public = Stray(f"{SSLDIR}/public.pem", PUBLIC_KEY, keys=(key_digest("eyaml"),))
     assert of_others([public], CAS) == {}
     assert of_others([key("eyaml"), public], CAS)[public.path] == PUBLIC_KEY
+
+
+def test_each_certificate_is_compared_once_with_each_ca(verifications: list[object]) -> None:
+    bundle = cert(OTHER.issue("shop", 3))
+    strays = [replace(bundle, path=f"{SSLDIR}/{number}.pem") for number in range(30)]
+    again = IssuingCa("old-ca", serial=7).certificate
+    assert len(of_others([key("shop"), *strays], [*CAS, *CAS, again])) == 31
+    assert len(verifications) == len(CAS)
+    verifications.clear()
+    assert other_names([key("shop"), *strays], [*CAS, *CAS, again]) == {}
+    assert len(verifications) == len(CAS)
+
+
+def test_what_belongs_to_no_key_has_no_name_to_be_told(verifications: list[object]) -> None:
+    assert other_names([cert(OLD.issue("old-name", 5))], CAS) == {}
+    assert verifications == []
+
+
+def test_too_many_certificates_are_not_compared(
+    verifications: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(others, "MOST_COMPARED", 5)
+    strays = [key("0"), *(cert(OTHER.issue(str(n), n + 3), str(n)) for n in range(3))]
+    assert of_others(strays, CAS[:1])
+    assert len(verifications) == 3
+    with pytest.raises(RecertError, match=f"3 certificates .*such as {SSLDIR}/0.pem.* 2 CAs"):
+        of_others(strays, CAS)
+    assert other_names(strays, CAS) == {}, "of those with a key there is but one"
+    assert len(verifications) == 3 + 2
+
+
+def test_others_have_a_turn_while_many_are_compared(
+    verifications: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(others, "AT_ONCE", 2)
+    strays = [cert(OTHER.issue(str(n), n + 3), str(n)) for n in range(5)]
+    turns: list[int] = []
+    of_others(strays, CAS[:1], pause=lambda: turns.append(len(verifications)))
+    assert turns == [2, 4]
+
+
+def test_what_lies_there_is_compared_once_for_all_steps(verifications: list[object]) -> None:
+    shop = cert(OTHER.issue("shop", 3))
+    facts = cast(HostFacts, SimpleNamespace(strays=[shop], _others=None))
+    for _ in range(3):
+        assert HostFacts.others(facts, CAS) == {shop.path: CERTIFICATE}
+    assert len(verifications) == len(CAS)
+    assert HostFacts.others(facts, [*CAS, OTHER.certificate]) == {}
+    facts.__dict__["strays"] = []
+    assert HostFacts.others(facts, CAS) == {}
+
+
+def test_an_agent_names_no_cas_but_the_one_that_it_trusts() -> None:
+    """Its backups are its own, and name as many as it likes."""
+    conf = settings()
+    manifest = SimpleNamespace(ca_certificate=OTHER.pem)
+    backups = SimpleNamespace(backups=[SimpleNamespace(manifest=manifest)] * 1000)
+    ssl = SimpleNamespace(texts={conf.localcacert: OLD.pem})
+    facts = SimpleNamespace(settings=conf, ssl=ssl, backups=backups)
+    asked = SimpleNamespace(facts=facts, site=SimpleNamespace(cas=[NEW.certificate]))
+    assert AgentRenewal.known_cas.fget(asked) == [NEW.certificate, OLD.certificate]  # type: ignore[attr-defined]
 
 
 def test_names_of_which_key_and_certificate_are_there() -> None:

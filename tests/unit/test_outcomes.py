@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.operation import OperationMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from procedures import limits
 from procedures.names import inventory_certnames
 from procedures.outcomes import Outcomes, said_of_failure
 from procedures.run import Run
 from procedures.tables import show_agents
 from procedures.telling import LONG
+from recert.ca_records import CaRecords
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order, summary
 from recert.report import Kind, Report, Summary
 
@@ -63,6 +67,18 @@ def test_a_host_is_known_under_every_name_that_the_inventory_has_for_it() -> Non
         *("web", "web01.example.com", "10.0.0.17"),
         *("shop", "win01.example.com"),
     }
+
+
+def test_others_have_a_turn_while_many_requests_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    turns: list[int] = []
+    monkeypatch.setattr(limits, "AT_ONCE", 2)
+    monkeypatch.setattr(limits, "give_turn", lambda: turns.append(len(read)))
+    ca_records = SimpleNamespace(requesting=list("abcde"), too_many_wait=False, request=read.append)
+    outcomes = Outcomes(Run(State(Inventory((["puppet"], {})), Config())))
+    found = outcomes._foreign_requests(cast(CaRecords, ca_records))
+    assert [one.certname for one in found] == read == list("abcde")
+    assert turns == [2, 4]
 
 
 # Order and summary

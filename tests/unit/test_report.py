@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import jsonschema
 import pytest
 from pydantic import TypeAdapter
+from pyinfra.api import Config, Inventory, State
 
-from procedures.reports import write
+from procedures import reports
+from procedures.looks import BEFORE, NOW, Survey
+from procedures.reports import Reporting, write
+from procedures.run import Run
+from procedures.verification import Verification
+from recert.options import RunMode
 from recert.outcomes import Outcome, Status
-from recert.report import SCHEMA, Report, Result, Summary, read_report, schema
+from recert.report import SCHEMA, Check, Report, Result, Snapshot, Summary, read_report, schema
 
 EXAMPLE = Path(SCHEMA).with_name("report.example.json")
 
@@ -132,3 +139,69 @@ def test_without_a_look_the_agents_are_counted(example: Report) -> None:
 def test_nothing_to_do_is_well(example: Report) -> None:
     assert Summary.of([Outcome("a", None, Status.FRESH)]).well
     assert not Summary.of([Outcome("a", None, Status.DUE)]).well
+
+
+# What cannot be told
+
+
+class Broken:
+    """A survey, or a verification, whose judgement fails."""
+
+    empty = False
+    survey = SimpleNamespace(retired=None)
+
+    def snapshot(self) -> Snapshot:
+        raise ValueError("nobody has thought of that")
+
+    def checks(self) -> tuple[Check, ...]:
+        raise ValueError("nor of that")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """One that has looked at a site, where looking before failed, and so does judging checks."""
+    monkeypatch.setattr(reports, "fail_in_the_end", lambda: None)
+    state = State(Inventory((["web01", "puppet"], {}), master=(["puppet"], {})), Config())
+    run = Run(state)
+    monkeypatch.setattr(reports, "outage_of", lambda _: None)
+    monkeypatch.setattr(reports, "verification_of", lambda _: Broken())
+    return run
+
+
+def test_a_part_that_cannot_be_told_keeps_no_other_one_from_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, example: Report
+) -> None:
+    found = example.now
+    well = SimpleNamespace(empty=False, snapshot=lambda: found)
+    surveys = {BEFORE: Broken(), NOW: well}
+    monkeypatch.setattr(reports, "known_survey", lambda _, moment: surveys[moment])
+    with caplog.at_level("ERROR", logger="pyinfra"):
+        told = Reporting(run).report()
+    assert (told.now, told.before, told.checks) == (found, None, ())
+    assert [record.getMessage().strip() for record in caplog.records] == [
+        "What was verified cannot be told: nor of that",
+        "What was seen of the hosts cannot be told: nobody has thought of that",
+    ]
+
+
+def test_what_cannot_be_shown_is_written_all_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, example: Report
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Reporting, "report", lambda _: replace(example, preview=False))
+
+    def fail(_: Report) -> None:
+        raise ValueError("nobody has thought of that")
+
+    monkeypatch.setattr(reports, "_show", fail)
+    Reporting(run).tell()
+    assert len(list(tmp_path.glob("reports/*"))) == 2
+
+
+def test_nobody_is_proven_by_what_cannot_be_judged(run: Run) -> None:
+    verification = Verification(run, RunMode.LAST, cast(Survey, SimpleNamespace()))
+    host = run.state.inventory.get_host("web01")
+    verification.checks = Broken().checks  # type: ignore[method-assign]
+    (check,) = verification.failed_on(host)
+    assert (check.host, check.result) == ("web01", Result.FAILED)
+    assert check.saw.endswith("cannot be judged: nor of that")

@@ -12,9 +12,11 @@ import pytest
 
 from recert import standing
 from recert.backups import Manifest
+from recert.certificates import Certificate
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.deployments.pe_2015_2 import PE_2015_2
 from recert.extensions import ARC
+from recert.findings import Flaw
 from recert.looks import HostLook
 from recert.observed import FileState, LastRun, Service
 from recert.others import PRIVATE_KEY, Stray
@@ -34,6 +36,7 @@ from tests.unit.issuing_ca import (
     key_pem,
     master,
     read,
+    without_parameters,
 )
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 
@@ -418,3 +421,75 @@ def test_two_hosts_of_one_name(well: SiteState) -> None:
     found = replace(well, looks=(*well.looks, second))
     named = {p.host for p in found.problems if p.subject == AGENT}
     assert named == {"web01", "web02"}
+
+
+# What was made to do harm
+
+
+def test_a_certificate_whose_signature_cannot_be_read_is_judged_all_the_same(
+    well: SiteState,
+) -> None:
+    look = with_file(well.looks[1], ELSEWHERE, without_parameters(NEW.issue("odd", 9)))
+    found = replace(well, looks=(well.looks[0], look)).snapshot()
+    (odd,) = (record for record in found.certificates if record.path == ELSEWHERE)
+    assert (odd.standing, odd.signature) == (Standing.FOREIGN, None)
+    assert all(host.well for host in found.hosts)
+
+
+ODD = f"{SSLDIR}/certs/odd.pem"
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The subjects that have been judged, where a judgement over that of `ODD` fails."""
+    made: list[str] = []
+    weaknesses = standing.weaknesses
+
+    def failing(cert: Certificate) -> list[Flaw]:
+        made.append(cert.subject)
+        if cert.subject == "odd":
+            raise ValueError("nobody has thought of that")
+        return weaknesses(cert)
+
+    monkeypatch.setattr(standing, "weaknesses", failing)
+    return made
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["the master", "an agent"])
+def test_who_cannot_be_judged_keeps_nobody_else_from_it(
+    well: SiteState, judged: list[str], number: int
+) -> None:
+    looks, whose = list(well.looks), well.looks[number].host
+    looks[number] = with_file(looks[number], ODD, NEW.issue("odd", 9))
+    found = replace(well, looks=tuple(looks)).snapshot()
+    bad = [problem for problem in found.problems if problem.severity is Severity.BAD]
+    assert [(one.host, one.what) for one in bad] == [
+        (whose, "what it shows cannot be judged: ValueError: nobody has thought of that")
+    ]
+    assert {host.host: (host.answered, host.well) for host in found.hosts} == {
+        look.host: (True, look.host != whose) for look in looks
+    }
+    assert {record.host for record in found.certificates} == {
+        look.host for look in looks if look.host != whose
+    }
+
+
+def test_who_can_be_judged_is_judged_once(well: SiteState, judged: list[str]) -> None:
+    turns: list[int] = []
+    state = replace(well, pause=lambda: turns.append(len(judged)))
+    state.snapshot()
+    once = len(judged)
+    assert once == len([r for r in state.certificates if r.subject])
+    state.snapshot()
+    assert len(judged) == once
+    assert len(turns) == len(state.looks) and turns[0] > 0
+
+
+def test_others_have_a_turn_while_a_host_of_many_certificates_is_judged(
+    well: SiteState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing, "AT_ONCE", 2)
+    turns: list[None] = []
+    state = replace(well, pause=lambda: turns.append(None))
+    certificates = len(state.judged_certificates(state.looks[0]))
+    assert len(turns) == certificates // 2 > 1

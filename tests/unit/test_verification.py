@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from recert.certificates import Certificate
 from recert.deployments.model import NOWHERE
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.findings import Finding, FindingKind
@@ -26,7 +27,7 @@ from recert.survey import SiteState
 from recert.verification import PROVEN, About, Evidence, RunSeen, verify
 from tests.tables import POSTGRESQL_SERVICE, SERVICE_PORTS
 from tests.unit.agent import AGENT, SERIAL, agent
-from tests.unit.issuing_ca import CERTNAME, NEW, OLD, SSLDIR, IssuingCa, master
+from tests.unit.issuing_ca import CERTNAME, NEW, OLD, SSLDIR, IssuingCa, master, without_parameters
 from tests.unit.looks import look_at_agent, look_at_master, site, with_file
 
 THIRD = IssuingCa("third-ca")
@@ -449,3 +450,39 @@ def test_hosts_that_cannot_be_asked(state: SiteState) -> None:
         ("app01", Result.FAILED, "it could not be connected to"),
         ("win01", Result.FAILED, "it has no Puppet"),
     ]
+
+
+# What was made to do harm
+
+
+def test_a_certificate_whose_signature_cannot_be_read_is_no_end(state: SiteState) -> None:
+    odd = without_parameters(OLD.issue("odd", 9))
+    look = with_file(state.looks[1], f"{SSLDIR}/certs/odd.pem", odd)
+    assert failed(replace(state, looks=(state.looks[0], look)), evidence()) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "nothing"), [("standing.weaknesses", []), ("verification.is_delivered", False)]
+)
+def test_who_cannot_be_judged_fails_and_nobody_else(
+    state: SiteState, monkeypatch: pytest.MonkeyPatch, where: str, nothing: object
+) -> None:
+    """In a survey's judgement, or in a check's."""
+    path = f"{SSLDIR}/certs/odd.pem"
+    look = with_file(state.looks[1], path, NEW.issue("odd", 9))
+
+    def failing(*arguments: object) -> object:
+        for one in arguments:
+            if one == path or (isinstance(one, Certificate) and one.subject == "odd"):
+                raise ValueError("nobody has thought of that")
+        return nothing
+
+    monkeypatch.setattr(f"recert.{where}", failing)
+    what = "what it shows cannot be judged: ValueError: nobody has thought of that"
+    checks = verify(replace(state, looks=(state.looks[0], look)), evidence())
+    wrong = [check for check in checks if check.result is Result.FAILED]
+    assert [(one.about, one.host, one.saw) for one in wrong][:1] == [
+        (About.ASKED.value, "web01", what)
+    ]
+    assert {one.host for one in wrong} == {"web01"}
+    assert {check.host for check in checks if check.result is Result.PASSED} >= {"master"}
