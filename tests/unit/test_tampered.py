@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from facts.archives import MEMBERS, WITHIN
 from facts.script import PIPELINES
-from operations.restore import _UNPACK, MEMBERS, WITHIN
+from operations.restore import _UNPACK
 from recert.backups import Manifest, check_paths, read_manifest
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.errors import RecertError
