@@ -21,7 +21,7 @@ from facts.puppet import AgentState, PuppetSettings
 from facts.script import ScriptFailedError
 from facts.together import Question, names_of
 from procedures.deployment import deployment_of_agent, known_deployment
-from procedures.host import HostFacts, T, not_found_out
+from procedures.host import FIRST_ASKED, NO_SHELL, HostFacts, T, not_found_out
 from procedures.identity import identities_of
 from procedures.limits import at_most
 from procedures.names import note_certname
@@ -226,8 +226,12 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
             f"Its answer to {asked} makes no sense: {reason_of(error)}"
         ) from error
     if value is None:
+        first = fact in FIRST_ASKED
+        if first:
+            host.state.failed_hosts.add(host)
         raise AgentRefusedError(
             f"It did not answer when asked for {asked}, or not in {FACT_LIMIT} s; see above."
+            + (f" {NO_SHELL}" if first else "")
         )
     return value
 
