@@ -90,6 +90,22 @@ def server_refusals(looked_for: Iterable[str], carried: Iterable[str]) -> list[s
     ]
 
 
+def port_refusals(asked: Mapping[str, int], listens: int, forwarded: Collection[int]) -> list[str]:
+    """An agent whose request would reach nobody.
+
+    :param asked: the ports on which it asks its master and its CA, by setting.
+    :param listens: where its master does.
+    :param forwarded: the data `forwarded_ports`.
+    """
+    return [
+        f"{name} is {port} there, and its master listens on port {listens}: nobody would take what "
+        f"it asks. Correct {name} in the agent's puppet.conf; or, if something passes port {port} "
+        f"on to the master's, say so: --data forwarded_ports={port}"
+        for name, port in asked.items()
+        if port != listens and port not in forwarded
+    ]
+
+
 def room_refusals(free: int, needed: int, backup_root: str) -> list[str]:
     """:param free: and `needed`: kibibytes."""
     if free >= needed * 5 // 4 + 1024:
