@@ -273,7 +273,7 @@ class _Simulated:
             yield "printed", section, f"certname = {self.certname}\n{printed}"
 
     def _ssl(self, arguments: list[str]) -> Iterator[Record]:
-        _roots, texts, keys, _older = _groups(arguments[3:])
+        _roots, texts, keys, _older = _groups(arguments[5:])
         for path, (kind, mode, size, mtime) in self.files.items():
             user = "pe-puppet"
             yield "file", kind, f"{mode:o}", user, user, size, f"{mtime:.10f}", path, ""
@@ -607,6 +607,7 @@ _SETTINGS = {
     "user": "pe-puppet",
     "group": "pe-puppet",
     "masterport": "8140",
+    "ca_port": "8140",
     "ca": "true",
     "keylength": str(KEYLENGTH),
     "noop": "false",

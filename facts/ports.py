@@ -7,7 +7,7 @@ import re
 from pyinfra.api import FactBase, StringCommand
 
 from facts.script import read_records, record_script
-from recert.deployments.model import NOWHERE, Endpoint
+from recert.deployments.model import NOWHERE, SOMEWHERE, Endpoint
 
 _PORT = re.compile("[0-9]{1,5}")
 
@@ -48,11 +48,15 @@ done
         found: dict[str, list[int]] = {}
         usual: dict[str, int | None] = {}
         for _, name, its_usual, handshake, text in read_records(output):
-            ports = [int(word) for word in text.split() if _PORT.fullmatch(word)]
             # Only PostgreSQL's configuration says so that it listens nowhere; to others 0 is none,
             # with which they would be asked for no proof.
             least = NOWHERE if handshake == "postgresql" else 1
-            found.setdefault(name, []).extend(port for port in ports if least <= port <= 65535)
+            ports = found.setdefault(name, [])
+            for word in text.split():
+                if word == SOMEWHERE:
+                    ports[:] = [port for port in ports if port != NOWHERE]
+                elif _PORT.fullmatch(word) and least <= int(word) <= 65535:
+                    ports.append(int(word))
             # The same setting again takes its place.
             usual[name] = None if handshake == "postgresql" else int(its_usual)
         return {name: _port_of(usual[name], ports) for name, ports in found.items() if ports}

@@ -193,6 +193,10 @@ WENT_BY_CACHE = (
 """What the report of a run has that got no catalog and went by the cached one: Puppet's since 4.1,
 and the error of any. The summary of such a run is that of a success."""
 
+COMMAND_FAILED = "Could not run command from "
+"""Before the setting's name, where `prerun_command` or `postrun_command` has failed, and the run
+with it: the summary is of the resources alone."""
+
 REPORT = "last_run_report.yaml"
 """Beside the summary. Puppet writes it after that, if it writes reports at all."""
 
@@ -203,6 +207,7 @@ AGENT_TRACES = (
 without_keys='{WITHOUT_KEYS}'
 went_by_cache='{WENT_BY_CACHE[0]}
 {WENT_BY_CACHE[1]}'
+command_failed='{COMMAND_FAILED}'
 report=${{1%/*}}/{REPORT}
 """
     + r"""
@@ -211,12 +216,17 @@ of_that_run() { [ -f "$1" ] && [ -r "$1" ] && [ -z "$(find "$2" -newer "$1")" ];
 # links to what only root can read: the reason is text that is going to be shown.
 as_it_lies() { dd if="$1" iflag=nofollow,nonblock bs=65536 count=1 2>/dev/null || :; }
 reason() { stage as_it_lies "$1" | stage tr -d '\000' | stage sed "$without_keys"; }
+reported() { # whether any of the lines $1 is in the report
+    lines=$(grep -cF -e "$1" "$report") || [ "$?" -eq 1 ] || fail "Nobody knows what $report says."
+    [ "$lines" -gt 0 ]
+}
 if [ -f "$1" ] && [ -r "$1" ]; then
     contents "$1" summary
     if of_that_run "$report" "$1"; then
-        lines=$(grep -cF -e "$went_by_cache" "$report") || [ "$?" -eq 1 ] ||
-            fail "Nobody knows what $report says."
-        [ "$lines" -eq 0 ] || say cached
+        ! reported "$went_by_cache" || say cached
+        for setting in prerun_command postrun_command; do
+            ! reported "$command_failed$setting" || say failed "$setting"
+        done
     fi
 fi
 [ ! -f "$2" ] || stage find "$2" -printf '6\0catalog\0%m\0%u\0%g\0%s\0%T@\0'
@@ -240,6 +250,8 @@ def read_agent_state(records: Iterable[list[str]]) -> AgentState:
             last_run = read_summary(record[-1][: LONGEST + 1])  # what is too long is not kept
         elif record[0] == "cached" and last_run is not None:
             last_run = replace(last_run, succeeded=False, cached=True)
+        elif record[0] == "failed" and last_run is not None:
+            last_run = replace(last_run, succeeded=False, command=record[1])
         elif record[0] == "catalog":
             mode, owner, group, size, mtime = record[1:]
             catalog = FileState(

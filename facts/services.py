@@ -50,7 +50,10 @@ $listeners
 END
     [ -n "$known" ] || return 1
     case $ports in (*[0-9]*) ;; (*) ports=$known ;; esac
-    for port in $ports; do ! listened_to "$port" || return 0; done
+    for port in $ports; do
+        case $port in (*[!0-9]*) continue ;; esac
+        ! listened_to "$port" || return 0
+    done
     return 1
 }
 listened_to() {

@@ -16,7 +16,25 @@ from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
 
 # Fields of a `file` record, as find prints them; the number in front is their count.
-FILE_RECORD = r"9\0file\0%y\0%m\0%u\0%g\0%s\0%T@\0%p\0%l\0"
+_KIND, _REST = r"9\0file\0%y\0%m\0", r"%s\0%T@\0%p\0%l\0"
+FILE_RECORD = rf"{_KIND}%u\0%g\0{_REST}"
+
+ENTRIES = rf"""
+known_as() {{ [ -n "$2" ] && find / -maxdepth 0 "$@" >/dev/null 2>&1; }}
+entries() {{ # at and below $1; what belongs to the user $2 or the group $3 goes by these names
+    top=$1
+    if known_as -user "$2"; then set -- "$@" \( -user "$2" -printf "$2"'\0' -o -printf '%u\0' \)
+    else set -- "$@" -printf '%u\0'
+    fi
+    if known_as -group "$3"; then set -- "$@" \( -group "$3" -printf "$3"'\0' -o -printf '%g\0' \)
+    else set -- "$@" -printf '%g\0'
+    fi
+    shift 3
+    stage find "$top/" -ignore_readdir_race -printf '{_KIND}' "$@" -printf '{_REST}'
+}}
+"""
+"""Several names can have one number, and of these a file's owner is called by whichever comes
+first. So find is asked whether a file is of the account that it should be of."""
 
 PUBLIC_HALF = r"""
 public_half() { # of the private key $1, if need be with the password in file $2
@@ -52,6 +70,7 @@ class SslDirectories(FactBase[SslState]):
     + texts: public files to read
     + keys: private keys to compute the public half of; with `capass` for the CA's
     + certificate_dirs: where to look for certificates older than `cacert`
+    + owner: the user and the group of whom all should be, if anybody wants to know
     """
 
     def command(
@@ -63,8 +82,11 @@ class SslDirectories(FactBase[SslState]):
         capass: str,
         certificate_dirs: list[str],
         cacert: str,
+        owner: tuple[str, str] = ("", ""),
     ) -> StringCommand:
-        arguments = directory_arguments(lock, roots, texts, keys, capass, certificate_dirs, cacert)
+        arguments = directory_arguments(
+            lock, roots, texts, keys, capass, certificate_dirs, cacert, owner
+        )
         return record_script(DIRECTORIES, *arguments)
 
     def process(self, output: list[str]) -> SslState:
@@ -74,25 +96,26 @@ class SslDirectories(FactBase[SslState]):
 DIRECTORIES = (
     PUBLIC_HALF
     + PUBLIC_CONTENTS
+    + ENTRIES
     + r"""
-lock=$1 capass=$2 cacert=$3; shift 3
+lock=$1 capass=$2 cacert=$3 user=$4 group=$5; shift 5
 """
     + AFTER_ANY_COMMAND
-    + rf"""
-for_each() {{ # the function $1 over the next group of arguments
+    + r"""
+for_each() { # the function $1 over the next group of arguments
     act=$1 size=$2; shift 2
     while [ "$size" -gt 0 ]; do "$act" "$1"; shift; size=$((size - 1)); done
-}}
-list() {{ [ ! -d "$1" ] || stage find "$1/" -ignore_readdir_race -printf '{FILE_RECORD}'; }}
-read_text() {{ [ ! -f "$1" ] || contents "$1"; }}
+}
+list() { [ ! -d "$1" ] || entries "$1" "$user" "$group"; }
+read_text() { [ ! -f "$1" ] || contents "$1"; }
 # What is no file, such as a pipe in which nobody writes, is no key either.
-half() {{ [ ! -f "$1" ] || public_half "$1" "$capass"; }}
-read_key() {{ [ ! -e "$1" ] || say key "$1" "$(half "$1")"; }}
-older() {{
+half() { [ ! -f "$1" ] || public_half "$1" "$capass"; }
+read_key() { [ ! -e "$1" ] || say key "$1" "$(half "$1")"; }
+older() {
     [ -d "$1" ] && [ -e "$cacert" ] || return 0
     stage find "$1/" -ignore_readdir_race -name '*.pem' -type f ! -newer "$cacert" |
         while IFS= read -r path; do contents "$path" older; done
-}}
+}
 for act in list read_text read_key older; do
     for_each "$act" "$@"
     shift "$(($1 + 1))"
@@ -110,9 +133,10 @@ def directory_arguments(
     capass: str,
     certificate_dirs: list[str],
     cacert: str,
+    owner: tuple[str, str] = ("", ""),
 ) -> Iterator[str]:
     """What `DIRECTORIES` is called with; see `SslDirectories`."""
-    yield from (lock, capass, cacert)
+    yield from (lock, capass, cacert, *owner)
     for group in (roots, texts, keys, certificate_dirs):
         yield from (str(len(group)), *group)
 
@@ -279,23 +303,23 @@ class ComponentDirectory(FactBase[ComponentState]):
     ) -> StringCommand:
         return record_script(
             PUBLIC_CONTENTS
-            + rf"""
+            + ENTRIES
+            + r"""
 directory=$1 account=$2 as_pk8=$3 sources=$4; shift 4
 id "$account" >/dev/null 2>&1 && say account
-[ ! -d "$directory" ] ||
-    stage find "$directory/" -ignore_readdir_race -printf '{FILE_RECORD}'
+[ ! -d "$directory" ] || entries "$directory" "$account" "$account"
 while [ "$sources" -gt 0 ]; do
     [ ! -f "$1" ] || say source "$1"
     shift; sources=$((sources - 1))
 done
-pk8_of() {{ ruby -ropenssl -e "$as_pk8" <"$1" 2>/dev/null || [ "$?" -eq 1 ]; }} # that is no key
-told_if_same() {{ ! cmp -s "$1" "$2" || say same "$3"; }}
-compare() {{
+pk8_of() { ruby -ropenssl -e "$as_pk8" <"$1" 2>/dev/null || [ "$?" -eq 1 ]; } # that is no key
+told_if_same() { ! cmp -s "$1" "$2" || say same "$3"; }
+compare() {
     case $1 in
         (*.pk8) [ ! -s "$1" ] || stage pk8_of "$2" | stage told_if_same - "$1" "$1" ;;
         (*) told_if_same "$1" "$2" "$1" ;;
     esac
-}}
+}
 while [ "$#" -gt 0 ]; do
     if [ -f "$1" ]; then
         [ ! -f "$2" ] || compare "$1" "$2"

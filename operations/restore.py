@@ -8,6 +8,7 @@ from pyinfra import host
 from pyinfra.api import StringCommand, operation
 from pyinfra.api.command import PyinfraCommand
 
+from facts.archives import ARCHIVED
 from facts.script import DIGESTS, REAL_PATH
 from operations.backup import archive_of, make_backup
 from operations.clearing import CLEARING
@@ -18,66 +19,11 @@ from recert.backups import Backup
 from recert.certificates import describe, read_certificate
 from recert.freshness import Retired
 
-# Paths come first, up to an empty line. What the others are about has to be at or below these.
-WITHIN = r"""
-function within(name,    place) {
-    name = plain(name)
-    for (place in allowed) if (name == place || index(name, place "/") == 1) return 1
-    return 0
-}
-function plain(name,    parts, count, i, kept, left) {
-    count = split(name, parts, "/")
-    for (i = 1; i <= count; i++) {
-        if (parts[i] == "" || parts[i] == ".") continue
-        if (parts[i] != "..") { kept[++left] = parts[i]; continue }
-        if (--left < 0) return ".."
-    }
-    name = ""
-    for (i = 1; i <= left; i++) name = name (i > 1 ? "/" : "") kept[i]
-    return name
-}
-!begun { if ($0 == "") begun = 1; else allowed[$0] = 1; next }
-"""
-
-# What is elsewhere, or leads there, and what no certificate or key is: devices, sockets, programs
-# that run as somebody else.
-MEMBERS = r"""
-function parent(name) { sub("/[^/]*$", "", name); return name }
-function below_a_link(name) {
-    while (sub("/[^/]*$", "", name)) if (name in links) return 1
-    return 0
-}
-# Where a path leads that goes up after a name is not in its words: the name may be that of a link.
-function goes_up_later(path) {
-    while (sub("^[.][.](/+|$)", "", path)) continue
-    return path ~ "(^|/)[.][.](/|$)"
-}
-{
-    kind = substr($0, 1, 1); mode = substr($0, 2, 9)
-    if (!match($0, "^[^ ]+ +[^ ]+ +[0-9]+ +[0-9]+-[0-9]+-[0-9]+ [0-9:.]+ ")) { print; next }
-    name = substr($0, RLENGTH + 1); target = name
-    if (kind == "l" && (at = index(name, " -> "))) {
-        target = substr(name, at + 4); name = substr(name, 1, at - 1)
-        if (goes_up_later(target)) { print; next }
-        target = substr(target, 1, 1) == "/" ? target : parent(name) "/" target
-        links[name]
-    }
-    if (kind == "h" && (at = index(name, " link to "))) {
-        target = substr(name, at + 9); name = substr(name, 1, at - 1)
-        if (target != plain(target) || target in links || below_a_link(target)) { print; next }
-    }
-    sub("/$", "", name)
-    if (name != plain(name) || !within(name) || !within(target)) { print; next }
-    if (below_a_link(name)) { print; next }
-    if (kind !~ "[-dlh]" || (kind != "d" && mode ~ "[sS]")) print
-}
-"""
-
 _UNPACK = (
     DIGESTS
     + REAL_PATH
     + CLEARING
-    + f"WITHIN='{WITHIN}' MEMBERS='{MEMBERS}'"
+    + ARCHIVED
     + r"""
 LC_ALL=C; export LC_ALL
 archive=$1 digest=$2; shift 2
@@ -95,23 +41,10 @@ esac
 found=$(digests <"$archive")
 [ "${found%% *}" = "$digest" ] ||
     fail "The archive $archive is damaged; nothing was replaced."
-allowed() {
-    for path; do
-        path=$(real_path "$path") || return
-        printf '%s\n' "${path#/}"
-    done
-}
-listed() { allowed "$@" && echo && tar --numeric-owner -tvf "$archive"; }
-odd_members() { stage listed "$@" | stage awk "$WITHIN$MEMBERS"; }
 odd=$(whole odd_members "$@" 2>&1) || odd=${odd:-"it cannot be listed"}
 [ -z "$odd" ] || fail "The archive $archive holds what no backup does; nothing was replaced: $odd"
-flags=${archive%/*}/flags
-flagged() {
-    allowed "$@" && echo || return
-    [ ! -s "$flags" ] || sed 's,^[^[:blank:]]*[[:blank:]]*/,,' "$flags"
-}
-odd_flags() { stage flagged "$@" | stage awk "$WITHIN"'!within($0)'; }
 odd=$(whole odd_flags "$@" 2>&1) || odd=${odd:-"they cannot be read"}
+flags=${archive%/*}/flags
 [ -z "$odd" ] || fail "$flags is about what no backup holds; nothing was replaced: $odd"
 for path in "$@"; do empty "$path"; done
 set -f # the options are words, and no names of files

@@ -22,13 +22,14 @@ from facts.puppet import AgentState, PuppetSettings
 from facts.script import ScriptFailedError
 from facts.together import Question, names_of
 from procedures.deployment import deployment_of_agent, known_deployment
-from procedures.host import HostFacts, T, not_found_out
+from procedures.host import FIRST_ASKED, NO_SHELL, HostFacts, T, not_found_out
 from procedures.identity import identities_of
 from procedures.names import note_certname
 from procedures.options import options_of
-from procedures.preflight import restoration_refusals, send_at_once
+from procedures.preflight import fit_of, restoration_refusals, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
+from recert.backups import Backup
 from recert.errors import RecertError
 from recert.identity import words_to_sign
 from recert.observed import Service, SslState
@@ -156,9 +157,11 @@ class AgentFacts(HostFacts):
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
         return refusals
 
-    def refusals_to_go_back(self) -> list[str]:
+    def refusals_to_go_back(self, backup: Backup) -> list[str]:
         """What on the host would end a restoration half way."""
-        return restoration_refusals(self.known("basics"), self.backup_root, self.backups.unsaved)
+        basics: HostBasics = self.known("basics")
+        fact, arguments = fit_of(self, backup, basics)
+        return restoration_refusals(self, backup, basics, self._ask(fact, **arguments))
 
     def _ask(self, fact: type[FactBase[T]], **arguments: object) -> T:
         return ask_agent(self.host, fact, **arguments)
@@ -223,8 +226,12 @@ def ask_agent(host: Host, fact: type[FactBase[T]], **arguments: object) -> T:
             f"Its answer to {asked} makes no sense: {reason_of(error)}"
         ) from error
     if value is None:
+        first = fact in FIRST_ASKED
+        if first:
+            host.state.failed_hosts.add(host)
         raise AgentRefusedError(
             f"It did not answer when asked for {asked}, or not in {FACT_LIMIT} s; see above."
+            + (f" {NO_SHELL}" if first else "")
         )
     return value
 

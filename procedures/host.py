@@ -15,7 +15,7 @@ from facts.backups import Backups, BackupStore
 from facts.credential_files import CredentialFiles, KeystoreCertificates, keystores_among
 from facts.host import WhoAndWhen
 from facts.others import StrayCredentials
-from facts.puppet import AgentState, PuppetAgent
+from facts.puppet import AgentState, PuppetAgent, PuppetSettings
 from facts.script import ScriptFailedError
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
@@ -30,6 +30,15 @@ from recert.others import Stray, of_others
 from recert.settings import Settings
 
 T = TypeVar("T")
+
+FIRST_ASKED: tuple[type[FactBase[Any]], ...] = (WhoAndWhen, PuppetSettings)
+"""Whoever says nothing to these says nothing to anything."""
+
+NO_SHELL = (
+    "Where nothing else says why, the shell of the login runs no commands: give the login another "
+    "(`chsh -s /bin/sh`), take out what ends it when it starts (an `exit` in .bashrc), or use "
+    "another login with --sudo."
+)
 
 LOCK = "/var/lib/pe-recert/lock"
 """On every host with `sh`. Whoever can open a file can lock it, so it is one that only root can: a
@@ -51,7 +60,10 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
         failed_now = host in failed
     except ScriptFailedError as error:
         raise DeployError(f"{host.name} {not_found_out(fact, arguments, error)}") from error
-    except (PyinfraError, OSError):
+    except (PyinfraError, OSError) as error:
+        # pyinfra ends the run itself where nobody else is left.
+        if fact in FIRST_ASKED and host in failed:
+            raise DeployError(f"{host.name}: {_unread(fact, arguments)}") from error
         raise
     except Exception as error:
         asked = names_of(fact, arguments)
@@ -62,9 +74,16 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
         if failed_before:
             failed.add(host)
     if failed_now:
-        asked = names_of(fact, arguments)
-        raise DeployError(f"{host.name}: the fact {asked} could not be read; see above")
+        raise DeployError(f"{host.name}: {_unread(fact, arguments)}")
+    if value is None and fact in FIRST_ASKED:
+        failed.add(host)  # it is no better than one that could not be connected to
+        raise DeployError(f"{host.name} did not answer at all. {NO_SHELL}")
     return value
+
+
+def _unread(fact: type[FactBase[Any]], arguments: dict[str, Any]) -> str:
+    hint = f". {NO_SHELL}" if fact in FIRST_ASKED else ""
+    return f"the fact {names_of(fact, arguments)} could not be read; see above{hint}"
 
 
 def not_found_out(

@@ -66,7 +66,7 @@ class MasterFacts(HostFacts):
         if name == "ssl":
             paths = [self.paths(name) for name in self.credential_names]
             public = [p for c in paths for p in (c.certificate, c.signed, c.public_key)]
-            return SslDirectories, self._ssl_arguments(
+            arguments = self._ssl_arguments(
                 texts=[
                     conf.cacert,
                     conf.cacrl,
@@ -79,6 +79,7 @@ class MasterFacts(HostFacts):
                 certificate_dirs=[conf.signeddir, conf.certdir],
                 cacert=conf.cacert,
             )
+            return SslDirectories, {**arguments, "owner": (conf.user, conf.group)}
         if name == "presented":
             addresses = ["127.0.0.1", conf.certname]
             port = self.port_of(self.seat.server)

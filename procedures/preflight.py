@@ -14,18 +14,21 @@ from typing import NoReturn
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
+from facts.archives import ArchiveFit
 from facts.host import HostBasics, WhoAndWhen
 from facts.programs import UnablePrograms
 from facts.puppet import PuppetSettings
+from facts.together import Question
 from procedures.deployment import deployment_of_master
 from procedures.host import HostFacts, ask
 from procedures.master import MasterFacts
 from procedures.names import note_certname
 from procedures.options import options_of
 from recert import preflight
-from recert.backups import Manifest, check_paths
+from recert.backups import Backup, Manifest, check_paths
 from recert.deployments.recognition import generation_refusals
 from recert.errors import RecertError
+from recert.observed import ArchiveState
 from recert.programs import program_refusals
 from recert.settings import check_settings
 
@@ -109,16 +112,35 @@ def check_restorable(facts: HostFacts, manifest: Manifest) -> None:
         raise RecertError("\n".join(refusals))
 
 
-def restoration_refusals(basics: HostBasics, backup_root: str, unsaved: int) -> list[str]:
+def restoration_refusals(
+    facts: HostFacts, backup: Backup, basics: HostBasics, fit: ArchiveState
+) -> list[str]:
     """What on a host would end a restoration half way: no Puppet has to be asked for that.
 
-    :param unsaved: files that are backed up first.
+    :param fit: how the backup's archive fits the host.
     """
+    backup_root, unsaved = facts.backup_root, facts.backups.unsaved
     refusals = preflight.unchangeable_refusals(basics.unchangeable)
+    refusals += preflight.astray_refusals(basics.astray)
+    refusals += preflight.archive_refusals(archive_of(facts, backup), fit)
     refusals += preflight.around_refusals(backup_root, basics.around)
     if unsaved:
         refusals += preflight.room_refusals(basics.free, basics.needed, backup_root)
     return refusals
+
+
+def fit_of(facts: HostFacts, backup: Backup, basics: HostBasics) -> Question:
+    """The question how a backup's archive fits a host."""
+    return ArchiveFit, {
+        "archive": archive_of(facts, backup),
+        "paths": list(backup.manifest.paths),
+        "mounts": list(basics.mounts),
+    }
+
+
+def archive_of(facts: HostFacts, backup: Backup) -> str:
+    """Where a backup's archive is."""
+    return f"{facts.backup_root}/{backup.name}/archive.tar"
 
 
 def refuse(host: Host, refusals: Iterable[str]) -> NoReturn:

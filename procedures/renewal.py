@@ -29,6 +29,7 @@ from recert.extensions import loss_refusals
 from recert.identity import never_believed, not_proven, other_hosts_name, proves, same_key
 from recert.others import SURVEYED, other_names, told, told_of_readers
 from recert.renewal import Renewal
+from recert.settings import Settings
 from recert.signing import (
     Application,
     certified,
@@ -267,8 +268,17 @@ def warn_of_unknown_names(host: Host) -> None:
     except Exception as error:
         warn(host, f"Under which name it looks for its master is not known: {reason_of(error)}")
         return
-    for refusal in preflight.server_refusals(settings.server_names, view.names):
+    for refusal in _refusals_of_the_way(host, settings, view):
         warn(host, refusal)
+
+
+def _refusals_of_the_way(host: Host, settings: Settings, view: MasterView) -> list[str]:
+    """What would keep an agent from reaching its master, or from trusting it."""
+    refusals = preflight.server_refusals(settings.server_names, view.names)
+    with added_to(refusals):
+        forwarded = options_of(host).forwarded_ports
+        refusals += preflight.port_refusals(settings.server_ports, view.port, forwarded)
+    return refusals
 
 
 def left_out(host: Host, outcomes: Outcomes, refusals: list[str], counted: bool = False) -> None:
@@ -294,7 +304,7 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
     renewal = AgentRenewal(site, facts)
     refusals = [
         *preflight.skew_refusals(agent.clock_ahead, view.clock_ahead),
-        *preflight.server_refusals(settings.server_names, view.names),
+        *_refusals_of_the_way(host, settings, view),
         *preflight.backup_place_refusals(facts.backup_root, facts.backup_paths),
         *_named(renewal, view),
     ]

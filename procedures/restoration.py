@@ -15,6 +15,7 @@ from procedures.options import options_of
 from procedures.preflight import (
     backup_root_of,
     check_restorable,
+    fit_of,
     refuse,
     require_root,
     restoration_refusals,
@@ -24,6 +25,7 @@ from procedures.procedure import Procedure, procedure_of
 from procedures.telling import say, warn
 from recert.backups import Backup
 from recert.errors import RecertError
+from recert.preflight import service_refusals
 from recert.settings import stored_settings
 
 
@@ -82,7 +84,7 @@ def prepare_restoration(host: Host) -> Restoration:
     fingerprint = found.manifest.ca_fingerprint or "no CA that could be read"
     say(host, f"Backup {name} of {found.manifest.made_at}: {fingerprint}")
     if restoration.backup.differs:
-        _require_possible(facts)
+        _require_possible(facts, restoration.backup)
         warn(host, "A CA that was retired for security reasons is compromised: whoever has its key")
         warn(
             host, "can impersonate any node. Restore it to get going, then get help and retire it."
@@ -90,7 +92,7 @@ def prepare_restoration(host: Host) -> Restoration:
     return restoration
 
 
-def _require_possible(facts: MasterFacts) -> None:
+def _require_possible(facts: MasterFacts, backup: Backup) -> None:
     """:raises DeployError: something would end the restoration half way."""
     basics = ask(
         facts.host,
@@ -102,6 +104,8 @@ def _require_possible(facts: MasterFacts) -> None:
         links=facts.backup_paths,
         places=[facts.backup_root, *facts.backup_paths],
     )
-    unsaved = facts.backups.unsaved
-    if refusals := restoration_refusals(basics, facts.backup_root, unsaved):
+    fact, arguments = fit_of(facts, backup, basics)
+    refusals = restoration_refusals(facts, backup, basics, ask(facts.host, fact, **arguments))
+    refusals += service_refusals(facts.services, facts.seat.needed)
+    if refusals:
         refuse(facts.host, refusals)

@@ -39,12 +39,14 @@ class MasterView:
 
     `retired`: the CA that its regeneration retires or has retired, None where single
     certificates are replaced. `names`: those that its certificate carries or will carry.
+    `port`: where it listens for agents.
     `clock_ahead`: seconds by which its clock is ahead of the control machine's.
     """
 
     facts: MasterFacts
     retired: Retired | None
     names: frozenset[str]
+    port: int
     clock_ahead: float
     autosign: Autosign
 
@@ -195,6 +197,7 @@ class Site:
             facts,
             retired,
             frozenset(names | {facts.settings.certname}),
+            facts.port_of(facts.seat.server),
             facts.clock_ahead,
             autosign,
         )

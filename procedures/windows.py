@@ -25,6 +25,7 @@ from procedures.deployment import deployment_of_agent
 from procedures.names import note_certname
 from procedures.options import options_of
 from procedures.preflight import send_at_once
+from recert.backups import Backup
 from recert.deployments.model import Deployment
 from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
 from recert.others import Stray
@@ -182,7 +183,7 @@ class WindowsAgentFacts(AgentFacts):
         roots = [f"{backup}/files/{number}" for number in range(count)]
         return self._ask(WindowsDirectories, ruby=self.ruby, roots=roots)
 
-    def refusals_to_go_back(self) -> list[str]:
+    def refusals_to_go_back(self, backup: Backup) -> list[str]:
         return []  # what cannot be copied ends it before anything is deleted
 
     def refusals(self, now: Renewal, backup_due: bool) -> list[str]:

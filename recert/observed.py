@@ -86,11 +86,13 @@ class Answer:
 @dataclass(frozen=True)
 class LastRun:
     """Puppet's `last_run_summary.yaml`: when the last run ended (seconds, UTC) and how. `cached`:
-    it got no catalog and went by the one from before, which the summary takes for a success."""
+    it got no catalog and went by the one from before, and `command`: the setting of a command that
+    has failed with the run; the summary takes either for a success."""
 
     time: float
     succeeded: bool
     cached: bool = False
+    command: str = ""
 
     def was_before(self, made: float) -> bool:
         """Whether it had ended when something was made, at that time in seconds. Puppet notes whole
@@ -100,7 +102,9 @@ class LastRun:
     @property
     def failure(self) -> str:
         """What is to be said of a run that did not succeed, after its name."""
-        return "got no catalog, and went by the cached one" if self.cached else "has failed"
+        if self.cached:
+            return "got no catalog, and went by the cached one"
+        return f"has failed with its {self.command}" if self.command else "has failed"
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,19 @@ class Orchestration:
     why: str = ""
     said: str = ""
     failed: bool = False
+
+
+@dataclass(frozen=True)
+class ArchiveState:
+    """How a backup's archive fits where it is to be put back. `missing`: of the paths that the
+    backup is of, those that it does not have where they are now, each with that place. `outside`:
+    what it has outside of all of them; not what lies below that. `odd`: the first lines about what
+    no backup of these paths holds. `mounts`: mount points in there that it does not have."""
+
+    missing: Mapping[str, str] = field(default_factory=dict)
+    outside: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
 
 
 class Offered(Enum):

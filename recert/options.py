@@ -103,6 +103,18 @@ class Options:
         return self._words("other_names")
 
     @property
+    def forwarded_ports(self) -> frozenset[int]:
+        """ports that something passes on to the master's, with commas
+
+        :raises RecertError: one is none.
+        """
+        words = self._words("forwarded_ports")
+        for word in words:
+            if not (word.isascii() and word.isdigit() and 1 <= int(word[:6]) <= 65535):
+                raise RecertError(f"forwarded_ports has {word}, which is no port.")
+        return frozenset(map(int, words))
+
+    @property
     def backup(self) -> str | None:
         """name of the master's backup to restore
 

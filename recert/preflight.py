@@ -12,7 +12,7 @@ from recert.deployments.known import PROGRAMS
 from recert.deployments.model import Component, Deployment
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
-from recert.observed import ComponentState, FileState, LastRun, Service
+from recert.observed import ArchiveState, ComponentState, FileState, LastRun, Service
 from recert.pasted import for_sh, word
 from recert.settings import CREDENTIAL_SETTINGS, Settings, duration
 
@@ -87,6 +87,22 @@ def server_refusals(looked_for: Iterable[str], carried: Iterable[str]) -> list[s
         f"certificate does not carry ({', '.join(carried)}), so it could never trust it. Retire "
         f"the CA with {word('dns_alt_names=' + ','.join([*carried, *missing]))}, or correct "
         "`server` in the agent's puppet.conf."
+    ]
+
+
+def port_refusals(asked: Mapping[str, int], listens: int, forwarded: Collection[int]) -> list[str]:
+    """An agent whose request would reach nobody.
+
+    :param asked: the ports on which it asks its master and its CA, by setting.
+    :param listens: where its master does.
+    :param forwarded: the data `forwarded_ports`.
+    """
+    return [
+        f"{name} is {port} there, and its master listens on port {listens}: nobody would take what "
+        f"it asks. Correct {name} in the agent's puppet.conf; or, if something passes port {port} "
+        f"on to the master's, say so: --data forwarded_ports={port}"
+        for name, port in asked.items()
+        if port != listens and port not in forwarded
     ]
 
 
@@ -278,6 +294,29 @@ def mount_refusals(mounts: Iterable[str], ssldir: str) -> list[str]:
         "mount it in place of the whole ssldir."
         for mount in mounts
     ]
+
+
+def archive_refusals(archive: str, found: ArchiveState) -> list[str]:
+    """A backup that cannot be put back where its paths lead now: it would be found out when
+    everything has been stopped, or emptied."""
+    refusals = [
+        f"{mount} is a mount point that the backup does not have, and would stay. Unmount it."
+        for mount in found.mounts
+    ]
+    if found.missing and found.outside:
+        moved = ", ".join(f"{path} leads to {real}" for path, real in found.missing.items())
+        refusals.append(
+            f"The backup holds {', '.join(found.outside)}, where nothing of it lies any more: "
+            f"{moved}, of which it holds nothing. What was moved since it was made has to be moved "
+            "back (with the links of then, and no others), and restored after that. Where nobody "
+            f"has moved anything, somebody has changed {archive}: do not restore it."
+        )
+    elif found.odd:
+        refusals.append(
+            f"The archive {archive} holds what no backup does: {'; '.join(found.odd)}. Somebody "
+            "has changed the backup: do not restore it, look for another copy."
+        )
+    return refusals
 
 
 def unchangeable_refusals(paths: Iterable[str]) -> list[str]:

@@ -51,6 +51,7 @@ OTHER_SETTINGS = (
     "noop",
     "server",
     "ca_server",
+    "ca_port",
     "autosign",
     "ca_name",
     "ca_ttl",
@@ -105,6 +106,7 @@ class Settings:
     agent_disabled_lockfile: str
     server: str = ""
     ca_server: str = ""
+    ca_port: int = 0
     autosign: str = "false"
     ca_name: str = ""
     ca_ttl: str = ""
@@ -113,6 +115,11 @@ class Settings:
     def server_names(self) -> tuple[str, ...]:
         """The names under which the host's agent looks for its master and its CA."""
         return tuple(dict.fromkeys((self.server, self.ca_server)))
+
+    @property
+    def server_ports(self) -> dict[str, int]:
+        """The ports on which the host's agent asks its master and its CA, by setting."""
+        return {"masterport": self.masterport, "ca_port": self.ca_port}
 
     @property
     def hostcert(self) -> str:
@@ -213,6 +220,7 @@ def check_settings(
         noop=agent["noop"].lower() == "true",
         server=agent["server"].lower(),
         ca_server=agent["ca_server"].lower(),
+        ca_port=_number("ca_port", agent["ca_port"], 1, 65535),
         autosign=master["autosign"],
         ca_name=master["ca_name"],
         ca_ttl=master["ca_ttl"],
@@ -247,6 +255,7 @@ def stored_settings(
         raise RecertError(f"the backup's settings have {odd[0]!r}, which is none")
     # Those that earlier versions did not keep have a default.
     printed = {name: default for name, default in known.items() if isinstance(default, str)}
+    printed["ca_port"] = str(values.get("masterport"))  # as Puppet has it by default
     for name, value in values.items():
         if name == "dns_alt_names" and isinstance(value, (list, tuple)):
             value = ",".join(map(str, value))

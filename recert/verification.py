@@ -348,8 +348,11 @@ class _HostChecks:
             if not any(shake.answered for shake in with_it.values()):
                 said = next((s.said for s in with_it.values()), "it was not tried")
                 as_before = service in self.look.silent_before
-                said += "; nor did it answer before the CA was regenerated" if as_before else ""
-                yield self._check(About.PRESENTED, how, f"no TLS: {said}", as_before)
+                if as_before:
+                    said += "; nor did it answer before the CA was regenerated"
+                    yield self._not_made(About.PRESENTED, how, f"no TLS: {said}")
+                else:
+                    yield self._check(About.PRESENTED, how, f"no TLS: {said}", False)
                 continue
             yield self._presented(how, with_it)
             yield self._refused(how, with_it)

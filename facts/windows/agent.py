@@ -9,7 +9,7 @@ from pyinfra.api import FactBase, StringCommand
 
 from facts.numbers import count, file_time
 from facts.proof import read_signatures
-from facts.puppet import REPORT, WENT_BY_CACHE, AgentState, read_summary
+from facts.puppet import COMMAND_FAILED, REPORT, WENT_BY_CACHE, AgentState, read_summary
 from facts.script import read_records
 from facts.windows.ruby import ruby_script
 from recert.certificates import read_public_key
@@ -107,12 +107,14 @@ keys.select { |path| File.exist?(path) }.each do |path|
   say 'key', path, half
 end
 summary, catalog, disabled, lockfile = traces
-report, *went_by_cache = marks
+report, command_failed, *went_by_cache = marks
 if File.file?(summary)
   say 'summary', text(summary)
   report = "#{File.dirname(summary)}/#{report}"
   said = File.file?(report) && File.mtime(report) >= File.mtime(summary) ? text(report) : ''
   say 'cached' if went_by_cache.any? { |words| said.include?(words) }
+  setting = said[/#{command_failed}(p\w+)/, 1]
+  say 'failed', setting if setting
 end
 if File.file?(catalog)
   stat = File.stat(catalog)
@@ -137,7 +139,7 @@ end
             "\n".join(texts),
             "\n".join(keys),
             "\n".join(agent[name] for name in ("summary", "catalog", "disabled", "lockfile")),
-            "\n".join((REPORT, *WENT_BY_CACHE)),
+            "\n".join((REPORT, COMMAND_FAILED, *WENT_BY_CACHE)),
             "\n".join(proof or []),
         )
 
@@ -161,6 +163,8 @@ end
                 last_run = read_summary(fields[0])
             elif kind == "cached" and last_run is not None:
                 last_run = replace(last_run, succeeded=False, cached=True)
+            elif kind == "failed" and last_run is not None:
+                last_run = replace(last_run, succeeded=False, command=fields[0])
             elif kind == "catalog":
                 catalog = FileState("f", 0, "", "", count(fields[0]), file_time(fields[1]))
             elif kind == "disabled":

@@ -25,6 +25,10 @@ NOWHERE = 0
 """For a port: the service listens on no network, but on a socket of the host."""
 
 
+SOMEWHERE = "somewhere"
+"""Among the ports of a configuration: what said `NOWHERE` before holds no longer."""
+
+
 class Part(Enum):
     """The files of a credential: how a copy of each is called, and its mode. `PK8` is the private
     key as unencrypted PKCS#8 in DER, which Java's drivers want; Puppet itself has none."""

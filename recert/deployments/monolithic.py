@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from recert.deployments.model import CERTNAME, Component, Delivery, Endpoint, Extra
+from recert.deployments.model import (
+    CERTNAME,
+    SOMEWHERE,
+    Component,
+    Delivery,
+    Endpoint,
+    Extra,
+)
 
 ETC, PEADMIN = "/etc/puppetlabs", "/var/lib/peadmin"
 
@@ -68,18 +75,20 @@ def puppetdb_endpoint(log: str) -> Endpoint:
     )
 
 
-def postgresql_endpoint(log: str, data: str) -> Endpoint:
+def postgresql_endpoint(log: str, data: str, *later: str) -> Endpoint:
     """
     :param data: its data directory.
+    :param later: files there that it reads after its postgresql.conf.
     """
     return Endpoint(
         5432,
         log,
         handshake="postgresql",
         configured=(
-            f"{data}/postgresql.conf",
+            " ".join(f"{data}/{name}" for name in ("postgresql.conf", *later)),
             r"s/^[[:space:]]*port[[:space:]=']*\([0-9]*\).*/\1/p; "
-            r"s/^[[:space:]]*listen_addresses[[:space:]=]*''.*/0/p",
+            r"s/^[[:space:]]*listen_addresses[[:space:]=]*''.*/0/p; "
+            rf"s/^[[:space:]]*listen_addresses[[:space:]=]*'*[^'[:space:]=].*/{SOMEWHERE}/p",
         ),
     )
 

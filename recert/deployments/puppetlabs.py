@@ -52,7 +52,10 @@ ORCHESTRATOR_CERT = "pe-internal-orchestrator"
 _ENDPOINTS = {
     MASTER: master_endpoint(f"{_LOG}/puppetserver/puppetserver.log"),
     PUPPETDB: puppetdb_endpoint(f"{_LOG}/puppetdb/puppetdb.log"),
-    POSTGRESQL: postgresql_endpoint(f"{_LOG}/postgresql/pgstartup.log", _DATABASE),
+    # 9.4's `ALTER SYSTEM` writes to the second one.
+    POSTGRESQL: postgresql_endpoint(
+        f"{_LOG}/postgresql/pgstartup.log", _DATABASE, "postgresql.auto.conf"
+    ),
     CONSOLE: console_endpoint(f"{_LOG}/console-services.log"),
     _PROXY: Endpoint(
         443,

@@ -113,6 +113,8 @@ def test_without_a_name_it_lists_the_backups(serving: Master) -> None:
 
 def test_a_damaged_or_unknown_backup_is_refused(serving: Master) -> None:
     master, retired = serving, serving.ca.fingerprint
+    led, moved = "/etc/puppetlabs/puppetdb/ssl", "/opt/puppet/share/console-services/certs"
+    master.sh(f"mv {led} /srv/puppetdb-ssl; ln -s /srv/puppetdb-ssl {led}")
     assert master.regenerate(retired).status == 0
     (name,) = master.backups()
     before, running = master.sh(EVERYTHING), master.running()
@@ -128,6 +130,28 @@ def test_a_damaged_or_unknown_backup_is_refused(serving: Master) -> None:
     assert stuck.status == 1
     said = " ".join(stuck.stderr.split())
     assert f"{SSLDIR}/ca/signed, {conf} cannot be changed, and so not be deleted" in said
+    assert (master.sh(EVERYTHING), master.running()) == (before, running)
+
+    # So is that somebody else could lead root elsewhere, and that the archive has another place.
+    for change, undone, message in (
+        (
+            f"chown -h pe-puppetdb {led}",
+            f"chown -h root {led}",
+            f"{led} is a link that is not root's. Give it to root",
+        ),
+        (
+            f"mv {moved} /srv/moved; ln -s /srv/moved {moved}",
+            f"rm {moved}; mv /srv/moved {moved}",
+            f"The backup holds {moved}, where nothing of it lies any more: {moved} leads to "
+            "/srv/moved",
+        ),
+    ):
+        master.sh(change)
+        there = master.snapshot()
+        refused = master.pyinfra("deploys/restore.py", "-y", "--data", f"backup={name}")
+        assert (refused.status, master.snapshot()) == (1, there)
+        assert message in " ".join(refused.stderr.split())
+        master.sh(undone)
     assert (master.sh(EVERYTHING), master.running()) == (before, running)
 
     # So is that the backup lies in what it would empty.
@@ -154,3 +178,4 @@ def test_a_damaged_or_unknown_backup_is_refused(serving: Master) -> None:
         assert message in run.stderr
     assert "damaged" in master.pyinfra("deploys/restore.py").text
     assert master.snapshot() == before
+    master.sh(f"rm {led}; mv /srv/puppetdb-ssl {led}")

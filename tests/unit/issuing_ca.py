@@ -433,6 +433,7 @@ def printed_settings(**changes: str) -> dict[str, str]:
         "user": "pe-puppet",
         "group": "pe-puppet",
         "masterport": "8140",
+        "ca_port": "8140",
         "ca": "true",
         "keylength": "4096",
         "noop": "false",

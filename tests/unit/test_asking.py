@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import pytest
-from pyinfra.api import Config, FactBase, Inventory, State
-from pyinfra.api.exceptions import ConnectError
+from pyinfra.api import Config, FactBase, Host, Inventory, State
+from pyinfra.api.exceptions import ConnectError, DeployError
+from pyinfra.connectors.util import CommandOutput, OutputLine
 
 from facts.host import WhoAndWhen
-from procedures.agent import AgentFacts
+from facts.puppet import PuppetSettings
+from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
 from procedures.host import ask
 from recert.deployments.pe_3_7 import PE_3_7
 from tests.unit.issuing_ca import settings
@@ -26,6 +28,36 @@ def test_who_could_not_be_connected_to_and_still_cannot_has_failed() -> None:
     with pytest.raises(ConnectError):
         ask(host, WhoAndWhen)
     assert host in state.failed_hosts, "the run would end with 0"
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, succeeds: bool, *lines: str) -> tuple[State, Host]:
+    """A host whose login's shell prints these, and nothing of what it is told to run."""
+    state = State(Inventory((["web01"], {})), Config())
+    (host,) = state.inventory
+    output = CommandOutput([OutputLine("stdout", line) for line in lines])
+    monkeypatch.setattr(host, "connected", True)
+    monkeypatch.setattr(host, "run_shell_command", lambda *_, **__: (succeeds, output))
+    state.activate_host(host)
+    return state, host
+
+
+@pytest.mark.parametrize("fact", [WhoAndWhen, PuppetSettings])
+@pytest.mark.parametrize(
+    ("succeeds", "said"), [(True, ()), (False, ("This account is currently not available.",))]
+)
+def test_a_login_without_a_shell_is_told(
+    monkeypatch: pytest.MonkeyPatch, fact: type[FactBase[Any]], succeeds: bool, said: tuple[str]
+) -> None:
+    """`exit 0` in its .bashrc, or nologin: without an answer nothing can be read out of one."""
+    state, host = answering(monkeypatch, succeeds, *said)
+    with pytest.raises(DeployError) as refused:
+        ask(host, fact)
+    assert "the shell of the login runs no commands" in str(refused.value)
+    assert host in state.failed_hosts, "a survey would end with 0"
+    state, host = answering(monkeypatch, succeeds, *said)
+    with pytest.raises(AgentRefusedError, match="the shell of the login runs no commands"):
+        ask_agent(host, fact)
+    assert host in state.failed_hosts
 
 
 class _Counted(AgentFacts):

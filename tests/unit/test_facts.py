@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import grp
 import hashlib
 import json
 import os
@@ -604,6 +605,50 @@ def test_a_key_as_pkcs8_is_compared_with_the_key_that_it_is_of(sh: Sh, tmp_path:
     assert state.same == {copies[0][0]}
 
 
+# Several names of one number
+
+
+@pytest.fixture
+def second_name(sh: Sh) -> str:
+    """An account that has the number of whoever runs the tests, whose name comes first."""
+    name = "pe-second"
+    as_first = f"""
+for word; do
+    shift
+    [ "$word" != {name} ] || word={{}}
+    set -- "$@" "$word"
+done
+exec {{}} "$@"
+"""
+    group = grp.getgrgid(os.getgid()).gr_name
+    find = as_first.format("$first", shutil.which("find"))
+    find = find.replace(
+        "do\n",
+        f"do\n    case $last in (-group) first={group} ;; (*) first={ME} ;; esac; last=$word\n",
+        1,
+    )
+    sh.provide("find", find)
+    sh.provide("id", as_first.format(ME, shutil.which("id")))
+    return name
+
+
+def test_who_has_another_name_with_the_same_number_is_the_owner(
+    sh: Sh, tmp_path: Path, tree: Tree, second_name: str
+) -> None:
+    """Of two names passwd's first is told, and puppet.conf or the vendor may have the other."""
+    path = tree.write("serial", "01")
+    arguments = tree.arguments([], [])
+    whose = sh.ask(SslDirectories, **arguments, owner=(second_name, second_name)).files[path]
+    assert whose.ownership == f"{second_name}:{second_name}"
+    state = sh.ask(ComponentDirectory, directory=str(tree.root), account=second_name, copies=[])
+    assert state.account_exists
+    assert {entry.ownership for entry in state.files.values()} == {f"{second_name}:{second_name}"}
+    # Whoever has another number has another name, and one that nobody has is none.
+    for other in ("nobody", "no-such-account"):
+        found = sh.ask(SslDirectories, **arguments, owner=(other, other)).files[path]
+        assert found.ownership == f"{ME}:{grp.getgrgid(os.getgid()).gr_name}"
+
+
 def test_component_that_is_not_there(sh: Sh, tmp_path: Path) -> None:
     state = sh.ask(
         ComponentDirectory,
@@ -876,6 +921,26 @@ def test_a_run_that_went_by_the_cached_catalog_did_not_succeed(
         found = agent(sh, tmp_path).last_run
         assert found == LastRun(1448272000.0, succeeded=not cached, cached=cached)
     path.write_text("cached_catalog_status: not_used\n")
+    assert agent(sh, tmp_path).last_run == LastRun(1448272000.0, succeeded=True)
+
+
+@pytest.mark.parametrize("setting", ["prerun_command", "postrun_command"])
+def test_a_run_whose_own_command_failed_did_not_succeed(
+    sh: Sh, tmp_path: Path, setting: str
+) -> None:
+    """Puppet ends with 1, and its summary is of the resources alone."""
+    summary, path = tmp_path / "summary", tmp_path / REPORT
+    summary.write_text(SUCCESS)
+    path.write_text(
+        f"  message: \"Could not run command from {setting}: Execution of '/bin/false'"
+        ' returned 1: "\n'
+    )
+    os.utime(summary, (1448272000, 1448272000))
+    os.utime(path, (1448272000, 1448272000))
+    found = agent(sh, tmp_path).last_run
+    assert found == LastRun(1448272000.0, succeeded=False, command=setting)
+    assert found.failure == f"has failed with its {setting}"
+    os.utime(path, (1448271999, 1448271999))
     assert agent(sh, tmp_path).last_run == LastRun(1448272000.0, succeeded=True)
 
 

@@ -15,6 +15,7 @@ from facts.script import shell
 from facts.services import SERVICE_FUNCTIONS, in_lines
 from recert.deployments.model import NOWHERE, Endpoint
 from recert.deployments.pe_3_7 import PE_3_7
+from recert.deployments.pe_2016_2 import PE_2016_2
 from tests.tables import ENDPOINTS
 from tests.unit.shell import Sh
 
@@ -95,6 +96,33 @@ def test_the_port_that_a_service_is_configured_to(
     found = ConfiguredPorts().process(output)
     assert found == ({service: port} if port is not None else {})
     assert b"secret" not in base64.b64decode("".join(output[1:-1]))
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "port"),
+    [
+        ("port = 5433\n", "port = '5434'\n", 5434),
+        ("port = 5433\n", "", 5433),
+        ("", "port = '5434'\n", 5434),
+        ("listen_addresses = ''\n", "listen_addresses = '*'\nport = '5434'\n", 5434),
+        ("port = 5433\nlisten_addresses = ''\n", "listen_addresses = 'localhost'\n", 5433),
+        ("listen_addresses = '*'\n", "listen_addresses = ''\n", NOWHERE),
+        ("listen_addresses = '' # none\n", "", NOWHERE),
+    ],
+)
+def test_what_postgresql_reads_later_counts(
+    sh: Sh, tmp_path: Path, first: str, then: str, port: int
+) -> None:
+    """Since 9.4 `ALTER SYSTEM` writes to a file of its own."""
+    endpoint = PE_2016_2.master.endpoints["pe-postgresql"]
+    files, expression = endpoint.configured
+    names = [Path(file).name for file in files.split()]
+    for name, text in zip(names, (first, then), strict=True):
+        (tmp_path / name).write_text(text)
+    files = " ".join(f"{tmp_path}/{name}" for name in names)
+    asked = replace(endpoint, configured=(files, expression))
+    assert sh.ask(ConfiguredPorts, endpoints={"db": asked}) == {"db": port}
+    assert names == ["postgresql.conf", "postgresql.auto.conf"]
 
 
 @pytest.fixture

@@ -101,6 +101,25 @@ def test_agent_that_looks_for_another_name_is_refused(looked_for: list[str], mis
     assert f"dns_alt_names={names}" in message
 
 
+@pytest.mark.parametrize(
+    ("asked", "forwarded", "refused"),
+    [
+        ({"masterport": 8140, "ca_port": 8140}, [], []),
+        ({"masterport": 8140, "ca_port": 9999}, [], ["ca_port is 9999"]),
+        ({"masterport": 8141, "ca_port": 8141}, [], ["masterport is 8141", "ca_port is 8141"]),
+        ({"masterport": 443, "ca_port": 443}, [443], []),
+    ],
+    ids=str,
+)
+def test_agent_asks_where_its_master_listens(
+    asked: dict[str, int], forwarded: list[int], refused: list[str]
+) -> None:
+    refusals = preflight.port_refusals(asked, 8140, forwarded)
+    assert [message.partition(" there,")[0] for message in refusals] == refused
+    assert all("its master listens on port 8140" in message for message in refusals)
+    assert all(re.search(r"--data forwarded_ports=\d+$", message) for message in refusals)
+
+
 def test_room_is_needed_with_a_margin() -> None:
     needed = 100 * MIB
     assert preflight.room_refusals(126 * MIB, needed, "/b") == []

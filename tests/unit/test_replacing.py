@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from procedures.renewal import AgentRenewal, _certificate_named
+from procedures.renewal import AgentRenewal, _certificate_named, _refusals_of_the_way
 from recert.ca_records import CaRecords
 from recert.certificates import Certificate
 from recert.deployments.authority import PUPPET_CERT
-from tests.unit.issuing_ca import NEW, read
+from tests.unit.issuing_ca import NEW, read, settings
 
 NAME, OTHER = "agent01.example.com", "agent02.example.com"
 OWN, BEFORE = read(NEW.issue(NAME, 9)), read(NEW.issue(NAME, 5, key="before"))
@@ -71,3 +71,23 @@ def test_what_was_revoked_before_is_no_measure() -> None:
     assert measure(renewal(OTHERS, BEFORE, OWN, revoked=(BEFORE.serial,))) == OWN
     # What this run has had revoked is what it replaces.
     assert measure(renewal(OWN, BEFORE, OWN, revoked=(BEFORE.serial, OWN.serial))) == OWN
+
+
+# On the way to its master
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [({}, ["ca_port is 9999"]), ({"forwarded_ports": 9999}, []), ({"forwarded_ports": "x"}, ["x"])],
+    ids=str,
+)
+def test_who_would_not_reach_its_master_is_refused(
+    said: dict[str, object], refused: list[str]
+) -> None:
+    """Before its ssldir is emptied: the request would be refused, with its services down."""
+    host = SimpleNamespace(data=said)
+    view = SimpleNamespace(names=["puppet"], port=8140)
+    conf = settings(server="puppet", ca_server="puppet", ca_port="9999")
+    found = _refusals_of_the_way(cast(Any, host), conf, cast(Any, view))
+    assert len(found) == len(refused)
+    assert all(words in message for words, message in zip(refused, found, strict=True))

@@ -118,13 +118,21 @@ def test_agent_that_looks_for_one_name_is_known_to_look_once() -> None:
     assert settings(server="puppet", ca_server="Puppet").server_names == ("puppet",)
 
 
+def test_the_ports_that_an_agent_asks() -> None:
+    printed = printed_settings(masterport="8141", ca_port="9999")
+    conf = check_settings(printed, printed, PE_3_7)
+    assert conf.server_ports == {"masterport": 8141, "ca_port": 9999}
+    with pytest.raises(RecertError, match=r"^ca_port is "):
+        settings(ca_port="x")
+
+
 @pytest.mark.parametrize("value", ["true", "false", f"{CONFDIR}/Autosign.conf"])
 def test_autosign_is_the_masters_as_it_is_written(value: str) -> None:
     conf = check_settings(printed_settings(autosign="no"), printed_settings(autosign=value), PE_3_7)
     assert conf.autosign == value
 
 
-@pytest.mark.parametrize("name", ["server", "ca_server", "autosign"])
+@pytest.mark.parametrize("name", ["server", "ca_server", "ca_port", "autosign"])
 def test_settings_of_agents_have_to_be_there(name: str) -> None:
     printed = printed_settings()
     del printed[name]

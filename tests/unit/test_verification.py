@@ -282,6 +282,9 @@ def test_what_did_not_answer_before_need_not_now(state: SiteState) -> None:
     look = replace(state.looks[0], silent_before=frozenset({"pe-httpd"}))
     before = replace(state, looks=(look, state.looks[1]))
     assert failed(before, seen) == []
+    # Nor has it been proven to present anything.
+    (check,) = [check for check in verify(before, seen) if "with pe-httpd" in check.did]
+    assert check.result is Result.NOT_MADE
     assert failed(before, evidence(handshakes=handshakes("pe-puppetdb", answered=False)))
 
 
