@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError, PyinfraError
 
+from connectors.limits import give_turn
 from facts.attributes import CsrAttributes
 from facts.backups import Backups, BackupStore
 from facts.credential_files import CredentialFiles, KeystoreCertificates, keystores_among
@@ -19,7 +20,6 @@ from facts.puppet import AgentState, PuppetAgent, PuppetSettings
 from facts.script import ScriptFailedError
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
-from procedures.limits import give_turn
 from procedures.telling import harmless
 from recert.certificates import Certificate, read_certificate
 from recert.deployments.model import Deployment

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
+from connectors.limits import give_turn
 from facts.signing import CaInventory
 from procedures.agent import AgentFacts
 from procedures.deployment import known_deployment
 from procedures.host import HostFacts
-from procedures.limits import give_turn
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames, names_of
 from procedures.outcomes import why_left_out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from connectors.limits import in_turns
 from facts.answers import AskedService, ServiceAnswers
 from facts.backups import ArchivedCertificates
 from facts.ports import ConfiguredPorts
@@ -13,7 +14,6 @@ from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
 from facts.tls import PresentedCertificate
 from facts.together import Question
 from procedures.host import HostFacts
-from procedures.limits import in_turns
 from recert.altnames import AltNames
 from recert.certificates import (
     Certificate,

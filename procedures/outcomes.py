@@ -10,7 +10,7 @@ from pyinfra.api import Host, State
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import BaseStateCallback
 
-from procedures.limits import in_turns
+from connectors.limits import in_turns
 from procedures.names import said_certname
 from procedures.run import Run
 from procedures.site import Site

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from pyinfra.api import Host
 
+from connectors.limits import give_turn
 from facts.backups import BackupStore
 from facts.host import Basics
 from facts.tls import ClassifierGroups
 from procedures.host import ask
-from procedures.limits import give_turn
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames
 from procedures.options import added_to, options_of

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 
+from connectors.limits import give_turn
 from procedures.agent import (
     AgentFacts,
     AgentRefusedError,
@@ -15,7 +16,6 @@ from procedures.agent import (
     KnownAgent,
 )
 from procedures.identity import identities_of
-from procedures.limits import give_turn
 from procedures.options import added_to, options_of
 from procedures.outcomes import Outcomes
 from procedures.platforms import platform_of

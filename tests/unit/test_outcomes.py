@@ -12,7 +12,7 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.operation import OperationMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from procedures import limits
+from connectors import limits
 from procedures.names import inventory_certnames
 from procedures.outcomes import Outcomes, said_of_failure
 from procedures.run import Run
