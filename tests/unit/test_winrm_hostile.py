@@ -293,8 +293,8 @@ def test_a_code_page_is_kept_by_a_name_that_there_is(
     assert ok and "without an end" in output.stdout
 
 
-@pytest.mark.parametrize("codepage", [12345, "037"])
-def test_a_code_page_that_is_no_consoles_is_refused(codepage: object) -> None:
+@pytest.mark.parametrize("codepage", [12345, 500])
+def test_a_code_page_that_is_no_consoles_is_refused(codepage: int) -> None:
     with pytest.raises(ConnectError, match="winrm_codepage is "):
         connector(winrm_codepage=codepage).connect()
 
