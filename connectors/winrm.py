@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
-from pyinfra.api.exceptions import ConnectError
+from pyinfra.api.exceptions import ConnectError, PyinfraError
 from pyinfra.api.hiddenvalue import HiddenValue
 from pyinfra.api.output import echo, format_text
 from pyinfra.api.util import get_file_io
@@ -92,12 +92,10 @@ class WinRMConnector(BaseConnector):
         Raises:
             ConnectError: whatever went wrong, with what to do about it.
         """
-        seconds = self.state.config.CONNECT_TIMEOUT + CHCP_SECONDS
         try:
             given = self._given_codepage()
             self._shell = self._make_shell()
-            with at_most(seconds):
-                known = self._host_codepage()  # also where the data has another: it logs in
+            known = self._host_codepage()  # also where the data has another: it logs in
             self._codepage = given or known
         except TimeoutError as error:
             way = self._shell.way if self._shell is not None else self.host.name
@@ -106,7 +104,7 @@ class WinRMConnector(BaseConnector):
                 f"{way} took the connection, but a login and a first command take too long "
                 f"({error}): restart the service WinRM on the host"
             ) from None
-        except OSError as error:
+        except (OSError, PyinfraError) as error:
             self._shell = None
             raise ConnectError(told(error)) from None
         except Exception as error:
@@ -290,10 +288,10 @@ class WinRMConnector(BaseConnector):
 
         # cmd.exe takes the first and the last quote from a line that begins with one.
         line = f"@{line}" if line.startswith('"') else line
-        with own_failure(self.host.name):
+        limit = LONGEST_SECONDS if timeout is None else timeout
+        with own_failure(self.host.name), at_most(limit):
             try:
-                with at_most(LONGEST_SECONDS if timeout is None else timeout):
-                    exit_code = self._shell.run(line, listen, stdin, environment, timeout)
+                exit_code = self._shell.run(line, listen, stdin, environment, timeout)
             except FAILURES as error:
                 if allowance.exceeded:
                     raise allowance.error from error

@@ -22,7 +22,7 @@ LIMIT = 8000
 _PERCENT = "%q"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SPECIAL = re.compile(r'([&|<>^()"])')
-_NO_ECHO = re.compile(r"\s*(on|off|/\?)?\s*", re.IGNORECASE)
+_NO_ECHO = ("", "on", "off", "/?")
 
 
 def quoted(argument: str) -> str:
@@ -90,7 +90,7 @@ def writing(path: str, text: str) -> Iterator[str]:
     target, arrow, size = native(path), ">", 0
     batch: list[str] = []
     for content in text.splitlines():
-        if _NO_ECHO.fullmatch(content) or _CONTROL.search(content):
+        if content.strip().lower() in _NO_ECHO or _CONTROL.search(content):
             raise RecertError(f"`echo` does not print {content!r}, for {path}.")
         part = "echo " + _SPECIAL.sub(r"^\1", content).replace("%", _PERCENT)
         if batch and size + len(part) > LIMIT - len(target) - 100:

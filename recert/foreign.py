@@ -20,7 +20,8 @@ from recert.commandline import native
 _MARK = "pe-recert, owner of"
 _LINK = "pe-recert, a link:"
 # Of the entry for the directory itself: date, time, <DIR> in Windows' language, owner, name.
-_ITSELF = re.compile(r".*<[^>]+>(?:\s+(.*\S))?\s+\.")
+_ITSELF = re.compile(r"[^<]{0,60}<[^>]{1,40}>(.{0,300})\s\.")
+_LONGEST_LINE = 500
 
 
 def taking(directories: Sequence[str], like: str) -> list[str]:
@@ -54,7 +55,7 @@ def foreign_refusals(output: Iterable[str], directories: Sequence[str]) -> list[
     owners: dict[int, str] = {}
     links: set[int] = set()
     number = -1
-    for text in map(str.strip, output):
+    for text in (line[:_LONGEST_LINE].strip() for line in output):
         if number < 0:  # what cmd.exe is told to run first (AutoRun) need not end its line
             text = _MARK + text.partition(_MARK)[2] if _MARK in text else ""
         if text.startswith(_LINK):
@@ -62,7 +63,7 @@ def foreign_refusals(output: Iterable[str], directories: Sequence[str]) -> list[
         elif text.startswith(_MARK):
             number = int(text.removeprefix(_MARK))
         elif found := _ITSELF.fullmatch(text):
-            owners.setdefault(number, found[1] or "")
+            owners.setdefault(number, found[1].strip())
     refusals = []
     for number, path in enumerate(directories, 1):
         name = path.replace("/", "\\")

@@ -25,10 +25,11 @@ _STATES = {
     "PAUSE_PENDING": Service.PENDING,
     "PAUSED": Service.RUNNING,
 }
-_STATE = re.compile(rf":\s*\d\s+({'|'.join(_STATES)})\b")
-_TYPE = re.compile(r":\s*([0-9a-fA-F]+)\b")
-_PID = re.compile(r"PID\s*:\s*(\d+)")
-_VERSION = re.compile(r"(\d+)\.(\d+)(?:\.\d+)+")
+_STATE = re.compile(rf":\s{{0,20}}\d\s{{1,20}}({'|'.join(_STATES)})\b")
+_TYPE = re.compile(r":\s{0,20}([0-9a-fA-F]{1,8})\b")
+_PID = re.compile(r"PID\s{0,20}:\s{0,20}([0-9]{1,10})")
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\.[0-9]")
+_LONGEST_LINE = 500
 _LONGEST_SAYING = 200
 _CONTROL = re.compile("[\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 
@@ -102,7 +103,7 @@ def read_windows(lines: Iterable[str]) -> Windows:
             # Of a program in several places the first is it; what is not set stays as typed.
             if value and not value.startswith("%"):
                 values.setdefault(name, value.replace("\\", "/"))
-        elif version is None and (found := _VERSION.search(text)):
+        elif version is None and (found := _VERSION.search(text[:_LONGEST_LINE])):
             version = (int(found[1]), int(found[2]))
         elif text:
             other.append(text)
@@ -196,7 +197,8 @@ def as_documented(
 def read_service(name: str, lines: Iterable[str]) -> WindowsService | None:
     """`sc queryex NAME`, whatever language its labels are in; None if there is no such service."""
     word = pid = kind = None
-    for text in lines:
+    for line in lines:
+        text = line[:_LONGEST_LINE]
         if state := _STATE.search(text):
             word = state[1]
         elif process := _PID.search(text):

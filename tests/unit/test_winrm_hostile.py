@@ -24,7 +24,7 @@ import requests
 from pyinfra.api import Config, Inventory, State, StringCommand
 from pyinfra.api.exceptions import ConnectError
 
-from connectors import failures, limits, winrm, winrm_shell
+from connectors import failures, limits, winrm, winrm_errors, winrm_shell
 from connectors.winrm import WinRMConnector
 from tests.unit import issuing_ca
 
@@ -84,6 +84,7 @@ def dripping(head: bytes = b"", tail: bytes = b"x") -> Answer:
         for _ in range(6000):
             handler.wfile.write(tail)
             time.sleep(0.01)
+        handler.server.endured.append(handler.path)  # type: ignore[attr-defined]
 
     return answer
 
@@ -136,7 +137,7 @@ def served(answer: Answer, directory: Path) -> Iterator[ThreadingHTTPServer]:
     (directory / "ca.pem").write_text(issuing_ca.LIVE.pem)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
     server.daemon_threads = True
-    server.answer, server.seen = answer, []  # type: ignore[attr-defined]
+    server.answer, server.seen, server.endured = answer, [], []  # type: ignore[attr-defined]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(str(directory / "cert.pem"))
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -180,6 +181,7 @@ def test_it_fails_its_own_host_and_soon(
     answer, said = ANSWERS[kind]
     with served(answer, tmp_path) as server:
         assert said in refusal(server, tmp_path)
+        assert not server.endured  # type: ignore[attr-defined]
 
 
 # As pyinfra's own program: only there one limit covers whatever a connection does.
@@ -219,6 +221,7 @@ def test_a_login_has_an_end_whatever_drips(kind: str, tmp_path: Path) -> None:
             check=False,
             timeout=PATIENCE,
         )
+        assert not server.endured  # type: ignore[attr-defined]
     assert "a first command take too long" in run.stdout, run.stderr
 
 
@@ -290,8 +293,8 @@ def test_a_code_page_is_kept_by_a_name_that_there_is(
     assert ok and "without an end" in output.stdout
 
 
-@pytest.mark.parametrize("codepage", [12345, "037"])
-def test_a_code_page_that_is_no_consoles_is_refused(codepage: object) -> None:
+@pytest.mark.parametrize("codepage", [12345, 500])
+def test_a_code_page_that_is_no_consoles_is_refused(codepage: int) -> None:
     with pytest.raises(ConnectError, match="winrm_codepage is "):
         connector(winrm_codepage=codepage).connect()
 
@@ -306,7 +309,7 @@ def test_whatever_is_raised_is_its_own_hosts_failure(
     odd = connector()
     shell = cast(Any, SimpleNamespace(run=run))
     if where == "connecting":
-        monkeypatch.setattr(odd, "_make_shell", lambda: shell)
+        monkeypatch.setattr(odd, "_make_shell", run)
         with pytest.raises(ConnectError) as refused:
             odd.connect()
     else:
@@ -316,6 +319,20 @@ def test_whatever_is_raised_is_its_own_hosts_failure(
     assert "LookupError" in str(refused.value)
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 5 * failures.LONGEST_SAYING
+
+
+def test_nor_is_waited_for_why_it_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> int:
+        raise requests.exceptions.SSLError("CERTIFICATE_VERIFY_FAILED")
+
+    monkeypatch.setattr(limits, "GRACE", 0.1)
+    monkeypatch.setattr(winrm, "CHCP_SECONDS", 0)
+    monkeypatch.setattr(winrm_errors, "_presented", lambda _: gevent.sleep(60))
+    slow = connector()
+    shell = cast(Any, SimpleNamespace(run=run, way="there", offered=""))
+    monkeypatch.setattr(slow, "_make_shell", lambda: shell)
+    with gevent.Timeout(30), pytest.raises(ConnectError, match="take too long"):
+        slow.connect()
 
 
 def test_nobody_guesses_how_an_answer_is_encoded(

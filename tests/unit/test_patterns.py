@@ -1,0 +1,83 @@
+"""No pattern takes the square of what a host says: nobody else has a turn while one is at work."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from recert.foreign import foreign_refusals
+from recert.windows import read_service, read_windows
+
+ROOT = Path(__file__).parents[2]
+LONG = 100_000
+PATIENCE = 20
+"""Seconds for one text: the square of its length takes a minute, what is linear milliseconds."""
+
+REPEATED = [
+    *("1", "1.", "0", "a", "x ", " ", "\t", "\n", "-", "/", "\\", "=", ":", ": ", "<", "<>", "< ."),
+    *("0x1", "0x1 ", "0x1 a ", "a.a", "PID:", ":1 ", "\x1b[", "\x1b[1;", "'", '"', "''", "/CN="),
+    *("-cacert", "pe-recert: ", "pe-recert: A", "pe-recert, failed: ", "sudo: ", "tty "),
+]
+_OUR_OWN = {"connectors.ssh._FOR_SH"}
+"""Sees no more than the commands that are sent."""
+
+
+def patterns() -> dict[str, tuple[re.Pattern[str], list[str]]]:
+    """Those that modules keep by a name, with the methods by which they look at something."""
+    found = {}
+    for package in ("connectors", "facts", "recert", "procedures", "operations"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            for key, value in vars(import_module(name)).items():
+                if isinstance(value, re.Pattern) and f"{name}.{key}" not in _OUR_OWN:
+                    used = re.findall(
+                        rf"\b{key}\.(search|match|fullmatch|sub|split)\b", path.read_text()
+                    )
+                    found[f"{name}.{key}"] = (value, sorted(set(used)))
+    return found
+
+
+PATTERNS = patterns()
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Ends what hangs."""
+
+    def end(_: int, __: FrameType | None) -> None:
+        raise AssertionError("it takes too long")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(PATIENCE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_a_pattern_is_soon_through_with_a_long_text(name: str) -> None:
+    pattern, methods = PATTERNS[name]
+    for repeated in REPEATED:
+        text = repeated * (LONG // len(repeated))
+        for said in (text, f"0x1 {text}\n!", f"sudo: {text}"):
+            for method in methods:
+                with ending():
+                    getattr(pattern, method)(*(["", said] if method == "sub" else [said]))
+
+
+@pytest.mark.parametrize("repeated", ["1", "1.", "<", "<>", "< .", " ", ": "])
+def test_so_is_whoever_reads_lines_of_windows(repeated: str) -> None:
+    line = "<DIR> " + repeated * (LONG // len(repeated)) + "x"
+    with ending():
+        assert read_windows([line, "6.1.7601", '"programdata=C:\\x"']).version == (6, 1)
+        assert read_service("puppet", [line]) is None
+        assert foreign_refusals(["pe-recert, owner of 0", line], ["C:/x"])
