@@ -19,7 +19,7 @@ from facts.together import Together, is_next
 from operations.clearing import REMOVING
 from procedures.host import Look
 from procedures.limits import at_most
-from procedures.telling import harmless
+from recert.harmless import harmless
 
 CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
 
