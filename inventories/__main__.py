@@ -7,11 +7,14 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from inventories.puppetdb import Credential, nodes_at
 from recert.certificates import RevocationList, read_revocation_list, utc_now
 from recert.errors import RecertError
+from recert.harmless import harmless
 from recert.hostkeys import changed, known_hosts, names_in
 from recert.nodes import (
     Found,
@@ -102,7 +105,7 @@ def _look(arguments: argparse.Namespace) -> tuple[Found, str]:
     if any(files) and not (all(files) and arguments.puppetdb):
         raise RecertError("--cert, --key and --cacert belong together, and to --puppetdb")
     if arguments.puppetdb:
-        print(f"Asking PuppetDB at {arguments.puppetdb}", file=sys.stderr)
+        _say(f"Asking PuppetDB at {arguments.puppetdb}", sys.stderr)
         credential = Credential(*files) if all(files) else None
         return nodes_at(arguments.puppetdb, credential), f"PuppetDB at {arguments.puppetdb}"
     path = arguments.ca_inventory or arguments.list
@@ -125,34 +128,66 @@ def _crl(path: str | None) -> RevocationList | None:
     return crl
 
 
-def _write(name: str, snapshot: SiteSnapshot) -> None:
-    """The snapshot, and the inventory file if there is none yet."""
-    inventory, path = HERE / f"{name}.py", HERE / f"{name}.json"
-    if not inventory.exists():
-        inventory.write_text(_INVENTORY.format(name=name), encoding="utf-8")
-    _put(path, snapshot.to_json())
+def _write(name: str, snapshot: SiteSnapshot, keys: str | None) -> None:
+    """The snapshot, the SSH keys if there are any, and the inventory file if there is none yet."""
+    texts = {HERE / f"{name}.json": snapshot.to_json()}
+    if keys is not None:
+        texts[HERE / f"{name}.known_hosts"] = keys
+    if not (HERE / f"{name}.py").exists():
+        texts[HERE / f"{name}.py"] = _INVENTORY.format(name=name)
+    _put(texts)
 
 
-def _put(path: Path, text: str) -> None:
-    """In place of what is there, whole or not at all."""
-    new = path.with_suffix(".new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+def _put(texts: Mapping[Path, str]) -> None:
+    """In place of what is there, whole, and all of them or none."""
+    aside = {path: path.with_name(f"{path.name}.new") for path in texts}
+    try:
+        for path, new in aside.items():
+            new.write_text(texts[path], encoding="utf-8", errors="surrogateescape")
+        for path, new in aside.items():
+            new.replace(path)
+    finally:
+        for new in aside.values():
+            new.unlink(missing_ok=True)
 
 
-def _write_keys(name: str, snapshot: SiteSnapshot, keys: Mapping[str, tuple[str, ...]]) -> None:
-    """The SSH keys of the snapshot's hosts, and what there is to say about them."""
+@dataclass(frozen=True)
+class _Keys:
+    """The SSH keys of a snapshot's hosts. `before`: the text of the file as it was; `own`: those
+    that their facts have."""
+
+    before: str
+    own: Mapping[str, tuple[str, ...]]
+
+    @property
+    def text(self) -> str | None:
+        """The file as it is to be; None where it stays."""
+        return known_hosts(self.before, self.own) if self.own else None
+
+
+def _keys(name: str, snapshot: SiteSnapshot, keys: Mapping[str, tuple[str, ...]]) -> _Keys:
     path = HERE / f"{name}.known_hosts"
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    before = path.read_bytes().decode("utf-8", "surrogateescape") if path.exists() else ""
     hosts = {snapshot.master, *snapshot.nodes}
-    own = {host: of_host for host, of_host in keys.items() if host in hosts}
-    if own:
-        _put(path, known_hosts(before, own))
-    unknown = sorted(hosts - own.keys() - names_in(before))
-    print(f"  SSH keys of {len(hosts) - len(unknown)} hosts are in {path.name}", end="")
-    print(f"; none of {len(unknown)}: {_some(unknown)}" if unknown else "")
-    if others := changed(before, own):
-        print(f"  PuppetDB has another key than {path.name}, which is kept: {_some(others)}")
+    return _Keys(before, {host: of_host for host, of_host in keys.items() if host in hosts})
+
+
+def _tell_keys(name: str, snapshot: SiteSnapshot, keys: _Keys) -> None:
+    hosts = {snapshot.master, *snapshot.nodes}
+    unknown = sorted(hosts - keys.own.keys() - names_in(keys.before))
+    file = f"{name}.known_hosts"
+    rest = f"; none of {len(unknown)}: {_some(unknown)}" if unknown else ""
+    _say(f"  SSH keys of {len(hosts) - len(unknown)} hosts are in {file}{rest}")
+    if others := changed(keys.before, keys.own):
+        _say(f"  PuppetDB has another key than {file}, which is kept: {_some(others)}")
+
+
+def _say(line: str, stream: TextIO | None = None) -> None:
+    """Something that others may have written parts of, at a terminal that may not know all
+    characters."""
+    stream = stream or sys.stdout
+    encoding = stream.encoding or "utf-8"
+    print(harmless(line).encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
 def _before(name: str) -> SiteSnapshot | None:
@@ -169,7 +204,7 @@ def _before(name: str) -> SiteSnapshot | None:
         return None
     try:
         return read_snapshot(path.read_text(encoding="utf-8"))
-    except RecertError:
+    except (RecertError, UnicodeError):
         return None  # damaged: one more reason to take it again
 
 
@@ -179,15 +214,15 @@ def _some(names: list[str]) -> str:
 
 
 def _tell(name: str, snapshot: SiteSnapshot, before: SiteSnapshot | None) -> None:
-    print(
+    _say(
         f"{snapshot.source}: {len(snapshot.agents)} agents, "
         f"{len(snapshot.windows_agents)} Windows agents, master {snapshot.master}"
     )
     for why, number in Counter(left.why for left in snapshot.left_out).most_common():
         names = [ascii(left.name)[1:-1] for left in snapshot.left_out if left.why == why]
-        print(f"  left out, {number}: {why}: {_some(names)}")
+        _say(f"  left out, {number}: {why}: {_some(names)}")
     if snapshot.unsure:
-        print(
+        _say(
             f"  nobody says what these run, they are taken for Linux ({len(snapshot.unsure)}): "
             f"{_some(list(snapshot.unsure))}"
         )
@@ -197,9 +232,9 @@ def _tell(name: str, snapshot: SiteSnapshot, before: SiteSnapshot | None) -> Non
             ("gone since", before.nodes - snapshot.nodes),
         ):
             if changed:
-                print(f"  {what} the snapshot of {before.taken}: {_some(sorted(changed))}")
-    print(f"Written to inventories/{name}.json. Next:")
-    print(f"  pyinfra inventories/{name}.py deploys/site.py")
+                _say(f"  {what} the snapshot of {before.taken}: {_some(sorted(changed))}")
+    _say(f"Written to inventories/{name}.json. Next:")
+    _say(f"  pyinfra inventories/{name}.py deploys/site.py")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -218,12 +253,13 @@ def main(arguments: list[str] | None = None) -> None:
             taken=utc_now().isoformat(timespec="seconds"),
             windows=options.windows,
         )
-        _write(options.name, snapshot)
+        keys = _keys(options.name, snapshot, found.host_keys)
+        _write(options.name, snapshot, keys.text)
     except (RecertError, OSError) as error:
-        raise SystemExit(f"No snapshot was taken: {error}") from error
+        raise SystemExit(harmless(f"No snapshot was taken: {error}")) from error
     _tell(options.name, snapshot, before)
     if found.host_keys:
-        _write_keys(options.name, snapshot, found.host_keys)
+        _tell_keys(options.name, snapshot, keys)
 
 
 if __name__ == "__main__":

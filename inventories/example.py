@@ -14,7 +14,8 @@ master = [
 
 # Linux nodes: step 6. An ordinary user needs sudo: add `"_sudo": True` here, or --sudo on the
 # command line. Give a node's certname where it is not the name below: a node that says another one
-# has to prove it with the key of its old certificate, and is refused if it cannot.
+# has to prove it with the key of its old certificate, and is refused if it cannot. Where a certname
+# is given, no other one is believed.
 agents = [
     "web01.example.com",
     "web02.example.com",

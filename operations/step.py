@@ -20,7 +20,7 @@ from facts.script import CLEAN_SH, CLEAN_SH_UNASKED, PIPELINES, PREAMBLE
 from facts.together import Together, is_next
 from operations.clearing import REMOVING
 from procedures.host import Look
-from procedures.telling import harmless
+from recert.harmless import harmless
 
 CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
 

@@ -94,7 +94,7 @@ class AgentFacts(HostFacts):
 
         :param prove: whether it has to prove who it is, where the inventory does not say so.
         """
-        asked = ["proof"] if prove and not self.is_given else []
+        asked = ["proof"] if prove and self._proof_counts else []
         self.read_together(
             *("files", "backups", "services", "basics", "others", "attributes"), *asked
         )
@@ -103,6 +103,12 @@ class AgentFacts(HostFacts):
     def is_given(self) -> bool:
         """Whether the inventory says that the host has the certname that it claims."""
         return identities_of(self.host).is_given(self.host.name, self.settings.certname)
+
+    @property
+    def _proof_counts(self) -> bool:
+        """Whether the inventory says nothing of the certname that the host claims."""
+        identities, certname = identities_of(self.host), self.settings.certname
+        return not self.is_given and identities.contradicted(self.host.name, certname) is None
 
     @cached_property
     def words(self) -> str:

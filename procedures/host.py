@@ -20,11 +20,11 @@ from facts.puppet import AgentState, PuppetAgent, PuppetSettings
 from facts.script import ScriptFailedError
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
-from procedures.telling import harmless
 from recert.certificates import Certificate, read_certificate
 from recert.deployments.model import Deployment
 from recert.extensions import FILE
 from recert.freshness import CredentialPaths
+from recert.harmless import harmless
 from recert.observed import FoundCredentials, Keystores, Service, SslState
 from recert.others import Stray, of_others
 from recert.settings import Settings

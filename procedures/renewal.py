@@ -26,7 +26,14 @@ from recert import preflight
 from recert.ca_records import CaRecords
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.extensions import loss_refusals
-from recert.identity import never_believed, not_proven, other_hosts_name, proves, same_key
+from recert.identity import (
+    contradicts,
+    never_believed,
+    not_proven,
+    other_hosts_name,
+    proves,
+    same_key,
+)
 from recert.others import SURVEYED, other_names, told, told_of_readers
 from recert.renewal import Renewal
 from recert.settings import Settings
@@ -148,16 +155,19 @@ class AgentRenewal(AgentWork):
 
     @property
     def former_certificate(self) -> Certificate | None:
-        """The one that is replaced, as the master's own records have it: whoever has the retired
-        CA's key can have put any other one on the agent, or into its backups."""
+        """The one that is replaced, as the master's own records or whoever has named it have it:
+        whoever has the retired CA's key can have put any other one on the agent, or into its
+        backups."""
         name, site = self.facts.settings.certname, self.site
         if not site.run.replaces:
             return next(iter(site.certificates_of(name)), None)
-        # No CA is given up: what it has signed is true, wherever it is kept.
-        ca_records, own = site.ca_records(), self.now.certificate
+        # No CA is given up: what it has signed and somebody has named, or what it keeps itself, is
+        # true. Not what else lies on the agent: it may have had more, and lost it.
+        ca_records = site.ca_records()
         if ca_records.ca is None:
             return None
-        held = [*self.named.values(), *([own] if own else []), *self.former_certificates]
+        own = ca_records.ever_signed(name)
+        held = [*self.named.values(), *([own] if own else [])]
         # What was revoked before, and is not what this run replaces, it has no longer.
         true = (
             c
@@ -325,6 +335,9 @@ def require_identity(host: Host, site: Site, facts: AgentFacts) -> None:
     whose = never_believed(certname, site.names_of_master)
     if whose is None and not facts.is_given:
         whose = identities.whose(host.name, certname)
+        given = identities.contradicted(host.name, certname)
+        if whose is None and given is not None:
+            raise AgentRefusedError(contradicts(host.name, certname, given))
         if whose is None:
             certs = site.certificates_of(certname)
             if not any(proves(facts.words, facts.signatures, cert) for cert in certs):

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from procedures.telling import LONG, harmless, shortened
+from procedures.telling import LONG, shortened
+from recert.harmless import harmless
 from recert.outcomes import Outcome, Status, summary
 from recert.report import (
     CaRecord,

@@ -47,12 +47,6 @@ def reason_of(error: BaseException) -> str:
     return str(error) or repr(error)
 
 
-def harmless(found: str) -> str:
-    """What others have written, without what a terminal would obey: control characters, changes of
-    direction, and the bytes of a name that is not UTF-8, as escapes."""
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), found)
-
-
 def say(host: Host, message: str) -> None:
     logger.info(f"{host.print_prefix}{message}")
 
@@ -61,9 +55,6 @@ def warn(host: Host, message: str) -> None:
     logger.warning(f"{host.print_prefix}{format_text(message, 'yellow')}")
 
 
-_CONTROL = re.compile(  # all but tab and line feed
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 _LEFT_OUT = {"--dry", "--diff", "-y", "--yes", "--json"}
 _WITH_SECRET = re.compile(r"--(ssh-)?(key-)?password")
 

@@ -16,7 +16,7 @@ from pyinfra.api.output import is_output_active, set_echo
 from pyinfra.connectors import util
 from typing_extensions import override
 
-from procedures.telling import harmless
+from recert.harmless import harmless
 
 # pyinfra's own: bold, dim, underlined, a colour that is not black, and back.
 _STYLES = re.compile(r"(\x1b\[(?:[0124]|3[1-7]|9[0-7])m)")

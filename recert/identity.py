@@ -65,6 +65,12 @@ class Identities:
             other is one or certname not in (other.certname, other.name) for other in others
         )
 
+    def contradicted(self, host: str, certname: str) -> str | None:
+        """The certname that the data of a host give, where that is not the one that it says. Then
+        no proof counts: it may have another host's old key."""
+        given = self._listed[host].certname
+        return given if given != certname else None
+
     def whose(self, host: str, certname: str) -> str | None:
         """Another host of the inventory that has the name, None if there is none."""
         others = self._by_name.get(certname, frozenset()) - {host}
@@ -101,6 +107,15 @@ def other_hosts_name(certname: str, whose: str) -> str:
     return (
         f"It says that its certname is {certname}, which is the name of {whose}. No certificate is "
         "made for it under that name: correct certname in its puppet.conf, or the inventory."
+    )
+
+
+def contradicts(host: str, certname: str, given: str) -> str:
+    """Why a host is refused that says another certname than its data give, and what to do."""
+    return (
+        f"It says that its certname is {certname}, and the inventory that it is {given}. Look at "
+        "it, and correct certname in its puppet.conf; or, if it has been renamed, its data in the "
+        f"inventory, ({host!r}, {{'certname': {certname!r}}}). Then run the same command again."
     )
 
 

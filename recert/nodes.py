@@ -25,6 +25,7 @@ OS_FACTS = ("kernel", "osfamily", "os")
 
 # As Puppet's CA writes it: serial, not before, not after, subject.
 _SIGNED = re.compile(r"(0x[0-9a-fA-F]+)\s+\S+\s+\S+\s+/CN=(.+)")
+_TIME = re.compile(r"[0-9]{4}-[0-9TZ:.+-]{6,36}", re.ASCII)
 _LINUX_FAMILIES = frozenset({"archlinux", "debian", "gentoo", "linux", "redhat", "suse"})
 
 
@@ -94,7 +95,7 @@ def read_snapshot(text: str) -> SiteSnapshot:
     """
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecertError(f"it is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("version") != VERSION:
         found = document.get("version") if isinstance(document, dict) else document
@@ -134,7 +135,9 @@ def nodes_of_puppetdb(nodes: Any, facts: Any) -> Found:
         name = node["certname"].lower()
         gone = next((how for how in ("deactivated", "expired") if node.get(how)), None)
         if gone is not None:
-            left_out.append(LeftOut(name, f"PuppetDB has it {gone} since {node[gone]}"))
+            since = node[gone]
+            told = f" since {since}" if isinstance(since, str) and _TIME.fullmatch(since) else ""
+            left_out.append(LeftOut(name, f"PuppetDB has it {gone}{told}"))
         else:
             found.append(Node(name, system_of(known.get(name, {}))))
     keys = {node.certname: keys_of(known.get(node.certname, {})) for node in found}
@@ -144,10 +147,9 @@ def nodes_of_puppetdb(nodes: Any, facts: Any) -> Found:
 
 def system_of(facts: Mapping[str, Any]) -> System:
     """What a node runs, by those of `OS_FACTS` that it has reported."""
-    kernel = str(facts.get("kernel") or "").lower()
-    inside = facts.get("os")
-    family = facts.get("osfamily") or (inside.get("family") if isinstance(inside, dict) else None)
-    family = str(family or "").lower()
+    kernel, inside = _word(facts.get("kernel")), facts.get("os")
+    within = inside.get("family") if isinstance(inside, dict) else None
+    family = _word(facts.get("osfamily")) or _word(within)
     if "windows" in (kernel, family):
         return System.WINDOWS
     if kernel:
@@ -155,6 +157,10 @@ def system_of(facts: Mapping[str, Any]) -> System:
     if family:
         return System.LINUX if family in _LINUX_FAMILIES else System.OTHER
     return System.UNKNOWN
+
+
+def _word(fact: object) -> str:
+    return fact.lower() if isinstance(fact, str) else ""
 
 
 def nodes_of_ca(inventory: str, crl: RevocationList | None = None) -> Found:
@@ -273,5 +279,8 @@ def _objects(answer: Any, endpoint: str, required: Iterable[str]) -> list[dict[s
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    try:
+        text = json.dumps(value)
+    except RecursionError:
+        return "what is nested without end"
     return text if len(text) <= 100 else f"{text[:100]}…"

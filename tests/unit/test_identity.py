@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from cryptography import x509
@@ -12,9 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as some
+from pyinfra.api import Config, Host, Inventory, State
 from pyinfra.api.exceptions import FactProcessError
 
 from facts.proof import KeyProof
+from procedures.agent import AgentFacts, AgentRefusedError
+from procedures.identity import identities_of
+from procedures.renewal import require_identity
+from procedures.site import Site
+from recert.certificates import Certificate
 from recert.identity import (
     Identities,
     Listed,
@@ -23,6 +31,7 @@ from recert.identity import (
     proves,
     words_to_sign,
 )
+from recert.settings import Settings
 from tests.tables import INTERNAL_NAMES
 from tests.unit.issuing_ca import CERTNAME, NEW, OLD, key, key_pem, read
 from tests.unit.records import printed
@@ -106,6 +115,68 @@ def test_other_names_may_be() -> None:
 
 def test_a_refusal_has_the_line_to_add() -> None:
     assert "('@ssh/web', {'certname': 'web01.example.com'})" in not_proven("@ssh/web", NAME)
+
+
+class Holder:
+    """A site whose records have a certificate for the name that somebody claims."""
+
+    names_of_master = frozenset({"puppet", CERTNAME})
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def require_no_master(self, _: Host) -> None:
+        pass
+
+    def certificates_of(self, certname: str) -> list[Certificate]:
+        self.asked.append(certname)
+        return [read(OLD.issue(certname, 5))]
+
+    def register(self, *_: object) -> None:
+        return None
+
+
+def claim(data: dict[str, str], certname: str) -> Holder:
+    """A host claims a certname with the right key for it, where the inventory has these data."""
+    state = State(Inventory(([("web01", data), "puppet"], {}), master=(["puppet"], {})), Config())
+    host, site = state.inventory.get_host("web01"), Holder()
+    facts = SimpleNamespace(
+        settings=SimpleNamespace(certname=certname),
+        is_given=identities_of(host).is_given("web01", certname),
+        words=WORDS,
+        signatures=[signed(certname)],
+    )
+    require_identity(host, cast(Site, site), cast(AgentFacts, facts))
+    return site
+
+
+def test_a_proof_counts_where_the_data_give_no_certname() -> None:
+    assert claim({}, NAME).asked == [NAME]
+    assert claim({"certname": NAME}, NAME).asked == []
+
+
+def test_no_proof_counts_against_a_certname_that_the_data_give() -> None:
+    """An old key may have been stolen from the node that has that name."""
+    line = r"inventory that it is own\.example\.com.*\('web01', {'certname': 'web01.example.com'}\)"
+    with pytest.raises(AgentRefusedError, match=line):
+        claim({"certname": "own.example.com"}, NAME)
+
+
+@pytest.mark.parametrize(
+    ("data", "certname", "asked"),
+    [({}, NAME, True), ({"certname": NAME}, NAME, False), ({"certname": "own"}, NAME, False)],
+)
+def test_only_who_may_prove_it_is_asked_for_proof(
+    monkeypatch: pytest.MonkeyPatch, data: dict[str, str], certname: str, asked: bool
+) -> None:
+    state = State(Inventory(([("web01", data), "puppet"], {}), master=(["puppet"], {})), Config())
+    facts = AgentFacts.__new__(AgentFacts)
+    facts.host = state.inventory.get_host("web01")
+    facts.settings = cast(Settings, SimpleNamespace(certname=certname))
+    questions: list[str] = []
+    monkeypatch.setattr(facts, "read_together", lambda *names: questions.extend(names))
+    facts.read_ahead(prove=True)
+    assert ("proof" in questions) is asked
 
 
 # The proof

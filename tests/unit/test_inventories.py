@@ -6,18 +6,25 @@ documentation says. The real PuppetDB of today is in tests/e2e/test_inventories.
 
 from __future__ import annotations
 
+import io
 import json
 import ssl
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from inventories import __main__ as command
+from inventories import puppetdb
 from inventories.puppetdb import Credential, nodes_at
 from recert.errors import RecertError
 from recert.nodes import Node, System
@@ -262,3 +269,152 @@ def test_what_the_options_are_said_to_be(capsys: pytest.CaptureFixture[str]) -> 
     assert "--key FILE its private key, in PEM" in said
     assert "--cert FILE the client certificate, in PEM" in said
     assert "the its" not in said
+
+
+# A PuppetDB in somebody's hands
+
+
+class Liar(BaseHTTPRequestHandler):
+    """One on loopback, where anybody can listen: says what a test has it say, by path's end."""
+
+    bodies: ClassVar[dict[str, bytes]] = {}
+    status: ClassVar[tuple[int, str]] = (200, "OK")
+
+    def do_GET(self) -> None:
+        self.send_response(*self.status)
+        self.end_headers()
+        self.wfile.write(self.bodies[urlsplit(self.path).path.rpartition("/")[2]])
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def lie(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Where such a one listens."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Liar)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def says(nodes: object, facts: object = (), status: tuple[int, str] = (200, "OK")) -> str:
+        bodies = {
+            name: said if isinstance(said, bytes) else json.dumps(said).encode()
+            for name, said in (("nodes", nodes), ("facts", facts))
+        }
+        monkeypatch.setattr(Liar, "bodies", bodies)
+        monkeypatch.setattr(Liar, "status", status)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield says
+    server.shutdown()
+    server.server_close()
+
+
+WEB = {"certname": "web01", "deactivated": None}
+
+
+def fact(value: bytes) -> bytes:
+    return b'[{"certname": "web01", "name": "kernel", "value": ' + value + b"}]"
+
+
+def test_the_false_one_would_be_believed(here: Path, lie: Callable[..., str]) -> None:
+    take("--puppetdb", lie([WEB], fact(b'"Linux"')))
+    assert json.loads((here / "mysite.json").read_text())["agents"] == ["web01"]
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("nodes", "facts"), [(DEEP, b"[]"), ([WEB], fact(DEEP))], ids=["nodes", "facts"]
+)
+def test_what_is_nested_without_end_is_refused(
+    here: Path, lie: Callable[..., str], nodes: object, facts: object
+) -> None:
+    with pytest.raises(SystemExit, match=r"No snapshot was taken: .*nested without end.*inventory"):
+        take("--puppetdb", lie(nodes, facts))
+    assert not list(here.glob("mysite*"))
+
+
+def test_so_is_what_is_larger_than_any_site(
+    here: Path, lie: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(puppetdb, "LARGEST", 100_000)
+    with pytest.raises(SystemExit, match=r"No snapshot was taken: .*more than 100000 bytes.*inve"):
+        take("--puppetdb", lie([WEB] * 10_000))
+    assert not list(here.glob("mysite*"))
+
+
+@pytest.mark.parametrize("where", ["headers", "body"])
+def test_so_is_what_has_no_end(
+    here: Path, lie: Callable[..., str], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Each byte comes in time; it ends by itself, so that what waits for it fails."""
+    enough = threading.Event()
+
+    def drip(request: Liar) -> None:
+        if where == "body":
+            request.send_response(200)
+            request.end_headers()
+        with suppress(OSError):
+            for _ in range(600):
+                if enough.wait(0.05):
+                    break
+                request.wfile.write(b" ")
+
+    url = lie([WEB])
+    monkeypatch.setattr(Liar, "do_GET", drip)
+    monkeypatch.setattr(puppetdb, "DEADLINE", 0.2)
+    try:
+        with pytest.raises(SystemExit, match=r"No snapshot was taken: .*has no end.*inventory"):
+            take("--puppetdb", url)
+    finally:
+        enough.set()
+    assert not list(here.glob("mysite*"))
+
+
+def test_a_terminal_obeys_nothing_of_a_refusal(here: Path, lie: Callable[..., str]) -> None:
+    url = lie(b"\x1b[2Jgone\nNo snapshot was forged", status=(500, "\x1b]0;owned\x07"))
+    with pytest.raises(SystemExit) as refused:
+        take("--puppetdb", url)
+    said = str(refused.value)
+    assert "answered 500" in said and "gone" in said
+    assert said.isprintable()
+
+
+def test_keys_are_there_whatever_is_told(
+    here: Path, lie: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = ed25519.Ed25519PrivateKey.generate().public_key()
+    line = key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    own = {"certname": "web01", "name": "sshed25519key", "value": line.split()[1]}
+    nodes = [
+        WEB,
+        {"certname": "gone", "deactivated": "\x1b[2J\nforged"},
+        {"certname": "odd\ud800\x1b[2J", "deactivated": None},
+        {"certname": "odd\ud801", "expired": "\ud800"},
+    ]
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    take("--puppetdb", lie(nodes, [own]))
+    terminal.flush()
+    said = terminal.buffer.getvalue().decode()
+    assert "PuppetDB has it deactivated: gone" in said and "forged" not in said
+    assert said.replace("\n", "").isprintable()
+    assert (here / "mysite.known_hosts").read_text() == f"web01 {line}\n"
+
+
+def test_if_one_file_cannot_be_written_none_is(
+    here: Path, lie: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_text
+
+    def full(path: Path, *arguments: Any, **named: Any) -> int:
+        if path.name.startswith("mysite.py"):
+            raise OSError(28, "No space left on device")
+        return write(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(SystemExit, match=r"No snapshot was taken: .*No space left"):
+        take("--puppetdb", lie([WEB]))
+    assert not list(here.glob("mysite*"))

@@ -198,3 +198,25 @@ def test_a_snapshot_that_somebody_has_spoilt_is_refused(
 def test_another_file_is_no_snapshot(text: str) -> None:
     with pytest.raises(RecertError):
         read_snapshot(text)
+
+
+def nested(depth: int = 5000) -> list[object]:
+    found: list[object] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+def test_a_fact_that_is_no_word_is_none() -> None:
+    """A node reports what it likes, and the others are there all the same."""
+    facts = [
+        {"certname": "web01", "name": name, "value": nested()} for name in ("kernel", "osfamily")
+    ]
+    facts.append({"certname": "web01", "name": "os", "value": {"family": nested()}})
+    found = nodes_of_puppetdb(
+        [{"certname": "web01"}, {"certname": "b", "expired": nested()}], facts
+    )
+    assert found.nodes == (Node("web01", System.UNKNOWN),)
+    assert [left.why for left in found.left_out] == ["PuppetDB has it expired"]
+    with pytest.raises(RecertError, match="nested without end, which names no node"):
+        nodes_of_puppetdb([nested()], [])

@@ -23,10 +23,16 @@ def renewal(
     shown: Certificate | None,
     *former: Certificate,
     revoked: tuple[int, ...] = (),
+    kept: Certificate | None = None,
 ) -> Any:
-    """An agent that shows these, where somebody has named one certificate to replace."""
+    """An agent that shows these, where somebody has named one certificate to replace, and the
+    master has kept one."""
     ca_records = CaRecords(
-        PUPPET_CERT, NEW.certificate, NEW.crl(revoked), retired=frozenset({named.fingerprint})
+        PUPPET_CERT,
+        NEW.certificate,
+        NEW.crl(revoked),
+        signed={NAME: kept.pem} if kept is not None else {},
+        retired=frozenset({named.fingerprint}),
     )
     site = SimpleNamespace(
         retire_certs=ca_records.retired,
@@ -62,15 +68,30 @@ def test_its_own_is_wherever_it_is() -> None:
         assert asked.named == {OWN.fingerprint: OWN}
 
 
-def test_what_was_revoked_before_is_no_measure() -> None:
-    def measure(asked: Any) -> Certificate | None:
-        found: Certificate | None = AgentRenewal.former_certificate.fget(asked)  # type: ignore[attr-defined]
-        return found
+def measure(asked: Any) -> Certificate | None:
+    """By which certificate it is told what the new one may have."""
+    found: Certificate | None = AgentRenewal.former_certificate.fget(asked)  # type: ignore[attr-defined]
+    return found
 
-    assert measure(renewal(OTHERS, BEFORE, OWN)) == BEFORE
-    assert measure(renewal(OTHERS, BEFORE, OWN, revoked=(BEFORE.serial,))) == OWN
+
+def test_what_lies_on_the_agent_is_no_measure() -> None:
+    """It may have had more at a time, in a certificate that has expired, or been replaced."""
+    assert measure(renewal(OTHERS, BEFORE, OWN)) is None
+    assert measure(renewal(OTHERS, BEFORE, OWN, kept=OWN)) == OWN
+    assert measure(renewal(OTHERS, BEFORE, OWN, kept=OTHERS)) is None
+
+
+def test_what_was_named_is_the_measure_wherever_it_is_kept() -> None:
+    """After an interruption the master has none any more."""
+    asked = renewal(OWN, BEFORE, OWN, revoked=(BEFORE.serial, OWN.serial))
+    assert _certificate_named(cast(AgentRenewal, asked)) == []
+    assert measure(asked) == OWN
+
+
+def test_what_was_revoked_before_is_no_measure() -> None:
+    assert measure(renewal(OTHERS, None, kept=OWN, revoked=(OWN.serial,))) is None
     # What this run has had revoked is what it replaces.
-    assert measure(renewal(OWN, BEFORE, OWN, revoked=(BEFORE.serial, OWN.serial))) == OWN
+    assert measure(renewal(OWN, None, kept=OWN, revoked=(OWN.serial,))) == OWN
 
 
 # On the way to its master
