@@ -122,11 +122,11 @@ def test_a_mount_point_that_it_has_not_would_stay(sh: Sh, live: Path) -> None:
     """And the end would not be what the backup holds."""
     (live / "ssl" / "known").mkdir()
     back_up(live)
-    (live / "ssl" / "new one").mkdir()
-    found = fit(sh, live, [f"{live}/ssl/known", f"{live}/ssl/new one"])
-    assert found.mounts == (f"{live}/ssl/new one",)
+    mounts = [f"{live}/ssl/{name}" for name in ("known", "new", "in\\040the kernel's words")]
+    found = fit(sh, live, mounts)
+    assert found.mounts == (f"{live}/ssl/new",)
     (message,) = archive_refusals(ARCHIVE, found)
-    assert message.startswith(f"{live}/ssl/new one is a mount point that the backup does not have")
+    assert message.startswith(f"{live}/ssl/new is a mount point that the backup does not have")
 
 
 # On the way there
