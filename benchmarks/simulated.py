@@ -608,6 +608,7 @@ _SETTINGS = {
     "group": "pe-puppet",
     "masterport": "8140",
     "ca_port": "8140",
+    "use_srv_records": "false",
     "ca": "true",
     "keylength": str(KEYLENGTH),
     "noop": "false",

@@ -84,9 +84,10 @@ odd_flags() { stage flagged "$@" | stage awk "$WITHIN"'!within($0)'; }
 """What the archive $archive, and the flags beside it, hold of which no backup of the given paths
 would be made. Needs `real_path` and `stage`."""
 
-# After the members come the mount points. What is in what was told already is not told.
+# After the members come the mount points, in the kernel's words: one with a blank or a backslash in
+# its name is not to be found among them. What is in what was told already is not told.
 _FIT = r"""
-mounts { if (!($0 in members)) print "mount /" $0; next }
+mounts { if (!index($0, "\\") && !($0 in members)) print "mount /" $0; next }
 $0 == "mounts:" { mounts = 1; next }
 {
     sub("/$", ""); members[$0]

@@ -284,6 +284,12 @@ def warn_of_unknown_names(host: Host) -> None:
 
 def _refusals_of_the_way(host: Host, settings: Settings, view: MasterView) -> list[str]:
     """What would keep an agent from reaching its master, or from trusting it."""
+    if settings.use_srv_records == "true":
+        warn(
+            host,
+            "It looks for its master in DNS (use_srv_records), which nobody has done here: see "
+            f"that it finds one of {', '.join(sorted(view.names))} there.",
+        )
     refusals = preflight.server_refusals(settings.server_names, view.names)
     with added_to(refusals):
         forwarded = options_of(host).forwarded_ports

@@ -52,6 +52,7 @@ OTHER_SETTINGS = (
     "server",
     "ca_server",
     "ca_port",
+    "use_srv_records",
     "autosign",
     "ca_name",
     "ca_ttl",
@@ -107,6 +108,7 @@ class Settings:
     server: str = ""
     ca_server: str = ""
     ca_port: int = 0
+    use_srv_records: str = "false"
     autosign: str = "false"
     ca_name: str = ""
     ca_ttl: str = ""
@@ -221,6 +223,7 @@ def check_settings(
         server=agent["server"].lower(),
         ca_server=agent["ca_server"].lower(),
         ca_port=_number("ca_port", agent["ca_port"], 1, 65535),
+        use_srv_records=agent["use_srv_records"].lower(),
         autosign=master["autosign"],
         ca_name=master["ca_name"],
         ca_ttl=master["ca_ttl"],

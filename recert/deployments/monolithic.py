@@ -38,7 +38,7 @@ INTERNAL_NAMES = (
 )
 """Step 2.6, in its order."""
 
-_SSL_PORT = r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p"
+SSL_PORT = r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p"
 """Of a service's webserver.conf, without its comments."""
 
 
@@ -58,7 +58,7 @@ def document(version: str) -> str:
 
 def master_endpoint(log: str) -> Endpoint:
     # puppet.conf's `masterport` is the agents'; where both differ, this is where it listens.
-    configured = (f"{ETC}/puppetserver/conf.d/webserver.conf", _SSL_PORT)
+    configured = (f"{ETC}/puppetserver/conf.d/webserver.conf", SSL_PORT)
     return Endpoint(8140, log, path="/", configured=configured)
 
 
@@ -99,7 +99,7 @@ def console_endpoint(log: str) -> Endpoint:
         log,
         path="/classifier-api/v1/groups",
         client=CLASSIFIER_CERT,
-        configured=(f"{ETC}/console-services/conf.d/webserver.conf", _SSL_PORT),
+        configured=(f"{ETC}/console-services/conf.d/webserver.conf", SSL_PORT),
     )
 
 

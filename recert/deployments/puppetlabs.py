@@ -31,6 +31,7 @@ from recert.deployments.monolithic import (
     POSTGRESQL,
     PUPPETDB,
     PUPPETDB_COPIES,
+    SSL_PORT,
     broker_endpoint,
     console_copies,
     console_endpoint,
@@ -72,10 +73,7 @@ _ORCHESTRATOR_ENDPOINT = Endpoint(
     8143,
     f"{_LOG}/orchestration-services.log",
     client=ORCHESTRATOR_CERT,
-    configured=(
-        f"{ETC}/orchestration-services/conf.d/webserver.conf",
-        r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\(814[0-9]*\).*/\1/p",
-    ),
+    configured=(f"{ETC}/orchestration-services/conf.d/webserver.conf", SSL_PORT),
 )
 
 # A certificate for browsers that somebody has bought.

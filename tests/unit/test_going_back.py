@@ -8,14 +8,19 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pyinfra.api import Config, FactBase, Inventory, State
 
 from facts.archives import ArchiveFit
-from facts.host import HostBasics
+from facts.backups import Backups, BackupStore
+from facts.host import Basics, HostBasics
+from procedures.agent import AgentFacts
 from procedures.host import HostFacts
 from procedures.preflight import restoration_refusals
 from recert.backups import Backup
+from recert.deployments.pe_3_7 import PE_3_7
 from recert.observed import ArchiveState
 from recert.preflight import archive_refusals
+from tests.unit.issuing_ca import settings
 from tests.unit.shell import Sh
 from tests.unit.test_backups import MANIFEST
 
@@ -117,11 +122,11 @@ def test_a_mount_point_that_it_has_not_would_stay(sh: Sh, live: Path) -> None:
     """And the end would not be what the backup holds."""
     (live / "ssl" / "known").mkdir()
     back_up(live)
-    (live / "ssl" / "new one").mkdir()
-    found = fit(sh, live, [f"{live}/ssl/known", f"{live}/ssl/new one"])
-    assert found.mounts == (f"{live}/ssl/new one",)
+    mounts = [f"{live}/ssl/{name}" for name in ("known", "new", "in\\040the kernel's words")]
+    found = fit(sh, live, mounts)
+    assert found.mounts == (f"{live}/ssl/new",)
     (message,) = archive_refusals(ARCHIVE, found)
-    assert message.startswith(f"{live}/ssl/new one is a mount point that the backup does not have")
+    assert message.startswith(f"{live}/ssl/new is a mount point that the backup does not have")
 
 
 # On the way there
@@ -137,3 +142,39 @@ def test_who_is_led_astray_does_not_begin() -> None:
     assert refusals() == []
     (message,) = refusals(astray=("/etc/ssl is a link that is not root's.",))
     assert message.startswith("/etc/ssl is a link that is not root's. Give it to root (`chown -h`)")
+
+
+class _Told(AgentFacts):
+    """An agent that answers as it was told to."""
+
+    def __init__(self, answers: dict[type[FactBase[Any]], Any]) -> None:
+        (host,) = State(Inventory((["web01"], {})), Config()).inventory
+        super().__init__(host, settings(), "/b", PE_3_7)
+        self.answers = answers
+        self.asked: dict[type[FactBase[Any]], dict[str, Any]] = {}
+
+    def _ask(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:
+        self.asked[fact] = arguments
+        return self.answers[fact]
+
+
+def test_an_agent_is_asked_the_same() -> None:
+    led = "/etc/puppetlabs/puppet/ssl is a link that is not root's."
+    mounts = ("/srv/ssl/certs",)
+    agent = _Told(
+        {
+            Basics: HostBasics(
+                10**9, 0, "openssl", (), (), frozenset(), mounts=mounts, astray=(led,)
+            ),
+            Backups: BackupStore((), frozenset(), 0),
+            ArchiveFit: ArchiveState(odd=("etc/cron.d/x",)),
+        }
+    )
+    astray, odd = agent.refusals_to_go_back(BACKUP)
+    assert astray.startswith(led)
+    assert odd.startswith(f"The archive {ARCHIVE} holds what no backup does: etc/cron.d/x.")
+    assert agent.asked[ArchiveFit] == {
+        "archive": ARCHIVE,
+        "paths": list(MANIFEST.paths),
+        "mounts": list(mounts),
+    }

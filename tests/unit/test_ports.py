@@ -125,6 +125,23 @@ def test_what_postgresql_reads_later_counts(
     assert names == ["postgresql.conf", "postgresql.auto.conf"]
 
 
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("a { ssl-port = 8142 }\n", 8142),
+        ("a {\nssl-port = 8142\n}\nb {\nssl-port = 8143\n}\n", 8143),
+        ("b {\nssl-port = 9143\n}\n", 9143),
+    ],
+)
+def test_the_orchestrators_port(sh: Sh, tmp_path: Path, text: str, port: int) -> None:
+    """Its broker's is in the same file; the services are one process."""
+    endpoint = PE_2016_2.master.endpoints["pe-orchestration-services"]
+    place = tmp_path / "webserver.conf"
+    place.write_text(text)
+    asked = replace(endpoint, configured=(str(place), endpoint.configured[1]))
+    assert sh.ask(ConfiguredPorts, endpoints={"it": asked}) == {"it": port}
+
+
 @pytest.fixture
 def listening() -> Iterator[int]:
     """A port on which something listens."""

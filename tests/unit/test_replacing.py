@@ -97,6 +97,17 @@ def test_what_was_revoked_before_is_no_measure() -> None:
 # On the way to its master
 
 
+def test_who_asks_dns_for_its_master_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("procedures.renewal.warn", lambda _, line: said.append(line))
+    host, view = SimpleNamespace(data={}), SimpleNamespace(names=["puppet"], port=8140)
+    for srv in ("false", "true"):
+        conf = settings(server="puppet", ca_server="puppet", use_srv_records=srv)
+        assert _refusals_of_the_way(cast(Any, host), conf, cast(Any, view)) == []
+    (line,) = said
+    assert "use_srv_records" in line and "one of puppet there" in line
+
+
 @pytest.mark.parametrize(
     ("said", "refused"),
     [({}, ["ca_port is 9999"]), ({"forwarded_ports": 9999}, []), ({"forwarded_ports": "x"}, ["x"])],

@@ -113,7 +113,15 @@ def test_settings_of_a_backup_come_back() -> None:
     kept = json.loads(json.dumps(asdict(settings())))
     assert stored_settings(kept, PE_3_7) == settings()
     # What earlier versions did not keep.
-    for name in ("server", "ca_server", "ca_port", "autosign", "ca_name", "ca_ttl"):
+    for name in (
+        "server",
+        "ca_server",
+        "ca_port",
+        "use_srv_records",
+        "autosign",
+        "ca_name",
+        "ca_ttl",
+    ):
         del kept[name]
     assert stored_settings(kept, PE_3_7).ssldir == SSLDIR
 

@@ -31,7 +31,7 @@ from procedures.windows import windows_backup_root
 from recert.commandline import LIMIT
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.errors import RecertError
-from recert.observed import FileState, Service
+from recert.observed import FileState, LastRun, Service
 from recert.settings import check_settings
 from recert.windows import (
     WINDOWS,
@@ -337,6 +337,12 @@ def test_files_of_an_agent_are_read() -> None:
     assert found.unreadable == ("secret",)
     assert (found.agent.disabled, found.agent.running) == ("why", 42)
     assert found.agent.catalog is not None and found.agent.catalog.mtime == 99.0
+
+
+def test_a_run_whose_own_command_failed_did_not_succeed() -> None:
+    summary = "---\ntime:\n  last_run: 1448272000\nresources:\n  failed: 0\nversion:\n  config: 1\n"
+    found = WindowsAgentFiles().process(answer(("summary", summary), ("failed", "postrun_command")))
+    assert found.agent.last_run == LastRun(1448272000.0, succeeded=False, command="postrun_command")
 
 
 def test_credentials_that_lie_anywhere_are_read() -> None:
