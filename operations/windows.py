@@ -282,9 +282,15 @@ class WindowsHands:
             for path in (own.private_key, own.request, own.certificate)
         )
         nothing = "echo Puppet has made neither a key nor a request; its messages are above."
-        path = self._facts.attributes_path
-        for typed in writing(path, attributes) if attributes else ():
-            yield _command(typed, limit)
+        facts = self._facts
+        path = facts.attributes_path
+        if attributes:
+            directory = native(facts.attributes_directory)
+            yield self._typed(
+                f"if not exist {directory} (mkdir {directory} || exit 1)", limit=limit
+            )
+            for typed in writing(path, attributes):
+                yield _command(typed, limit)
         asking = self._typed(
             f"call {native(self._facts.puppet)} agent --test --waitforcert 0 --color=false 2>&1",
             f"{either} else ({nothing} 1>&2& exit 1)",

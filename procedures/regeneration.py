@@ -307,6 +307,7 @@ def _refusals_of_the_host(
         files=[facts.settings.config],
         links=facts.emptied,
         places=facts.places,
+        made=[facts.attributes_directory],
     )
     due = bool(freshness.problems)
     refusals = [
@@ -331,7 +332,7 @@ def _refusals_of_the_host(
     ]
     if freshness.certificate_problem(facts.settings.certname) is not None:
         refusals += loss_refusals(
-            regeneration.extensions, facts.csr_attributes, facts.attributes_path
+            regeneration.extensions, facts.csr_attributes, facts.attributes_path, basics.closed
         )
     if backup_due(regeneration):
         refusals += preflight.room_refusals(basics.free, basics.needed, facts.backup_root)

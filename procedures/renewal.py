@@ -409,7 +409,10 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
             )
     if now.request_due:
         refusals += loss_refusals(
-            renewal.previous_extensions, facts.csr_attributes, facts.attributes_path
+            renewal.previous_extensions,
+            facts.csr_attributes,
+            facts.attributes_path,
+            facts.closed,
         )
     if now.conflict is not None:
         refusals.append(now.conflict)

@@ -10,7 +10,7 @@ from recert import interlock
 from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import read_revocation_list
 from recert.delivered import RUN_PUPPET, is_delivered
-from recert.extensions import FILE, carried, missing, named
+from recert.extensions import carried, missing, named
 from recert.findings import Finding, FindingKind
 from recert.identity import never_believed
 from recert.looks import HostLook
@@ -174,7 +174,7 @@ def _extensions(state: SiteState, look: HostLook) -> Iterable[Finding]:
     cert, conf = state.certificate_of(look), look.settings
     if cert is None or conf is None:
         return
-    path = f"{conf.confdir}/{FILE}"
+    path = conf.csr_attributes
     lost = missing(state.retired_extensions(conf.certname), cert.extensions)
     if lost and not state.cas.is_retired(cert):
         what = f"lacks {named(lost)}, which its certificate of the retired CA had"

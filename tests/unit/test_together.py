@@ -217,7 +217,7 @@ def test_extensions_are_asked_for_by_a_file_that_is_gone_afterwards(
 ) -> None:
     path, key = tmp_path / "csr_attributes.yaml", tmp_path / "key.pem"
     sh.provide("puppet", f"cat {path}; echo >{key}")
-    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"), PE_3_7)
+    facts = AgentFacts(host, settings(csr_attributes=str(path)), str(tmp_path), PE_3_7)
     own = replace(facts.paths("web01"), private_key=str(key))
 
     def ask(attributes: str) -> list[str]:
@@ -246,7 +246,7 @@ def test_that_file_goes_also_where_the_asking_is_ended(
     sh.provide(
         "puppet", f"test -s {path} && echo there; kill -{signal} $PPID; echo >{key}; sleep 1"
     )
-    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"), PE_3_7)
+    facts = AgentFacts(host, settings(csr_attributes=str(path)), str(tmp_path), PE_3_7)
     own = replace(facts.paths("web01"), private_key=str(key))
     heard: list[str] = []
     (command,) = PosixHands(facts).ask_for_certificate(
