@@ -171,6 +171,9 @@ def announce(regeneration: Regeneration) -> None:
         for line in shortened(waiting, _listed(regeneration.facts)):
             warn(host, f"  {line}")
     conf = freshness.settings
+    if freshness.names_due(freshness.credential_names):
+        for line in preflight.key_length_warnings(conf):
+            warn(host, line)
     if freshness.certificate_problem(conf.certname) is not None:
         path = freshness.paths(conf.certname).private_key
         for line in told_of_readers(path, freshness.ssl.files.get(path), conf.group):
@@ -330,6 +333,8 @@ def _refusals_of_the_host(
         *_refusals_of_the_end(regeneration),
         *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
     ]
+    if freshness.names_due(freshness.credential_names):
+        refusals += preflight.key_length_refusals(facts.settings)
     if freshness.certificate_problem(facts.settings.certname) is not None:
         refusals += loss_refusals(
             regeneration.extensions, facts.csr_attributes, facts.attributes_path, basics.closed

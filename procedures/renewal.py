@@ -241,6 +241,9 @@ def prepare_renewal(host: Host) -> bool:
             outcomes.remark(host, line)
     if renewal.now.foreign_request is not None:
         warn(host, _of_foreign_request(renewal))
+    if renewal.now.request_due:
+        for line in preflight.key_length_warnings(renewal.facts.settings):
+            warn(host, line)
     _require_all_found(site, outcomes)
     return True
 
@@ -408,6 +411,7 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
                 facts.deployment,
             )
     if now.request_due:
+        refusals += preflight.key_length_refusals(facts.settings)
         refusals += loss_refusals(
             renewal.previous_extensions,
             facts.csr_attributes,

@@ -150,8 +150,8 @@ class Freshness:
         found = []
         if not ca.is_self_signed:
             found.append(Defect(conf.cacert, "is not signed by its own key"))
-        if invalidity := ca.invalidity(self.now):
-            found.append(Defect(conf.cacert, invalidity))
+        if unusable := ca.weakness or ca.invalidity(self.now):
+            found.append(Defect(conf.cacert, unusable))
         if conf.cakey not in self.ssl.keys:
             found.append(Defect(conf.cakey, "is missing"))
         elif self.ssl.keys[conf.cakey] is None:
@@ -200,8 +200,8 @@ class Freshness:
             return Defect(paths.certificate, "was not issued by the CA on this host")
         if cert.subject != name:
             return Defect(paths.certificate, f"is that of {cert.subject}")
-        if invalidity := cert.invalidity(self.now):
-            return Defect(paths.certificate, invalidity)
+        if unusable := cert.weakness or cert.invalidity(self.now):
+            return Defect(paths.certificate, unusable)
         crl = read_revocation_list(self.ssl.texts.get(self.settings.cacrl, ""))
         if crl is not None and cert.serial in crl.revoked:
             return Defect(paths.certificate, "is revoked")

@@ -83,8 +83,8 @@ class Renewal:
             return Defect(path, "was not issued by the master's CA")
         if cert.subject != self.certname:
             return Defect(path, f"is that of {cert.subject}")
-        if invalidity := cert.invalidity(self.now):
-            return Defect(path, invalidity)
+        if unusable := cert.weakness or cert.invalidity(self.now):
+            return Defect(path, unusable)
         if cert.serial in self.ca_records.revoked:
             return Defect(path, "is revoked")
         if cert.fingerprint in self.ca_records.retired:
@@ -252,7 +252,8 @@ class Renewal:
     @property
     def _key_given_up(self) -> bool:
         """Whether the agent's key has had a certificate that is of another CA, revoked or to be
-        retired. Whoever has stolen that key can make the very request that the agent would."""
+        retired. Whoever has stolen that key can make the very request that the agent would. One
+        that is too short can be had by anybody."""
         ca, ca_records = self.ca_records.ca, self.ca_records
         return any(
             cert.key == self.key
@@ -261,6 +262,7 @@ class Renewal:
                 or not cert.issued_by(ca)
                 or cert.serial in ca_records.revoked
                 or cert.fingerprint in ca_records.retired
+                or cert.weakness is not None
             )
             for cert in (self.certificate, *self.former)
             if cert is not None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recert.certificates import Certificate, read_certificates
+from recert.certificates import SHORTEST_KEY, Certificate, read_certificates
 from recert.findings import FindingKind, Flaw
 from recert.freshness import OTHERS, Retired
 from recert.looks import HostLook
@@ -20,7 +20,6 @@ SOON = timedelta(days=90)
 
 _TRUSTSTORES = (".ts", ".truststore")
 
-SHORTEST_KEY = 2048
 WEAK_HASHES = frozenset({"md5", "sha1"})
 
 
