@@ -111,7 +111,8 @@ class CredentialPaths:
 class Freshness:
     """The judgement over one master at one moment. `others`: the files in the directories of the
     document that are somebody else's, and stay as they are; see `recert.others`. `extensions`:
-    those of Puppet's that the master's certificate is to carry."""
+    those of Puppet's that the master's certificate is to carry. `kept_names`: the alternative names
+    that those for the vendor's services are to carry, by name."""
 
     deployment: Deployment
     settings: Settings
@@ -122,6 +123,7 @@ class Freshness:
     now: datetime
     others: frozenset[str] = frozenset()
     extensions: Mapping[str, str] = field(default_factory=dict)
+    kept_names: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     # The CA (steps 2.2 and 2.4)
 
@@ -214,6 +216,8 @@ class Freshness:
             return Defect(paths.public_key, "does not belong to the certificate")
         if name == self.settings.certname and not self.alt_names.satisfied_by(cert.alt_names):
             return Defect(paths.certificate, f"has other alt names than {self.alt_names}")
+        if less := self.kept_names.get(name, frozenset()) - cert.alt_names:
+            return Defect(paths.certificate, f"has not the alt names {', '.join(sorted(less))}")
         lost = missing(self.extensions, cert.extensions)
         if name == self.settings.certname and lost:
             return Defect(paths.certificate, f"has not the extensions {named(lost)}")
