@@ -272,6 +272,7 @@ class WindowsHands:
         limit: int,
         heard: Heard,
         attributes: str = "",
+        alt_names: tuple[str, ...] = (),
     ) -> Commands:
         # Its exit status says as little as elsewhere. Where the master signs by itself, Puppet
         # goes on to its first run, which ends with the session that has begun it.
@@ -291,8 +292,10 @@ class WindowsHands:
             )
             for typed in writing(path, attributes):
                 yield _command(typed, limit)
+        # In quotes: to cmd.exe a comma and an equals sign end a word.
+        names = f" {quoted('--dns_alt_names=' + ','.join(alt_names))}" if alt_names else ""
         asking = self._typed(
-            f"call {native(self._facts.puppet)} agent --test --waitforcert 0 --color=false 2>&1",
+            f"call {native(facts.puppet)} agent --test --waitforcert 0 --color=false{names} 2>&1",
             f"{either} else ({nothing} 1>&2& exit 1)",
             limit=limit,
         )

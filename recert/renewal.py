@@ -36,7 +36,8 @@ class Renewal:
     """The judgement over one agent at one moment.
 
     `former`: certificates that the agent has had, as far as its backups hold them. `others`: the
-    files in ssldir that are somebody else's, and stay; see `recert.others`.
+    files in ssldir that are somebody else's, and stay; see `recert.others`. `alt_names`: those that
+    its request is to carry.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class Renewal:
     now: datetime
     former: tuple[Certificate, ...] = ()
     others: frozenset[str] = frozenset()
+    alt_names: frozenset[str] = frozenset()
 
     @property
     def certname(self) -> str:
@@ -202,7 +204,7 @@ class Renewal:
         held = self.ca_records.request(self.certname)
         waits = held is not None and held.key == self._kept_key
         alone = self.ca_records.autosign.accepts(self.certname) and not waits
-        return not alone or bool(self.settings.dns_alt_names)
+        return not alone or bool(self.settings.dns_alt_names or self.alt_names)
 
     def run_due(self, last_run: LastRun | None) -> bool:
         """Whether no Puppet run has succeeded since the agent's certificate was made."""
