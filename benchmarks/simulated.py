@@ -617,6 +617,7 @@ _SETTINGS = {
     "autosign": f"{CONFDIR}/autosign.conf",
     "ca_name": "Puppet CA: puppet",
     "ca_ttl": "5y",
+    "csr_attributes": f"{CONFDIR}/csr_attributes.yaml",
 }
 
 _SUMMARY = """---

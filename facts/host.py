@@ -44,7 +44,8 @@ class HostBasics:
     the host lacks; an empty file counts as missing. `links`: those that are symbolic links.
     `mounts`: what is mounted somewhere below them. `unchangeable`: what even root may not write to
     there, because it is immutable or its file system is read-only. `astray`: why root would not go
-    into one of them. `around`: those in which the backups would be, whatever leads there."""
+    into one of them. `around`: those in which the backups would be, whatever leads there. `closed`:
+    why no file can be made in a directory."""
 
     free: int
     needed: int
@@ -57,6 +58,7 @@ class HostBasics:
     unchangeable: tuple[str, ...] = ()
     astray: tuple[str, ...] = ()
     around: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
 
 
 TOOLS = ("tar", "find", "xargs", "cmp", "comm", "sort", "readlink", "df", "du")
@@ -72,6 +74,7 @@ class Basics(FactBase[HostBasics]):
     + files: files that have to be there
     + links: directories that may be symbolic links, or have mount points below them
     + places: what else is written to or deleted; what does not exist is made in a directory above
+    + made: directories in which a file may be made
     """
 
     def command(
@@ -82,6 +85,7 @@ class Basics(FactBase[HostBasics]):
         files: list[str],
         links: list[str] | None = None,
         places: list[str] | None = None,
+        made: list[str] | None = None,
     ) -> StringCommand:
         return record_script(
             ENTERING
@@ -155,6 +159,13 @@ for word in "$@"; do
             path=${word#place:}
             while [ ! -e "$path" ]; do path=$(dirname "$path"); done
             say unchangeable "$(unchangeable "$path" -maxdepth 0)" ;;
+        (made:*)
+            path=${word#made:}
+            if [ ! -d "$path" ]; then say closed "$path is no directory."
+            elif ! led_astray=$(led_astray "$path"); then say closed "$led_astray"
+            elif [ -n "$(unchangeable "$path" -maxdepth 0)" ]; then
+                say closed "$path cannot be changed (lsattr; mount)."
+            fi ;;
         (account:*) id "${word#account:}" >/dev/null 2>&1 && say account "${word#account:}" ;;
     esac
 done
@@ -167,6 +178,7 @@ done
             *(f"file:{path}" for path in files),
             *(f"link:{path}" for path in links or []),
             *(f"place:{path}" for path in places or []),
+            *(f"made:{path}" for path in made or []),
         )
 
     def process(self, output: list[str]) -> HostBasics:
@@ -189,4 +201,5 @@ done
             ),
             astray=tuple(values.get("astray", [])),
             around=tuple(values.get("around", [])),
+            closed=tuple(values.get("closed", [])),
         )

@@ -209,8 +209,8 @@ def requested() -> Commands:
         renewal.apply()
         return
     after = [f"subject:     {conf.certname}", "issuer:      the new CA", "a new key"]
-    if conf.dns_alt_names:
-        names = sorted({*conf.dns_alt_names, conf.certname})
+    if renewal.alt_names:
+        names = sorted({*renewal.alt_names, conf.certname})
         after.append(f"alt names:   {', '.join(f'DNS:{name}' for name in names)}")
     if renewal.previous_extensions:
         after.append(f"extensions:  {named(renewal.previous_extensions)}")
@@ -248,7 +248,7 @@ def _asked(renewal: AgentRenewal, foreign: str | None) -> Commands:
 
     attributes = csr_attributes(renewal.put_back) if renewal.put_back else ""
     yield from hands_of(renewal.facts).ask_for_certificate(
-        now.paths, signs_itself, LIMIT, heard, attributes
+        now.paths, signs_itself, LIMIT, heard, attributes, renewal.alt_names_to_say
     )
     renewal.requested = True
     renewal.apply()
@@ -263,7 +263,7 @@ def signed() -> Commands:
     renewal = renewal_of(host)
     facts = renewal.facts
     if not host.state.is_executing:
-        if renewal.now.signature_due:
+        if renewal.signature_due:
             show_diff(host, "Request", ["waits on the master"], ["signed there"])
             yield _DONE_ALREADY
         return

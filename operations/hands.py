@@ -54,12 +54,14 @@ class Hands(Protocol):
         limit: int,
         heard: Heard,
         attributes: str = "",
+        alt_names: tuple[str, ...] = (),
     ) -> Commands:
         """Have Puppet make a key and a request, and send that.
 
         :param signs_itself: whether the master does, so that Puppet goes on to its first run.
         :param heard: told what Puppet has printed.
         :param attributes: a csr_attributes.yaml to have there meanwhile; empty for none.
+        :param alt_names: to ask for in the place of those of puppet.conf; empty for these.
         """
 
     def await_first_run(self, certificate: str, begin: int, limit: int) -> Commands:

@@ -50,7 +50,7 @@ done
 )
 
 _ASK = """
-puppet agent --test --waitforcert 0 --color=false 2>&1 </dev/null
+puppet agent --test --waitforcert 0 --color=false $alt_names 2>&1 </dev/null
 """
 
 # A master that signs by itself lets Puppet go on to its first run. Everybody would have to wait
@@ -61,7 +61,7 @@ log=$(mktemp) || exit 1
 trap 'rm -f "$log"; without_attributes' EXIT
 apart=
 command -v setsid >/dev/null 2>&1 && apart=setsid
-$apart puppet agent --test --waitforcert 0 --color=false >"$log" 2>&1 </dev/null &
+$apart puppet agent --test --waitforcert 0 --color=false $alt_names >"$log" 2>&1 </dev/null &
 asking=$!
 while kill -0 "$asking" 2>/dev/null; do
     [ -s "$3" ] && [ -s "$lockfile" ] && break
@@ -174,12 +174,14 @@ if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
         limit: int,
         heard: Heard,
         attributes: str = "",
+        alt_names: tuple[str, ...] = (),
     ) -> Commands:
         # Its exit status says little: 1 is right as long as nobody has signed, and also where
         # the master has taken the request and then answered with an error. Puppet keeps no
         # request then.
         asking = self._looking(
             WITH_ATTRIBUTES
+            + "alt_names=$1; shift\n"
             + (UTF8_LOCALE + _ASK_AND_RUN if signs_itself else PUPPET_WITHOUT_CATALOG + _ASK)
             + r"""
 for file in "$@"; do if [ -s "$file" ]; then exit 0; fi; done
@@ -187,6 +189,7 @@ fail "Puppet has made neither a key nor a request; its messages are above."
 """,
             self._facts.attributes_path,
             attributes,
+            f"--dns_alt_names={','.join(alt_names)}" if alt_names else "",
             *([self._conf.agent_catalog_run_lockfile] if signs_itself else []),
             own.private_key,
             own.request,

@@ -139,7 +139,8 @@ def certificates_generated(
     names: tuple[str, ...], alt_names: bool = False, keys_ahead: tuple[str, ...] = ()
 ) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the CA make the certificates that are not fresh, in one process (steps 2.5 and 2.6).
+    Have the CA make the certificates that are not fresh, in one process (steps 2.5 and 2.6), and
+    in one more for each set of alternative names that those of the vendor's services had.
 
     + names: certnames, or `recert.deployments.model.CERTNAME` for the master's
     + alt_names: whether the certificates carry the master's alternative names
@@ -154,11 +155,12 @@ def certificates_generated(
         return
     for name in due:
         after = [f"subject:     {name}", "issuer:      the new CA"]
-        if alt_names:
-            wanted = sorted({*regeneration.alt_names.names, conf.certname})
+        kept = regeneration.kept_names.get(name, frozenset())
+        if alt_names or kept:
+            wanted = sorted({*(regeneration.alt_names.names if alt_names else kept), name})
             after.append(f"alt names:   {', '.join(f'DNS:{n}' for n in wanted)}")
-            if regeneration.extensions:
-                after.append(f"extensions:  {named(regeneration.extensions)}")
+        if alt_names and regeneration.extensions:
+            after.append(f"extensions:  {named(regeneration.extensions)}")
         show_diff(
             host,
             f"Certificate {freshness.paths(name).certificate}",
@@ -166,15 +168,18 @@ def certificates_generated(
             after,
         )
     back = facts.put_back(regeneration.extensions) if alt_names else {}
-    to_be_made = CredentialsWanted(
-        names=due,
-        alt_names=regeneration.alt_names.argument if alt_names else "",
-        keys_ahead=freshness.names_due(keys_ahead),
-        attributes=csr_attributes(back) if back else "",
-        attributes_path=facts.attributes_path,
-    )
-    typed = ca_commands(facts.deployment.authority).issue(conf, to_be_made)
-    yield changing(facts.lock, typed.script, *typed.arguments)
+    own = regeneration.alt_names.argument if alt_names else ""
+    carried = {name: ",".join(sorted(regeneration.kept_names.get(name, ()))) or own for name in due}
+    for argument in dict.fromkeys(carried.values()):
+        to_be_made = CredentialsWanted(
+            names=[name for name in due if carried[name] == argument],
+            alt_names=argument,
+            keys_ahead=freshness.names_due(keys_ahead),
+            attributes=csr_attributes(back) if back else "",
+            attributes_path=facts.attributes_path,
+        )
+        typed = ca_commands(facts.deployment.authority).issue(conf, to_be_made)
+        yield changing(facts.lock, typed.script, *typed.arguments)
     facts.forget("ssl", "components")
     problems = [
         problem

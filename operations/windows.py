@@ -272,6 +272,7 @@ class WindowsHands:
         limit: int,
         heard: Heard,
         attributes: str = "",
+        alt_names: tuple[str, ...] = (),
     ) -> Commands:
         # Its exit status says as little as elsewhere. Where the master signs by itself, Puppet
         # goes on to its first run, which ends with the session that has begun it.
@@ -282,11 +283,19 @@ class WindowsHands:
             for path in (own.private_key, own.request, own.certificate)
         )
         nothing = "echo Puppet has made neither a key nor a request; its messages are above."
-        path = self._facts.attributes_path
-        for typed in writing(path, attributes) if attributes else ():
-            yield _command(typed, limit)
+        facts = self._facts
+        path = facts.attributes_path
+        if attributes:
+            directory = native(facts.attributes_directory)
+            yield self._typed(
+                f"if not exist {directory} (mkdir {directory} || exit 1)", limit=limit
+            )
+            for typed in writing(path, attributes):
+                yield _command(typed, limit)
+        # In quotes: to cmd.exe a comma and an equals sign end a word.
+        names = f" {quoted('--dns_alt_names=' + ','.join(alt_names))}" if alt_names else ""
         asking = self._typed(
-            f"call {native(self._facts.puppet)} agent --test --waitforcert 0 --color=false 2>&1",
+            f"call {native(facts.puppet)} agent --test --waitforcert 0 --color=false{names} 2>&1",
             f"{either} else ({nothing} 1>&2& exit 1)",
             limit=limit,
         )

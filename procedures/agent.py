@@ -83,6 +83,7 @@ class AgentFacts(HostFacts):
                 "files": [conf.config],
                 "links": [conf.ssldir],
                 "places": self.places,
+                "made": [self.attributes_directory],
             }
         if name == "proof":
             key = self.paths(conf.certname).private_key
@@ -162,6 +163,11 @@ class AgentFacts(HostFacts):
         if backup_due:
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
         return refusals
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        basics: HostBasics = self.known("basics")
+        return basics.closed
 
     def refusals_to_go_back(self, backup: Backup) -> list[str]:
         """What on the host would end a restoration half way."""

@@ -22,7 +22,6 @@ from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
 from recert.certificates import Certificate, read_certificate
 from recert.deployments.model import Deployment
-from recert.extensions import FILE
 from recert.freshness import CredentialPaths
 from recert.harmless import harmless
 from recert.observed import FoundCredentials, Keystores, Service, SslState
@@ -150,13 +149,23 @@ class HostFacts:
 
     @property
     def attributes_path(self) -> str:
-        return f"{self.settings.confdir}/{FILE}"
+        """The file beside which Puppet makes requests here: its setting of that name."""
+        return self.settings.csr_attributes
+
+    @property
+    def attributes_directory(self) -> str:
+        return self.attributes_path.rpartition("/")[0]
 
     @property
     def csr_attributes(self) -> list[str]:
         """The host's csr_attributes.yaml, as far as it is about extensions; none if it has none."""
         found: list[str] = self.known("attributes")
         return found
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """Why none can be made there."""
+        raise NotImplementedError
 
     def put_back(self, had: Mapping[str, str]) -> dict[str, str]:
         """The extensions of an old certificate that a request can have only from us."""

@@ -196,17 +196,15 @@ def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
     conf = facts.settings
     inventory = facts.seen(CaInventory, path=f"{conf.cadir}/inventory.txt")
     old = retired or Retired("", None)
+    before = facts.retired_certificates(old)
     side = MasterSide(
         components=facts.components,
         inventory=inventory,
         manifests=tuple(backup.manifest for backup in facts.backups.backups),
         # None of them may live on.
         retired_keys=facts.retired_keys(old),
-        retired_extensions={
-            name: found
-            for name, cert in facts.retired_certificates(old).items()
-            if (found := cert.extensions)
-        },
+        retired_extensions={n: found for n, cert in before.items() if (found := cert.extensions)},
+        retired_alt_names={n: cert.alt_names for n, cert in before.items() if cert.alt_names},
     )
     return _host_look(facts, Role.MASTER, facts.seat.directories, retired, side)
 

@@ -253,7 +253,11 @@ class MasterFacts(HostFacts):
         return self._once("retired certificates", read)
 
     def freshness(
-        self, retired: Retired, alt_names: AltNames, extensions: Mapping[str, str]
+        self,
+        retired: Retired,
+        alt_names: AltNames,
+        extensions: Mapping[str, str],
+        kept_names: Mapping[str, frozenset[str]],
     ) -> Freshness:
         """The judgement over what is there now."""
         ssl, components = self.ssl, self.components
@@ -269,6 +273,7 @@ class MasterFacts(HostFacts):
                 utc_now(),
                 others=frozenset(self.left_alone(retired)),
                 extensions=extensions,
+                kept_names=kept_names,
             )
             self._kept["freshness"] = kept
         return kept

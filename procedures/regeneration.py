@@ -18,7 +18,13 @@ from procedures.preflight import read_master, refuse
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import command_line, say, shortened, warn
 from recert import interlock, preflight
-from recert.altnames import AltNames, alt_names_to_give, default_alt_names
+from recert.altnames import (
+    AltNames,
+    alt_names_to_give,
+    default_alt_names,
+    signable,
+    told_alt_names,
+)
 from recert.certificates import Certificate, read_certificate, read_revocation_list, utc_now
 from recert.classification import unclassified_groups
 from recert.errors import RecertError
@@ -33,7 +39,8 @@ from recert.settings import Settings, duration
 class Regeneration(Procedure):
     """A master whose CA is going to be retired, as the preflight found it fit to be.
 
-    `extensions`: Puppet's, of the master's own old certificate. `holders`: who has a certificate
+    `extensions`: Puppet's, of the master's own old certificate. `kept_names`: the alternative names
+    of those for the vendor's services that had some, by name. `holders`: who has a certificate
     of the CA to retire, which is None where only a backup's manifest remembers it. `signed`: their
     names, and what is still on the host; `signed_here`: those that are.
     `classifier_confirmed`: the classifier said that the node groups are classified, which has
@@ -47,12 +54,13 @@ class Regeneration(Procedure):
     signed: tuple[str, ...] = ()
     signed_here: frozenset[str] = frozenset()
     extensions: dict[str, str] = field(default_factory=dict)
+    kept_names: dict[str, frozenset[str]] = field(default_factory=dict)
     holders: dict[str, Certificate | None] = field(default_factory=dict)
     classifier_confirmed: bool = False
 
     @property
     def freshness(self) -> Freshness:
-        return self.facts.freshness(self.retired, self.alt_names, self.extensions)
+        return self.facts.freshness(self.retired, self.alt_names, self.extensions, self.kept_names)
 
     @property
     def work_due(self) -> bool:
@@ -114,6 +122,7 @@ def prepare_regeneration(host: Host) -> Regeneration:
         alt_names=alt_names,
         retiring_ca=retiring_ca,
         extensions=_extensions(facts, retired),
+        kept_names=_kept_names(facts, retired),
         signed=tuple(sorted(holders.keys() | signed.keys())),
         signed_here=frozenset(signed),
         holders=holders,
@@ -150,17 +159,19 @@ def announce(regeneration: Regeneration) -> None:
     if in_use is None:
         say(host, f"Alt names of {names[0]}: {regeneration.alt_names}")
     else:
-        present = set(in_use.alt_names) - {names[0]}
-        changes = [f"+{n}" for n in sorted(names[1] - present)]
-        if names[1] or regeneration.alt_names.chosen:
-            changes += [f"-{n}" for n in sorted(present - names[1])]
-        changed = f"changes: {' '.join(changes)}" if changes else "as they are"
-        say(host, f"Alt names of {names[0]}: {regeneration.alt_names} ({changed})")
+        wanted = regeneration.alt_names
+        all_go = bool(names[1]) or wanted.chosen
+        say(host, told_alt_names(names[0], str(wanted), names[1], in_use.alt_names, all_go))
         for name in in_use.other_alt_names:
             warn(
                 host,
                 f"The alternative name {name} cannot be kept: Puppet's CA signs DNS names only",
             )
+    if freshness.ca_due or freshness.names_due(regeneration.kept_names):
+        for name, kept in regeneration.kept_names.items():
+            before = regeneration.facts.retired_certificates(regeneration.retired).get(name)
+            present = before.alt_names if before is not None else kept
+            say(host, told_alt_names(name, ", ".join(sorted(kept)), kept, present))
     missing = [n for n, s in regeneration.facts.services.items() if s is Service.MISSING]
     if missing:
         warn(host, f"Not installed here, so neither stopped nor started: {', '.join(missing)}")
@@ -175,6 +186,9 @@ def announce(regeneration: Regeneration) -> None:
         for line in shortened(waiting, _listed(regeneration.facts)):
             warn(host, f"  {line}")
     conf = freshness.settings
+    if freshness.names_due(freshness.credential_names):
+        for line in preflight.key_length_warnings(conf):
+            warn(host, line)
     if freshness.certificate_problem(conf.certname) is not None:
         path = freshness.paths(conf.certname).private_key
         for line in told_of_readers(path, freshness.ssl.files.get(path), conf.group):
@@ -271,6 +285,18 @@ def _extensions(facts: MasterFacts, retired: Retired) -> dict[str, str]:
     return next((c.extensions for c in found if c and ca and c.issued_by(ca)), {})
 
 
+def _kept_names(facts: MasterFacts, retired: Retired) -> dict[str, frozenset[str]]:
+    """What the certificates for the vendor's services had of the CA to retire, beside their own
+    names."""
+    before = facts.retired_certificates(retired)
+    names = {
+        name: signable(before[name].alt_names) - {name}
+        for name in facts.deployment.internal_names
+        if name in before
+    }
+    return {name: kept for name, kept in names.items() if kept}
+
+
 def _expired(facts: MasterFacts) -> list[str]:
     """What has expired of all that the procedure makes anew, and keeps every Puppet run from
     succeeding."""
@@ -311,6 +337,7 @@ def _refusals_of_the_host(
         files=[facts.settings.config],
         links=facts.emptied,
         places=facts.places,
+        made=[facts.attributes_directory],
     )
     due = bool(freshness.problems)
     refusals = [
@@ -333,9 +360,11 @@ def _refusals_of_the_host(
         *_refusals_of_the_end(regeneration),
         *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
     ]
+    if freshness.names_due(freshness.credential_names):
+        refusals += preflight.key_length_refusals(facts.settings)
     if freshness.certificate_problem(facts.settings.certname) is not None:
         refusals += loss_refusals(
-            regeneration.extensions, facts.csr_attributes, facts.attributes_path
+            regeneration.extensions, facts.csr_attributes, facts.attributes_path, basics.closed
         )
     if backup_due(regeneration):
         refusals += preflight.room_refusals(basics.free, basics.needed, facts.backup_root)

@@ -21,8 +21,9 @@ from procedures.outcomes import Outcomes
 from procedures.platforms import platform_of
 from procedures.run import Run, run_of
 from procedures.site import MasterView, Site
-from procedures.telling import command_line, reason_of, shortened, warn
+from procedures.telling import command_line, reason_of, say, shortened, warn
 from recert import preflight
+from recert.altnames import signable, told_alt_names
 from recert.ca_records import CaRecords
 from recert.certificates import Certificate, describe, read_certificate, utc_now
 from recert.extensions import loss_refusals
@@ -125,6 +126,7 @@ class AgentRenewal(AgentWork):
                 now.request,
                 frozenset(),
                 previous_extensions=frozenset(self.previous_extensions.items()),
+                kept_alt_names=self.kept_alt_names,
             )
 
     @property
@@ -149,9 +151,9 @@ class AgentRenewal(AgentWork):
         former = self.former_certificate
         if former is None:
             return found
-        host, site, name = self.facts.host, self.site, found.certname
-        names = (n for n in former.alt_names if n == name or not site.is_taken(host, n))
-        return replace(found, previous_alt_names=frozenset(names), previous_demands=former.demands)
+        return replace(
+            found, previous_alt_names=self.kept_alt_names, previous_demands=former.demands
+        )
 
     @property
     def former_certificate(self) -> Certificate | None:
@@ -181,6 +183,30 @@ class AgentRenewal(AgentWork):
         """Puppet's extensions of the certificate that is replaced, by the master's own copy."""
         former = self.former_certificate
         return former.extensions if former is not None else {}
+
+    @property
+    def kept_alt_names(self) -> frozenset[str]:
+        """The alternative names that the agent had, and no other node has."""
+        former, name = self.former_certificate, self.facts.settings.certname
+        had = signable(former.alt_names) if former is not None else ()
+        return frozenset(n for n in had if n != name and not self.site.is_taken(self.facts.host, n))
+
+    @property
+    def alt_names(self) -> frozenset[str]:
+        """Those that its request is to carry, beside its certname."""
+        conf = self.facts.settings
+        return self.kept_alt_names.union(conf.dns_alt_names) - {conf.certname}
+
+    @property
+    def alt_names_to_say(self) -> tuple[str, ...]:
+        """The same, where its puppet.conf does not have them all: Puppet has to be told."""
+        names = self.alt_names
+        return tuple(sorted(names)) if names - {*self.facts.settings.dns_alt_names} else ()
+
+    @property
+    def signature_due(self) -> bool:
+        """See `Renewal`, which does not know what the agent had."""
+        return replace(self.now, alt_names=self.alt_names).signature_due
 
     @property
     def put_back(self) -> dict[str, str]:
@@ -252,8 +278,26 @@ def prepare_renewal(host: Host) -> bool:
             outcomes.remark(host, line)
     if renewal.now.foreign_request is not None:
         warn(host, _of_foreign_request(renewal))
+    if renewal.now.request_due:
+        _tell_alt_names(host, renewal)
+        for line in preflight.key_length_warnings(renewal.facts.settings):
+            warn(host, line)
     _require_all_found(site, outcomes)
     return True
+
+
+def _tell_alt_names(host: Host, renewal: AgentRenewal) -> None:
+    """Say what the new certificate carries, and what it cannot, of those that are asked for."""
+    former, names, conf = renewal.former_certificate, renewal.alt_names, renewal.facts.settings
+    had = former.alt_names if former is not None else frozenset()
+    if names or had - {conf.certname}:
+        wanted = ", ".join(sorted(names)) or "none"
+        say(host, told_alt_names(conf.certname, wanted, names, had))
+    kinds = former.other_alt_names if former is not None else ()
+    for name in (*sorted(had - signable(had)), *kinds):
+        lost = f"The alternative name {name} cannot be kept: Puppet's CA does not sign it."
+        warn(host, lost)
+        renewal.site.run.part(Outcomes).remark(host, lost)
 
 
 def _of_foreign_request(renewal: AgentRenewal) -> str:
@@ -437,8 +481,12 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
                 facts.deployment,
             )
     if now.request_due:
+        refusals += preflight.key_length_refusals(facts.settings)
         refusals += loss_refusals(
-            renewal.previous_extensions, facts.csr_attributes, facts.attributes_path
+            renewal.previous_extensions,
+            facts.csr_attributes,
+            facts.attributes_path,
+            facts.closed,
         )
     if now.conflict is not None:
         refusals.append(now.conflict)

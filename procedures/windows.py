@@ -183,6 +183,10 @@ class WindowsAgentFacts(AgentFacts):
         roots = [f"{backup}/files/{number}" for number in range(count)]
         return self._ask(WindowsDirectories, ruby=self.ruby, roots=roots)
 
+    @property
+    def closed(self) -> tuple[str, ...]:
+        return ()  # the directory is made, and Administrators may write wherever they are let
+
     def refusals_to_go_back(self, backup: Backup) -> list[str]:
         return []  # what cannot be copied ends it before anything is deleted
 

@@ -1,10 +1,11 @@
-"""The DNS alternative names that the master's new certificate carries (step 2.5)."""
+"""The DNS alternative names that new certificates carry (steps 2.5, 2.6 and 6.6)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from recert.errors import RecertError
 from recert.settings import split_alt_names
 
 
@@ -60,6 +61,35 @@ def alt_names_to_give(
         names=tuple(name for name in names if name != certname),
         chosen=override is not None,
     )
+
+
+def signable(names: Iterable[str]) -> frozenset[str]:
+    """Those that Puppet's CA would sign."""
+    return frozenset(name for name in names if _is_signable(name))
+
+
+def _is_signable(name: str) -> bool:
+    try:
+        return split_alt_names(name) == (name,)
+    except RecertError:
+        return False
+
+
+def told_alt_names(
+    certname: str, wanted: str, names: Iterable[str], present: Iterable[str], all_go: bool = True
+) -> str:
+    """For a person: what a new certificate carries, and what of that changes.
+
+    :param wanted: all of it, as text.
+    :param names: and `present`: those of the new and of the old one.
+    :param all_go: whether what is not among the new ones goes.
+    """
+    new, old = set(names) - {certname}, set(present) - {certname}
+    changes = [f"+{name}" for name in sorted(new - old)]
+    if all_go:
+        changes += [f"-{name}" for name in sorted(old - new)]
+    changed = f"changes: {' '.join(changes)}" if changes else "as they are"
+    return f"Alt names of {certname}: {wanted} ({changed})"
 
 
 def default_alt_names(certname: str) -> set[str]:

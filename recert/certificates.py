@@ -41,6 +41,12 @@ _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _EXTENSION_REQUESTS = ("1.2.840.113549.1.9.14", "1.3.6.1.4.1.311.2.1.14")
 
 
+LEAST_BITS = 1024
+"""Of an RSA key. With a shorter one PostgreSQL and other services do not start."""
+SHORTEST_KEY = 2048
+"""One that is not called weak."""
+
+
 def colon_hex(digest: bytes) -> str:
     """A digest as people compare it: upper-case hexadecimal, a colon between bytes."""
     return digest.hex(":").upper()
@@ -98,6 +104,14 @@ class Certificate:
         except _UNREADABLE:
             return None
         return size
+
+    @property
+    def weakness(self) -> str | None:
+        """Why nobody takes its key today, however new it is; None if some do."""
+        key = self.x509.public_key()
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size < LEAST_BITS:
+            return f"has a key of {key.key_size} bits"
+        return None
 
     @property
     def signature_hash(self) -> str | None:

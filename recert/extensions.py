@@ -99,8 +99,14 @@ def named(extensions: Mapping[str, str]) -> str:
 
 def csr_attributes(extensions: Mapping[str, str]) -> str:
     """A file that has a request carry these."""
-    # Numbers: which names a Puppet knows, its version decides.
-    wanted = yaml.safe_dump({"extension_requests": dict(extensions)}, default_flow_style=False)
+    # Numbers: which names a Puppet knows, its version decides. Quoted, each in one line of ASCII:
+    # Ruby reads `:web`, `1,000` or `2015-1-1` as something else than text, and PyYAML does not.
+    wanted = yaml.safe_dump(
+        {"extension_requests": dict(extensions)},
+        default_flow_style=False,
+        default_style='"',
+        width=float("inf"),
+    )
     return f"{MARK}\n{wanted}"
 
 
@@ -112,11 +118,14 @@ def carried(files: list[str]) -> dict[str, str] | None:
     return requested_extensions(files[0]) if files else {}
 
 
-def loss_refusals(had: Mapping[str, str], files: list[str], path: str) -> list[str]:
+def loss_refusals(
+    had: Mapping[str, str], files: list[str], path: str, closed: Iterable[str] = ()
+) -> list[str]:
     """What forbids making a certificate anew: that it would lack extensions which cannot be put
-    back, because the host has a csr_attributes.yaml that does not ask for them.
+    back, because the host has a csr_attributes.yaml that does not ask for them, or takes none.
 
     :param had: those of its old certificate. `files`: see `carried`.
+    :param closed: why no file can be made where that one would be.
     """
     asked = carried(files)
     if asked is None:
@@ -125,7 +134,13 @@ def loss_refusals(had: Mapping[str, str], files: list[str], path: str) -> list[s
             "be made beside it. Correct it, or move it away."
         ]
     lost = missing(had, asked)
-    if not lost or not files:
+    if lost and not files:
+        return [
+            f"Its certificate has the extensions {named(lost)}, which are put back by {path} while "
+            f"the new one is asked for, and that cannot be made: {why}"
+            for why in closed
+        ]
+    if not lost:
         return []
     return [
         f"Its certificate has the extensions {named(lost)}, which its {path} does not ask for: the "

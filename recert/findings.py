@@ -27,6 +27,7 @@ class FindingKind(Enum):
     NOT_AS_DELIVERED = auto()
     EXTENSIONS_LOST = auto()
     EXTENSIONS_NOT_ASKED_FOR = auto()
+    ALT_NAMES_LOST = auto()
     # An agent
     CERTIFICATE_STALE = auto()
     CERTIFICATE_UNKNOWN_TO_CA = auto()

@@ -111,7 +111,8 @@ class CredentialPaths:
 class Freshness:
     """The judgement over one master at one moment. `others`: the files in the directories of the
     document that are somebody else's, and stay as they are; see `recert.others`. `extensions`:
-    those of Puppet's that the master's certificate is to carry."""
+    those of Puppet's that the master's certificate is to carry. `kept_names`: the alternative names
+    that those for the vendor's services are to carry, by name."""
 
     deployment: Deployment
     settings: Settings
@@ -122,6 +123,7 @@ class Freshness:
     now: datetime
     others: frozenset[str] = frozenset()
     extensions: Mapping[str, str] = field(default_factory=dict)
+    kept_names: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     # The CA (steps 2.2 and 2.4)
 
@@ -150,8 +152,8 @@ class Freshness:
         found = []
         if not ca.is_self_signed:
             found.append(Defect(conf.cacert, "is not signed by its own key"))
-        if invalidity := ca.invalidity(self.now):
-            found.append(Defect(conf.cacert, invalidity))
+        if unusable := ca.weakness or ca.invalidity(self.now):
+            found.append(Defect(conf.cacert, unusable))
         if conf.cakey not in self.ssl.keys:
             found.append(Defect(conf.cakey, "is missing"))
         elif self.ssl.keys[conf.cakey] is None:
@@ -200,8 +202,8 @@ class Freshness:
             return Defect(paths.certificate, "was not issued by the CA on this host")
         if cert.subject != name:
             return Defect(paths.certificate, f"is that of {cert.subject}")
-        if invalidity := cert.invalidity(self.now):
-            return Defect(paths.certificate, invalidity)
+        if unusable := cert.weakness or cert.invalidity(self.now):
+            return Defect(paths.certificate, unusable)
         crl = read_revocation_list(self.ssl.texts.get(self.settings.cacrl, ""))
         if crl is not None and cert.serial in crl.revoked:
             return Defect(paths.certificate, "is revoked")
@@ -214,6 +216,8 @@ class Freshness:
             return Defect(paths.public_key, "does not belong to the certificate")
         if name == self.settings.certname and not self.alt_names.satisfied_by(cert.alt_names):
             return Defect(paths.certificate, f"has other alt names than {self.alt_names}")
+        if less := self.kept_names.get(name, frozenset()) - cert.alt_names:
+            return Defect(paths.certificate, f"has not the alt names {', '.join(sorted(less))}")
         lost = missing(self.extensions, cert.extensions)
         if name == self.settings.certname and lost:
             return Defect(paths.certificate, f"has not the extensions {named(lost)}")

@@ -28,13 +28,14 @@ class MasterSide:
     """What only a master has. `inventory`: serial number and name of every certificate that the
     CA's own list has. `manifests`: of the backups there, oldest first. `retired_keys`: digests of
     the public halves that the CA to retire has certified, and `retired_extensions` those of
-    Puppet's in its certificates, by name."""
+    Puppet's in its certificates, `retired_alt_names` the names in these, by name."""
 
     components: Mapping[str, ComponentState]
     inventory: frozenset[tuple[int, str]]
     manifests: tuple[Manifest, ...] = ()
     retired_keys: frozenset[str] = frozenset()
     retired_extensions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    retired_alt_names: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

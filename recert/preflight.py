@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from os.path import normpath
 from pathlib import PurePosixPath, PureWindowsPath
 
-from recert.certificates import Certificate, RevocationList
+from recert.certificates import LEAST_BITS, SHORTEST_KEY, Certificate, RevocationList
 from recert.deployments.known import PROGRAMS
 from recert.deployments.model import Component, Deployment
 from recert.errors import RecertError
@@ -402,6 +402,27 @@ def lifetime_refusals(ca_ttl: str) -> list[str]:
     return [
         f"ca_ttl is {ca_ttl}: the new CA and every certificate would end after {lifetime}. Seconds "
         "are meant where no unit (y, d, h) follows. Correct ca_ttl in puppet.conf: 5y is usual."
+    ]
+
+
+def key_length_refusals(conf: Settings) -> list[str]:
+    """New keys that are too short for the services that are to work with them."""
+    if conf.keylength >= LEAST_BITS:
+        return []
+    return [
+        f"{conf.config} says keylength = {conf.keylength}. With keys below {LEAST_BITS} bits "
+        "PostgreSQL and other services do not start. Correct that line to keylength = 4096, or "
+        "take it out."
+    ]
+
+
+def key_length_warnings(conf: Settings) -> list[str]:
+    """The same of what works, and that anybody can afford to break who has the means."""
+    if not LEAST_BITS <= conf.keylength < SHORTEST_KEY:
+        return []
+    return [
+        f"{conf.config} says keylength = {conf.keylength}: new keys will be that short. 4096 is "
+        "Puppet's own default."
     ]
 
 

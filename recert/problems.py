@@ -10,7 +10,7 @@ from recert import interlock
 from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import read_revocation_list
 from recert.delivered import RUN_PUPPET, is_delivered
-from recert.extensions import FILE, carried, missing, named
+from recert.extensions import carried, missing, named
 from recert.findings import Finding, FindingKind
 from recert.identity import never_believed
 from recert.looks import HostLook
@@ -172,24 +172,33 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
         if is_pes_own(look, path):
             what, remedy = "wants a password", "Look into it by hand: openssl pkcs12 -in FILE"
             yield finding(FindingKind.SEALED, Severity.WARNING, path, what, remedy)
-    yield from _extensions(state, look)
+    yield from _lost(state, look)
     renewal = state.renewal(look)
     if renewal is not None and state.ca_records.ca is not None:
         yield from _of_agent(state, look, renewal)
 
 
-def _extensions(state: SiteState, look: HostLook) -> Iterable[Finding]:
+def _lost(state: SiteState, look: HostLook) -> Iterable[Finding]:
     """What a host's certificate has lost, or the next one would."""
     cert, conf = state.certificate_of(look), look.settings
     if cert is None or conf is None:
         return
-    path = f"{conf.confdir}/{FILE}"
+    path = conf.csr_attributes
     lost = missing(state.retired_extensions(conf.certname), cert.extensions)
     if lost and not state.cas.is_retired(cert):
         what = f"lacks {named(lost)}, which its certificate of the retired CA had"
         remedy = f"Have {path} ask for it, then replace the certificate: deploys/replace.py."
         own = conf.hostcert
         yield Finding(FindingKind.EXTENSIONS_LOST, Severity.WARNING, look.host, own, what, remedy)
+    gone = state.retired_alt_names(look) - cert.alt_names
+    if gone and not state.cas.is_retired(cert):
+        what = f"lacks the names {', '.join(sorted(gone))}, which that of the retired CA had"
+        remedy = (
+            f"Put them into dns_alt_names in {conf.config}, then replace the certificate "
+            "(deploys/replace.py), if something still goes by them."
+        )
+        own = conf.hostcert
+        yield Finding(FindingKind.ALT_NAMES_LOST, Severity.WARNING, look.host, own, what, remedy)
     asked = carried(list(look.csr_attributes))
     if look.csr_attributes and (asked is None or missing(cert.extensions, asked)):
         what = "cannot be read by Puppet"

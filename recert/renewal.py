@@ -36,7 +36,8 @@ class Renewal:
     """The judgement over one agent at one moment.
 
     `former`: certificates that the agent has had, as far as its backups hold them. `others`: the
-    files in ssldir that are somebody else's, and stay; see `recert.others`.
+    files in ssldir that are somebody else's, and stay; see `recert.others`. `alt_names`: those that
+    its request is to carry.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class Renewal:
     now: datetime
     former: tuple[Certificate, ...] = ()
     others: frozenset[str] = frozenset()
+    alt_names: frozenset[str] = frozenset()
 
     @property
     def certname(self) -> str:
@@ -83,8 +85,8 @@ class Renewal:
             return Defect(path, "was not issued by the master's CA")
         if cert.subject != self.certname:
             return Defect(path, f"is that of {cert.subject}")
-        if invalidity := cert.invalidity(self.now):
-            return Defect(path, invalidity)
+        if unusable := cert.weakness or cert.invalidity(self.now):
+            return Defect(path, unusable)
         if cert.serial in self.ca_records.revoked:
             return Defect(path, "is revoked")
         if cert.fingerprint in self.ca_records.retired:
@@ -202,7 +204,7 @@ class Renewal:
         held = self.ca_records.request(self.certname)
         waits = held is not None and held.key == self._kept_key
         alone = self.ca_records.autosign.accepts(self.certname) and not waits
-        return not alone or bool(self.settings.dns_alt_names)
+        return not alone or bool(self.settings.dns_alt_names or self.alt_names)
 
     def run_due(self, last_run: LastRun | None) -> bool:
         """Whether no Puppet run has succeeded since the agent's certificate was made."""
@@ -252,7 +254,8 @@ class Renewal:
     @property
     def _key_given_up(self) -> bool:
         """Whether the agent's key has had a certificate that is of another CA, revoked or to be
-        retired. Whoever has stolen that key can make the very request that the agent would."""
+        retired. Whoever has stolen that key can make the very request that the agent would. One
+        that is too short can be had by anybody."""
         ca, ca_records = self.ca_records.ca, self.ca_records
         return any(
             cert.key == self.key
@@ -261,6 +264,7 @@ class Renewal:
                 or not cert.issued_by(ca)
                 or cert.serial in ca_records.revoked
                 or cert.fingerprint in ca_records.retired
+                or cert.weakness is not None
             )
             for cert in (self.certificate, *self.former)
             if cert is not None

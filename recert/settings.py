@@ -10,6 +10,7 @@ from pathlib import PurePath, PurePosixPath
 
 from recert.deployments.model import Deployment, real_name
 from recert.errors import RecertError
+from recert.extensions import FILE
 
 CREDENTIAL_SETTINGS = (
     "cacert",
@@ -56,6 +57,7 @@ OTHER_SETTINGS = (
     "autosign",
     "ca_name",
     "ca_ttl",
+    "csr_attributes",
 )
 SETTINGS = PATH_SETTINGS + OTHER_SETTINGS
 
@@ -112,6 +114,7 @@ class Settings:
     autosign: str = "false"
     ca_name: str = ""
     ca_ttl: str = ""
+    csr_attributes: str = ""
 
     @property
     def server_names(self) -> tuple[str, ...]:
@@ -203,6 +206,9 @@ def check_settings(
                 f"({master[name]}). The procedure needs one {name}: set it in [main] only."
             )
     paths = {name: rules.check(name, agent[name]) for name in PATH_SETTINGS}
+    # A Puppet that does not know it prints nothing, and earlier backups do not have it.
+    attributes = master["csr_attributes"] or f"{paths['confdir']}/{FILE}"
+    paths["csr_attributes"] = rules.check("csr_attributes", attributes)
     flavoured = {name: rules.flavour(path) for name, path in paths.items()}
     for emptied in ("ssldir", "cadir"):
         _check_safe_to_empty(emptied, flavoured, rules, deployment)
@@ -307,7 +313,8 @@ def _check_safe_to_empty(
         raise RecertError(
             f"{name} is {emptied}, too close to the root to be deleted. Correct puppet.conf."
         )
-    others = {name: paths[name] for name in ("confdir", "config", "vardir", "client_datadir")}
+    needed = ("confdir", "config", "vardir", "client_datadir", "csr_attributes")
+    others = {name: paths[name] for name in needed}
     others |= {
         f"{component.title}'s credentials": rules.flavour(component.directory)
         for seat in deployment.seats

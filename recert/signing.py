@@ -30,7 +30,7 @@ _COMMENT = "2.16.840.1.113730.1.13"
 class Application:
     """What an agent wants signed: its certname, the digest of its key, the request that its own
     file holds, and the alternative names and other extensions that its previous certificate had, by
-    the master's own records.
+    the master's own records. `kept_alt_names`: those that the request has to carry.
 
     `request` is None where the agent's Puppet did not keep it, because the master took it but
     answered with an error; what the master holds then has to be made with the agent's key.
@@ -42,6 +42,7 @@ class Application:
     previous_alt_names: frozenset[str]
     previous_extensions: frozenset[tuple[str, str]] = frozenset()
     previous_demands: frozenset[Demand] = frozenset()
+    kept_alt_names: frozenset[str] = frozenset()
 
 
 def certified(
@@ -99,10 +100,15 @@ def judge(application: Application, ca_records: CaRecords) -> Judgement:
         return Judgement(Verdict.ANOTHER, _another_request(name, request.digest, ca_records))
     if request.subject != name:
         return Judgement(Verdict.ANOTHER, f"Its request is for {request.subject}, not for {name}.")
-    if lost := application.previous_extensions - request.extensions:
+    lost = []
+    if extensions := application.previous_extensions - request.extensions:
+        lost.append(f"the extensions {named(dict(extensions))}")
+    if names := application.kept_alt_names - request.alt_names:
+        lost.append(f"the alternative names {', '.join(sorted(names))}")
+    if lost:
         return Judgement(
             Verdict.LESS,
-            f"Its request lacks the extensions {named(dict(lost))} of its previous certificate. "
+            f"Its request lacks {' and '.join(lost)} of its previous certificate. "
             f"Remove {word(f'{ca_records.csrdir}/{name}.pem')} on the master and the agent's "
             "private key, and run the same command again; or sign it as it is: "
             + for_sh(ca_records.authority.sign, name),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from recert.certificates import Certificate, read_certificates
+from recert.certificates import SHORTEST_KEY, Certificate, read_certificates
 from recert.findings import FindingKind, Flaw
 from recert.freshness import OTHERS, Retired
 from recert.looks import HostLook
@@ -23,7 +23,6 @@ _TRUSTSTORES = (".ts", ".truststore")
 AT_ONCE = 200
 """Certificates that are judged while nobody else has a turn."""
 
-SHORTEST_KEY = 2048
 WEAK_HASHES = frozenset({"md5", "sha1"})
 
 

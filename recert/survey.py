@@ -15,6 +15,7 @@ from recert.delivered import Sources, delivered_problems
 from recert.deployments.authority import Authority
 from recert.findings import Finding
 from recert.freshness import Defect, Freshness, Retired
+from recert.identity import never_believed
 from recert.looks import HostLook, MasterSide
 from recert.others import of_others
 from recert.problems import findings_of_host, in_order, told
@@ -209,6 +210,22 @@ class SiteState:
     def retired_extensions(self, certname: str) -> Mapping[str, str]:
         """Puppet's extensions of the certificate that the CA to retire had made for a name."""
         return self._side.retired_extensions.get(certname, {}) if self._side is not None else {}
+
+    def retired_alt_names(self, look: HostLook) -> frozenset[str]:
+        """The alternative names that the CA to retire had certified for an agent, less those that
+        are another's now."""
+        conf = look.settings
+        if conf is None or self._side is None or look.role is Role.MASTER:
+            return frozenset()
+        had = self._side.retired_alt_names.get(conf.certname, frozenset()) - {conf.certname}
+        return frozenset(name for name in had if not self._is_taken(look, name))
+
+    def _is_taken(self, look: HostLook, name: str) -> bool:
+        """Whether a name is the master's, a service's or another host's."""
+        master = self.certificate_of(self.master) if self.master is not None else None
+        of_master = master.alt_names | {master.subject} if master is not None else frozenset()
+        others = (one.settings.certname for one in self.looks if one is not look and one.settings)
+        return never_believed(name, of_master) is not None or name in others
 
     @property
     def _side(self) -> MasterSide | None:

@@ -40,6 +40,7 @@ CONF = "/etc/puppetlabs/puppet/puppet.conf"
 ROLE = "1.3.6.1.4.1.34380.1.1.13"
 DB = "/etc/puppetlabs/puppetdb/ssl"
 EYAML = f"{SSLDIR}/eyaml"
+DASHBOARD = "pe-internal-dashboard"
 AGENTS = ("agent01", "agent02", "agent03")
 
 
@@ -60,7 +61,7 @@ def ca_key(site: Master) -> rsa.RSAPrivateKey:
 
 
 def made_again(site: Master, old: x509.Certificate, **changes: object) -> bytes:
-    """The same certificate with another extension, or from another time."""
+    """The same certificate with another extension, other names, or from another time."""
     builder = (
         x509.CertificateBuilder()
         .subject_name(old.subject)
@@ -70,8 +71,13 @@ def made_again(site: Master, old: x509.Certificate, **changes: object) -> bytes:
         .not_valid_before(old.not_valid_before_utc - timedelta(days=1))
         .not_valid_after(old.not_valid_after_utc)
     )
+    names = changes.get("names")
     for extension in old.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
+        if not (names and isinstance(extension.value, x509.SubjectAlternativeName)):
+            builder = builder.add_extension(extension.value, extension.critical)
+    if names:
+        carried = x509.SubjectAlternativeName([x509.DNSName(name) for name in str(names).split()])
+        builder = builder.add_extension(carried, False)
     if "role" in changes:
         oid = x509.ObjectIdentifier(ROLE)
         value = str(changes["role"]).encode()
@@ -82,12 +88,17 @@ def made_again(site: Master, old: x509.Certificate, **changes: object) -> bytes:
 
 def give_role(site: Site, host: str, certname: str, role: str) -> None:
     """A certificate with `pp_role`, as if its installation had had a csr_attributes.yaml."""
+    give(site, host, certname, role=role)
+
+
+def give(site: Site, host: str, certname: str, **changes: object) -> None:
+    """A certificate as years have made it, on its host and at the CA."""
     path = f"{SSLDIR}/certs/{certname}.pem"
     old = x509.load_pem_x509_certificate(lab.run(host, f"cat {path}").stdout.encode())
-    new = made_again(site, old, role=role)
+    new = made_again(site, old, **changes)
     write(host, path, new)
     write(site.name, f"{SSLDIR}/ca/signed/{certname}.pem", new)
-    if host == site.name:
+    if certname == site.certname:
         for component in COMPONENTS:
             write(host, f"{component.directory}/{certname}.cert.pem", new)
 
@@ -139,6 +150,15 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
     agent = {name: site.certname_of(name) for name in AGENTS}
     # The master: a CA on a file system of its own, keys of others, and what does not run.
     give_role(site, "master", site.certname, "the master")
+    give(site, "master", DASHBOARD, names=f"{DASHBOARD} console.example.com")
+    # What Puppet reads for extensions is elsewhere.
+    asked_in = "/etc/puppetlabs/csr/attrs.yaml"
+    for host in ("master", "agent01"):
+        site.on(
+            host,
+            f"mkdir -p {asked_in.rpartition('/')[0]};"
+            f"sed -i 's#^\\[main\\]#[main]\\ncsr_attributes = {asked_in}#' {CONF}",
+        )
     keys = put_eyaml_keys("master")
     site.sh(
         f"cp {EYAML}/private_key.pkcs7.key {DB}/shop.pem; chmod 0604 {DB}/shop.pem;"
@@ -153,7 +173,8 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
     )
     # Agents: an extension and somebody's key, an extension that a file takes away, and a CA that
     # was signed anew with the same key.
-    give_role(site, "agent01", agent["agent01"], "web")
+    shop_names = f"{agent['agent01']} www.shop.example.com"
+    give(site, "agent01", agent["agent01"], role="web", names=shop_names)
     agents_keys = put_eyaml_keys("agent01")
     give_role(site, "agent02", agent["agent02"], "db")
     attributes = "/etc/puppetlabs/puppet/csr_attributes.yaml"
@@ -162,6 +183,9 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
     write("agent03", f"{SSLDIR}/certs/ca.pem", older)
     options = ("deploys/site.py", "--json", "--data", f"retire_ca={retired}")
     try:
+        lab.run("master", f"chattr +i {asked_in.rpartition('/')[0]}", privileged=True)
+        closed = site.preview(retired)
+        lab.run("master", f"chattr -i {asked_in.rpartition('/')[0]}", privileged=True)
         preview = site.pyinfra(*options, "--dry")
         killed = site.pyinfra(*options, "-y", *KILLING, env={"KILL_AFTER": "6"})
         rest = site.pyinfra(*options, "--dry")
@@ -173,6 +197,10 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
             privileged=True,
         )
 
+    assert closed.status == 1
+    assert f"pp_role=the master, which are put back by {asked_in}" in " ".join(
+        closed.stderr.split()
+    )
     assert killed.status == -signal.SIGKILL, killed.text
     assert run.changes == rest.plan, run.stderr
     for told in (preview, rest, run):
@@ -192,11 +220,18 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
     assert site.certificate_of("agent02").extensions == {ROLE: "db"}
     assert f"{EYAML}/private_key.pkcs7.key stays as it is" in why(run, "agent01")
     assert site.certificate_of("agent01").extensions == {ROLE: "web"}
+    assert site.certificate_of("agent01").alt_names == set(shop_names.split())
+    kept = f"Alt names of {agent['agent01']}: www.shop.example.com (as they are)"
+    assert kept in said_of(preview, "agent01")
+    assert f"Alt names of {DASHBOARD}: console.example.com (as they are)" in preview.stderr
+    dashboard = site.certificate(f"{SSLDIR}/certs/{DASHBOARD}.pem")
+    assert dashboard.issued_by(site.ca)
+    assert dashboard.alt_names == {DASHBOARD, "console.example.com"}
     assert site.certificate_of("agent03").extensions == {}
     own = site.certificate(f"{SSLDIR}/certs/{site.certname}.pem")
     assert own.issued_by(site.ca) and own.extensions == {ROLE: "the master"}
-    assert site.sh(f"ls {attributes} 2>/dev/null; true") == ""
-    assert site.on("agent01", f"ls {attributes} 2>/dev/null; true") == ""
+    for host in ("master", "agent01"):
+        assert site.on(host, f"ls {attributes} {asked_in} 2>/dev/null; true") == ""
     notes = {p["subject"] for p in reported(run)["now"]["problems"] if p["severity"] == "note"}
     assert {f"{EYAML}/private_key.pkcs7.key", f"{DB}/shop.pem"} <= notes
     assert_renewed(site, "agent03")
@@ -281,6 +316,11 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
 
     said = refused(f"sed -i 's/^\\[main\\]/[main]\\nca_ttl = 3650/' {CONF}")
     assert "ca_ttl is 3650: the new CA and every certificate would end after 1:00:50" in said
+    short = f"sed -i -e '/^ *keylength/d' -e 's/^\\[main\\]/[main]\\nkeylength = {{}}/' {CONF}"
+    assert f"{CONF} says keylength = 512. With keys below" in refused(short.format(512))
+    said = refused(short.format(1024))
+    assert said.startswith("passed") and "new keys will be that short" in said
+
     named = f"sed -i 's/^\\[main\\]/[main]\\nca_ttl = 60d\\nca_name = Our own CA/' {CONF}"
     said = refused(named)
     assert said.startswith("passed") and "subject: Our own CA, expires: after 60 days" in said

@@ -437,6 +437,7 @@ def printed_settings(**changes: str) -> dict[str, str]:
         "ca": "true",
         "keylength": "4096",
         "noop": "false",
+        "csr_attributes": f"{CONFDIR}/csr_attributes.yaml",
     }
     # Settings that later versions of the suite ask for; none of the tests needs their values.
     for name in SETTINGS:

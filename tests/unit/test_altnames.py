@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recert.altnames import AltNames, alt_names_to_give
+from recert.altnames import AltNames, alt_names_to_give, signable, told_alt_names
 from recert.errors import RecertError
 
 CERTNAME = "master.example.com"
@@ -76,3 +76,17 @@ def test_puppets_choice_satisfies_whatever_it_is() -> None:
 
 def test_names_are_shown_as_a_list() -> None:
     assert str(AltNames(CERTNAME, ("puppet", "b"))) == "puppet, b"
+
+
+def test_what_changes_of_the_names_is_told() -> None:
+    def told(names: tuple[str, ...], present: tuple[str, ...], all_go: bool = True) -> str:
+        return told_alt_names(CERTNAME, "…", names, present, all_go)
+
+    assert told(("b",), ("b", CERTNAME)) == f"Alt names of {CERTNAME}: … (as they are)"
+    assert told(("b", "c"), ("b", "a")).endswith("(changes: +c -a)")
+    assert told((), ("a",), all_go=False).endswith("(as they are)")
+
+
+def test_names_that_puppets_ca_would_not_sign_are_no_names_to_ask_for() -> None:
+    names = {"www.example.com", "*.example.com", "192.0.2.1", "a b", "a,b", "--x"}
+    assert signable(names) == {"www.example.com"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from cryptography import x509
 
 from facts.attributes import CsrAttributes
@@ -83,6 +84,26 @@ def test_what_we_write_is_what_puppet_is_to_read() -> None:
     assert requested_extensions(written) == had
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(":web", "1,000", "2015-1-1", "1_000", "0o17", "017", "1:30", "1e3", "yes", "~", "="),
+        *("<<", "", " web ", "!web", "*web", "&web", "@web", "`web`", "web: a", "web #1", "'web'"),
+        *('"web"', "a\nb", "a\n", "\n a", "\t", "\0\a\x1b\x7f", "w\u00e9b\u2028\ufeff"),
+        *("\U0001f980", "web " * 99),
+    ],
+)
+def test_ruby_is_left_no_choice_but_to_read_it_as_text(value: str) -> None:
+    written = csr_attributes({ROLE: value})
+    assert requested_extensions(written) == {ROLE: value}
+    # Ruby reads what is plain by rules of its own; what is quoted is text to everybody.
+    scalars = [t for t in yaml.scan(written) if isinstance(t, yaml.ScalarToken)]
+    assert [scalar.plain for scalar in scalars] == [False] * 3
+    # One line, of what any locale and cmd.exe's `echo` can carry.
+    assert written.isascii() and written.isprintable() is False
+    assert [line.isprintable() for line in written.splitlines()] == [True] * 3
+
+
 def test_what_gets_lost_is_named() -> None:
     had = {ROLE: "web", DEPARTMENT: "it", f"{ARC}.2.1": "x"}
     assert missing(had, {ROLE: "db", DEPARTMENT: "it"}) == {ROLE: "web", f"{ARC}.2.1": "x"}
@@ -95,6 +116,9 @@ def test_without_a_file_it_is_put_back_and_beside_one_refused() -> None:
     assert loss_refusals(had, ["extension_requests:\n  pp_role: web"], PATH) == []
     (message,) = loss_refusals(had, [""], PATH)
     assert "pp_role=web" in message and PATH in message and "Add them there" in message
+    (message,) = loss_refusals(had, [], PATH, ["/etc is no directory."])
+    assert "pp_role=web" in message and message.endswith("cannot be made: /etc is no directory.")
+    assert loss_refusals({}, [], PATH, ["/etc is no directory."]) == []
     (message,) = loss_refusals({}, ["extension_requests: ["], PATH)
     assert "is not a csr_attributes.yaml that Puppet could read" in message
 

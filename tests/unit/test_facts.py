@@ -242,6 +242,20 @@ def test_basics_tell_what_is_mounted_below_a_directory(sh: Sh, tmp_path: Path) -
     assert mounted(str(tmp_path / "missing")) == set()
 
 
+def test_basics_tell_why_no_file_can_be_made_somewhere(sh: Sh, tmp_path: Path) -> None:
+    nothing: dict[str, Any] = {"paths": [], "accounts": [], "files": []}
+
+    def closed(path: Path) -> tuple[str, ...]:
+        basics = sh.ask(Basics, backup_root=str(tmp_path), made=[str(path)], **nothing)
+        return basics.closed
+
+    assert closed(tmp_path) == ()
+    missing = tmp_path / "missing"
+    assert closed(missing) == (f"{missing} is no directory.",)
+    sh.provide("lsattr", f"echo '----ia------- {tmp_path}'")  # chattr +i +a
+    assert closed(tmp_path) == (f"{tmp_path} cannot be changed (lsattr; mount).",)
+
+
 # The SSL directories
 
 

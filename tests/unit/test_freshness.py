@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from recert import certificates
 from recert.altnames import AltNames
 from recert.deployments.model import TRIO, Component, Part
 from recert.deployments.pe_3_7 import PE_3_7
@@ -705,3 +706,39 @@ def test_problem_names_path_and_reason() -> None:
 def test_key_digests_tell_keys_apart() -> None:
     assert key_digest("old-ca") != key_digest("new-ca")
     assert OLD.certificate.key == key_digest("old-ca") == OLD_KEY_AGAIN.certificate.key
+
+
+# Keys that nobody takes
+
+
+def test_new_credentials_with_keys_that_nobody_takes_are_not_fresh(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = master()
+    assert found.judge().problems == ()
+    monkeypatch.setattr(certificates, "LEAST_BITS", 1025)
+    judged = found.judge()
+    assert judged.ca_status is CaStatus.DAMAGED
+    assert reasons(judged.ca_damage)[found.settings.cacert] == "has a key of 1024 bits"
+    # Under a CA that is sound they go by themselves.
+    sound = IssuingCa("live-ca")
+    found.write(found.settings.cacert, sound.pem)
+    found.write_key(found.settings.cakey, sound.key)
+    found.write(found.settings.cacrl, sound.crl())
+    found.write(found.paths().certificate, sound.issue(CERTNAME, 2))
+    assert found.judge().ca_status is CaStatus.FRESH
+    problem = found.judge().certificate_problem(CERTNAME)
+    assert problem is not None and problem.why == "has a key of 1024 bits"
+
+
+# Alternative names of the vendor's services
+
+
+def test_a_services_certificate_that_lacks_the_names_it_had_is_stale() -> None:
+    found, name = master(), "pe-internal-dashboard"
+    kept = {name: frozenset({"console.example.com"})}
+    problem = replace(found.judge(), kept_names=kept).certificate_problem(name)
+    assert problem is not None
+    assert problem.why == "has not the alt names console.example.com"
+    found.credential(name, 40, (name, "console.example.com"))
+    assert replace(found.judge(), kept_names=kept).certificate_problem(name) is None

@@ -209,7 +209,7 @@ def nested(depth: int = 5000) -> list[object]:
 
 def test_a_fact_that_is_no_word_is_none() -> None:
     """A node reports what it likes, and the others are there all the same."""
-    facts = [
+    facts: list[dict[str, object]] = [
         {"certname": "web01", "name": name, "value": nested()} for name in ("kernel", "osfamily")
     ]
     facts.append({"certname": "web01", "name": "os", "value": {"family": nested()}})

@@ -24,6 +24,7 @@ from tests.unit.issuing_ca import (
     file_state,
     master,
     read,
+    settings,
 )
 
 CLOCK = 1448272000.0
@@ -471,3 +472,25 @@ def test_a_link_to_what_is_not_puppets_is_refused() -> None:
     ]
     (message,) = preflight.linked_root_refusals(conf, files, [SSLDIR], [SSLDIR])
     assert f"{SSLDIR} is a symbolic link" in message and "files: app, web, zeta." in message
+
+
+# How long new keys are
+
+
+@pytest.mark.parametrize(
+    ("bits", "refused", "warned"),
+    [
+        ("512", True, False),
+        ("1023", True, False),
+        ("1024", False, True),
+        ("2047", False, True),
+        ("2048", False, False),
+        ("4096", False, False),
+    ],
+)
+def test_keys_that_nobody_takes_are_not_made(bits: str, refused: bool, warned: bool) -> None:
+    conf = settings(keylength=bits)
+    refusals, warnings = preflight.key_length_refusals(conf), preflight.key_length_warnings(conf)
+    assert (bool(refusals), bool(warnings)) == (refused, warned)
+    for line in (*refusals, *warnings):
+        assert line.startswith(f"{conf.config} says keylength = {bits}")

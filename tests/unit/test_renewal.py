@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 
+from recert import certificates
 from recert.ca_records import Autosign, Autosigning
 from recert.observed import LastRun
 from tests.unit.agent import AGENT, SERIAL, Agent, agent, half_done
@@ -566,6 +567,24 @@ def test_signature_is_due_unless_the_master_signs_by_itself(
             assert not found.judge().signature_due
             found.ca = None
         assert found.judge().signature_due is due
+
+
+def test_nor_does_it_sign_what_asks_for_the_names_of_before() -> None:
+    found = agent(OLD)
+    found.autosign = ALL
+    asking = replace(found.judge(), alt_names=frozenset({"www.example.com"}))
+    assert not found.judge().signature_due
+    assert asking.signature_due
+
+
+def test_a_key_that_nobody_takes_is_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = agent()
+    monkeypatch.setattr(certificates, "LEAST_BITS", 1025)
+    judged = found.judge()
+    assert judged.certificate_problem is not None
+    assert judged.certificate_problem.why == "has a key of 1024 bits"
+    assert judged.everything_goes
+    assert judged.request_due
 
 
 def test_signature_for_another_key_is_none() -> None:

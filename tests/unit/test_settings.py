@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from recert.deployments.pe_3_7 import PE_3_7
@@ -15,6 +17,7 @@ from recert.settings import (
     check_settings,
     parse_printed,
     split_alt_names,
+    stored_settings,
 )
 from tests.unit.issuing_ca import CERTNAME, CONFDIR, SSLDIR, VARDIR, printed_settings, settings
 
@@ -144,6 +147,22 @@ def test_host_may_be_an_agent_alone() -> None:
     printed = printed_settings(certname="agent01", dns_alt_names="web, www")
     conf = check_settings(printed, printed, PE_3_7)
     assert (conf.certname, conf.dns_alt_names) == ("agent01", ("web", "www"))
+
+
+def test_where_puppet_reads_what_a_request_is_to_ask_for_is_the_masters() -> None:
+    path = "/etc/puppetlabs/csr/attrs.yaml"
+    printed = printed_settings(csr_attributes=path)
+    assert check_settings(printed_settings(), printed, PE_3_7).csr_attributes == path
+    # A Puppet that does not know the setting prints nothing.
+    assert settings(csr_attributes="").csr_attributes == f"{CONFDIR}/csr_attributes.yaml"
+    with pytest.raises(RecertError, match="inside ssldir"):
+        settings(csr_attributes=f"{SSLDIR}/csr_attributes.yaml")
+
+
+def test_backups_of_earlier_versions_have_no_such_setting() -> None:
+    stored = asdict(settings())
+    del stored["csr_attributes"]
+    assert stored_settings(stored, PE_3_7) == settings()
 
 
 # Directories that are going to be emptied

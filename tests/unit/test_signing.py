@@ -507,3 +507,13 @@ def test_a_request_that_lacks_an_extension_of_the_old_certificate_is_not_signed(
     assert "lacks the extensions pp_role=web" in judgement.why
     assert f"{CSRDIR}/{NAME}.pem" in judgement.why
     assert judgement.why.endswith(for_sh("puppet cert sign", NAME))
+
+
+def test_nor_is_one_that_lacks_a_name_of_it() -> None:
+    kept = frozenset({"www.example.com", "shop.example.com"})
+    judgement = judge(replace(application(), kept_alt_names=kept), ca_records({NAME: OWN}))
+    assert judgement.verdict is Verdict.LESS
+    assert "lacks the alternative names shop.example.com, www.example.com of" in judgement.why
+    whole = request_pem(NAME, [NAME, *kept])
+    asked = replace(application(whole, tuple(kept)), kept_alt_names=kept)
+    assert judge(asked, ca_records({NAME: whole})).verdict is Verdict.SIGN_WITH_ALT_NAMES

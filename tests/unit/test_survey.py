@@ -396,6 +396,27 @@ def test_extensions_that_were_lost_or_would_be(well: SiteState) -> None:
     assert problem.what == "lacks pp_role=web, which its certificate of the retired CA had"
 
 
+def test_names_that_a_certificate_has_lost_are_told(well: SiteState) -> None:
+    path = f"{SSLDIR}/certs/{AGENT}.pem"
+
+    def told(*had: str, host: str = AGENT) -> SiteState:
+        assert well.master is not None and well.master.master is not None
+        side = replace(well.master.master, retired_alt_names={host: frozenset(had)})
+        return changed(well, "master", master=side)
+
+    problem = only(told(AGENT, "www.example.com").problems)
+    assert (problem.severity, problem.host, problem.subject) == (Severity.WARNING, "web01", path)
+    assert problem.what == "lacks the names www.example.com, which that of the retired CA had"
+    assert "dns_alt_names" in problem.remedy
+    # Its own, the master's, and what the master's administrator has decided on.
+    assert told(AGENT, "puppet", CERTNAME).problems == ()
+    assert told("old-puppet", host=CERTNAME).problems == ()
+    # What has become another host's.
+    web = agent(certname="www.example.com")
+    both = site(*told(AGENT, "www.example.com").looks, look_at_agent(web, "web02"), named=False)
+    assert not [p for p in both.problems if "lacks the names" in p.what]
+
+
 def test_what_is_somebody_elses_is_noted_and_nothing_else(well: SiteState) -> None:
     eyaml = f"{SSLDIR}/eyaml.pem"
     stray = Stray(eyaml, PRIVATE_KEY, keys=(key_digest("eyaml"),))

@@ -217,7 +217,7 @@ def test_extensions_are_asked_for_by_a_file_that_is_gone_afterwards(
 ) -> None:
     path, key = tmp_path / "csr_attributes.yaml", tmp_path / "key.pem"
     sh.provide("puppet", f"cat {path}; echo >{key}")
-    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"), PE_3_7)
+    facts = AgentFacts(host, settings(csr_attributes=str(path)), str(tmp_path), PE_3_7)
     own = replace(facts.paths("web01"), private_key=str(key))
 
     def ask(attributes: str) -> list[str]:
@@ -238,6 +238,29 @@ def test_extensions_are_asked_for_by_a_file_that_is_gone_afterwards(
 
 
 @pytest.mark.parametrize("signs_itself", [False, True])
+def test_names_that_puppet_conf_does_not_have_are_asked_for(
+    host: Host, sh: Sh, tmp_path: Path, signs_itself: bool
+) -> None:
+    key = tmp_path / "key.pem"
+    sh.provide("puppet", f'printf "%s\\n" "$#" "$@"; echo >{key}')
+    facts = AgentFacts(host, settings(), str(tmp_path), PE_3_7)
+    own = replace(facts.paths("web01"), private_key=str(key))
+
+    def asked(*alt_names: str) -> list[str]:
+        heard: list[str] = []
+        (command,) = PosixHands(facts).ask_for_certificate(
+            own, signs_itself, 60, lambda ok, said: heard.extend(said), "", alt_names
+        )
+        assert isinstance(command, FunctionCommand)
+        command.function(host.state, host)
+        return heard
+
+    usual = ["agent", "--test", "--waitforcert", "0", "--color=false"]
+    assert asked() == ["5", *usual]
+    assert asked("a.example.com", "b") == ["6", *usual, "--dns_alt_names=a.example.com,b"]
+
+
+@pytest.mark.parametrize("signs_itself", [False, True])
 @pytest.mark.parametrize("signal", ["HUP", "TERM", "PIPE"])
 def test_that_file_goes_also_where_the_asking_is_ended(
     host: Host, sh: Sh, tmp_path: Path, signs_itself: bool, signal: str
@@ -246,7 +269,7 @@ def test_that_file_goes_also_where_the_asking_is_ended(
     sh.provide(
         "puppet", f"test -s {path} && echo there; kill -{signal} $PPID; echo >{key}; sleep 1"
     )
-    facts = AgentFacts(host, settings(confdir=str(tmp_path)), str(tmp_path / "backups"), PE_3_7)
+    facts = AgentFacts(host, settings(csr_attributes=str(path)), str(tmp_path), PE_3_7)
     own = replace(facts.paths("web01"), private_key=str(key))
     heard: list[str] = []
     (command,) = PosixHands(facts).ask_for_certificate(
