@@ -103,6 +103,10 @@ mount_points() {
     fi
 }
 led_astray() { (fail() { echo "$*"; exit 1; }; enter "$1"); }
+# Not every file system has flags, which is a failure to it as well.
+if command -v lsattr >/dev/null 2>&1; then
+    lsattr -d / >/dev/null 2>&1 || [ "$?" -lt 126 ] || fail "lsattr is there and does not run."
+fi
 with_flags() { find "$@" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null; :; }
 # The kernel is asked, who refuses that to root as well: the test of many a shell asks the mode.
 unchangeable() {

@@ -41,7 +41,7 @@ def refused(sh: Sh, fact: type[FactBase[Any]], **arguments: Any) -> str:
     assert not isinstance(command, str)
     done = sh.run(command.get_raw_value())
     with pytest.raises(ScriptFailedError) as error:
-        list(fact().process(done.stdout.decode().splitlines()))
+        fact().process(done.stdout.decode().splitlines())
     return str(error.value)
 
 
@@ -317,3 +317,13 @@ def test_a_ca_is_not_gone_because_stat_fails(sh: Sh, tmp_path: Path) -> None:
     assert "another run works" in verdict(sh, _UNCHANGED, str(cacert), "")
     sh.provide("stat", LOST)
     assert "Nobody knows whether" in verdict(sh, _UNCHANGED, str(cacert), "")
+
+
+@pytest.mark.parametrize(("status", "runs"), [(1, True), (127, False)])
+def test_no_flags_are_not_those_that_nobody_can_tell(sh: Sh, status: int, runs: bool) -> None:
+    sh.provide("lsattr", f"exit {status}")
+    asked: dict[str, Any] = {"backup_root": "/", "paths": [], "accounts": [], "files": []}
+    if runs:
+        assert sh.ask(Basics, **asked).unchangeable == ()
+    else:
+        assert "lsattr is there and does not run" in refused(sh, Basics, **asked)
