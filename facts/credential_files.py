@@ -8,6 +8,7 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from facts.few import MOST_CERTIFICATES, MOST_OF_A_CA, certificates_in, require_few
+from facts.keys import PUBLIC_HALVES
 from facts.packed import files_in
 from facts.public import LINES_OF_KEYS
 from facts.script import DIGESTS, read_records, record_script
@@ -15,31 +16,6 @@ from facts.ssl import FILE_RECORD, read_file_record
 from recert.certificates import read_public_key
 from recert.deployments.known import JAVA
 from recert.observed import FileState, FoundCredentials, Keystores
-
-# Public halves of the private keys whose paths come in, a line each. Ruby does all in one process.
-_PUBLIC_HALVES = r"""
-half_of() { openssl rsa -in "$1" -passin "$2" -pubout 2>/dev/null </dev/null; }
-public_halves() { # with the password in file $1, if one is needed
-    if command -v openssl >/dev/null 2>&1; then
-        if [ -s "$1" ]; then password=file:$1; else password=pass:; fi
-        while IFS= read -r path; do say key "$path" "$(half_of "$path" "$password")"; done
-    else
-        ruby -ropenssl -e '
-            password = File.size?(ARGV[0]) ? File.read(ARGV[0]) : ""
-            STDIN.each_line do |line|
-                path = line.chomp
-                half = begin
-                    OpenSSL::PKey::RSA.new(File.read(path), password).public_key.to_pem
-                rescue StandardError
-                    ""
-                end
-                print ["3", "key", path, half].join("\0"), "\0"
-            end
-        ' "$1"
-    fi
-}
-"""
-
 
 # For Ruby 1.9 as well.
 UNDERSTANDING = r"""
@@ -115,7 +91,7 @@ class CredentialFiles(FactBase[FoundCredentials]):
         return record_script(
             DIGESTS
             + LINES_OF_KEYS
-            + _PUBLIC_HALVES
+            + PUBLIC_HALVES
             + rf"""
 capass=$1 in_der=$2 saved=$3; shift 3
 sums=

@@ -9,7 +9,7 @@ from pyinfra.api import FactBase, StringCommand
 from facts import numbers
 from facts.entering import ENTERING
 from facts.numbers import count
-from facts.script import REAL_PATH, read_records, record_script
+from facts.script import REAL_PATH, ROOM, read_records, record_script
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Basics(FactBase[HostBasics]):
         return record_script(
             ENTERING
             + REAL_PATH
+            + ROOM
             + r"""
 as_the_kernel_writes() { stage printf '%s\n' "$1" | stage sed 's/\\/\\134/g; s/ /\\040/g'; }
 mounted_below() {
@@ -106,7 +107,10 @@ mount_points() {
     fi
 }
 led_astray() { (fail() { echo "$*"; exit 1; }; enter "$1"); }
-room() { stage df -Pk "$1" | stage awk 'NR == 2 { print $4 }'; }
+# Not every file system has flags, which is a failure to it as well.
+if command -v lsattr >/dev/null 2>&1; then
+    lsattr -d / >/dev/null 2>&1 || [ "$?" -lt 126 ] || fail "lsattr is there and does not run."
+fi
 with_flags() { find "$@" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/null; :; }
 # The kernel is asked, who refuses that to root as well: the test of many a shell asks the mode.
 unchangeable() {

@@ -37,7 +37,7 @@ if [ -z "$mco" ]; then say why 'there is no mco on the master'
 elif ! id peadmin >/dev/null 2>&1; then say why 'there is no account peadmin on the master'
 else
     limit=
-    command -v timeout >/dev/null 2>&1 && limit="timeout $2"
+    timeout "$2" true >/dev/null 2>&1 && limit="timeout $2"
     errors=$(mktemp) || fail "No temporary file can be made."
     asking="echo '$begin'; '$mco' find --dt $1; echo '$end'"
     say nodes "$($limit su - peadmin -c "$asking" </dev/null 2>"$errors")"

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from pyinfra.api import FactBase, StringCommand
 
-from facts.script import DIGESTS, read_records, record_script
+from facts.keys import PUBLIC_HALVES
+from facts.script import DIGESTS, ROOM, read_records, record_script
 from recert.programs import ABILITIES, Inability
 
 # Each ends with 0 where the program can do it, and may print.
@@ -51,26 +52,37 @@ one() { stage echo a | stage comm -23 - /dev/null; }
     "sha256sum": r"""
 case $(digests </dev/null) in (e3b0c44298fc1c149afbf4c8996fb924*) ;; (*) return 1 ;; esac
 """,
-    "cmp": "cmp -s /dev/null /dev/null",
+    "cmp": r"""
+differs() { cmp -s - /dev/null; [ "$?" -eq 1 ]; }
+cmp -s /dev/null /dev/null && stage echo a | stage differs
+""",
     "readlink": '[ "$(readlink -f /.)" = / ]',
     "stat": "case $(stat -c '%s %Y' /) in ([0-9]*' '[0-9]*) ;; (*) return 1 ;; esac",
     "dd": "dd if=/dev/null iflag=nofollow,nonblock bs=65536",
-    "df": r"""
-free() { stage df -Pk / | stage awk 'NR == 2 { print $4 }'; }
-case $(free) in (*[!0-9]*|'') return 1 ;; esac
+    "awk": r"""
+second() { stage echo 'a b' | stage awk -v of=a '$1 == of { sub("b", "c"); print $2 }'; }
+[ "$(second)" = c ]
 """,
+    "df": "case $(room /) in (*[!0-9]*|'') return 1 ;; esac",
     "du": "case $(du -sLk /dev/null) in ([0-9]*) ;; (*) return 1 ;; esac",
     "date": "case $(date +%s) in (*[!0-9]*|'') return 1 ;; esac",
-    "mktemp": "command -v mktemp",
+    "mktemp": r"""
+made=$(mktemp -d) && rmdir "$made" && made=$(mktemp) && rm "$made"
+""",
+    "id": r"""
+case $(id -u) in (*[!0-9]*|'') return 1 ;; esac
+id "$(id -un)"
+""",
+    "openssl": "openssl_reads_keys || ruby_reads_keys",
 }
-
-
-def _tested(program: str) -> str:
-    return f"can_{program}() {{\n{_TESTS[program].strip()}\n}}\nput_to_the_test {program}\n"
 
 
 UNABLE = (
     DIGESTS
+    + ROOM
+    + PUBLIC_HALVES
+    + "".join(f"can_{program}() {{\n{test.strip()}\n}}\n" for program, test in _TESTS.items())
+    + f"programs='{' '.join(ABILITIES)}'"
     + r"""
 together() { # what all can do; each by itself costs forty processes
     stage find / -maxdepth 0 -ignore_readdir_race -xdev -follow -perm /777 ! -newer / \
@@ -80,20 +92,20 @@ together() { # what all can do; each by itself costs forty processes
         stage tar -C / -dzf - || return
     grep -Rqs -D skip -e : -- /etc/passwd &&
         find /dev/null -maxdepth 0 -type d -execdir true {} + -delete &&
-        comm -23 /dev/null /dev/null && digests </dev/null && stat -c '%s %Y' / &&
-        readlink -f /. && dd if=/dev/null iflag=nofollow,nonblock bs=65536 && command -v cmp &&
-        command -v date && command -v df && command -v du && command -v mktemp
+        comm -23 /dev/null /dev/null && digests </dev/null &&
+        dd if=/dev/null iflag=nofollow,nonblock bs=65536 || return
+    for program in readlink stat cmp awk df du date mktemp id openssl; do
+        "can_$program" || return
+    done
 }
 put_to_the_test() { # the program $1
     path=$(command -v "$1") || path= # another may do its work
     said=$(whole "can_$1" 2>&1 >/dev/null) || say unable "$1" "$path" "$said"
 }
-singly() {
-"""
-    + "".join(map(_tested, ABILITIES))
-    + r"""
+unable() {
+    ! whole together >/dev/null 2>&1 || return 0
+    for program in $programs; do put_to_the_test "$program"; done
 }
-unable() { whole together >/dev/null 2>&1 || singly; }
 """
 )
 """The function `unable` tells which programs cannot do what is needed."""

@@ -71,6 +71,25 @@ real_path() {
 """
 """Where a path leads of which the end may be gone: what is in it, symbolic links left out."""
 
+COMPARING = r"""
+same() { # whether the file $1, or what comes in, is as the file $2; what is gone is not
+    cmp -s "$1" "$2" && return
+    [ "$?" -ne 1 ] || return 1
+    for compared in "$@"; do [ "$compared" = - ] || [ -e "$compared" ] || return 1; done
+    fail "cmp cannot compare $1 with $2."
+}
+"""
+"""To differ is status 1 of cmp; with any other it has not compared. Needs `fail`."""
+
+ROOM = r"""
+room() { # the kibibytes that are free where $1 is; there may be a blank in the names of a line
+    stage df -Pk "$1" | stage awk 'NR == 2 {
+        for (i = 4; i < NF; i++)
+            if ($i ~ /^([0-9]+%|-)$/ && $(i - 1) $(i - 2) $(i - 3) ~ /^[0-9]+$/) print $(i - 1)
+    }'
+}
+"""
+
 PIPELINES = r"""
 failure='<failed>'
 stage() { "$@" || echo "$failure $1 ended with status $?" >&3; }

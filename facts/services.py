@@ -59,8 +59,10 @@ END
 listened_to() {
     address=$(printf ':%04X' "$1")
     for table in /proc/net/tcp /proc/net/tcp6; do
-        [ -r "$table" ] && awk -v address="$address" \
+        [ -r "$table" ] || continue
+        awk -v address="$address" \
             '$4 == "0A" && $2 ~ address "$" { found = 1 } END { exit !found }' "$table" && return
+        [ "$?" -eq 1 ] || fail "awk cannot tell who listens."
     done
     return 1
 }
@@ -100,7 +102,8 @@ running() {
         esac
     fi
     upstart_job "$1" || return 1
-    case $(initctl status "$1" 2>/dev/null) in (*start/*) return 0 ;; esac
+    said=$(initctl status "$1" 2>/dev/null) || [ "$?" -eq 1 ] || fail "initctl cannot tell of $1."
+    case $said in (*start/*) return 0 ;; esac
     return 1
 }
 """

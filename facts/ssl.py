@@ -8,10 +8,12 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from facts import numbers
+from facts.keys import PUBLIC_HALVES
+from facts.locking import LOCKING
 from facts.numbers import count, file_time
 from facts.packed import files_in
 from facts.public import LINES_OF_KEYS, PUBLIC_CONTENTS, WITHOUT_KEYS
-from facts.script import answer_script, payload, read_records, record_script
+from facts.script import COMPARING, answer_script, payload, read_records, record_script
 from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
 
@@ -36,28 +38,16 @@ entries() {{ # at and below $1; what belongs to the user $2 or the group $3 goes
 """Several names can have one number, and of these a file's owner is called by whichever comes
 first. So find is asked whether a file is of the account that it should be of."""
 
-PUBLIC_HALF = r"""
-public_half() { # of the private key $1, if need be with the password in file $2
-    if command -v openssl >/dev/null 2>&1; then
-        if [ -s "$2" ]; then set -- "$1" "file:$2"; else set -- "$1" pass:; fi
-        openssl rsa -in "$1" -passin "$2" -pubout 2>/dev/null </dev/null
-    else
-        ruby -ropenssl -e '
-            password = File.size?(ARGV[1]) ? File.read(ARGV[1]) : ""
-            puts OpenSSL::PKey::RSA.new(File.read(ARGV[0]), password).public_key.to_pem
-        ' "$1" "$2" 2>/dev/null </dev/null
-    fi
-}
-"""
-
 # A run that was cut off can leave a command working on the host. Every command that changes
 # something holds this lock while it works, and it is read only when nobody does.
-AFTER_ANY_COMMAND = r"""
+AFTER_ANY_COMMAND = (
+    LOCKING
+    + r"""
 if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
-    flock -s -w 300 9 9<"$lock" ||
-        fail "A command of an earlier run still works on this host after 5 minutes."
+    { locked -s || fail "$unlocked"; } 9<"$lock"
 fi
 """
+)
 
 
 class SslDirectories(FactBase[SslState]):
@@ -94,7 +84,7 @@ class SslDirectories(FactBase[SslState]):
 
 
 DIRECTORIES = (
-    PUBLIC_HALF
+    PUBLIC_HALVES
     + PUBLIC_CONTENTS
     + ENTRIES
     + r"""
@@ -108,9 +98,14 @@ for_each() { # the function $1 over the next group of arguments
 }
 list() { [ ! -d "$1" ] || entries "$1" "$user" "$group"; }
 read_text() { [ ! -f "$1" ] || contents "$1"; }
-# What is no file, such as a pipe in which nobody writes, is no key either.
-half() { [ ! -f "$1" ] || public_half "$1" "$capass"; }
-read_key() { [ ! -e "$1" ] || say key "$1" "$(half "$1")"; }
+read_key() {
+    [ -e "$1" ] || return 0
+    # What is no file, such as a pipe in which nobody writes, is no key either.
+    [ -f "$1" ] || { say key "$1" ''; return; }
+    public_halves "$capass" <<END
+$1
+END
+}
 older() {
     [ -d "$1" ] && [ -e "$cacert" ] || return 0
     stage find "$1/" -ignore_readdir_race -name '*.pem' -type f ! -newer "$cacert" |
@@ -303,6 +298,7 @@ class ComponentDirectory(FactBase[ComponentState]):
     ) -> StringCommand:
         return record_script(
             PUBLIC_CONTENTS
+            + COMPARING
             + ENTRIES
             + r"""
 directory=$1 account=$2 as_pk8=$3 sources=$4; shift 4
@@ -313,7 +309,7 @@ while [ "$sources" -gt 0 ]; do
     shift; sources=$((sources - 1))
 done
 pk8_of() { ruby -ropenssl -e "$as_pk8" <"$1" 2>/dev/null || [ "$?" -eq 1 ]; } # that is no key
-told_if_same() { ! cmp -s "$1" "$2" || say same "$3"; }
+told_if_same() { ! same "$1" "$2" || say same "$3"; }
 compare() {
     case $1 in
         (*.pk8) [ ! -s "$1" ] || stage pk8_of "$2" | stage told_if_same - "$1" "$1" ;;

@@ -8,7 +8,7 @@ from facts.script import read_records, record_script
 
 _LIMIT = r"""
 limit=
-command -v timeout >/dev/null 2>&1 && limit='timeout 10'
+timeout 10 true >/dev/null 2>&1 && limit='timeout 10' # old ones want -t
 """
 
 
@@ -26,7 +26,7 @@ class PresentedCertificate(FactBase[str | None]):
 port=$1; shift
 shaken() { $limit openssl s_client -connect "$1" </dev/null 2>/dev/null || :; } # nobody may listen
 presented() {
-    if command -v openssl >/dev/null 2>&1; then
+    if openssl version >/dev/null 2>&1; then
         stage shaken "$1:$port" |
             stage sed -n '/^-----BEGIN CERTIFICATE/,/^-----END CERTIFICATE/p'
     else
@@ -79,7 +79,7 @@ request() {
 }
 # Nobody may listen, or whoever does refuse: that is no answer, and no failure of what asks.
 asked() { # at the address $1
-    if command -v openssl >/dev/null 2>&1; then
+    if openssl version >/dev/null 2>&1; then
         $limit openssl s_client -quiet -verify_return_error -CAfile "$ca" \
             -cert "$certificate" -key "$key" -connect "$1:$port" 2>/dev/null
     else

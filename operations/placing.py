@@ -75,7 +75,7 @@ give() {
 close_to_others() {
     for key; do
         [ -z "$(find "$key" -type f -perm /007 2>/dev/null)" ] || {
-            owner=$(stat -c '%u:%g' "$key")
+            owner=$(stat -c '%u:%g' "$key") || fail "Nobody knows whose $key is."
             place "$key" "$key" "$owner" 0640 || exit
         }
     done

@@ -27,7 +27,7 @@ SERVICE_CHANGES = (
     SERVICE_FUNCTIONS
     + r"""
 limit=
-command -v timeout >/dev/null 2>&1 && limit='timeout 300'
+timeout 300 true >/dev/null 2>&1 && limit='timeout 300' # old ones want -t
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 manage() { # start or stop $1 a service $2

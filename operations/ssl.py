@@ -9,6 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.entering import ENTERING
+from facts.script import COMPARING
 from operations.authority import ca_commands
 from operations.authority.commands import CredentialsWanted
 from operations.clearing import CLEARING, REMOVING, pattern, patterns, patterns_within
@@ -23,7 +24,10 @@ from recert.freshness import CaStatus
 # has named: it must not be taken for the one that was seen.
 _UNCHANGED = r"""
 cacert=$1 seen=$2; shift 2
-now=$(stat -c '%s %Y' "$cacert" 2>/dev/null)
+now=
+if [ -e "$cacert" ] || [ -L "$cacert" ]; then
+    now=$(stat -c '%s %Y' "$cacert") || fail "Nobody knows whether $cacert was changed."
+fi
 [ "$now" = "$seen" ] ||
     fail "$cacert is not the one that was looked at: another run works on this host."
 """
@@ -214,10 +218,11 @@ def placed() -> Generator[PyinfraCommand, None, None]:
     yield changing(
         facts.lock,
         PLACING
+        + COMPARING
         + r"""
 cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
 place "$cacrl" "$hostcrl" "$owner" 0644 || fail "The CRL could not be copied to $hostcrl."
-cmp -s "$cacert" "$localcacert" ||
+same "$cacert" "$localcacert" ||
     place "$cacert" "$localcacert" "$owner" 0644 || fail "Cannot write $localcacert."
 close_to_others "$@"
 """,

@@ -16,6 +16,7 @@ from pyinfra.operations.util.files import generate_color_diff
 
 from connectors.failures import own_failure
 from connectors.limits import at_most
+from facts.locking import LOCKING
 from facts.script import CLEAN_SH, CLEAN_SH_UNASKED, PIPELINES, PREAMBLE
 from facts.together import Together, is_next
 from operations.clearing import REMOVING
@@ -32,7 +33,11 @@ echo '{BEGINNING}'
 lock=$1 script=$2; shift 2
 [ -d "$lock" ] || (umask 077; mkdir -p "$lock") 2>/dev/null
 if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
-    flock -o -w 300 "$lock" sh -c "$script" pe-recert "$@"
+    {{
+        if locked; then sh -c "$script" pe-recert "$@" 9<&-
+        else echo "$unlocked" >&2; (exit 1)
+        fi
+    }} 9<"$lock"
 else
     sh -c "$script" pe-recert "$@"
 fi
@@ -42,7 +47,7 @@ exit "$status"
 """
 
 # pyinfra keeps every command of every host: thousands of hosts share the text of each.
-_UNDER_LOCK = PREAMBLE + _LOCKED
+_UNDER_LOCK = PREAMBLE + LOCKING + _LOCKED
 
 REMEMBER = r"""
 private() { # the directory $1, which only root can read

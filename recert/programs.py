@@ -12,11 +12,12 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Ability:
     """What scripts rely on of a program. `package`, `since`: GNU's, and the oldest version that has
-    it."""
+    it. `remedy`: where it is there and rather something else is wrong."""
 
     what: str
     package: str
     since: str
+    remedy: str = ""
 
 
 ABILITIES = {
@@ -46,10 +47,19 @@ ABILITIES = {
     "readlink": Ability("follow links (-f)", "coreutils", "5.0"),
     "stat": Ability("tell size and time of a file (-c)", "coreutils", "5.0"),
     "dd": Ability("read a file that is no link (iflag=nofollow,nonblock)", "coreutils", "5.3"),
+    "awk": Ability("take apart what it reads (-v, sub)", "gawk", "3.0"),
     "df": Ability("tell the room of a file system, a line each (-Pk)", "coreutils", "5.0"),
     "du": Ability("tell how large a directory is, through links (-sLk)", "coreutils", "5.0"),
     "date": Ability("tell the seconds since 1970 (+%s)", "coreutils", "5.0"),
-    "mktemp": Ability("be there", "mktemp", "1.5"),
+    "mktemp": Ability(
+        "make a directory and a file for a while",
+        "mktemp",
+        "1.5",
+        "Let TMPDIR, in the environment of the login, name a directory that can be written to; "
+        "without it /tmp has to be one.",
+    ),
+    "id": Ability("tell of an account (-u, -un)", "coreutils", "5.0"),
+    "openssl": Ability("read a private key (nor can ruby)", "openssl", "0.9.8"),
 }
 """By program, in the order in which they are told."""
 
@@ -78,8 +88,11 @@ def _refusal(found: Inability) -> str:
         )
     lines = [line for line in found.said.splitlines() if line and not line.startswith("<")]
     said = f" It said: {lines[0]}" if lines else ""
-    return (
-        f"{found.path}, the first {found.program} on the PATH, cannot {ability.what}.{said} "
+    remedy = ability.remedy or (
         f"Install {ability.package} ({ability.since} or later), or put its directory before that "
         "one on the PATH of the login."
+    )
+    return (
+        f"{found.path}, the first {found.program} on the PATH, cannot {ability.what}.{said} "
+        f"{remedy}"
     )

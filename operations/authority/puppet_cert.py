@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from facts.entering import ENTERING
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
-from facts.script import DIGESTS
+from facts.script import COMPARING, DIGESTS
 from operations.attributes import WITH_ATTRIBUTES
 from operations.authority.commands import CredentialsWanted, Typed, WaitingRequest
 from operations.clearing import REMOVING
@@ -61,6 +61,7 @@ close_to_others "$keys"/*.pem
 # waited for.
 _SIGN = (
     DIGESTS
+    + COMPARING
     + ENTERING
     + PUPPET_WITHOUT_CATALOG
     + r"""
@@ -89,7 +90,7 @@ status=$?
     for name in "$@"; do
         held=./$name.pem
         [ ! -e "$own/requests/$name.pem" ] && [ -f "$held" ] || continue
-        ! cmp -s "$own/seen/$name.pem" "$held" || rm -f "$held"
+        ! same "$own/seen/$name.pem" "$held" || rm -f "$held"
     done
 )
 exit "$status"
