@@ -9,6 +9,7 @@ from pyinfra.api import FactBase, StringCommand
 from facts import numbers
 from facts.entering import ENTERING
 from facts.numbers import count
+from facts.reading import TOO_LARGE
 from facts.script import REAL_PATH, read_records, record_script
 
 
@@ -44,7 +45,8 @@ class HostBasics:
     the host lacks; an empty file counts as missing. `links`: those that are symbolic links.
     `mounts`: what is mounted somewhere below them. `unchangeable`: what even root may not write to
     there, because it is immutable or its file system is read-only. `astray`: why root would not go
-    into one of them. `around`: those in which the backups would be, whatever leads there."""
+    into one of them. `around`: those in which the backups would be, whatever leads there.
+    `oversized`: files of a backup that are larger than any credential."""
 
     free: int
     needed: int
@@ -57,6 +59,7 @@ class HostBasics:
     unchangeable: tuple[str, ...] = ()
     astray: tuple[str, ...] = ()
     around: tuple[str, ...] = ()
+    oversized: tuple[str, ...] = ()
 
 
 TOOLS = ("tar", "find", "xargs", "cmp", "comm", "sort", "readlink", "df", "du")
@@ -86,6 +89,7 @@ class Basics(FactBase[HostBasics]):
         return record_script(
             ENTERING
             + REAL_PATH
+            + TOO_LARGE
             + r"""
 as_the_kernel_writes() { stage printf '%s\n' "$1" | stage sed 's/\\/\\134/g; s/ /\\040/g'; }
 mounted_below() {
@@ -133,6 +137,8 @@ while [ "$count" -gt 0 ]; do
         size=${size%%[!0-9]*}
         [ -n "$size" ] || fail "Nobody knows how large $1 is."
         total=$((total + size))
+        large=$(too_large "$1") || fail "Nobody knows how large the files in $1 are."
+        [ -z "$large" ] || say oversized "$large"
     fi
     shift; count=$((count - 1))
 done
@@ -189,4 +195,7 @@ done
             ),
             astray=tuple(values.get("astray", [])),
             around=tuple(values.get("around", [])),
+            oversized=tuple(
+                path for found in values.get("oversized", []) for path in found.splitlines()
+            ),
         )

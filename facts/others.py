@@ -18,6 +18,8 @@ LOOKING = (
     UNDERSTANDING
     + r"""
 LARGEST = 2 * 1024 * 1024
+# A pipe may have come into a file's place, in which nobody writes; there are none on Windows.
+UNWAITING = File::RDONLY | (File::ALT_SEPARATOR ? 0 : File::NONBLOCK)
 JAVAS = [0xFEEDFEED, 0xCECECECE].map { |magic| [magic].pack('N') }
 def scan(content, what)
   content.scan(/-----BEGIN [A-Z0-9 ]*#{what}-----.+?-----END [A-Z0-9 ]*#{what}-----/mn)
@@ -62,7 +64,7 @@ def look(paths, own, queues)
   paths.each do |path|
     begin
       next if own.include?(path) || !File.file?(path) || File.size(path) > LARGEST
-      content = File.open(path, 'rb') { |file| file.read }
+      content = File.open(path, UNWAITING) { |file| file.binmode; file.read(LARGEST).to_s }
     rescue SystemCallError
       next
     end

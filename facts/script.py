@@ -102,6 +102,10 @@ eval "$digests"
 """`digests` prints SHA-256 of the files that it is given, or of what it reads, as sha256sum does,
 which SLES 10 has not. The variable holds the function for another shell."""
 
+_BOUNDED = "ulimit -t 900 2>/dev/null || :\n"
+"""A program that reads what has no end is ended, though nobody waits for it any more: seconds of a
+processor that are more than any question is worth. Not for changes, which start services."""
+
 _ANSWER = r"""
 encode() { if command -v base64 >/dev/null 2>&1; then base64; else openssl base64; fi; }
 fail() { echo "$failure $*" >&3; exit 1; }
@@ -131,12 +135,10 @@ text_of() {
     path=$1; shift
     { printf '%s\0' "$(($# + 1))" "$@" && stage tr -d '\000' && printf '\0'; } <"$path"
 }
-contents() { text_of "$1" "${2:-text}" "$1"; }
 """
 """`relay` says the fields that it is given and, as one more, what it reads: where `printf` is a
 program, as in mksh, no long text goes into one of its arguments, and `lines_of` prints it.
-`text_of` says what is in a file after other fields, `contents` after its path; nothing of one that
-is gone."""
+`text_of` says what is in a file of root's after other fields; nothing of one that is gone."""
 
 _FRAME = re.compile(
     r"pe-recert:\s([A-Za-z0-9+/=\s]*)(?:pe-recert, failed:\s([A-Za-z0-9+/=\s]*))?pe-recert\."
@@ -175,7 +177,7 @@ def shell(script: str, *arguments: str) -> StringCommand:
 def answer_script(script: str, *arguments: str) -> StringCommand:
     """A script whose output is the answer, whatever that is; see `payload`. If a stage of it
     fails, or it calls `fail`, there is none."""
-    return shell(f"{PIPELINES}told() {{\n{script}\n}}\n{_ANSWER}", *arguments)
+    return shell(f"{_BOUNDED}{PIPELINES}told() {{\n{script}\n}}\n{_ANSWER}", *arguments)
 
 
 def record_script(script: str, *arguments: str) -> StringCommand:

@@ -11,6 +11,7 @@ from facts import numbers
 from facts.numbers import count, file_time
 from facts.packed import files_in
 from facts.public import LINES_OF_KEYS, PUBLIC_CONTENTS, WITHOUT_KEYS
+from facts.reading import BLOCK, READING, SAME
 from facts.script import answer_script, payload, read_records, record_script
 from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
@@ -19,16 +20,22 @@ from recert.observed import ComponentState, FileState, SslState
 FILE_RECORD = r"9\0file\0%y\0%m\0%u\0%g\0%s\0%T@\0%p\0%l\0"
 
 PUBLIC_HALF = r"""
+password_in() { stage as_it_lies "$1" 1 | stage sed -n 1p; }
+by_openssl() { openssl rsa -passin env:KEY_PASSWORD -pubout 2>/dev/null || cat >/dev/null; }
+by_ruby() {
+    ruby -ropenssl -e '
+        key = OpenSSL::PKey::RSA.new(STDIN.read, ENV["KEY_PASSWORD"].to_s)
+        puts key.public_key.to_pem
+    ' 2>/dev/null || cat >/dev/null
+}
 public_half() { # of the private key $1, if need be with the password in file $2
-    if command -v openssl >/dev/null 2>&1; then
-        if [ -s "$2" ]; then set -- "$1" "file:$2"; else set -- "$1" pass:; fi
-        openssl rsa -in "$1" -passin "$2" -pubout 2>/dev/null </dev/null
-    else
-        ruby -ropenssl -e '
-            password = File.size?(ARGV[1]) ? File.read(ARGV[1]) : ""
-            puts OpenSSL::PKey::RSA.new(File.read(ARGV[0]), password).public_key.to_pem
-        ' "$1" "$2" 2>/dev/null </dev/null
+    KEY_PASSWORD=
+    [ ! -f "$2" ] || KEY_PASSWORD=$(password_in "$2")
+    export KEY_PASSWORD
+    if command -v openssl >/dev/null 2>&1; then stage as_it_lies "$1" 2 | stage by_openssl
+    else stage as_it_lies "$1" 2 | stage by_ruby
     fi
+    KEY_PASSWORD=
 }
 """
 
@@ -136,7 +143,7 @@ def read_directories(records: Iterable[list[str]]) -> SslState:
     return SslState(files, texts, keys, older)
 
 
-LARGEST_PEM = 64 * 1024
+LARGEST_PEM = BLOCK
 """Bytes that are read of a certificate or request."""
 
 NOT_READ = "too many to be read at once"
@@ -172,7 +179,8 @@ class PemFiles(FactBase[dict[str, str]]):
         # looked through for keys where nobody else can change it: what lies in the directory, and
         # where links in it lead, its account can exchange at any moment.
         return answer_script(
-            LINES_OF_KEYS
+            READING
+            + LINES_OF_KEYS
             + r"""
 found() { stage find . -ignore_readdir_race -follow -maxdepth 1 -type f -name '*.pem' "$@"; }
 # One that changes or goes meanwhile is left as it was read; that ends with 1.
@@ -183,11 +191,10 @@ sizes() { # how many there are, whether that is too much, and whether one is too
         { total += 512 + 512 * int(($1 + 511) / 512) }
         END { print NR, (most != "" && total > most) + 0, oversized + 0 }'
 }
-as_far_as_there() { head -c "$largest" "$1" || [ ! -e "$1" ]; }
 copied() { # one by one
     for file; do
         [ -f "$file" ] || continue
-        stage as_far_as_there "$file" | stage sed "$without_keys" >"$aside/$file"
+        stage as_it_lies "$file" 1 | stage sed "$without_keys" >"$aside/$file"
         [ -e "$file" ] || rm -f "$aside/$file"
     done
 }
@@ -279,6 +286,7 @@ class ComponentDirectory(FactBase[ComponentState]):
     ) -> StringCommand:
         return record_script(
             PUBLIC_CONTENTS
+            + SAME
             + rf"""
 directory=$1 account=$2 as_pk8=$3 sources=$4; shift 4
 id "$account" >/dev/null 2>&1 && say account
@@ -288,12 +296,15 @@ while [ "$sources" -gt 0 ]; do
     [ ! -f "$1" ] || say source "$1"
     shift; sources=$((sources - 1))
 done
-pk8_of() {{ ruby -ropenssl -e "$as_pk8" <"$1" 2>/dev/null || [ "$?" -eq 1 ]; }} # that is no key
-told_if_same() {{ ! cmp -s "$1" "$2" || say same "$3"; }}
+pk8() {{ ruby -ropenssl -e "$as_pk8" 2>/dev/null || [ "$?" -eq 1 ]; }} # that is no key
+pk8_of() {{ stage as_it_lies "$1" | stage pk8; }}
+sum_of_pk8() {{ stage pk8_of "$1" | stage digests; }}
 compare() {{
     case $1 in
-        (*.pk8) [ ! -s "$1" ] || stage pk8_of "$2" | stage told_if_same - "$1" "$1" ;;
-        (*) told_if_same "$1" "$2" "$1" ;;
+        (*.pk8)
+            [ -s "$1" ] && [ "$(sum_of "$1")" = "$(sum_of_pk8 "$2")" ] || return 0
+            say same "$1" ;;
+        (*) ! same "$1" "$2" || say same "$1" ;;
     esac
 }}
 while [ "$#" -gt 0 ]; do

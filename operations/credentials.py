@@ -8,6 +8,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
+from facts.reading import READING, SAME
 from facts.ssl import AS_PK8
 from operations.clearing import CLEARING, pattern, patterns, patterns_within
 from operations.placing import PLACING
@@ -29,6 +30,8 @@ own() { # $1 account, $2 whether the directory too, $3 directory; what matches t
 
 COPYING = (
     _OWN
+    + READING
+    + SAME
     + r"""
 directory=$1 account=$2 ownership=$3 as_pk8=$4 parts=$5; shift 5
 umask 077 # a copy of a private key is never open to others, not even while it is made
@@ -40,7 +43,7 @@ while [ "$parts" -gt 0 ]; do
         (*.pk8) whole make_pk8 "$@" || fail "Writing $1 to $2 failed." ;;
         (*)
             place "$1" "$2" '' "$3" || fail "Copying $1 to $2 failed."
-            cmp -s "$1" "$2" || fail "The copy $2 differs from $1." ;;
+            same "$1" "$2" || fail "The copy $2 differs from $1." ;;
     esac
     shift 3; parts=$((parts - 1))
 done

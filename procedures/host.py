@@ -19,6 +19,7 @@ from facts.puppet import AgentState, PuppetAgent
 from facts.script import ScriptFailedError
 from facts.services import ServiceStates
 from facts.together import Question, Together, names_of
+from procedures.limits import QUESTION_LIMIT, at_most
 from procedures.telling import harmless
 from recert.certificates import Certificate, read_certificate
 from recert.deployments.model import Deployment
@@ -46,8 +47,15 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     failed_before = host in failed
     failed.discard(host)
     try:
-        value = host.get_fact(fact, **arguments)
+        with at_most(QUESTION_LIMIT):
+            value = host.get_fact(fact, **arguments, _timeout=QUESTION_LIMIT)
         failed_now = host in failed
+    except TimeoutError as error:
+        asked = names_of(fact, arguments)
+        raise DeployError(
+            f"{host.name} has not answered in {QUESTION_LIMIT} s when asked for {asked}. Something "
+            "there has no end: look at its processes, then run the same command again."
+        ) from error
     except ScriptFailedError as error:
         raise DeployError(f"{host.name} {not_found_out(fact, arguments, error)}") from error
     except (PyinfraError, OSError):

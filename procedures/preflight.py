@@ -117,6 +117,7 @@ def restoration_refusals(basics: HostBasics, backup_root: str, unsaved: int) -> 
     refusals = preflight.unchangeable_refusals(basics.unchangeable)
     refusals += preflight.around_refusals(backup_root, basics.around)
     if unsaved:
+        refusals += preflight.oversized_refusals(basics.oversized)
         refusals += preflight.room_refusals(basics.free, basics.needed, backup_root)
     return refusals
 
