@@ -62,7 +62,7 @@ class HostBasics:
     oversized: tuple[str, ...] = ()
 
 
-TOOLS = ("tar", "find", "xargs", "cmp", "comm", "sort", "readlink", "df", "du")
+TOOLS = ("tar", "find", "xargs", "comm", "sort", "readlink", "df", "du")
 
 
 class Basics(FactBase[HostBasics]):
