@@ -18,7 +18,7 @@ PUBLIC_CONTENTS = (
 contents() {{
     kind=${{2:-text}}
     [ -e "$1" ] || return 0
-    text=$(stage as_it_lies "$1" | stage tr -d '\000')
+    text=$(stage as_it_lies "$1" "${{3:-}}" | stage tr -d '\000')
     case $text in
         (*'PRIVATE KEY-----'*)
             text=$(stage lines_of "$text" | stage sed '{WITHOUT_KEYS}') ;;
@@ -31,4 +31,4 @@ contents() {{
 )
 """`contents` tells what is in a file after its path, less private keys: looked for by the shell
 itself, since this is asked at each look. The second argument is the record's kind, `text` if not
-given. Nothing of one that is gone. Has `READING`."""
+given, the third how many blocks are read. Nothing of one that is gone. Has `READING`."""

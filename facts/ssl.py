@@ -98,7 +98,7 @@ read_key() {{ [ ! -e "$1" ] || say key "$1" "$(half "$1")"; }}
 older() {{
     [ -d "$1" ] && [ -e "$cacert" ] || return 0
     stage find "$1/" -ignore_readdir_race -name '*.pem' -type f ! -newer "$cacert" |
-        while IFS= read -r path; do contents "$path" older; done
+        while IFS= read -r path; do contents "$path" older 1; done
 }}
 for act in list read_text read_key older; do
     for_each "$act" "$@"
@@ -310,7 +310,7 @@ compare() {{
 while [ "$#" -gt 0 ]; do
     if [ -f "$1" ]; then
         [ ! -f "$2" ] || compare "$1" "$2"
-        case $1 in (*.cert.pem) contents "$1" ;; esac
+        case $1 in (*.cert.pem) contents "$1" text 1 ;; esac
     fi
     shift 2
 done

@@ -19,10 +19,10 @@ from facts.backups import LIVE_SUMS, Backups
 from facts.host import Basics
 from facts.public import PUBLIC_CONTENTS
 from facts.puppet import PUPPET_PROCESS
-from facts.reading import READING, SAME
+from facts.reading import BLOCK, READING, SAME
 from facts.script import answer_script, payload, read_records, record_script
 from facts.services import SERVICE_FUNCTIONS
-from facts.ssl import PUBLIC_HALF
+from facts.ssl import PUBLIC_HALF, ComponentDirectory, SslDirectories
 from operations.attributes import WITH_ATTRIBUTES
 from operations.authority import ca_commands
 from operations.authority.commands import WaitingRequest
@@ -57,7 +57,7 @@ def told(sh: Sh, script: str, *words: object) -> list[list[str]]:
 READERS = {
     "contents": (PUBLIC_CONTENTS, 'contents "$1"'),
     "half": (READING + PUBLIC_HALF, 'say half "$(public_half "$1" /dev/null/none)"'),
-    "password": (READING + PUBLIC_HALF, 'say half "$(public_half /dev/null "$1")"'),
+    "password": (READING + PUBLIC_HALF, 'say half "$(password_in "$1")"'),
     "same": (READING + SAME, '! same "$1" /etc/passwd || say same'),
     "pid": (PUPPET_PROCESS, 'say pid "$(pid_in "$1")"'),
     "port": (SERVICE_FUNCTIONS, 'say port "$(configured "$0" p)"'),
@@ -75,7 +75,7 @@ def test_nobody_is_waited_for_who_writes_into_a_pipe(sh: Sh, tmp_path: Path, rea
     assert not waited
 
 
-@pytest.mark.parametrize("reader", [name for name in READERS if name != "password"])
+@pytest.mark.parametrize("reader", READERS)
 def test_what_goes_on_for_ever_is_read_as_far_as_a_file_may_go(
     sh: Sh, tmp_path: Path, reader: str
 ) -> None:
@@ -92,6 +92,20 @@ def test_what_is_no_pipe_is_read_whole(sh: Sh, tmp_path: Path) -> None:
     (record,) = told(sh, PUBLIC_CONTENTS + 'contents "$1"; contents "$2"', tmp_path / "link", "/x")
     assert record[2].rstrip("\n") == text
     assert told(sh, READING + SAME + '! same "$1" "$2" || say same', *[tmp_path / "file"] * 2)
+
+
+def test_of_a_certificate_no_more_is_read_than_there_can_be(sh: Sh, tmp_path: Path) -> None:
+    """An account can make as many of them as it likes."""
+    long = tmp_path / "long.cert.pem"
+    long.write_text("x" * 1_000_000)
+    (tmp_path / "newer").touch()
+    asked = {"lock": "/x", "roots": [], "texts": [], "keys": [], "capass": "/x"}
+    where = {"certificate_dirs": [str(tmp_path)], "cacert": str(tmp_path / "newer")}
+    (older,) = sh.ask(SslDirectories, **asked, **where).older_certificates.values()
+    copies = [(str(long), str(long))]
+    here = {"directory": str(tmp_path), "account": ME, "copies": copies}
+    (copy,) = sh.ask(ComponentDirectory, **here).certificates.values()
+    assert len(older) == len(copy) == BLOCK
 
 
 def test_a_pipe_in_the_place_of_the_lock_of_a_run(sh: Sh, tmp_path: Path) -> None:
