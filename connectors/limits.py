@@ -20,6 +20,11 @@ AT_ONCE = 200
 GRACE = 30
 """Seconds after its own limit in which a connection has to be through with it."""
 
+QUESTION_LIMIT = 900
+"""Seconds in which a master has to answer a question. Everything in a CA with a hundred thousand
+nodes, and all of its backups, take minutes on an old machine; five of them may be spent waiting
+for a command of an earlier run."""
+
 
 @contextmanager
 def at_most(seconds: float | None) -> Iterator[None]:

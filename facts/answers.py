@@ -23,8 +23,8 @@ def over_tls(socket, certificate, key)
   context = tls_context
   context.verify_mode = OpenSSL::SSL::VERIFY_NONE
   begin
-    context.cert = OpenSSL::X509::Certificate.new(File.read(certificate))
-    context.key = OpenSSL::PKey::RSA.new(File.read(key), "")
+    context.cert = OpenSSL::X509::Certificate.new(read_file(certificate))
+    context.key = OpenSSL::PKey::RSA.new(read_file(key), "")
   rescue StandardError
     context = tls_context # whether it is usable without one is for the service to say
   end

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 
 from facts.public import WITHOUT_KEYS
+from facts.reading import READING
 from facts.script import read_records, record_script
 from recert.extensions import MARK
 
@@ -23,15 +24,17 @@ class CsrAttributes(FactBase[list[str]]):
 
     def command(self, path: str) -> StringCommand:
         return record_script(
-            r"""
+            READING
+            + r"""
+first_line() { stage as_it_lies "$1" 1 | stage sed -n 1p; }
 asked_for() {
-    stage awk '
+    stage as_it_lies "$1" | stage awk '
         /^[^ \t#-]/ { inside = /^["\047]?extension_requests/ }
         # All in one line: with what may be secret it is not told, and so cannot be read.
         /^[{]/ { print (/custom_attributes/ ? "{" : $0) }
-        inside' "$1" | stage tr -d '\000' | stage sed "$2"
+        inside' | stage tr -d '\000' | stage sed "$2"
 }
-if [ -f "$1" ] && [ "$(head -n 1 "$1")" != "$2" ]; then
+if [ -f "$1" ] && [ "$(first_line "$1")" != "$2" ]; then
     say attributes "$(asked_for "$1" "$3")"
 fi
 """,

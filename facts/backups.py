@@ -12,6 +12,7 @@ from facts.few import MOST_BACKUPS, require_few
 from facts.numbers import count
 from facts.packed import gunzip
 from facts.public import WITHOUT_KEYS
+from facts.reading import LARGEST_FILE, TOO_LARGE
 from facts.script import DIGESTS, REAL_PATH, read_records, record_script
 from recert.backups import Backup, read_manifest
 
@@ -19,12 +20,16 @@ from recert.backups import Backup, read_manifest
 # whether each is in the backup as it is now (sums are sorted lines of sha256sum).
 LIVE_SUMS = (
     DIGESTS
+    + TOO_LARGE
+    + rf"""
+most={LARGEST_FILE // 1024}k
+"""
     + r"""
 live_files() { # below the given paths, as real paths
     for path in "$@"; do
         [ -e "$path" ] || continue
         path=$(readlink -f "$path") || return
-        stage find "$path" -ignore_readdir_race -type f -print0
+        stage find "$path" -ignore_readdir_race -type f ! -size "+$most" -print0
     done
 }
 # A file that goes before it is read has no sum; what is there has.
@@ -32,9 +37,13 @@ sums='
     digests "$@" && exit
     for file; do [ ! -e "$file" ] || digests "$file" >/dev/null || exit; done
 '
-live_sums() {
-    stage live_files "$@" | stage xargs -0 -r sh -c "$digests$sums" digests | stage sort
+# In no backup, which cannot be made where there are any.
+unread() { stage too_large "$@" | stage sed 's/^/too large  /'; }
+all_sums() {
+    stage live_files "$@" | stage xargs -0 -r sh -c "$digests$sums" digests
+    unread "$@"
 }
+live_sums() { stage all_sums "$@" | stage sort; }
 """
 )
 

@@ -11,6 +11,7 @@ from facts.few import MOST_CERTIFICATES, MOST_OF_A_CA, certificates_in, require_
 from facts.keys import PUBLIC_HALVES
 from facts.packed import files_in
 from facts.public import LINES_OF_KEYS
+from facts.reading import READING
 from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
 from recert.certificates import read_public_key
@@ -58,9 +59,12 @@ end
 def say(*fields)
   print [fields.size, *fields].join("\0"), "\0"
 end
+def content_of(path)
+  File.open(path, File::RDONLY | File::NONBLOCK) { |file| file.binmode; file.read(2_097_152).to_s }
+end
 ARGV.each do |path|
   begin
-    certs, half, sealed = understood(File.open(path, 'rb') { |file| file.read })
+    certs, half, sealed = understood(content_of(path))
   rescue SystemCallError
     next
   end
@@ -91,6 +95,7 @@ class CredentialFiles(FactBase[FoundCredentials]):
         return record_script(
             DIGESTS
             + LINES_OF_KEYS
+            + READING
             + PUBLIC_HALVES
             + rf"""
 capass=$1 in_der=$2 saved=$3; shift 3
@@ -118,7 +123,7 @@ found() {{ # $1: what find prints of each
 paths() {{ stage found '%p\0' "$@" | stage sort -zu; }}
 # That nothing is found is no failure, nor that a file has gone meanwhile.
 search='
-    grep "$@"
+    grep -D skip "$@"
     status=$?
     [ "$status" -gt 1 ] || exit 0
     while [ "$1" != -- ]; do shift; done
@@ -149,9 +154,10 @@ keys() {{ stage paths "$@" | stage among -le 'PRIVATE KEY-----'; }}
 in_der() {{
     stage paths "$@" | stage among -LZe '-----BEGIN ' | stage xargs -0 -r ruby -e "$in_der" --
 }}
-sum_of() {{ stage digests <"$1" | stage cut -c 1-64; }}
+sum_of() {{ stage as_it_lies "$1" | stage digests | stage cut -c 1-64; }}
 certificates_in() {{
-    stage sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p' "$1" | stage tr -d '\000'
+    stage as_it_lies "$1" |
+        stage sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p' | stage tr -d '\000'
 }}
 secrets() {{ # what else is to be known of those that hold private keys
     while IFS= read -r path; do
@@ -255,10 +261,11 @@ class KeystoreCertificates(FactBase[Keystores]):
 
     def command(self, paths: list[str]) -> StringCommand:
         return record_script(
-            r"""
+            READING
+            + r"""
 PATH=$PATH:$1; shift
 certificates() { sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p'; }
-line_of() { stage tr -s '\n\r\t ' ' ' <"$1"; }
+line_of() { stage as_it_lies "$1" | stage tr -s '\n\r\t ' ' '; }
 password_of() { # of the keystore called $1 in the configuration $2
     case $1 in (*.ts|*.truststore) kind=trust ;; (*) kind=key ;; esac
     stage line_of "$2" | stage sed -n \

@@ -18,7 +18,7 @@ def from_archive(archive, member)
 end
 
 def load_credential(label, kind, certificate, key, archive)
-  read = lambda { |path| kind == "archive" ? from_archive(archive, path) : File.read(path) }
+  read = lambda { |path| kind == "archive" ? from_archive(archive, path) : read_file(path) }
   cert = OpenSSL::X509::Certificate.new(read.call(certificate))
   pair = [cert, OpenSSL::PKey::RSA.new(read.call(key), "")]
   raise "the private key is not that of the certificate" unless cert.check_private_key(pair[1])

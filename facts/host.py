@@ -9,6 +9,7 @@ from pyinfra.api import FactBase, StringCommand
 from facts import numbers
 from facts.entering import ENTERING
 from facts.numbers import count
+from facts.reading import TOO_LARGE
 from facts.script import REAL_PATH, ROOM, read_records, record_script
 
 
@@ -45,7 +46,8 @@ class HostBasics:
     `mounts`: what is mounted somewhere below them. `unchangeable`: what even root may not write to
     there, because it is immutable or its file system is read-only. `astray`: why root would not go
     into one of them. `around`: those in which the backups would be, whatever leads there. `closed`:
-    why no file can be made in a directory."""
+    why no file can be made in a directory. `oversized`: files of a backup that are larger than any
+    credential."""
 
     free: int
     needed: int
@@ -59,9 +61,10 @@ class HostBasics:
     astray: tuple[str, ...] = ()
     around: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
+    oversized: tuple[str, ...] = ()
 
 
-TOOLS = ("tar", "find", "xargs", "cmp", "comm", "sort", "readlink", "df", "du")
+TOOLS = ("tar", "find", "xargs", "comm", "sort", "readlink", "df", "du")
 
 
 class Basics(FactBase[HostBasics]):
@@ -91,6 +94,7 @@ class Basics(FactBase[HostBasics]):
             ENTERING
             + REAL_PATH
             + ROOM
+            + TOO_LARGE
             + r"""
 as_the_kernel_writes() { stage printf '%s\n' "$1" | stage sed 's/\\/\\134/g; s/ /\\040/g'; }
 mounted_below() {
@@ -141,6 +145,8 @@ while [ "$count" -gt 0 ]; do
         size=${size%%[!0-9]*}
         [ -n "$size" ] || fail "Nobody knows how large $1 is."
         total=$((total + size))
+        large=$(too_large "$1") || fail "Nobody knows how large the files in $1 are."
+        [ -z "$large" ] || say oversized "$large"
     fi
     shift; count=$((count - 1))
 done
@@ -206,4 +212,7 @@ done
             astray=tuple(values.get("astray", [])),
             around=tuple(values.get("around", [])),
             closed=tuple(values.get("closed", [])),
+            oversized=tuple(
+                path for found in values.get("oversized", []) for path in found.splitlines()
+            ),
         )

@@ -17,9 +17,11 @@ Y2iyNo2hV1fgadFHCSCtTtA+fgxXA1+XTal+2wk=
 PUBLIC_HALVES = (
     f"\nkey_of_nobody='{_KEY_OF_NOBODY}'"
     + r"""
-half_by_openssl() { # of the private key $1, if need be with the password in file $2
-    if [ -s "$2" ]; then set -- "$1" "file:$2"; else set -- "$1" pass:; fi
-    half=$(openssl rsa -in "$1" -passin "$2" -pubout 2>/dev/null </dev/null)
+password_in() { stage as_it_lies "$1" 1 | stage sed -n 1p; }
+by_openssl() { openssl rsa -passin env:KEY_PASSWORD -pubout 2>/dev/null || cat >/dev/null; }
+halved() { stage as_it_lies "$1" 2 | stage by_openssl; }
+half_by_openssl() { # of the private key $1
+    half=$(halved "$1")
     is_public "$half"
 }
 is_public() { case $1 in (*'-----END PUBLIC KEY-----'*) ;; (*) return 1 ;; esac; }
@@ -36,29 +38,32 @@ END
 ruby_reads_keys() { is_public "$(half_of_nobody_by_ruby)"; }
 halves_by_ruby() { # those of the paths that come in
     ruby -ropenssl -e '
-        password = File.size?(ARGV[0]) ? File.read(ARGV[0]) : ""
         halves = STDIN.each_line.map do |line|
             path = line.chomp
             half = begin
-                OpenSSL::PKey::RSA.new(File.read(path), password).public_key.to_pem
+                flags = File::RDONLY | File::NONBLOCK
+                pem = File.open(path, flags) { |file| file.read(131_072).to_s }
+                OpenSSL::PKey::RSA.new(pem, ENV["KEY_PASSWORD"].to_s).public_key.to_pem
             rescue StandardError
                 ""
             end
             ["3", "key", path, half].join("\0") + "\0"
         end
         print halves.join
-    ' "$1" 2>/dev/null
+    ' 2>/dev/null
 }
 public_halves() { # says those of the files whose paths come in, with the password in file $1
-    left=
+    left='' KEY_PASSWORD=
+    [ ! -f "$1" ] || KEY_PASSWORD=$(password_in "$1")
+    export KEY_PASSWORD
     while IFS= read -r path; do
-        if half_by_openssl "$path" "$1"; then say key "$path" "$half"
+        if half_by_openssl "$path"; then say key "$path" "$half"
         else left="$left$path
 "
         fi
     done
     [ -n "$left" ] || return 0
-    halves_by_ruby "$1" <<END && return
+    halves_by_ruby <<END && return
 ${left%?}
 END
     openssl_reads_keys 2>/dev/null || fail "Neither openssl nor ruby can read a private key."
@@ -69,4 +74,4 @@ END
 """
 )
 """`public_halves` asks Ruby for what openssl cannot read. Where there is no Ruby, that is no key if
-openssl can read one of ours: a program that does not work tells nothing."""
+openssl can read one of ours: a program that does not work tells nothing. Needs `READING`."""

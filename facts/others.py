@@ -20,6 +20,8 @@ LOOKING = (
 LARGEST = 16 * 1024 * 1024
 PVK = [0x1e, 0xf1, 0xb5, 0xb0].pack('C4')
 KEYTABS = [1, 2].map { |version| [5, version].pack('CC') }
+# A pipe may have come into a file's place, in which nobody writes; there are none on Windows.
+UNWAITING = File::RDONLY | (File::ALT_SEPARATOR ? 0 : File::NONBLOCK)
 JAVAS = [0xFEEDFEED, 0xCECECECE].map { |magic| [magic].pack('N') }
 def scan(content, what)
   content.scan(/-----BEGIN [A-Z0-9 ]*#{what}-----.+?-----END [A-Z0-9 ]*#{what}-----/mn)
@@ -109,7 +111,7 @@ def look(paths, own, queues)
   paths.each do |path|
     begin
       next if own.include?(path) || !File.file?(path)
-      content = File.open(path, 'rb') { |file| file.read(LARGEST) || '' }
+      content = File.open(path, UNWAITING) { |file| file.binmode; file.read(LARGEST).to_s }
       content = nil if content.size == LARGEST
     rescue Errno::ENOENT
       next

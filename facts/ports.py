@@ -6,6 +6,7 @@ import re
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.reading import READING
 from facts.script import read_records, record_script
 from recert.deployments.model import NOWHERE, SOMEWHERE, Endpoint
 
@@ -33,10 +34,12 @@ class ConfiguredPorts(FactBase[dict[str, int]]):
             for word in (name, str(endpoint.port), endpoint.handshake, *endpoint.configured)
         ]
         return record_script(
-            r"""
+            READING
+            + r"""
+configured() { stage as_it_lies "$1" | stage sed -n "$2"; }
 while [ "$#" -gt 0 ]; do
     for file in $4; do
-        [ ! -f "$file" ] || say ports "$1" "$2" "$3" "$(sed -n "$5" "$file")"
+        [ ! -f "$file" ] || say ports "$1" "$2" "$3" "$(configured "$file" "$5")"
     done
     shift 5
 done

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.reading import READING
 from facts.script import read_records, record_script
 
 MOST = 20
@@ -35,7 +36,8 @@ class KeyProof(FactBase[list[bytes]]):
 
     def command(self, words: str, key: str, backup_root: str) -> StringCommand:
         return record_script(
-            r"""
+            READING
+            + r"""
 words=$1 key=$2 root=$3
 # What cannot be used as a key signs nothing; what is sent to it is taken all the same.
 by_openssl() { openssl dgst -sha256 -passin pass: -sign /dev/fd/5 2>/dev/null || cat >/dev/null; }
@@ -57,7 +59,8 @@ signed() { # with the key on descriptor 5
     fi
 }
 sign() { stage signed | stage encode; }
-[ ! -f "$key" ] || say signature "$(sign 5<"$key")"
+sign_with_it() { sign 5<&0; }
+[ ! -f "$key" ] || say signature "$(stage as_it_lies "$key" 1 | stage sign_with_it)"
 kind=${key%/*}
 member=/${kind##*/}/${key##*/}
 names_in() { tar -tf "$1" 2>/dev/null || :; }
@@ -65,7 +68,6 @@ of_the_key() { grep -F -- "$member" || [ "$?" -eq 1 ]; }
 first() { head -n 1; cat >/dev/null; }
 held_in() { stage names_in "$1" | stage of_the_key | stage first; }
 unpacked() { tar -xOf "$1" -- "$2" 2>/dev/null || :; }
-sign_with_it() { sign 5<&0; }
 for archive in "$root"/*/archive.tar; do
     [ -f "$archive" ] || continue
     held=$(held_in "$archive")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from facts.reading import READING
+
 WITHOUT_KEYS = "/-----BEGIN .*PRIVATE KEY-----/,/-----END .*PRIVATE KEY-----/d"
 """For sed. A key that has no end goes to the end of the file."""
 
@@ -10,10 +12,13 @@ lines_of_keys() { grep -c -- 'PRIVATE KEY-----' || [ "$?" -eq 1 ]; }
 """
 """Of what comes in, such as an archive before it leaves its host."""
 
-PUBLIC_CONTENTS = rf"""
+PUBLIC_CONTENTS = (
+    READING
+    + rf"""
 contents() {{
     kind=${{2:-text}}
-    text=$(tr -d '\000' <"$1") || {{ [ ! -e "$1" ] && return; fail "$1 cannot be read."; }}
+    [ -e "$1" ] || return 0
+    text=$(stage as_it_lies "$1" "${{3:-}}" | stage tr -d '\000')
     case $text in
         (*'PRIVATE KEY-----'*)
             text=$(stage lines_of "$text" | stage sed '{WITHOUT_KEYS}') ;;
@@ -23,5 +28,7 @@ contents() {{
     fi
 }}
 """
-"""`contents` of `facts.script`, less private keys: looked for by the shell itself, since this is
-asked at each look. The second argument is the record's kind, `text` if not given."""
+)
+"""`contents` tells what is in a file after its path, less private keys: looked for by the shell
+itself, since this is asked at each look. The second argument is the record's kind, `text` if not
+given, the third how many blocks are read. Nothing of one that is gone. Has `READING`."""

@@ -50,6 +50,9 @@ PUPPET_WITHOUT_CATALOG = UTF8_LOCALE + ROOMY_HEAP
 
 
 PUPPET_PROCESS = r"""
+pid_in() { # the lock file $1, in the place of which Puppet's account may put a pipe
+    [ ! -e "$1" ] || dd if="$1" iflag=nofollow,nonblock bs=64 count=1 2>/dev/null || :
+}
 puppet_process() { # whether $1 is the number of a live process of Puppet's
     case $1 in (''|*[!0-9]*) return 1 ;; esac
     kill -0 "$1" 2>/dev/null || return 1
@@ -213,14 +216,13 @@ report=${{1%/*}}/{REPORT}
 """
     + r"""
 of_that_run() { [ -f "$1" ] && [ -r "$1" ] && [ -z "$(find "$2" -newer "$1")" ]; }
-# On a master this is all below a directory of Puppet's account, which may put pipes there, and
-# links to what only root can read: the reason is text that is going to be shown.
-as_it_lies() { dd if="$1" iflag=nofollow,nonblock bs=65536 count=1 2>/dev/null || :; }
-reason() { stage as_it_lies "$1" | stage tr -d '\000' | stage sed "$without_keys"; }
-reported() { # whether any of the lines $1 is in the report
-    lines=$(grep -cF -e "$1" "$report") || [ "$?" -eq 1 ] || fail "Nobody knows what $report says."
-    [ "$lines" -gt 0 ]
-}
+# On a master this is all below a directory of Puppet's account, which may put links there to what
+# only root can read: the reason is text that is going to be shown.
+behind_no_link() { dd if="$1" iflag=nofollow,nonblock bs=65536 count=1 2>/dev/null || :; }
+reason() { stage behind_no_link "$1" | stage tr -d '\000' | stage sed "$without_keys"; }
+lines_with() { grep -cF -e "$1" || [ "$?" -eq 1 ]; }
+lines_in_report() { stage as_it_lies "$report" | stage lines_with "$1"; }
+reported() { [ "$(lines_in_report "$1")" != 0 ]; } # whether any of the lines $1 is in the report
 if [ -f "$1" ] && [ -r "$1" ]; then
     contents "$1" summary
     if of_that_run "$report" "$1"; then
@@ -232,8 +234,7 @@ if [ -f "$1" ] && [ -r "$1" ]; then
 fi
 [ ! -f "$2" ] || stage find "$2" -printf '6\0catalog\0%m\0%u\0%g\0%s\0%T@\0'
 [ ! -e "$3" ] || say disabled "$(reason "$3")"
-pid=
-[ ! -f "$4" ] || { read -r pid <"$4"; } 2>/dev/null
+pid=$(pid_in "$4")
 puppet_process "$pid" && say running "$pid"
 """
 )

@@ -71,16 +71,6 @@ real_path() {
 """
 """Where a path leads of which the end may be gone: what is in it, symbolic links left out."""
 
-COMPARING = r"""
-same() { # whether the file $1, or what comes in, is as the file $2; what is gone is not
-    cmp -s "$1" "$2" && return
-    [ "$?" -ne 1 ] || return 1
-    for compared in "$@"; do [ "$compared" = - ] || [ -e "$compared" ] || return 1; done
-    fail "cmp cannot compare $1 with $2."
-}
-"""
-"""To differ is status 1 of cmp; with any other it has not compared. Needs `fail`."""
-
 ROOM = r"""
 room() { # the kibibytes that are free where $1 is; there may be a blank in the names of a line
     stage df -Pk "$1" | stage awk 'NR == 2 {
@@ -121,6 +111,10 @@ eval "$digests"
 """`digests` prints SHA-256 of the files that it is given, or of what it reads, as sha256sum does,
 which SLES 10 has not. The variable holds the function for another shell."""
 
+_BOUNDED = "ulimit -t 900 2>/dev/null || :\n"
+"""A program that reads what has no end is ended, though nobody waits for it any more: seconds of a
+processor that are more than any question is worth. Not for changes, which start services."""
+
 _ANSWER = r"""
 encode() { if command -v base64 >/dev/null 2>&1; then base64; else openssl base64; fi; }
 fail() { echo "$failure $*" >&3; exit 1; }
@@ -150,12 +144,10 @@ text_of() {
     path=$1; shift
     { printf '%s\0' "$(($# + 1))" "$@" && stage tr -d '\000' && printf '\0'; } <"$path"
 }
-contents() { text_of "$1" "${2:-text}" "$1"; }
 """
 """`relay` says the fields that it is given and, as one more, what it reads: where `printf` is a
 program, as in mksh, no long text goes into one of its arguments, and `lines_of` prints it.
-`text_of` says what is in a file after other fields, `contents` after its path; nothing of one that
-is gone."""
+`text_of` says what is in a file of root's after other fields; nothing of one that is gone."""
 
 _FRAME = re.compile(
     r"pe-recert:\s([A-Za-z0-9+/=\s]*)(?:pe-recert, failed:\s([A-Za-z0-9+/=\s]*))?pe-recert\."
@@ -194,7 +186,7 @@ def shell(script: str, *arguments: str) -> StringCommand:
 def answer_script(script: str, *arguments: str) -> StringCommand:
     """A script whose output is the answer, whatever that is; see `payload`. If a stage of it
     fails, or it calls `fail`, there is none."""
-    return shell(f"{PIPELINES}told() {{\n{script}\n}}\n{_ANSWER}", *arguments)
+    return shell(f"{_BOUNDED}{PIPELINES}told() {{\n{script}\n}}\n{_ANSWER}", *arguments)
 
 
 def record_script(script: str, *arguments: str) -> StringCommand:

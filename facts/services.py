@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.reading import READING
 from facts.script import read_records, record_script
 from recert.deployments.model import Endpoint
 from recert.observed import Service
@@ -35,15 +36,18 @@ his hands it may be any."""
 
 _MASTERPORT = r"s/^[[:space:]]*masterport[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p"
 
-SERVICE_FUNCTIONS = r"""
+SERVICE_FUNCTIONS = (
+    READING
+    + r"""
 listeners=$1; shift
+configured() { stage as_it_lies "$1" | stage sed -n "$2"; }
 listening() { # whether anything listens where the service $1 is configured to, or else usually
     ports= known=
     while IFS=% read -r name usual files expression; do
         [ "$name" = "$1" ] || continue
         known=$usual
         for file in $files; do
-            [ ! -f "$file" ] || ports="$ports $(sed -n "$expression" "$file")"
+            [ ! -f "$file" ] || ports="$ports $(configured "$file" "$expression")"
         done
     done <<END
 $listeners
@@ -107,6 +111,7 @@ running() {
     return 1
 }
 """
+)
 """A service runs if any manager says so: one that was started past its manager runs, too."""
 
 

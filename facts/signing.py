@@ -7,6 +7,7 @@ import re
 from pyinfra.api import FactBase, StringCommand
 
 from facts.public import PUBLIC_CONTENTS, WITHOUT_KEYS
+from facts.reading import READING
 from facts.script import read_records, record_script
 from recert.ca_records import Autosign, Autosigning
 
@@ -23,9 +24,10 @@ class AutosignSetting(FactBase[Autosign]):
 
     def command(self, autosign: str) -> StringCommand:
         return record_script(
-            r"""
+            READING
+            + r"""
 patterns() {
-    stage sed -e "$2" -e 's/#.*//' "$1" | stage tr -s ' \t\r' '\n\n\n' |
+    stage as_it_lies "$1" | stage sed -e "$2" -e 's/#.*//' | stage tr -s ' \t\r' '\n\n\n' |
         while read -r pattern || [ -n "$pattern" ]; do
             [ -z "$pattern" ] || say pattern "$pattern"
         done

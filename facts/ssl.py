@@ -13,7 +13,8 @@ from facts.locking import LOCKING
 from facts.numbers import count, file_time
 from facts.packed import files_in
 from facts.public import LINES_OF_KEYS, PUBLIC_CONTENTS, WITHOUT_KEYS
-from facts.script import COMPARING, answer_script, payload, read_records, record_script
+from facts.reading import BLOCK, READING, SAME
+from facts.script import answer_script, payload, read_records, record_script
 from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
 
@@ -109,7 +110,7 @@ END
 older() {
     [ -d "$1" ] && [ -e "$cacert" ] || return 0
     stage find "$1/" -ignore_readdir_race -name '*.pem' -type f ! -newer "$cacert" |
-        while IFS= read -r path; do contents "$path" older; done
+        while IFS= read -r path; do contents "$path" older 1; done
 }
 for act in list read_text read_key older; do
     for_each "$act" "$@"
@@ -155,7 +156,7 @@ def read_directories(records: Iterable[list[str]]) -> SslState:
     return SslState(files, texts, keys, older)
 
 
-LARGEST_PEM = 64 * 1024
+LARGEST_PEM = BLOCK
 """Bytes that are read of a certificate or request."""
 
 NOT_READ = "too many to be read at once"
@@ -191,7 +192,8 @@ class PemFiles(FactBase[dict[str, str]]):
         # looked through for keys where nobody else can change it: what lies in the directory, and
         # where links in it lead, its account can exchange at any moment.
         return answer_script(
-            LINES_OF_KEYS
+            READING
+            + LINES_OF_KEYS
             + r"""
 found() { stage find . -ignore_readdir_race -follow -maxdepth 1 -type f -name '*.pem' "$@"; }
 # One that changes or goes meanwhile is left as it was read; that ends with 1.
@@ -202,11 +204,10 @@ sizes() { # how many there are, whether that is too much, and whether one is too
         { total += 512 + 512 * int(($1 + 511) / 512) }
         END { print NR, (most != "" && total > most) + 0, oversized + 0 }'
 }
-as_far_as_there() { head -c "$largest" "$1" || [ ! -e "$1" ]; }
 copied() { # one by one
     for file; do
         [ -f "$file" ] || continue
-        stage as_far_as_there "$file" | stage sed "$without_keys" >"$aside/$file"
+        stage as_it_lies "$file" 1 | stage sed "$without_keys" >"$aside/$file"
         [ -e "$file" ] || rm -f "$aside/$file"
     done
 }
@@ -298,7 +299,7 @@ class ComponentDirectory(FactBase[ComponentState]):
     ) -> StringCommand:
         return record_script(
             PUBLIC_CONTENTS
-            + COMPARING
+            + SAME
             + ENTRIES
             + r"""
 directory=$1 account=$2 as_pk8=$3 sources=$4; shift 4
@@ -308,18 +309,21 @@ while [ "$sources" -gt 0 ]; do
     [ ! -f "$1" ] || say source "$1"
     shift; sources=$((sources - 1))
 done
-pk8_of() { ruby -ropenssl -e "$as_pk8" <"$1" 2>/dev/null || [ "$?" -eq 1 ]; } # that is no key
-told_if_same() { ! same "$1" "$2" || say same "$3"; }
+pk8() { ruby -ropenssl -e "$as_pk8" 2>/dev/null || [ "$?" -eq 1 ]; } # that is no key
+pk8_of() { stage as_it_lies "$1" | stage pk8; }
+sum_of_pk8() { stage pk8_of "$1" | stage digests; }
 compare() {
     case $1 in
-        (*.pk8) [ ! -s "$1" ] || stage pk8_of "$2" | stage told_if_same - "$1" "$1" ;;
-        (*) told_if_same "$1" "$2" "$1" ;;
+        (*.pk8)
+            [ -s "$1" ] && [ "$(sum_of "$1")" = "$(sum_of_pk8 "$2")" ] || return 0
+            say same "$1" ;;
+        (*) ! same "$1" "$2" || say same "$1" ;;
     esac
 }
 while [ "$#" -gt 0 ]; do
     if [ -f "$1" ]; then
         [ ! -f "$2" ] || compare "$1" "$2"
-        case $1 in (*.cert.pem) contents "$1" ;; esac
+        case $1 in (*.cert.pem) contents "$1" text 1 ;; esac
     fi
     shift 2
 done

@@ -39,13 +39,19 @@ flagged() { # the files below the paths with flags that chattr can set, each aft
 Not every tar knows the options, and one that was built without what they need says so in a warning,
 and goes on."""
 
-_MAKE = (
+ARCHIVE_LIMIT = 3600
+"""Seconds in which a backup has to be made, or unpacked: some gigabytes, read three times, on a
+slow disk."""
+
+MAKE = (
     LIVE_SUMS
     + rf"""
 LC_ALL=C; export LC_ALL
 root=$1 name=$2; shift 2
 umask 077
 mkdir -p "$root" && chown 0:0 "$root" && chmod 700 "$root" || fail "Cannot make $root."
+large=$(too_large "$@") || fail "Nobody knows how large the files are; nothing was deleted."
+[ -z "$large" ] || fail "Larger than any credential, and not backed up; nothing was deleted: $large"
 rm -rf "$root"/.*.partial
 new=$root/.$name.partial
 mkdir "$new" || fail "Cannot make $new."
@@ -99,11 +105,11 @@ def made() -> Generator[PyinfraCommand, None, None]:
 
 def make_backup(
     facts: HostFacts,
-    archive: Callable[[str, Manifest, int | None], Iterable[PyinfraCommand]],
+    archive: Callable[[str, Manifest, int], Iterable[PyinfraCommand]],
     of: Retired | None,
     in_place: Certificate | None,
     signed: tuple[str, ...] = (),
-    limit: int | None = None,
+    limit: int = ARCHIVE_LIMIT,
 ) -> Generator[PyinfraCommand, None, None]:
     """The commands that make one more backup of what is there now.
 
@@ -145,16 +151,16 @@ def make_backup(
 
 def archive_of(
     facts: HostFacts,
-) -> Callable[[str, Manifest, int | None], Iterable[PyinfraCommand]]:
+) -> Callable[[str, Manifest, int], Iterable[PyinfraCommand]]:
     """How a backup is made where there is `sh`."""
     return lambda name, manifest, limit: [archiving(facts, name, manifest, limit)]
 
 
-def archiving(facts: HostFacts, name: str, manifest: Manifest, limit: int | None) -> StringCommand:
+def archiving(facts: HostFacts, name: str, manifest: Manifest, limit: int) -> StringCommand:
     """The command that makes an archive, with its manifest beside it, and looks at the backups."""
     change = changing(
         facts.lock,
-        _MAKE,
+        MAKE,
         facts.backup_root,
         name,
         *manifest.paths,

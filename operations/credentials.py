@@ -8,7 +8,7 @@ from pyinfra import host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
-from facts.script import COMPARING
+from facts.reading import READING, SAME
 from facts.ssl import AS_PK8
 from operations.clearing import CLEARING, pattern, patterns, patterns_within
 from operations.placing import PLACING
@@ -30,7 +30,8 @@ own() { # $1 account, $2 whether the directory too, $3 directory; what matches t
 
 COPYING = (
     _OWN
-    + COMPARING
+    + READING
+    + SAME
     + r"""
 directory=$1 account=$2 ownership=$3 as_pk8=$4 parts=$5; shift 5
 umask 077 # a copy of a private key is never open to others, not even while it is made

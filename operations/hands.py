@@ -24,10 +24,10 @@ class Hands(Protocol):
     tell what has come of it, except that of services and after `remove`. `limit`: seconds after
     which nobody waits for a command any more."""
 
-    def archive(self, name: str, manifest: Manifest, limit: int | None) -> Commands:
+    def archive(self, name: str, manifest: Manifest, limit: int) -> Commands:
         """Make the backup `name` of what `manifest` names, or leave none."""
 
-    def unpack(self, backup: Backup, limit: int | None) -> Commands:
+    def unpack(self, backup: Backup, limit: int) -> Commands:
         """Make the directories of a backup what they were."""
 
     def stop(self, service: str, limit: int) -> Commands:

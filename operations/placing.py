@@ -10,12 +10,16 @@ renamed into place; and nothing there is acted upon twice by its path.
 from __future__ import annotations
 
 from facts.entering import ENTERING
+from facts.reading import BLOCK, LARGEST_FILE
 
 PLACING = (
     ENTERING
+    + rf"""
+got() {{ dd if="$1" iflag=nofollow,nonblock bs={BLOCK} count={LARGEST_FILE // BLOCK} 2>/dev/null; }}
+"""
     + r"""
 get() {
-    (enter "${1%/*}" && dd if="./${1##*/}" iflag=nofollow,nonblock bs=65536 2>/dev/null) && return
+    (enter "${1%/*}" && got "./${1##*/}") && return
     echo "$1 cannot be read, or is a link." >&2
     return 1
 }
@@ -82,10 +86,10 @@ close_to_others() {
 }
 """
 )
-"""Needs `fail`. `get` prints a file, and waits for nobody to write into a pipe; `put` makes one of
-what it reads, which has to be something, of an owner (none: root) and with a mode; `place` makes
-one of another. `make` makes a directory that is not there, with a mode and of an owner (none:
-root), and those above it. `give` changes the owner of all that is in a directory, and with
-"directory" of itself, but not of what matches the patterns after that, which begin with `./`, nor
-of files that have another name. `close_to_others` makes private keys anew that others could
-read."""
+"""Needs `fail`. `get` prints a file, no more of it than there can be, and waits for nobody to write
+into a pipe; `put` makes one of what it reads, which has to be something, of an owner (none: root)
+and with a mode; `place` makes one of another. `make` makes a directory that is not there, with a
+mode and of an owner (none: root), and those above it. `give` changes the owner of all that is in a
+directory, and with "directory" of itself, but not of what matches the patterns after that, which
+begin with `./`, nor of files that have another name. `close_to_others` makes private keys anew that
+others could read."""

@@ -30,8 +30,7 @@ _AWAIT_FIRST_RUN = (
 summary=$1 lockfile=$2 certificate=$3 begin=$4 limit=$5
 known=
 in_progress() { # whose process it is, is looked up once: that takes longer than all the rest
-    pid=
-    { read -r pid <"$lockfile"; } 2>/dev/null
+    pid=$(pid_in "$lockfile")
     if [ -n "$known" ] && [ "$pid" = "$known" ]; then kill -0 "$pid" 2>/dev/null; return; fi
     puppet_process "$pid" && known=$pid
 }
@@ -88,10 +87,10 @@ class PosixHands:
         self._facts = facts
         self._conf = facts.settings
 
-    def archive(self, name: str, manifest: Manifest, limit: int | None) -> Commands:
+    def archive(self, name: str, manifest: Manifest, limit: int) -> Commands:
         yield archiving(self._facts, name, manifest, limit)
 
-    def unpack(self, backup: Backup, limit: int | None) -> Commands:
+    def unpack(self, backup: Backup, limit: int) -> Commands:
         unpack = unpacking(self._facts, backup, limit)
         yield LookingCommand(unpack, self._facts.look("files", "backups"))
 
@@ -217,7 +216,7 @@ fail "Puppet has made neither a key nor a request; its messages are above."
         return failure_of_run(self._facts, host, limit, options)
 
     def _looking(
-        self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
+        self, script: str, *arguments: str, stdin: str | None = None, limit: int
     ) -> StringCommand:
         """A change after which the agent's files are not what they were."""
         return self._looked_at(self._changing(script, *arguments, stdin=stdin, limit=limit))
@@ -226,6 +225,6 @@ fail "Puppet has made neither a key nor a request; its messages are above."
         return LookingCommand(change, self._facts.look("files"))
 
     def _changing(
-        self, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
+        self, script: str, *arguments: str, stdin: str | None = None, limit: int
     ) -> StringCommand:
         return changing(self._facts.lock, script, *arguments, stdin=stdin, limit=limit)

@@ -26,7 +26,7 @@ RUN = (
 lockfile=$1 limit=$2; shift 2
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
-in_progress() { puppet_process "$(cat "$lockfile" 2>/dev/null)"; }
+in_progress() { puppet_process "$(pid_in "$lockfile")"; }
 for attempt in 1 2 3; do
     in_progress || rm -f "$lockfile" # a lock of nobody's keeps Puppet from running
     puppet agent --test --waitforcert 0 --color=false "$@" >"$log" 2>&1 </dev/null
@@ -79,7 +79,9 @@ def run() -> Generator[PyinfraCommand, None, None]:
         fed = facts.seat.fed_by_run
         yield from until_answering(facts, [name for name in running if name not in fed])
         if regeneration.freshness.run_due(facts.agent.last_run):
-            yield changing(facts.lock, RUN, conf.agent_catalog_run_lockfile, str(RUN_LIMIT))
+            lockfile = conf.agent_catalog_run_lockfile
+            # Another run may be let end first, before ours has as much time as any.
+            yield changing(facts.lock, RUN, lockfile, str(RUN_LIMIT), limit=2 * RUN_LIMIT)
         facts.forget("agent", "ssl")
         if regeneration.freshness.run_due(facts.agent.last_run):
             yield step_failed(

@@ -10,7 +10,7 @@ from pyinfra.api.command import PyinfraCommand
 
 from facts.archives import ARCHIVED
 from facts.script import DIGESTS, REAL_PATH
-from operations.backup import archive_of, make_backup
+from operations.backup import ARCHIVE_LIMIT, archive_of, make_backup
 from operations.clearing import CLEARING
 from operations.step import changing, show_diff, step_failed
 from procedures.host import HostFacts
@@ -115,7 +115,7 @@ def put_back() -> Generator[PyinfraCommand, None, None]:
         yield step_failed([f"The live files are not those of the backup {backup.name}"])
 
 
-def unpacking(facts: HostFacts, backup: Backup, limit: int | None = None) -> StringCommand:
+def unpacking(facts: HostFacts, backup: Backup, limit: int = ARCHIVE_LIMIT) -> StringCommand:
     """The command that makes the directories of a backup what they were."""
     return changing(
         facts.lock,

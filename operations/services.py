@@ -10,7 +10,15 @@ from pyinfra.api.command import PyinfraCommand
 
 from facts.services import SERVICE_FUNCTIONS
 from operations.readiness import FIRST_ROUND, until_answering
-from operations.step import REMEMBER, changing, printable, show_diff, step_failed, wait_until
+from operations.step import (
+    CHANGE_LIMIT,
+    REMEMBER,
+    changing,
+    printable,
+    show_diff,
+    step_failed,
+    wait_until,
+)
 from procedures.outage import note_down, note_up
 from procedures.procedure import Procedure, procedure_of
 from recert.certificates import utc_now
@@ -22,12 +30,24 @@ Commands = Generator[PyinfraCommand, None, None]
 RUN_LIMIT = 1800
 """Seconds that a Puppet run in progress may take to its end."""
 
+SERVICE_LIMIT = 300
+"""Seconds that a service manager may take for one service, where the host can end it."""
+
+
+def services_limit(count: int) -> int:
+    """Seconds in which that many services have to have stopped or started: each may take its time
+    twice, with its manager and with its init script, and none is ended half way."""
+    return CHANGE_LIMIT + 2 * SERVICE_LIMIT * count
+
+
 # An init script's daemon keeps the files it inherits, so its output must not be ours.
 SERVICE_CHANGES = (
     SERVICE_FUNCTIONS
-    + r"""
+    + rf"""
 limit=
-timeout 300 true >/dev/null 2>&1 && limit='timeout 300' # old ones want -t
+timeout {SERVICE_LIMIT} true >/dev/null 2>&1 && limit='timeout {SERVICE_LIMIT}' # old ones want -t
+"""
+    + r"""
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 manage() { # start or stop $1 a service $2
@@ -110,6 +130,7 @@ done
         agent,
         " ".join(sorted(procedure.silent_now)),
         *running,
+        limit=services_limit(1),
     )
     if host.state.is_executing:
         procedure.stopped_now = frozenset(running)
@@ -134,6 +155,7 @@ done
         SERVICE_CHANGES + 'for service in "$@"; do stop_service "$service"; done',
         facts.listeners,
         *(name for name in running if name != agent),
+        limit=services_limit(len(running)),
     )
     facts.forget("services", "presented")
 
@@ -211,6 +233,7 @@ def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
                 SERVICE_CHANGES + 'for service in "$@"; do start_service "$service"; done',
                 facts.listeners,
                 *begun,
+                limit=services_limit(len(begun)),
             )
             begun.clear()
 

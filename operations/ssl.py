@@ -9,7 +9,7 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from facts.entering import ENTERING
-from facts.script import COMPARING
+from facts.reading import READING, SAME
 from operations.authority import ca_commands
 from operations.authority.commands import CredentialsWanted
 from operations.clearing import CLEARING, REMOVING, pattern, patterns, patterns_within
@@ -19,6 +19,10 @@ from procedures.regeneration import Regeneration, new_ca, regeneration_of
 from recert.certificates import describe, read_certificate
 from recert.extensions import csr_attributes, named
 from recert.freshness import CaStatus
+
+KEYS_LIMIT = 3600
+"""Seconds in which the CA, or keys and certificates, have to be made: a dozen of keys with 4096
+bits, of which a slow machine with little entropy takes minutes for each."""
 
 # What goes was decided on by what was read. Another run may have made a CA since, which nobody
 # has named: it must not be taken for the one that was seen.
@@ -31,6 +35,20 @@ fi
 [ "$now" = "$seen" ] ||
     fail "$cacert is not the one that was looked at: another run works on this host."
 """
+
+
+PLACED = (
+    PLACING
+    + READING
+    + SAME
+    + r"""
+cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
+place "$cacrl" "$hostcrl" "$owner" 0644 || fail "The CRL could not be copied to $hostcrl."
+same "$cacert" "$localcacert" ||
+    place "$cacert" "$localcacert" "$owner" 0644 || fail "Cannot write $localcacert."
+close_to_others "$@"
+"""
+)
 
 
 @operation()
@@ -128,7 +146,7 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
         [*new_ca(facts.settings), "a new key and certificate"],
     )
     typed = ca_commands(facts.deployment.authority).create()
-    yield changing(facts.lock, typed.script, *typed.arguments)
+    yield changing(facts.lock, typed.script, *typed.arguments, limit=KEYS_LIMIT)
     facts.forget("ssl")
     freshness = regeneration.freshness
     if freshness.ca_due:
@@ -183,7 +201,7 @@ def certificates_generated(
             attributes_path=facts.attributes_path,
         )
         typed = ca_commands(facts.deployment.authority).issue(conf, to_be_made)
-        yield changing(facts.lock, typed.script, *typed.arguments)
+        yield changing(facts.lock, typed.script, *typed.arguments, limit=KEYS_LIMIT)
     facts.forget("ssl", "components")
     problems = [
         problem
@@ -217,15 +235,7 @@ def placed() -> Generator[PyinfraCommand, None, None]:
     )
     yield changing(
         facts.lock,
-        PLACING
-        + COMPARING
-        + r"""
-cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
-place "$cacrl" "$hostcrl" "$owner" 0644 || fail "The CRL could not be copied to $hostcrl."
-same "$cacert" "$localcacert" ||
-    place "$cacert" "$localcacert" "$owner" 0644 || fail "Cannot write $localcacert."
-close_to_others "$@"
-""",
+        PLACED,
         conf.cacrl,
         conf.hostcrl,
         conf.cacert,

@@ -25,23 +25,37 @@ from recert.harmless import harmless
 
 CONTINUE = "Mend the cause, then run the same command again: it goes on from here."
 
+CHANGE_LIMIT = 900
+"""Seconds in which a change has to come to its end that takes seconds, and on an old machine with a
+hundred thousand certificates minutes; five of them may pass until no other command works there.
+What an account of a service does is to end in an error, and not to keep everybody waiting in the
+middle of an outage."""
+
+SOONER = 15
+"""Seconds by which the host ends a command before it is not waited for any more: it can say so
+then, and give back the lock."""
+
 BEGINNING = "pe-recert, what it says:"
 """The line before all that a change prints; what comes earlier is the login's."""
 
 _LOCKED = rf"""
 echo '{BEGINNING}'
-lock=$1 script=$2; shift 2
+lock=$1 script=$2 limit=$3; shift 3
 [ -d "$lock" ] || (umask 077; mkdir -p "$lock") 2>/dev/null
+ending=
+# Not on a terminal, which nothing may read that `timeout` has begun.
+if [ ! -t 0 ] && timeout "$limit" true >/dev/null 2>&1; then ending="timeout $limit"; fi
 if [ -d "$lock" ] && command -v flock >/dev/null 2>&1; then
     {{
-        if locked; then sh -c "$script" pe-recert "$@" 9<&-
+        if locked; then $ending sh -c "$script" pe-recert "$@" 9<&-
         else echo "$unlocked" >&2; (exit 1)
         fi
     }} 9<"$lock"
 else
-    sh -c "$script" pe-recert "$@"
+    $ending sh -c "$script" pe-recert "$@"
 fi
 status=$?
+[ "$status" -ne 124 ] || [ -z "$ending" ] || echo "It was ended: it took more than $limit s." >&2
 [ "$status" -eq 0 ] || echo "The step failed with status $status. {CONTINUE}" >&2
 exit "$status"
 """
@@ -74,7 +88,7 @@ terminal, which sudo may want, it has none."""
 
 
 def changing(
-    lock: str, script: str, *arguments: str, stdin: str | None = None, limit: int | None = None
+    lock: str, script: str, *arguments: str, stdin: str | None = None, limit: int = CHANGE_LIMIT
 ) -> StringCommand:
     """`script` run by the host's `sh`, while no other changing command works there.
 
@@ -83,7 +97,8 @@ def changing(
 
     :param lock: a directory, which is made for root alone if it is not there.
     :param stdin: lines that the script reads, with the function `given`.
-    :param limit: seconds after which nobody waits for it any more.
+    :param limit: seconds after which nobody waits for it any more; shortly before, the host ends it
+        where it can.
     """
     command = ConnectedCommand(
         CLEAN_SH_UNASKED if stdin is None else CLEAN_SH,
@@ -92,12 +107,12 @@ def changing(
         "pe-recert",
         QuoteString(lock),
         QuoteString(intern(_COMMON + script)),
+        str(max(limit - SOONER, 1)),
         *(QuoteString(argument) for argument in arguments),
     )
     if stdin is not None:
         command.connector_arguments["_stdin"] = f"{stdin.rstrip()}\n{END_OF_INPUT}\n"
-    if limit is not None:
-        command.connector_arguments["_timeout"] = limit
+    command.connector_arguments["_timeout"] = limit
     return command
 
 
@@ -111,9 +126,16 @@ class ConnectedCommand(StringCommand):
     def execute(
         self, state: State, host: Host, connector_arguments: ConnectorArguments
     ) -> tuple[bool, CommandOutput]:
-        with own_failure(host.name), at_most(self.connector_arguments.get("_timeout")):
-            ok, output = super().execute(state, host, connector_arguments)
-            return ok, CommandOutput(_without_greeting(output))
+        limit = self.connector_arguments.get("_timeout")
+        try:
+            with own_failure(host.name), at_most(limit):
+                ok, output = super().execute(state, host, connector_arguments)
+                return ok, CommandOutput(_without_greeting(output))
+        except TimeoutError:
+            # What pyinfra says of it names no time, nor what is to be done.
+            said = f"{host.name}: no end after {limit} s. {CONTINUE}"
+            host.log_styled(said, fg="red", log_func=logger.error)
+            raise
 
 
 def _without_greeting(output: CommandOutput) -> list[OutputLine]:
@@ -174,7 +196,7 @@ def in_batches(paths: Iterable[str], limit: int = 20000) -> Iterator[list[str]]:
         yield batch
 
 
-def removing(lock: str, paths: Iterable[str], limit: int | None = None) -> Iterator[StringCommand]:
+def removing(lock: str, paths: Iterable[str], limit: int = CHANGE_LIMIT) -> Iterator[StringCommand]:
     """Commands that remove files, and fail if one is still there; `limit` as for `changing`."""
     for batch in in_batches(paths):
         yield changing(lock, REMOVING + 'remove "$@"', *batch, limit=limit)

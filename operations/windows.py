@@ -50,7 +50,7 @@ class WindowsHands:
 
     # Backups
 
-    def archive(self, name: str, manifest: Manifest, limit: int | None) -> Commands:
+    def archive(self, name: str, manifest: Manifest, limit: int) -> Commands:
         facts = self._facts
         new = f"{self._root}/.{name}.partial"
         yield self._take_root(limit)
@@ -73,7 +73,7 @@ class WindowsHands:
         )
         facts.forget("backups")
 
-    def unpack(self, backup: Backup, limit: int | None) -> Commands:
+    def unpack(self, backup: Backup, limit: int) -> Commands:
         place = f"{self._root}/{backup.name}"
         paths = backup.manifest.paths
         back = [(held, path) for path, held in _pairs(paths, place)]
@@ -102,11 +102,11 @@ class WindowsHands:
                 else:
                     yield f"copy /b /y {native(found)} {copy} >nul || exit 1"
 
-    def _take_root(self, limit: int | None) -> FunctionCommand:
+    def _take_root(self, limit: int) -> FunctionCommand:
         """Have the directory of the backups, where only SYSTEM and Administrators see anything."""
         return self._acting(partial(self._taken, limit))
 
-    def _taken(self, limit: int | None, host: Host) -> None:
+    def _taken(self, limit: int, host: Host) -> None:
         directories = self._facts.windows.made_for(self._root)
         like = f"{self._facts.windows.data}/pe-recert-{uuid.uuid4().hex}"
         ok, output = _type(host, *taking(directories, like), limit=limit)
@@ -255,7 +255,7 @@ class WindowsHands:
         )
         self._facts.forget("ssl")
 
-    def _deleted(self, directory: str, limit: int | None) -> Commands:
+    def _deleted(self, directory: str, limit: int) -> Commands:
         path = native(directory)
         yield self._typed(
             f"if exist {path} rd /s /q {path}",
@@ -383,7 +383,7 @@ class WindowsHands:
 
         return FunctionCommand(acting, (), {})
 
-    def _typed(self, *parts: str, limit: int | None) -> StringCommand:
+    def _typed(self, *parts: str, limit: int) -> StringCommand:
         return _command(line(*parts), limit)
 
 
@@ -396,14 +396,14 @@ class _StepError(Exception):
         self.lines = [what, *(text for text in said if text)][:20]
 
 
-def _command(typed: str, limit: int | None) -> StringCommand:
+def _command(typed: str, limit: int) -> StringCommand:
     command = ConnectedCommand(typed)
     if limit is not None:
         command.connector_arguments["_timeout"] = limit
     return command
 
 
-def _type(host: Host, *parts: str, limit: int | None = 240) -> tuple[bool, CommandOutput]:
+def _type(host: Host, *parts: str, limit: int = 240) -> tuple[bool, CommandOutput]:
     """Type one line and give back what it printed."""
     return run_on(host, _command(line(*parts), limit))
 

@@ -161,6 +161,7 @@ class AgentFacts(HostFacts):
             refusals += preflight.unchangeable_refusals(basics.unchangeable)
             refusals += preflight.astray_refusals(basics.astray)
         if backup_due:
+            refusals += preflight.oversized_refusals(basics.oversized)
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
         return refusals
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pyinfra.api import FactBase, Host
 from pyinfra.api.exceptions import DeployError, PyinfraError
 
-from connectors.limits import give_turn
+from connectors.limits import QUESTION_LIMIT, at_most, give_turn
 from facts.attributes import CsrAttributes
 from facts.backups import Backups, BackupStore
 from facts.credential_files import CredentialFiles, KeystoreCertificates, keystores_among
@@ -55,8 +55,15 @@ def ask(host: Host, fact: type[FactBase[T]], **arguments: Any) -> T:
     failed_before = host in failed
     failed.discard(host)
     try:
-        value = host.get_fact(fact, **arguments)
+        with at_most(QUESTION_LIMIT):
+            value = host.get_fact(fact, **arguments, _timeout=QUESTION_LIMIT)
         failed_now = host in failed
+    except TimeoutError as error:
+        asked = names_of(fact, arguments)
+        raise DeployError(
+            f"{host.name} has not answered in {QUESTION_LIMIT} s when asked for {asked}. Something "
+            "there has no end: look at its processes, then run the same command again."
+        ) from error
     except ScriptFailedError as error:
         raise DeployError(f"{host.name} {not_found_out(fact, arguments, error)}") from error
     except (PyinfraError, OSError) as error:

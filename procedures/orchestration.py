@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from facts.orchestration import DiscoveredNodes
 from procedures.master import MasterFacts
@@ -26,9 +27,11 @@ def ask_orchestration(master: MasterFacts, awaited: Mapping[str, frozenset[str]]
     """
     began = time.monotonic()
     answering: set[str] = set()
+    twice: set[str] = set()
     while True:
         seen = master.seen(DiscoveredNodes, discovery=DISCOVERY)
         answering |= seen.answering
+        twice |= seen.twice
         back = sum(not names.isdisjoint(answering) for names in awaited.values())
         waited = time.monotonic() - began
         if not seen.why:
@@ -38,4 +41,4 @@ def ask_orchestration(master: MasterFacts, awaited: Mapping[str, frozenset[str]]
                 f"after {waited:.0f} of at most {LIMIT} s",
             )
         if seen.why or back == len(awaited) or waited >= LIMIT:
-            return Orchestration(frozenset(answering), seen.why, seen.said)
+            return replace(seen, answering=frozenset(answering), twice=frozenset(twice))

@@ -125,6 +125,7 @@ def restoration_refusals(
     refusals += preflight.archive_refusals(archive_of(facts, backup), fit)
     refusals += preflight.around_refusals(backup_root, basics.around)
     if unsaved:
+        refusals += preflight.oversized_refusals(basics.oversized)
         refusals += preflight.room_refusals(basics.free, basics.needed, backup_root)
     return refusals
 

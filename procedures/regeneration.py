@@ -367,6 +367,7 @@ def _refusals_of_the_host(
             regeneration.extensions, facts.csr_attributes, facts.attributes_path, basics.closed
         )
     if backup_due(regeneration):
+        refusals += preflight.oversized_refusals(basics.oversized)
         refusals += preflight.room_refusals(basics.free, basics.needed, facts.backup_root)
     if freshness.run_due(facts.agent.last_run):
         refusals += preflight.agent_refusals(facts.agent.disabled)

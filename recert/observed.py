@@ -144,12 +144,13 @@ class Keystores:
 class Orchestration:
     """Which nodes answer in orchestration, by identity. `why`: why nobody could be asked, empty if
     somebody was. `said`: the last words of what asked them. `failed`: there is somebody to ask, and
-    asking came to nothing."""
+    asking came to nothing. `twice`: identities by which more than one has answered at once."""
 
     answering: frozenset[str] = frozenset()
     why: str = ""
     said: str = ""
     failed: bool = False
+    twice: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

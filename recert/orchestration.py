@@ -69,6 +69,8 @@ def node_answers(
             saw = "it is not part of this run, and does not answer"
             yield NodeAnswer(host, saw, Result.NOT_MADE)
     for identity in sorted(seen.answering - known):
+        if state.master is not None and identity in seen.twice:
+            yield NodeAnswer(state.master.host, *_impostor(state.master, identity))
         if state.master is not None and state.ca_records.signed(identity) is None:
             saw = f"{identity} answers, and has no certificate of the CA in place"
             yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state.master))
@@ -81,6 +83,8 @@ def _node_answer(
 ) -> NodeAnswer:
     answers = sorted(look.identities & seen.answering)
     service = look.deployment.agent.orchestration
+    if doubtful := sorted(look.identities & seen.twice):
+        return NodeAnswer(look.host, *_impostor(look, doubtful[0]))
     if state.ca_records.ca is None:
         saw = "the master has no CA to compare with"
         return NodeAnswer(look.host, saw, Result.NOT_MADE)
@@ -106,6 +110,16 @@ def _node_answer(
     saw = "; ".join(why for why, _ in reasons)
     remedy = " ".join(dict.fromkeys(remedy for _, remedy in reasons))
     return NodeAnswer(look.host, f"it does not answer: {saw}", Result.FAILED, remedy)
+
+
+def _impostor(look: HostLook, identity: str) -> tuple[str, Result, str]:
+    """Who answers is called what it says itself."""
+    return (
+        f"two nodes answer as {identity}: one of them is not that node",
+        Result.FAILED,
+        "Find the other one: its MCollective's server.cfg says that identity. Only a node in other "
+        "hands is called like another one.",
+    )
 
 
 def is_renewed(state: SiteState, look: HostLook) -> bool:

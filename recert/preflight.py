@@ -332,6 +332,15 @@ def unchangeable_refusals(paths: Iterable[str]) -> list[str]:
     ]
 
 
+def oversized_refusals(paths: Iterable[str]) -> list[str]:
+    """A file of terabytes is made in a moment, by whoever may write there, and fills the disk once
+    it is backed up."""
+    return [
+        f"{path} is larger than any credential, and would be backed up: move it elsewhere."
+        for path in list(paths)[:5]
+    ]
+
+
 def astray_refusals(found: Iterable[str]) -> list[str]:
     """A directory on whose way lies a link of a service's account: whoever can change that leads
     root where he likes, and the steps that fill the directory refuse to go.

@@ -43,7 +43,6 @@ ABILITIES = {
     "gzip": Ability("compress what it reads (-c)", "gzip", "1.2"),
     "comm": Ability("tell the lines of one list that another has not (-23)", "coreutils", "5.0"),
     "sha256sum": Ability("compute the sum of what it reads (nor can openssl)", "coreutils", "6.0"),
-    "cmp": Ability("compare files (-s)", "diffutils", "2.8"),
     "readlink": Ability("follow links (-f)", "coreutils", "5.0"),
     "stat": Ability("tell size and time of a file (-c)", "coreutils", "5.0"),
     "dd": Ability("read a file that is no link (iflag=nofollow,nonblock)", "coreutils", "5.3"),

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from facts.entering import ENTERING
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
-from facts.script import COMPARING, DIGESTS
+from facts.reading import READING, SAME
 from operations.attributes import WITH_ATTRIBUTES
 from operations.authority.commands import CredentialsWanted, Typed, WaitingRequest
 from operations.clearing import REMOVING
@@ -16,8 +15,7 @@ from recert.settings import Settings
 # Puppet uses a key that is there, but then leaves its public half unwritten. What is made here
 # is what Puppet would have made, with Puppet's own library; where that fails Puppet makes it.
 _MAKE_KEY = (
-    PLACING
-    + REMOVING
+    REMOVING
     + r"""
 make_key() (
     [ ! -s "$keys/$1.pem" ] || [ ! -s "$public/$1.pem" ] || return 0
@@ -60,9 +58,9 @@ close_to_others "$keys"/*.pem
 # certificate: what is compared and signed is a copy that only root can get at, and no pipe is
 # waited for.
 _SIGN = (
-    DIGESTS
-    + COMPARING
-    + ENTERING
+    PLACING
+    + READING
+    + SAME
     + PUPPET_WITHOUT_CATALOG
     + r"""
 csrdir=$1 option=$2; shift 2
@@ -73,7 +71,7 @@ count=$#
 while [ "$count" -gt 0 ]; do
     sum=$1 name=$2; shift 2; count=$((count - 2))
     held=$csrdir/$name.pem copy=$own/requests/$name.pem
-    if [ -f "$held" ] && cat "$held" >"$copy" && found=$(digests <"$copy") &&
+    if [ -f "$held" ] && get "$held" >"$copy" && found=$(digests <"$copy") &&
         [ "${found%% *}" = "$sum" ] && cp "$copy" "$own/seen/"
     then set -- "$@" "$name"
     else

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -22,6 +23,7 @@ from typing import Any, TypeVar
 import pytest
 from pyinfra.api.exceptions import FactProcessError
 
+from facts import orchestration
 from facts.backups import LIVE_SUMS, Backups, BackupStore
 from facts.host import Basics, Identity, WhoAndWhen
 from facts.orchestration import DiscoveredNodes
@@ -144,7 +146,8 @@ def test_an_answer_that_could_not_be_found_out_says_why() -> None:
 def test_script_brings_any_bytes_back(sh: Sh, tmp_path: Path) -> None:
     odd = "line\nbreak \t 'quoted' \"$HOME\" `id` \\ * "
     (tmp_path / "f").write_bytes(b"one\ntwo \xff\xfe\0three\n\n")
-    command = record_script('say "$1" "$2" ""; contents "$3"', odd, "-n", f"{tmp_path}/f")
+    script = 'say "$1" "$2" ""; text_of "$3" text "$3"'
+    command = record_script(script, odd, "-n", f"{tmp_path}/f")
     lines = sh.run(command.get_raw_value()).stdout.decode("ascii").splitlines()
     text = b"one\ntwo \xff\xfethree\n\n".decode("utf-8", "surrogateescape")
     assert list(read_records(lines)) == [[odd, "-n", ""], ["text", f"{tmp_path}/f", text]]
@@ -901,6 +904,51 @@ def test_an_account_that_may_not_log_in_has_said_why(sh: Sh) -> None:
     sh.provide("su", "echo This account is currently not available.; exit 1")
     found = sh.ask(DiscoveredNodes, discovery=1)
     assert found == Orchestration(frozenset(), "", "This account is currently not available.")
+
+
+def asked_as_peadmin(sh: Sh, mco: str, login: str = ":") -> Orchestration:
+    sh.provide("id", "exit 0")
+    sh.provide("mco", mco)
+    sh.provide("su", f"""{login}; exec sh -c "$4" """)
+    return sh.ask(DiscoveredNodes, discovery=1)
+
+
+def test_what_a_login_leaves_running_is_not_waited_for(sh: Sh, tmp_path: Path) -> None:
+    """It holds open what the login prints into."""
+    left = f"sleep 1000 & echo $! >{tmp_path}/left"
+    try:
+        assert asked_as_peadmin(sh, "echo one", left) == Orchestration(frozenset({"one"}))
+    finally:
+        os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+
+
+def test_who_does_not_end_when_told_to_is_ended(sh: Sh, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds in ("PATIENCE", "GRACE"):
+        monkeypatch.setattr(orchestration, seconds, 1)
+    stubborn = "trap '' TERM; echo one; while :; do sleep 1; done"
+    assert asked_as_peadmin(sh, stubborn).answering <= {"one"}  # a slow machine may not get there
+
+
+def test_an_answer_without_an_end_is_none(sh: Sh, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is the disk filled with it. Its last line may be half a name."""
+    monkeypatch.setattr(orchestration, "LARGEST_FILE", 64 * 1024)
+    said = asked_as_peadmin(sh, "yes web01.example.com").said
+    assert said.startswith(orchestration.CUT_SHORT)
+    monkeypatch.setattr(orchestration, "LARGEST_ANSWER", 10)
+    assert asked_as_peadmin(sh, "echo web01.example.com").answering == frozenset()
+
+
+@pytest.mark.parametrize(
+    "name", ["pe-recert, that is all.", "pe-recert, that is all:", "pe-recert, who answers:"]
+)
+def test_no_node_hides_others_by_what_it_is_called(sh: Sh, name: str) -> None:
+    found = asked_as_peadmin(sh, f"echo one; echo '{name}'; echo two")
+    assert found == Orchestration(frozenset({"one", name, "two"}))
+
+
+def test_two_that_are_called_the_same_are_known(sh: Sh) -> None:
+    found = asked_as_peadmin(sh, "echo one; echo two; echo one")
+    assert found == Orchestration(frozenset({"one", "two"}), twice=frozenset({"one"}))
 
 
 # The agent

@@ -24,12 +24,14 @@ from gevent.lock import RLock  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as some
 from pyinfra.api import Config, FactBase, Inventory, State
-from pyinfra.api.exceptions import FactProcessError
+from pyinfra.api.exceptions import DeployError, FactProcessError
 from pyinfra.api.host import Host
 from pyinfra.connectors import util
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+import procedures.host
 from connectors import limits
+from connectors.limits import QUESTION_LIMIT
 from facts import backups, credential_files, others, packed, script
 from facts.attributes import CsrAttributes
 from facts.backups import ArchivedCertificates, Backups
@@ -42,9 +44,11 @@ from facts.script import ScriptFailedError, read_records
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import NOT_READ, ComponentDirectory, PemFiles, SslDirectories
 from operations import readiness, signing
+from operations.backup import ARCHIVE_LIMIT
 from operations.on_agent import LIMIT
-from operations.services import RUN_LIMIT
-from operations.step import changing
+from operations.services import RUN_LIMIT, SERVICE_LIMIT
+from operations.ssl import KEYS_LIMIT
+from operations.step import CHANGE_LIMIT, changing
 from procedures import agent, requests, run, terminal
 from procedures.agent import FACT_LIMIT, AgentRefusedError, ask_agent
 from procedures.master import MasterFacts
@@ -388,6 +392,15 @@ def test_a_question_that_is_never_through_is_its_own_hosts_affair(
         ask_agent(host, WhoAndWhen)
 
 
+def test_a_master_that_is_never_through_is_not_waited_for(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(host.connector), "run_shell_command", Silent())
+    monkeypatch.setattr(procedures.host, "QUESTION_LIMIT", 1)
+    with gevent.Timeout(10), pytest.raises(DeployError, match="not answered in 1 s when asked for"):
+        procedures.host.ask(host, WhoAndWhen)
+
+
 def test_so_is_a_change(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(host.connector), "run_shell_command", Silent())
     command = changing("/dev/null/lock", "true", limit=1)
@@ -423,6 +436,11 @@ def test_the_runbook_tells_how_long_is_waited() -> None:
     runbook = (ROOT / "docs/runbook.md").read_text()
     told = runbook.partition("## How long it waits")[2].partition("\n## ")[0]
     minutes = [int(found) for found in re.findall(r"\| ([0-9]+) minutes \|", told)]
-    assert [60 * found for found in minutes] == [RUN_LIMIT, LIMIT, FACT_LIMIT, readiness.LIMIT]
+    assert [60 * found for found in minutes] == [
+        *(RUN_LIMIT, LIMIT, FACT_LIMIT, readiness.LIMIT),
+        *(QUESTION_LIMIT, KEYS_LIMIT),
+    ]
+    assert (SERVICE_LIMIT, CHANGE_LIMIT) == (readiness.LIMIT, QUESTION_LIMIT)
+    assert ARCHIVE_LIMIT == KEYS_LIMIT
     (catalog,) = map(int, re.findall(r"A catalog that takes ([0-9]+) minutes", told))
     assert catalog * 60 < RUN_LIMIT

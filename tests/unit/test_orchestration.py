@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from procedures import orchestration as asking
+from procedures.master import MasterFacts
 from recert import orchestration
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.looks import HostLook
@@ -122,6 +126,34 @@ def test_a_stranger_that_answers(puppet: HostLook) -> None:
             Result.FAILED,
         ),
     ]
+
+
+def test_two_that_answer_by_one_name(puppet: HostLook, web: HostLook) -> None:
+    """An identity is what a node says of itself: one of them is another one."""
+    seen = Orchestration(frozenset(EVERYBODY), twice=frozenset({AGENT}))
+    for state, host in ((site(puppet, web), "web01"), (site(puppet), "master")):
+        checks = verify(state, Evidence(orchestration=seen))
+        failed = [
+            c
+            for c in checks
+            if c.about == About.ORCHESTRATED.value and c.result is not Result.PASSED
+        ]
+        assert [(c.host, c.result) for c in failed] == [(host, Result.FAILED)]
+        assert failed[0].saw == f"two nodes answer as {AGENT}: one of them is not that node"
+        assert failed[0].remedy
+
+
+def test_who_has_answered_twice_once_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "say", lambda *_: None)
+    answers = [
+        Orchestration(frozenset({"a"}), twice=frozenset({"a"})),
+        Orchestration(frozenset({"a", "b"}), said="x"),
+    ]
+    master = SimpleNamespace(host=None, seen=lambda *_, **__: answers.pop(0))
+    awaited = {name: frozenset({name}) for name in "ab"}
+    assert asking.ask_orchestration(cast(MasterFacts, master), awaited) == Orchestration(
+        frozenset({"a", "b"}), said="x", twice=frozenset({"a"})
+    )
 
 
 def test_a_node_that_was_left_out_is_named(puppet: HostLook, web: HostLook) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from facts.ports import ConfiguredPorts
-from facts.script import shell
+from facts.script import PIPELINES, shell
 from facts.services import SERVICE_FUNCTIONS, in_lines
 from recert.deployments.model import NOWHERE, Endpoint
 from recert.deployments.pe_3_7 import PE_3_7
@@ -170,7 +170,7 @@ def test_one_whose_init_script_has_no_status_runs_where_it_is_configured_to(
     listeners = listeners.replace("/etc/puppetlabs", str(etc))
 
     def runs() -> str:
-        script = f'{SERVICE_FUNCTIONS}listening "$1" && echo yes'
+        script = f'{PIPELINES}{SERVICE_FUNCTIONS}listening "$1" && echo yes'
         return sh.run(shell(script, listeners, service).get_raw_value()).stdout.decode().strip()
 
     for port, answer in ((listening, "yes"), (1, "")):
@@ -187,5 +187,9 @@ def test_a_path_of_puppets_configuration_is_no_command(sh: Sh, tmp_path: Path, n
     listening = f"cd {tmp_path}; listening {server}"
     found = replace(ENDPOINTS[server], configured=(f"{tmp_path}/a", "p"))
     lines = in_lines({server: found}, server, f"{tmp_path}/{name}")
-    sh.run(shell(f"fail() {{ exit 1; }}{SERVICE_FUNCTIONS}{listening}", lines).get_raw_value())
+    sh.run(
+        shell(
+            f"{PIPELINES}fail() {{ exit 1; }}{SERVICE_FUNCTIONS}{listening}", lines
+        ).get_raw_value()
+    )
     assert sorted(path.name for path in tmp_path.iterdir() if "bin" not in path.name) == ["a", "b"]

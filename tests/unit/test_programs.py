@@ -314,7 +314,8 @@ BUILT_IN = {
     "exit",
     "export",
 }
-BUILT_IN |= {"kill", "read", "return", "set", "shift", "trap", "true", "umask", "wait", "sh"}
+BUILT_IN |= {"kill", "read", "return", "set", "shift", "trap", "true", "ulimit", "umask", "wait"}
+BUILT_IN |= {"sh"}
 RESERVED = {"case", "do", "done", "elif", "else", "esac", "fi", "for", "if", "then", "until"}
 RESERVED |= {"while", "{", "}", "!", "in", "stage", "whole"}
 
