@@ -404,6 +404,16 @@ def test_keys_are_there_whatever_is_told(
     assert (here / "mysite.known_hosts").read_text() == f"web01 {line}\n"
 
 
+def test_whatever_is_told_is_text_that_the_terminal_can_show(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    command._say("\x1b[2J, \ud800 and \u2026")
+    terminal.flush()
+    assert terminal.buffer.getvalue() == b"\\x1b[2J, \\ud800 and \\u2026\n"
+
+
 def test_if_one_file_cannot_be_written_none_is(
     here: Path, lie: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -209,13 +209,10 @@ def nested(depth: int = 5000) -> list[object]:
 
 def test_a_fact_that_is_no_word_is_none() -> None:
     """A node reports what it likes, and the others are there all the same."""
-    facts: list[dict[str, object]] = [
-        {"certname": "web01", "name": name, "value": nested()} for name in ("kernel", "osfamily")
-    ]
-    facts.append({"certname": "web01", "name": "os", "value": {"family": nested()}})
-    found = nodes_of_puppetdb(
-        [{"certname": "web01"}, {"certname": "b", "expired": nested()}], facts
-    )
+    told: dict[str, Any] = {"kernel": nested(), "osfamily": nested(), "os": {"family": nested()}}
+    facts = [{"certname": "web01", "name": name, "value": value} for name, value in told.items()]
+    nodes = [{"certname": "web01"}, {"certname": "b", "expired": nested()}]
+    found = nodes_of_puppetdb(nodes, facts)
     assert found.nodes == (Node("web01", System.UNKNOWN),)
     assert [left.why for left in found.left_out] == ["PuppetDB has it expired"]
     with pytest.raises(RecertError, match="nested without end, which names no node"):
