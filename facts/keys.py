@@ -14,16 +14,9 @@ Y2iyNo2hV1fgadFHCSCtTtA+fgxXA1+XTal+2wk=
 -----END RSA PRIVATE KEY-----"""
 """Short, made for this, and used for nothing else."""
 
-PUBLIC_HALVES = (
+READING_KEYS = (
     f"\nkey_of_nobody='{_KEY_OF_NOBODY}'"
     + r"""
-password_in() { stage as_it_lies "$1" 1 | stage sed -n 1p; }
-by_openssl() { openssl rsa -passin env:KEY_PASSWORD -pubout 2>/dev/null || cat >/dev/null; }
-halved() { stage as_it_lies "$1" 2 | stage by_openssl; }
-half_by_openssl() { # of the private key $1
-    half=$(halved "$1")
-    is_public "$half"
-}
 is_public() { case $1 in (*'-----END PUBLIC KEY-----'*) ;; (*) return 1 ;; esac; }
 half_of_nobody() { openssl rsa -passin pass: -pubout <<END
 $key_of_nobody
@@ -36,6 +29,20 @@ $key_of_nobody
 END
 }
 ruby_reads_keys() { is_public "$(half_of_nobody_by_ruby)"; }
+"""
+)
+"""Whether openssl, or Puppet's Ruby, reads private keys at all."""
+
+PUBLIC_HALVES = (
+    READING_KEYS
+    + r"""
+password_in() { stage as_it_lies "$1" 1 | stage sed -n 1p; }
+by_openssl() { openssl rsa -passin env:KEY_PASSWORD -pubout 2>/dev/null || cat >/dev/null; }
+halved() { stage as_it_lies "$1" 2 | stage by_openssl; }
+half_by_openssl() { # of the private key $1
+    half=$(halved "$1")
+    is_public "$half"
+}
 halves_by_ruby() { # those of the paths that come in
     ruby -ropenssl -e '
         halves = STDIN.each_line.map do |line|

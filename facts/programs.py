@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from pyinfra.api import FactBase, StringCommand
 
-from facts.keys import PUBLIC_HALVES
+from facts.keys import READING_KEYS
 from facts.script import DIGESTS, ROOM, read_records, record_script
 from recert.programs import ABILITIES, Inability
 
@@ -76,7 +76,7 @@ id "$(id -un)"
 UNABLE = (
     DIGESTS
     + ROOM
-    + PUBLIC_HALVES
+    + READING_KEYS
     + "".join(f"can_{program}() {{\n{test.strip()}\n}}\n" for program, test in _TESTS.items())
     + f"programs='{' '.join(ABILITIES)}'"
     + r"""
