@@ -267,3 +267,9 @@ def test_a_pipe_in_their_place_is_not_waited_for(sh: Sh, theirs: Path) -> None:
         with released(path) as waited:
             assert with_attributes(sh, path, text, ":") == 0
         assert not waited
+
+
+@pytest.mark.parametrize(("limit", "on_the_host"), [(900, 885), (15, 12), (240, 225)])
+def test_the_host_has_most_of_the_time(limit: int, on_the_host: int) -> None:
+    words = changing("/lock", "script", "argument", limit=limit).bits
+    assert str(words[-2]) == str(on_the_host)
