@@ -32,8 +32,8 @@ What an account of a service does is to end in an error, and not to keep everybo
 middle of an outage."""
 
 SOONER = 15
-"""Seconds, but at most a fifth of the time, by which the host ends a command before it is not waited
-for any more: it can say so then, and give back the lock."""
+"""Seconds, but at most a fifth of the time, by which the host ends a command before it is not
+waited for any more: it can say so then, and give back the lock."""
 
 BEGINNING = "pe-recert, what it says:"
 """The line before all that a change prints; what comes earlier is the login's."""
