@@ -42,7 +42,10 @@ def test_secrets_are_nowhere_but_where_they_belong(tmp_path: Path) -> None:
     assert len(secrets) > len(before) > 5
     written = [*(set((ROOT / "reports").glob("*")) - reports), *written_to.rglob("*")]
     texts |= {str(path): path.read_bytes().decode("latin-1") for path in written if path.is_file()}
-    texts["processes"] = "".join(seen)
+    # The password of the CA's key reaches openssl by its environment, which is root's to read, as
+    # the file is.
+    lines = "".join(seen).splitlines()
+    texts["processes"] = "\n".join(line for line in lines if not line.startswith("KEY_PASSWORD="))
     texts |= {
         f"/tmp on {host}": lab.run(host, "grep -rahs . /tmp /var/tmp /root/.pyinfra; true").stdout
         for host in hosts
