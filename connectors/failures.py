@@ -15,7 +15,7 @@ LONGEST_SAYING = 4000
 _LONGEST_REASON = 200
 
 
-def told(what: object, most: int = LONGEST_SAYING) -> str:
+def in_one_line(what: object, most: int = LONGEST_SAYING) -> str:
     """What somebody else may have written, as one line of limited length without anything that is
     not shown."""
     text = " ".join(str(what)[:most].split())
@@ -28,7 +28,7 @@ def _escaped(char: str) -> str:
 
 def described(error: Exception) -> str:
     """An error that no library was to raise: its kind, and some of what it says."""
-    return f"{type(error).__name__}: {told(error, _LONGEST_REASON)}"
+    return f"{type(error).__name__}: {in_one_line(error, _LONGEST_REASON)}"
 
 
 @contextmanager

@@ -6,16 +6,10 @@ status, or that sends a byte now and then, would hold up everybody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from gevent import Timeout, sleep  # type: ignore[import-untyped]
-
-T = TypeVar("T")
-
-AT_ONCE = 200
-"""Things that are judged while nobody else has a turn."""
 
 GRACE = 30
 """Seconds after its own limit in which a connection has to be through with it."""
@@ -47,11 +41,3 @@ def at_most(seconds: float | None) -> Iterator[None]:
 def give_turn() -> None:
     """Let the other hosts go on, in the midst of something long that waits for nobody."""
     sleep(0)
-
-
-def in_turns(things: Iterable[T]) -> Iterator[T]:
-    """The same things, with a turn for the other hosts between some hundred and the next."""
-    for number, one in enumerate(things, 1):
-        yield one
-        if number % AT_ONCE == 0:
-            give_turn()

@@ -40,7 +40,7 @@ from pyinfra.connectors.sshuserclient import client
 from pyinfra.connectors.util import CommandOutput
 
 from connectors.allowance import Allowance, TooMuchError
-from connectors.failures import described, own_failure, told
+from connectors.failures import described, in_one_line, own_failure
 
 WITH_SHA2 = ["rsa-sha2-512", "rsa-sha2-256"]
 """The signatures of an RSA key that servers before OpenSSH 7.2 do not know."""
@@ -316,7 +316,7 @@ class Connector(SSHConnector):
         except Exception as error:
             self._leave()
             known = isinstance(error, PyinfraError)
-            why = told(error) if known else f"SSH error ({described(error)})"
+            why = in_one_line(error) if known else f"SSH error ({described(error)})"
             raise ConnectError(why) from error
 
     def _leave(self) -> None:

@@ -25,7 +25,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
 
 from connectors.allowance import Allowance
-from connectors.failures import described, own_failure, told
+from connectors.failures import described, in_one_line, own_failure
 from connectors.limits import at_most
 from connectors.winrm_data import ConnectorData, WinRMHostError, connector_data_meta, shell_for
 
@@ -106,7 +106,7 @@ class WinRMConnector(BaseConnector):
             ) from None
         except (OSError, PyinfraError) as error:
             self._shell = None
-            raise ConnectError(told(error)) from None
+            raise ConnectError(in_one_line(error)) from None
         except Exception as error:
             self._shell = None
             raise ConnectError(f"WinRM error ({described(error)})") from error
@@ -296,7 +296,7 @@ class WinRMConnector(BaseConnector):
                 if allowance.exceeded:
                     raise allowance.error from error
                 found = explain(error, self._shell.way, self._shell.offered)
-                raise self._failure(told(found)) from error
+                raise self._failure(in_one_line(found)) from error
             for stream, rest in rests.items():
                 if rest:
                     note(stream, rest)

@@ -26,7 +26,6 @@ class CsrAttributes(FactBase[list[str]]):
         return record_script(
             READING
             + r"""
-first_line() { stage as_it_lies "$1" 1 | stage sed -n 1p; }
 asked_for() {
     stage as_it_lies "$1" | stage awk '
         /^[^ \t#-]/ { inside = /^["\047]?extension_requests/ }

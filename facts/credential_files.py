@@ -11,7 +11,7 @@ from facts.few import MOST_CERTIFICATES, MOST_OF_A_CA, certificates_in, require_
 from facts.keys import PUBLIC_HALVES
 from facts.packed import files_in
 from facts.public import LINES_OF_KEYS
-from facts.reading import READING
+from facts.reading import READ_FILE, READING
 from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
 from recert.certificates import read_public_key
@@ -55,16 +55,14 @@ rescue LoadError
 end
 """
     + UNDERSTANDING
+    + READ_FILE
     + r"""
 def say(*fields)
   print [fields.size, *fields].join("\0"), "\0"
 end
-def content_of(path)
-  File.open(path, File::RDONLY | File::NONBLOCK) { |file| file.binmode; file.read(2_097_152).to_s }
-end
 ARGV.each do |path|
   begin
-    certs, half, sealed = understood(content_of(path))
+    certs, half, sealed = understood(read_file(path))
   rescue SystemCallError
     next
   end

@@ -36,15 +36,17 @@ ruby_reads_keys() { is_public "$(half_of_nobody_by_ruby)"; }
 PUBLIC_HALVES = (
     READING_KEYS
     + r"""
-password_in() { stage as_it_lies "$1" 1 | stage sed -n 1p; }
-by_openssl() { openssl rsa -passin env:KEY_PASSWORD -pubout 2>/dev/null || cat >/dev/null; }
+by_openssl() {
+    KEY_PASSWORD=$password openssl rsa -passin env:KEY_PASSWORD -pubout 2>/dev/null ||
+        cat >/dev/null
+}
 halved() { stage as_it_lies "$1" 2 | stage by_openssl; }
 half_by_openssl() { # of the private key $1
     half=$(halved "$1")
     is_public "$half"
 }
 halves_by_ruby() { # those of the paths that come in
-    ruby -ropenssl -e '
+    KEY_PASSWORD=$password ruby -ropenssl -e '
         halves = STDIN.each_line.map do |line|
             path = line.chomp
             half = begin
@@ -60,9 +62,8 @@ halves_by_ruby() { # those of the paths that come in
     ' 2>/dev/null
 }
 public_halves() { # says those of the files whose paths come in, with the password in file $1
-    left='' KEY_PASSWORD=
-    [ ! -f "$1" ] || KEY_PASSWORD=$(password_in "$1")
-    export KEY_PASSWORD
+    left='' password=
+    [ ! -f "$1" ] || password=$(first_line "$1")
     while IFS= read -r path; do
         if half_by_openssl "$path"; then say key "$path" "$half"
         else left="$left$path

@@ -16,9 +16,17 @@ as_it_lies() {{ # what is in the file $1, or in its first $2 blocks
     dd if="$1" iflag=nonblock bs={BLOCK} count="${{2:-{LARGEST_FILE // BLOCK}}}" 2>/dev/null ||
         [ ! -e "$1" ] || fail "$1 cannot be read."
 }}
+first_line() {{ stage as_it_lies "$1" 1 | stage sed -n 1p; }}
 """
 """`as_it_lies` waits for nobody and reads no more than there can be; nothing of a file that is
 gone. It follows links, as sites have them among their certificates. Needs `fail`."""
+
+READ_FILE = r"""
+def read_file(path)
+  File.open(path, File::RDONLY | File::NONBLOCK) { |file| file.binmode; file.read(2_097_152).to_s }
+end
+"""
+"""The same of a credential, for Ruby."""
 
 TOO_LARGE = rf"""
 too_large() {{ # the files below the given paths that are

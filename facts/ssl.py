@@ -99,13 +99,13 @@ for_each() { # the function $1 over the next group of arguments
 }
 list() { [ ! -d "$1" ] || entries "$1" "$user" "$group"; }
 read_text() { [ ! -f "$1" ] || contents "$1"; }
+keys=
 read_key() {
-    [ -e "$1" ] || return 0
     # What is no file, such as a pipe in which nobody writes, is no key either.
-    [ -f "$1" ] || { say key "$1" ''; return; }
-    public_halves "$capass" <<END
-$1
-END
+    if [ -f "$1" ]; then keys="$keys$1
+"
+    elif [ -e "$1" ]; then say key "$1" ''
+    fi
 }
 older() {
     [ -d "$1" ] && [ -e "$cacert" ] || return 0
@@ -116,6 +116,9 @@ for act in list read_text read_key older; do
     for_each "$act" "$@"
     shift "$(($1 + 1))"
 done
+[ -z "$keys" ] || public_halves "$capass" <<END
+${keys%?}
+END
 """
 )
 """The script of `SslDirectories`; it takes its own arguments off those that a script has."""

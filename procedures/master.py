@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from connectors.limits import in_turns
+from connectors.limits import give_turn
 from facts.answers import AskedService, ServiceAnswers
 from facts.backups import ArchivedCertificates
 from facts.ports import ConfiguredPorts
@@ -26,6 +26,7 @@ from recert.deployments.model import Component, Seat
 from recert.freshness import Freshness, Retired
 from recert.observed import Answer, ComponentState, SslState
 from recert.others import PRIVATE_KEY
+from recert.turns import in_turns
 
 MOST_REQUESTS = 128 * 1024 * 1024
 """Bytes of waiting requests, in an archive, that are read at once: those of more than thirty
@@ -248,7 +249,7 @@ class MasterFacts(HostFacts):
             lists = [crl for crl in map(read_revocation_list, crls) if crl is not None]
             gone = {serial for crl in lists if crl.signed_by(ca) for serial in crl.revoked}
             certs = (cert for text in texts for cert in read_certificates(text))
-            return [cert for cert in in_turns(certs) if cert.issued_by(ca)], gone
+            return [cert for cert in in_turns(certs, give_turn) if cert.issued_by(ca)], gone
 
         return self._once("retired certificates", read)
 

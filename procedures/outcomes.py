@@ -10,13 +10,14 @@ from pyinfra.api import Host, State
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import BaseStateCallback
 
-from connectors.limits import in_turns
+from connectors.limits import give_turn
 from procedures.names import said_certname
 from procedures.run import Run
 from procedures.site import Site
 from procedures.telling import within_reason
 from recert.ca_records import CaRecords
 from recert.outcomes import ForeignRequest, Outcome, Status, in_order
+from recert.turns import in_turns
 
 EVERY = 5
 """Seconds between two messages on how far the run is."""
@@ -144,7 +145,7 @@ class Outcomes(BaseStateCallback):
         names = [name for name in ca_records.requesting if not site.has_certname(name)]
         requests = [
             None if ca_records.too_many_wait else ca_records.request(name)
-            for name in in_turns(names)
+            for name in in_turns(names, give_turn)
         ]
         return tuple(
             ForeignRequest(name, request.digest if request is not None else None)

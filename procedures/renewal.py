@@ -38,10 +38,7 @@ from recert.identity import (
 from recert.others import SURVEYED, other_names, told, told_of_readers
 from recert.renewal import Renewal
 from recert.settings import Settings
-from recert.signing import (
-    Application,
-    certified,
-)
+from recert.signing import Application, certified
 
 
 class AgentRenewal(AgentWork):

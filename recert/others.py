@@ -16,6 +16,7 @@ from recert.certificates import Certificate
 from recert.errors import RecertError
 from recert.observed import FileState
 from recert.settings import Settings
+from recert.turns import in_turns
 
 PRIVATE_KEY, CERTIFICATE, KEYSTORE, PUBLIC_KEY, PARAMETERS, UNREAD = (
     "a private key",
@@ -31,9 +32,6 @@ GROUP_READS = 0o040
 MOST_COMPARED = 100_000
 """Signatures that are compared for one host, which takes some ten seconds: hundreds of bundles of
 public CAs, with a handful of a site's own."""
-
-AT_ONCE = 200
-"""Certificates that are compared while nobody else has a turn."""
 
 SURVEYED = "deploys/survey.py lists them"
 
@@ -61,7 +59,7 @@ def of_others(
     :param cas: whose things go.
     :param certified: digests of public keys that these have certified, as far as they are known
         from elsewhere.
-    :param pause: done between one `AT_ONCE` of certificates and the next.
+    :param pause: see `recert.turns.in_turns`.
     :raises RecertError: they are too many to be compared.
     """
     strays, cas = list(strays), list(cas)
@@ -104,13 +102,11 @@ def _issued(
             f"{path}), too many to be compared with {len(by_key)} CAs. Move what is somebody "
             "else's out of Puppet's directories, and run the same command again."
         )
-    found = set()
-    for number, (fingerprint, (cert, _)) in enumerate(certs.items(), 1):
-        if any(map(cert.issued_by, by_key.values())):
-            found.add(fingerprint)
-        if number % AT_ONCE == 0:
-            pause()
-    return found
+    return {
+        fingerprint
+        for fingerprint, (cert, _) in in_turns(certs.items(), pause)
+        if any(map(cert.issued_by, by_key.values()))
+    }
 
 
 def other_names(

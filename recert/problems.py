@@ -78,7 +78,7 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(dict.fromkeys(findings), key=lambda one: order.index(one.severity)))
 
 
-def told(state: SiteState, findings: Iterable[Finding]) -> Iterable[Finding]:
+def worth_telling(state: SiteState, findings: Iterable[Finding]) -> Iterable[Finding]:
     """Those that a person is told: of a file that has been judged by what it is for, not also what
     it shows by itself."""
     findings = list(findings)

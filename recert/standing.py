@@ -14,14 +14,12 @@ from recert.looks import HostLook
 from recert.observed import FileState
 from recert.report import CaRecord, CertificateRecord, Role, Standing
 from recert.settings import Settings
+from recert.turns import in_turns
 
 SOON = timedelta(days=90)
 """Before its end a certificate has to be renewed."""
 
 _TRUSTSTORES = (".ts", ".truststore")
-
-AT_ONCE = 200
-"""Certificates that are judged while nobody else has a turn."""
 
 WEAK_HASHES = frozenset({"md5", "sha1"})
 
@@ -111,18 +109,13 @@ def judged_certificates(
     """All certificate files of a host, those that should be some and are not, and what keystores
     hold.
 
-    :param pause: done between one `AT_ONCE` of them and the next.
+    :param pause: see `recert.turns.in_turns`.
     """
     paths = sorted({*look.found.certificates, *_broken(look)})
     texts = [(path, look.found.certificates.get(path, "")) for path in paths]
     stores = sorted(look.keystores.certificates.items())
     texts += [(path, pem) for path, pems in stores for pem in pems]
-    found = []
-    for number, (path, text) in enumerate(texts, 1):
-        found.append(_judged(look, path, text, cas))
-        if number % AT_ONCE == 0:
-            pause()
-    return found
+    return [_judged(look, path, text, cas) for path, text in in_turns(texts, pause)]
 
 
 def is_pes_own(look: HostLook, path: str) -> bool:

@@ -18,7 +18,7 @@ from recert.freshness import Defect, Freshness, Retired
 from recert.identity import never_believed
 from recert.looks import HostLook, MasterSide
 from recert.others import of_others
-from recert.problems import findings_of_host, in_order, told
+from recert.problems import findings_of_host, in_order, worth_telling
 from recert.renewal import Renewal
 from recert.report import (
     CaRecord,
@@ -301,7 +301,7 @@ class SiteState:
     @cached_property
     def told(self) -> tuple[Finding, ...]:
         """Those of the findings that a person is told."""
-        return tuple(told(self, self.findings))
+        return tuple(worth_telling(self, self.findings))
 
     @property
     def problems(self) -> tuple[Problem, ...]:

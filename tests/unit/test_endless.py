@@ -58,7 +58,7 @@ def told(sh: Sh, script: str, *words: object) -> list[list[str]]:
 READERS = {
     "contents": (PUBLIC_CONTENTS, 'contents "$1"'),
     "half": (READING + PUBLIC_HALVES, 'half_by_openssl "$1" || :; say half "$half"'),
-    "password": (READING + PUBLIC_HALVES, 'say half "$(password_in "$1")"'),
+    "password": (READING + PUBLIC_HALVES, 'say half "$(first_line "$1")"'),
     "same": (READING + SAME, '! same "$1" /etc/passwd || say same'),
     "pid": (PUPPET_PROCESS, 'say pid "$(pid_in "$1")"'),
     "port": (SERVICE_FUNCTIONS, 'say port "$(configured "$0" p)"'),

@@ -11,7 +11,7 @@ from paramiko.ssh_exception import SSHException
 from pyinfra.api import Config, Host, Inventory, State
 from pyinfra.api.exceptions import NestedOperationError, PyinfraError
 
-from connectors.failures import described, own_failure, told
+from connectors.failures import described, in_one_line, own_failure
 from operations.step import changing
 
 
@@ -53,10 +53,10 @@ def test_what_is_none_of_a_hosts_doing_passes(error: BaseException) -> None:
 
 @given(some.text(some.characters()))
 def test_what_is_told_is_one_line_of_text(said: str) -> None:
-    assert told(said).isprintable()
-    told(said).encode()
+    assert in_one_line(said).isprintable()
+    in_one_line(said).encode()
 
 
 def test_and_has_an_end() -> None:
-    assert len(told("\U000e0001" * 100_000, 20)) == 20 * len("\\U000e0001")
+    assert len(in_one_line("\U000e0001" * 100_000, 20)) == 20 * len("\\U000e0001")
     assert len(described(ValueError("x" * 100_000))) < 300

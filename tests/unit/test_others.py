@@ -143,7 +143,7 @@ def test_too_many_certificates_are_not_compared(
 def test_others_have_a_turn_while_many_are_compared(
     verifications: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(others, "AT_ONCE", 2)
+    monkeypatch.setattr("recert.turns.AT_ONCE", 2)
     strays = [cert(OTHER.issue(str(n), n + 3), str(n)) for n in range(5)]
     turns: list[int] = []
     of_others(strays, CAS[:1], pause=lambda: turns.append(len(verifications)))

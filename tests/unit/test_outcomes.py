@@ -12,7 +12,6 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.operation import OperationMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
-from connectors import limits
 from procedures.names import inventory_certnames
 from procedures.outcomes import Outcomes, said_of_failure
 from procedures.run import Run
@@ -72,8 +71,8 @@ def test_a_host_is_known_under_every_name_that_the_inventory_has_for_it() -> Non
 def test_others_have_a_turn_while_many_requests_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
     turns: list[int] = []
-    monkeypatch.setattr(limits, "AT_ONCE", 2)
-    monkeypatch.setattr(limits, "give_turn", lambda: turns.append(len(read)))
+    monkeypatch.setattr("recert.turns.AT_ONCE", 2)
+    monkeypatch.setattr("procedures.outcomes.give_turn", lambda: turns.append(len(read)))
     ca_records = SimpleNamespace(requesting=list("abcde"), too_many_wait=False, request=read.append)
     outcomes = Outcomes(Run(State(Inventory((["puppet"], {})), Config())))
     found = outcomes._foreign_requests(cast(CaRecords, ca_records))

@@ -509,7 +509,7 @@ def test_who_can_be_judged_is_judged_once(well: SiteState, judged: list[str]) ->
 def test_others_have_a_turn_while_a_host_of_many_certificates_is_judged(
     well: SiteState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "AT_ONCE", 2)
+    monkeypatch.setattr("recert.turns.AT_ONCE", 2)
     turns: list[None] = []
     state = replace(well, pause=lambda: turns.append(None))
     certificates = len(state.judged_certificates(state.looks[0]))
