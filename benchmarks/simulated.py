@@ -342,7 +342,7 @@ class _SimulatedAgent(_Simulated):
         elif "Cannot be removed: $path" in script:
             self.catalog = False
         elif 'put "$path"' in script:
-            self.put(arguments[2], lambda: site.text("new ca"))
+            self.put(arguments[3], lambda: site.text("new ca"))
         elif "Puppet has made neither a key nor a request" in script:
             self.renewed = True
             self._put_keys()
@@ -431,7 +431,7 @@ class _SimulatedMaster(_Simulated):
         if "puppet cert sign" not in script:
             return None
         _asked["puppet cert sign"] += 1
-        words = iter(arguments[2:])
+        words = iter(arguments[3:])
         said = []
         for digest, name in zip(words, words, strict=True):
             held = self.site.agent(name).request.encode()

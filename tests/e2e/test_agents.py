@@ -578,6 +578,13 @@ def test_puppet_starts_at_most_four_times_on_an_agent(site: Site, retired: str) 
     assert len([line for line in on_master if line.startswith("config")]) == 1
 
 
+def assert_turned_away(said: str) -> None:
+    """A run with a stolen certificate has had no catalog. The alert that says why is lost where the
+    connection is reset before the client has read it."""
+    assert "Could not retrieve catalog" in said, said
+    assert "certificate revoked" in said or "Connection reset by peer" in said, said
+
+
 def test_a_few_certificates_only(site: Site, retired: str) -> None:
     agents = ("--exclude", "agent04", "--exclude", "agent05")
     assert site.renew(retired, *agents).status == 0
@@ -611,7 +618,7 @@ def test_a_few_certificates_only(site: Site, retired: str) -> None:
         f"{PUPPET} agent --test --ssldir /root/stolen --vardir /tmp/stolen 2>&1 | tail -n 20",
         check=False,
     )
-    assert "revoked" in stolen, stolen
+    assert_turned_away(stolen)
     again = site.replace(named, *agents)
     assert again.status == 0 and again.changed == []
 
@@ -667,4 +674,5 @@ def test_revocations_that_somebody_has_begun(site: Site, retired: str) -> None:
         f"{PUPPET} agent --test --ssldir /root/stolen --vardir /tmp/stolen 2>&1 | tail -n 20",
         AGENTS[:2],
     )
-    assert all("revoked" in said for said in stolen.values()), stolen
+    for said in stolen.values():
+        assert_turned_away(said)

@@ -101,7 +101,14 @@ def test_killed_in_the_middle_of_a_step(serving: Master, working_on: str, dies: 
     master, retired = serving, serving.ca.fingerprint
     if working_on == "/archive.tar":
         # Large enough that the backup takes a moment.
-        master.sh(f"head -c 300M /dev/urandom >{SSLDIR}/large && chown pe-puppet: {SSLDIR}/large")
+        master.sh(
+            f"""
+            for number in 1 2 3 4 5; do
+                head -c 60M /dev/urandom >{SSLDIR}/large.$number
+                chown pe-puppet: {SSLDIR}/large.$number
+            done
+            """
+        )
     stopped = "pe-puppet" if working_on == "agent --test" else ""
     if stopped:
         # Its own first run would spare the suite one.
