@@ -135,7 +135,8 @@ class ServiceAnswers(FactBase[dict[str, Answer]]):
         return record_script(
             """
 client=$1; shift
-ruby -e "$client" -- "$@" 2>/dev/null </dev/null || fail "Ruby could not ask the services."
+ruby --disable-gems -e "$client" -- "$@" 2>/dev/null </dev/null ||
+    fail "Ruby could not ask the services."
 """,
             RUBY_CLIENT + _ASK,
             str(patience),

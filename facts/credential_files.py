@@ -150,7 +150,9 @@ archive() {{
 }}
 keys() {{ stage paths "$@" | stage among -le 'PRIVATE KEY-----'; }}
 in_der() {{
-    stage paths "$@" | stage among -LZe '-----BEGIN ' | stage xargs -0 -r ruby -e "$in_der" --
+    stage paths "$@" |
+        stage among -LZe '-----BEGIN ' |
+        stage xargs -0 -r ruby --disable-gems -e "$in_der" --
 }}
 sum_of() {{ stage as_it_lies "$1" | stage digests | stage cut -c 1-64; }}
 certificates_in() {{

@@ -95,7 +95,8 @@ class TlsHandshakes(FactBase[Handshakes]):
         return record_script(
             """
 client=$1; shift
-ruby -e "$client" -- "$@" 2>/dev/null </dev/null || fail "Ruby could not try the services."
+ruby --disable-gems -e "$client" -- "$@" 2>/dev/null </dev/null ||
+    fail "Ruby could not try the services."
 """,
             _CLIENT,
             str(len(addresses)),

@@ -121,7 +121,7 @@ unchangeable() {
     if find / -maxdepth 0 -writable >/dev/null 2>&1; then
         stage find "$@" -ignore_readdir_race ! -type l ! -writable
     else
-        stage find "$@" -ignore_readdir_race ! -type l -print0 | stage ruby -e '
+        stage find "$@" -ignore_readdir_race ! -type l -print0 | stage ruby --disable-gems -e '
             STDIN.read.split("\0").each { |path| puts path unless File.writable?(path) }'
     fi
     ! command -v lsattr >/dev/null 2>&1 ||

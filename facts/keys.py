@@ -24,7 +24,8 @@ END
 }
 openssl_reads_keys() { is_public "$(half_of_nobody)"; }
 half_of_nobody_by_ruby() {
-    ruby -ropenssl -e "puts OpenSSL::PKey::RSA.new(STDIN.read).public_key.to_pem" <<END
+    ruby --disable-gems -ropenssl \
+        -e "puts OpenSSL::PKey::RSA.new(STDIN.read).public_key.to_pem" <<END
 $key_of_nobody
 END
 }
@@ -46,7 +47,7 @@ half_by_openssl() { # of the private key $1
     is_public "$half"
 }
 halves_by_ruby() { # those of the paths that come in
-    KEY_PASSWORD=$password ruby -ropenssl -e '
+    KEY_PASSWORD=$password ruby --disable-gems -ropenssl -e '
         halves = STDIN.each_line.map do |line|
             path = line.chomp
             half = begin

@@ -186,7 +186,7 @@ found() { find "$@" -ignore_readdir_race -xtype f; }
 [ "$#" -eq 0 ] || files=$(found "$@") || fail "Nobody knows what is in $*."
 if [ -n "$(others)" ]; then
     stage find "$@" -ignore_readdir_race -xtype f -print0 |
-        stage ruby -e "$look" -- "$own" "$queues"
+        stage ruby --disable-gems -e "$look" -- "$own" "$queues"
 else say looked
 fi
 """,

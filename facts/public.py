@@ -18,7 +18,7 @@ PUBLIC_CONTENTS = (
 contents() {{
     kind=${{2:-text}}
     [ -e "$1" ] || return 0
-    text=$(stage as_it_lies "$1" "${{3:-}}" | stage tr -d '\000')
+    read_in "$1" "${{3:-}}"
     case $text in
         (*'PRIVATE KEY-----'*)
             text=$(stage lines_of "$text" | stage sed '{WITHOUT_KEYS}') ;;

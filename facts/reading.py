@@ -17,9 +17,16 @@ as_it_lies() {{ # what is in the file $1, or in its first $2 blocks
         [ ! -e "$1" ] || fail "$1 cannot be read."
 }}
 first_line() {{ stage as_it_lies "$1" 1 | stage sed -n 1p; }}
+read_in() {{ # the same into $text, less its last ends of lines and bytes of zero
+    {{ text=$(dd if="$1" iflag=nonblock bs={BLOCK} count="${{2:-{LARGEST_FILE // BLOCK}}}"); }} \
+        2>/dev/null && return
+    text=
+    [ ! -e "$1" ] || fail "$1 cannot be read."
+}}
 """
 """`as_it_lies` waits for nobody and reads no more than there can be; nothing of a file that is
-gone. It follows links, as sites have them among their certificates. Needs `fail`."""
+gone. It follows links, as sites have them among their certificates. `read_in` is for what is asked
+of many files at each look: one process for each, where a pipeline is five. Both need `fail`."""
 
 READ_FILE = r"""
 def read_file(path)

@@ -1,4 +1,5 @@
-"""What the Ruby scripts that speak TLS on a host share. They run under Ruby 1.9 as well."""
+"""What the Ruby scripts that speak TLS on a host share. They run under Ruby 1.9 as well, and like
+all of ours without RubyGems, which they do not need and whose loading is most of a short one."""
 
 from __future__ import annotations
 

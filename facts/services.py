@@ -70,23 +70,16 @@ listened_to() {
     done
     return 1
 }
-shown() { # $2 and more of the unit $1; of one that does not exist, too
-    unit=$1; shift
-    said=$(systemctl show "$@" "$unit" 2>&1) || fail "systemctl cannot tell of $unit: $said"
-}
-loaded_unit() {
+loaded_unit() { # of a unit that does not exist systemctl tells, too
     [ -d /run/systemd/system ] || return 1
-    shown "$1" -p LoadState
+    said=$(systemctl show -p LoadState -p ActiveState -p SubState "$1" 2>&1) ||
+        fail "systemctl cannot tell of $1: $said"
     case $said in (*LoadState=loaded*) return 0 ;; esac
     return 1
 }
 init_script() { [ -x "/etc/init.d/$1" ]; }
 upstart_job() { [ -e "/etc/init/$1.conf" ] && command -v initctl >/dev/null 2>&1; }
-installed() { loaded_unit "$1" || init_script "$1" || upstart_job "$1"; }
-unit_runs() {
-    [ -d /run/systemd/system ] || return 1
-    shown "$1" -p LoadState -p ActiveState -p SubState
-    case $said in (*LoadState=loaded*) ;; (*) return 1 ;; esac
+active() { # by what was $said of the unit
     # A unit that dies and is started again and again is not running.
     case $said in
         (*SubState=auto-restart*) return 1 ;;
@@ -95,8 +88,8 @@ unit_runs() {
     esac
     return 1
 }
-running() {
-    if unit_runs "$1"; then return 0; fi
+running() { { loaded_unit "$1" && active; } || runs_past_systemd "$1"; }
+runs_past_systemd() {
     if init_script "$1"; then
         "/etc/init.d/$1" status >/dev/null 2>&1 </dev/null
         case $? in
@@ -131,10 +124,11 @@ class ServiceStates(FactBase[dict[str, Service]]):
             SERVICE_FUNCTIONS
             + r"""
 for service in "$@"; do
-    if ! installed "$service"; then state='not installed'
-    elif running "$service"; then state=running
-    else state=stopped
+    state=stopped
+    if loaded_unit "$service"; then ! active || state=running
+    elif ! init_script "$service" && ! upstart_job "$service"; then state='not installed'
     fi
+    [ "$state" != stopped ] || ! runs_past_systemd "$service" || state=running
     say service "$service" "$state"
 done
 """,

@@ -30,7 +30,7 @@ presented() {
         stage shaken "$1:$port" |
             stage sed -n '/^-----BEGIN CERTIFICATE/,/^-----END CERTIFICATE/p'
     else
-        $limit ruby -rsocket -ropenssl -e '
+        $limit ruby --disable-gems -rsocket -ropenssl -e '
             tls = OpenSSL::SSL::SSLSocket.new(TCPSocket.new(ARGV[0], ARGV[1].to_i))
             tls.connect
             puts tls.peer_cert.to_pem
@@ -83,7 +83,7 @@ asked() { # at the address $1
         $limit openssl s_client -quiet -verify_return_error -CAfile "$ca" \
             -cert "$certificate" -key "$key" -connect "$1:$port" 2>/dev/null
     else
-        $limit ruby -rsocket -ropenssl -e '
+        $limit ruby --disable-gems -rsocket -ropenssl -e '
             context = OpenSSL::SSL::SSLContext.new
             context.cert = OpenSSL::X509::Certificate.new(File.read(ARGV[1]))
             context.key = OpenSSL::PKey::RSA.new(File.read(ARGV[2]), "")

@@ -36,7 +36,7 @@ COPYING = (
 directory=$1 account=$2 ownership=$3 as_pk8=$4 parts=$5; shift 5
 umask 077 # a copy of a private key is never open to others, not even while it is made
 make "$directory" 0755 "$account:$account"
-converted() { ruby -ropenssl -e "$as_pk8"; }
+converted() { ruby --disable-gems -ropenssl -e "$as_pk8"; }
 make_pk8() { stage get "$1" | stage converted | stage put "$2" '' "$3"; }
 while [ "$parts" -gt 0 ]; do
     case $2 in

@@ -48,8 +48,9 @@ class SslState:
 
 @dataclass(frozen=True)
 class ComponentState:
-    """One component's directory. `same`: the copies that are what they should be: their source byte
-    for byte, or the same key as PKCS#8. `sources`: of what else is put there, those that exist."""
+    """One component's directory. `same`: the copies that are what they should be: the same text as
+    their source in as many bytes, or the same key as PKCS#8. `sources`: of what else is put there,
+    those that exist."""
 
     account_exists: bool
     directory: FileState | None

@@ -34,8 +34,18 @@ module Compiled
   end
 end
 
+module Collecting
+  def setsid
+    GC.enable
+    super
+  end
+end
+
 if $PROGRAM_NAME == __FILE__
   Compiled.compile_all
 else
   RubyVM::InstructionSequence.singleton_class.prepend(Compiled)
+  # A command is over before there is much to collect: 0.47 s of CPU with collecting, 0.39 without. Not so a daemon.
+  GC.disable
+  Process.singleton_class.prepend(Collecting)
 end

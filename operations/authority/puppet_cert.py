@@ -20,7 +20,7 @@ _MAKE_KEY = (
 make_key() (
     [ ! -s "$keys/$1.pem" ] || [ ! -s "$public/$1.pem" ] || return 0
     aside=$(mktemp -d) || exit
-    ruby -ropenssl -e '
+    ruby --disable-gems -ropenssl -e '
         key = OpenSSL::PKey::RSA.new(ARGV[0].to_i)
         File.open(ARGV[2], "w", 0600) { |file| file.write(key.public_key.to_pem) }
         File.open(ARGV[1], "w", 0600) { |file| file.write(key.to_pem) }

@@ -72,7 +72,7 @@ def in_place_of_ruby(sh: Sh) -> None:
     """What the host's Ruby tells of the keys whose paths it reads, by OpenSSL."""
     sh.provide(
         "ruby",
-        "[ $# = 3 ] || exit 0\n"
+        "[ $# = 4 ] || exit 0\n"
         "while read -r path; do\n"
         f'half=$({shutil.which("openssl")} rsa -in "$path" -passin env:KEY_PASSWORD -pubout)\n'
         'printf \'%s\\0\' 3 key "$path" "$half"\n'
@@ -160,8 +160,13 @@ def test_what_could_not_be_compared_does_not_differ(sh: Sh, tmp_path: Path) -> N
     asked: dict[str, Any] = {"directory": str(copy.parent), "account": ME}
     copies = [(str(copy), str(source))]
     assert sh.ask(ComponentDirectory, **asked, copies=copies).same == {str(copy)}
+    copy.write_text(f"{NEW.pem}\n")
+    assert sh.ask(ComponentDirectory, **asked, copies=copies).same == set()
+    dd = shutil.which("dd")
+    sh.provide("dd", LOST)
+    assert "cannot be read." in refused(sh, ComponentDirectory, **asked, copies=copies)
+    sh.provide("dd", f'exec {dd} "$@"')
     sh.provide("sha256sum", LOST)
-    assert "cannot be compared" in refused(sh, ComponentDirectory, **asked, copies=copies)
     words = [copy.parent, ME, "later", "", 1, source, copy, "0644"]
     done = run(sh, COPYING.replace('place "$1" "$2"', ': "$1" "$2"'), *words)
     assert done.returncode == 1
