@@ -21,6 +21,8 @@ $(BIN)/run-ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+# pyinfra keeps Python from writing down what it has compiled, so that each run would do it anew.
+	$(BIN)/python -m compileall -q connectors deploys facts inventories operations procedures recert
 	touch $@
 
 $(BIN)/test-ready: requirements-dev.lock $(BIN)/run-ready

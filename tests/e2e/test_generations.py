@@ -37,7 +37,8 @@ _PRESENTED = """
 
 @pytest.fixture(scope="module", autouse=True)
 def _seeded() -> None:
-    lab.reset(*MASTERS, *AGENTS)
+    agents = [agent.name for name in MASTERS for agent in HOSTS[name].agents]
+    lab.reset(*MASTERS, *agents)
 
 
 def _sh(host: str, script: str) -> str:
@@ -340,5 +341,7 @@ def test_the_document_typed_leaves_a_site_in_service(name: str) -> None:
         )
         assert _not_running(agent, services) == "pxp-agent"
         assert _run_of_puppet(agent) in (0, 2)
-        assert _not_running(agent, services) == ""
+        # PE 3.8 has no orchestrator, whose Puppet would see to it.
+        left = "" if host.generation is generation else "pxp-agent"
+        assert _not_running(agent, services) == left
         assert _sh(agent.name, f"cat {_CA}") == _sh(name, f"cat {_CA}")
