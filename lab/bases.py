@@ -87,7 +87,7 @@ LINUX = Base(
         "yash",
     ),
     setup=("compile.sh",),
-    lasting=("compiled.rb",),
+    lasting=("compiled.rb", "ready.rb"),
 )
 REAL_AGENT = Base(name="real-agent", suite="bullseye", packages=(*LINUX.packages, "mcollective"))
 REAL_MASTER = Base(

@@ -81,8 +81,12 @@ def run(
     """Run a command (a string: by sh) as root inside a host, past SSH; if privileged, it may
     mount file systems there and change the host's network."""
     argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
-    how = ("exec", "--privileged") if privileged else ("exec",)
-    done = find_engine().run(*how, _info(name)["container"], *argv, check=False, timeout=timeout)
+    info, engine = _info(name), find_engine()
+    if privileged:
+        how = ("exec", "--privileged", info["container"])
+        done = engine.run(*how, *argv, check=False, timeout=timeout)
+    else:
+        done = engine.run_inside(info["container_id"], argv, timeout)
     stdout, stderr = (output.decode(errors="replace") for output in (done.stdout, done.stderr))
     if check and done.returncode != 0:
         raise LabError(f"{name}: {argv} ended with {done.returncode}: {stderr or stdout}")

@@ -106,7 +106,7 @@ def _start(
     """
     container = container_name(host)
     engine.remove_container(container)
-    engine.run(
+    created = engine.run(
         "create",
         f"--name={container}",
         f"--hostname={host.hostname}",
@@ -141,6 +141,7 @@ def _start(
         certname=host.certname,
         server=host.server,
         container=container,
+        container_id=created.stdout.decode().strip(),
         host_key=f"{kind} {key}",
         boot=secrets.token_hex(8),
         ssh_key=str(ssh_key),

@@ -56,6 +56,7 @@ class HostInfo(TypedDict):
     certname: str
     server: str
     container: str
+    container_id: str
     host_key: str
     # Another one each time that the host is started from its image.
     boot: str
