@@ -271,7 +271,9 @@ def read_agent_state(records: Iterable[list[str]]) -> AgentState:
 def read_summary(text: str) -> LastRun | None:
     """Puppet's `last_run_summary.yaml`; None if it says nothing of a run, or of one at no time.
 
-    A run succeeded if it had a catalog (`version: config:` has a value) and no resource failed.
+    A run succeeded if it had a catalog (`version: config:` has a value, which is empty where a
+    site's `config_version` prints nothing) and no resource failed, or failed to restart, for which
+    Puppet's own status of the run says 4 as well.
     """
     try:
         summary = read_plain_yaml(text)
@@ -283,8 +285,9 @@ def read_summary(text: str) -> LastRun | None:
     if not isinstance(time, (int, float)) or not is_moment(time):
         return None
     version = _section(summary, "version").get("config")
-    failed = _section(summary, "resources").get("failed")
-    return LastRun(time=float(time), succeeded=bool(version) and failed == 0)
+    resources = _section(summary, "resources")
+    failed = resources.get("failed") != 0 or resources.get("failed_to_restart", 0) != 0
+    return LastRun(time=float(time), succeeded=version is not None and not failed)
 
 
 def _section(summary: dict[object, object], name: str) -> dict[object, object]:

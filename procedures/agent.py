@@ -160,6 +160,7 @@ class AgentFacts(HostFacts):
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
             refusals += preflight.unchangeable_refusals(basics.unchangeable)
             refusals += preflight.astray_refusals(basics.astray)
+            refusals += preflight.staying_refusals(now.others)
         if backup_due:
             refusals += preflight.oversized_refusals(basics.oversized)
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)

@@ -356,6 +356,7 @@ def _refusals_of_the_host(
         ),
         *(preflight.unchangeable_refusals(basics.unchangeable) if due else ()),
         *(preflight.astray_refusals(basics.astray) if due else ()),
+        *(preflight.staying_refusals(freshness.others) if due else ()),
         *preflight.around_refusals(facts.backup_root, basics.around),
         *_refusals_of_the_end(regeneration),
         *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
@@ -400,8 +401,10 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
         names = set(regeneration.alt_names.names)
         if not names and not regeneration.alt_names.chosen:
             names = default_alt_names(conf.certname)
-        looked_for = [name for name in conf.server_names if name]
-        refusals += preflight.server_refusals(looked_for, names | {conf.certname})
+        # Else DNS says the name, which counts for more.
+        if conf.use_srv_records != "true":
+            looked_for = [name for name in conf.server_names if name]
+            refusals += preflight.server_refusals(looked_for, names | {conf.certname})
     return refusals
 
 

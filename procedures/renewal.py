@@ -35,6 +35,7 @@ from recert.identity import (
     proves,
     same_key,
 )
+from recert.observed import Service
 from recert.others import SURVEYED, other_names, told, told_of_readers
 from recert.renewal import Renewal
 from recert.settings import Settings
@@ -329,8 +330,9 @@ def _refusals_of_the_way(host: Host, settings: Settings, view: MasterView) -> li
         warn(
             host,
             "It looks for its master in DNS (use_srv_records), which nobody has done here: see "
-            f"that it finds one of {', '.join(sorted(view.names))} there.",
+            f"that it finds one of {', '.join(sorted(view.names))} there, at port {view.port}.",
         )
+        return []  # what it finds there counts for more than its settings
     refusals = preflight.server_refusals(settings.server_names, view.names)
     with added_to(refusals):
         forwarded = options_of(host).forwarded_ports
@@ -367,9 +369,27 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
     ]
     if _is_due(renewal):
         refusals += _refusals_of_the_host(renewal)
+        _warn_of_what_is_left(renewal)
     if refusals:
         raise AgentRefusedError(*refusals)
     return renewal
+
+
+def _warn_of_what_is_left(renewal: AgentRenewal) -> None:
+    """Say what a renewal does not do on this agent, though it may seem so."""
+    facts, host = renewal.facts, renewal.facts.host
+    if facts.settings.noop:
+        warn(
+            host,
+            "Its puppet.conf says noop = true: what Puppet delivers, such as MCollective's keys, "
+            "stays of the CA to retire until `puppet agent --test --no-noop` is run there.",
+        )
+    if all(state is Service.MISSING for state in facts.services.values()):
+        warn(
+            host,
+            f"None of {', '.join(facts.services_asked)} is a service there: whatever else runs "
+            "Puppet is neither stopped nor started. Stop it until this run is over.",
+        )
 
 
 def require_identity(host: Host, site: Site, facts: AgentFacts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from os.path import normpath
@@ -341,6 +342,25 @@ def oversized_refusals(paths: Iterable[str]) -> list[str]:
     ]
 
 
+MOST_THAT_STAYS = 20_000
+"""Bytes of paths that are named one by one, in the command that empties a directory, as what is to
+stay: Linux gives a command's line 128 KiB, in which they may be quoted more than once."""
+
+
+def staying_refusals(others: Collection[str]) -> list[str]:
+    """So many files of somebody else's that no command could name them all: the tree of a CA that a
+    site had before, for example."""
+    if sum(len(path.encode(errors="surrogateescape")) + 1 for path in others) <= MOST_THAT_STAYS:
+        return []
+    where = Counter(path.rpartition("/")[0] for path in others).most_common(3)
+    listed = ", ".join(f"{count} in {directory}" for directory, count in where)
+    return [
+        f"{len(others)} keys and certificates that are somebody else's would have to stay in "
+        f"directories that are emptied ({listed}): more than can be looked after one by one. Move "
+        "them out of there, with their directories, first."
+    ]
+
+
 def astray_refusals(found: Iterable[str]) -> list[str]:
     """A directory on whose way lies a link of a service's account: whoever can change that leads
     root where he likes, and the steps that fill the directory refuse to go.
@@ -490,7 +510,7 @@ def classification_refusals(
     """
     if unclassified:
         return [
-            "This deployment was upgraded and its node groups are not classified: "
+            "The node groups of this deployment are not classified, as after an upgrade: "
             f"{', '.join(unclassified)}. A Puppet run with new certificates would then break it. "
             "Classify the groups in the console first."
         ]

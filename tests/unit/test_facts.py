@@ -1080,12 +1080,20 @@ def test_run_with_a_catalog_and_without_failures_succeeded() -> None:
     assert read_summary(SUCCESS) == LastRun(1448272000.0, succeeded=True)
 
 
+def test_a_version_may_be_empty_and_is_one() -> None:
+    """As a `config_version` that prints nothing makes it."""
+    unversioned = SUCCESS.replace("config: 1448271990", "config: ''")
+    assert read_summary(unversioned) == LastRun(1448272000.0, succeeded=True)
+    restarted = SUCCESS.replace("failed: 0", "failed: 0\n    failed_to_restart: 0")
+    assert read_summary(restarted) == LastRun(1448272000.0, succeeded=True)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         ("config: 1448271990", "config:"),
-        ("config: 1448271990", 'config: ""'),
         ("failed: 0", "failed: 1"),
+        ("failed: 0", "failed: 0\n    failed_to_restart: 1"),
         ("failed: 0", "failed:"),
         ("resources:\n    changed: 2\n    failed: 0\n    total: 300\n", "events:\n    total: 0\n"),
         ("resources:\n    changed: 2\n    failed: 0\n    total: 300\n", "resources:\n"),

@@ -494,3 +494,14 @@ def test_keys_that_nobody_takes_are_not_made(bits: str, refused: bool, warned: b
     assert (bool(refusals), bool(warnings)) == (refused, warned)
     for line in (*refusals, *warnings):
         assert line.startswith(f"{conf.config} says keylength = {bits}")
+
+
+def test_what_no_command_can_name_is_refused() -> None:
+    """Each file of somebody else's is named in the one that empties a directory."""
+    older = "/etc/puppetlabs/puppet/ssl/ca.2012/signed"
+    few = {f"{older}/agent{number:04}.example.com.pem" for number in range(200)}
+    many = {f"{older}/agent{number:04}.example.com.pem" for number in range(400)}
+    assert preflight.staying_refusals(few) == []
+    (message,) = preflight.staying_refusals(many)
+    assert f"400 in {older}" in message
+    assert "Move them out of there" in message

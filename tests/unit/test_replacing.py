@@ -7,10 +7,16 @@ from typing import Any, cast
 
 import pytest
 
-from procedures.renewal import AgentRenewal, _certificate_named, _refusals_of_the_way
+from procedures.renewal import (
+    AgentRenewal,
+    _certificate_named,
+    _refusals_of_the_way,
+    _warn_of_what_is_left,
+)
 from recert.ca_records import CaRecords
 from recert.certificates import Certificate
 from recert.deployments.authority import PUPPET_CERT
+from recert.observed import Service
 from tests.unit.issuing_ca import NEW, read, settings
 
 NAME, OTHER = "agent01.example.com", "agent02.example.com"
@@ -105,7 +111,40 @@ def test_who_asks_dns_for_its_master_is_told_of(monkeypatch: pytest.MonkeyPatch)
         conf = settings(server="puppet", ca_server="puppet", use_srv_records=srv)
         assert _refusals_of_the_way(cast(Any, host), conf, cast(Any, view)) == []
     (line,) = said
-    assert "use_srv_records" in line and "one of puppet there" in line
+    assert "use_srv_records" in line and "one of puppet there, at port 8140" in line
+
+
+def test_what_dns_says_counts_for_more_than_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("procedures.renewal.warn", lambda *_: None)
+    host, view = SimpleNamespace(data={}), SimpleNamespace(names=["ca.example.com"], port=8140)
+    for srv, refused in (("false", 2), ("true", 0)):
+        conf = settings(server="puppet", ca_server="puppet", ca_port="9999", use_srv_records=srv)
+        found = _refusals_of_the_way(cast(Any, host), conf, cast(Any, view))
+        assert len(found) == refused
+
+
+@pytest.mark.parametrize(
+    ("noop", "state", "warned"),
+    [
+        ("false", Service.RUNNING, []),
+        ("true", Service.STOPPED, ["noop = true"]),
+        ("false", Service.MISSING, ["None of puppet, mcollective is a service there"]),
+    ],
+)
+def test_what_a_renewal_leaves_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, noop: str, state: Service, warned: list[str]
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("procedures.renewal.warn", lambda _, line: said.append(line))
+    facts = SimpleNamespace(
+        host=None,
+        settings=settings(noop=noop),
+        services_asked=("puppet", "mcollective"),
+        services={"puppet": state, "mcollective": Service.MISSING},
+    )
+    _warn_of_what_is_left(cast(AgentRenewal, SimpleNamespace(facts=facts)))
+    assert len(said) == len(warned)
+    assert all(words in line for words, line in zip(warned, said, strict=True))
 
 
 @pytest.mark.parametrize(
