@@ -37,7 +37,10 @@ module Ready
 
   def await(socket)
     child = socket.read(4).unpack1('N')
-    %w[HUP INT TERM].each { |signal| trap(signal) { Process.kill(signal, child) } }
+    %w[HUP INT TERM].each do |signal|
+      before = trap(signal) { Process.kill(signal, child) }
+      trap(signal, before) if before == 'IGNORE'
+    end
     status = socket.read(1)
     status ? exit!(status.ord) : Process.kill(:KILL, Process.pid)
   end
@@ -48,7 +51,7 @@ module Ready
     return if fork
 
     Process.setsid
-    inherited.each(&:close)
+    close_what_is_inherited
     [[STDIN, 'r'], [STDOUT, 'w'], [STDERR, 'w']].each { |io, mode| io.reopen(File::NULL, mode) }
     Dir.chdir('/')
     $PROGRAM_NAME = 'ready for commands'
@@ -67,9 +70,18 @@ module Ready
        util/selinux util/user_attr].each { |source| require "puppet/#{source}" }
   end
 
-  # What was open before Ruby began, such as the lock of whoever has started the first command.
-  def inherited
-    (3..255).map { |number| IO.for_fd(number, autoclose: false) rescue nil }.compact.reject(&:close_on_exec?)
+  # What was open before Ruby began, such as the lock of whoever has started the first command, or where he waits for
+  # the end of what is said.
+  def close_what_is_inherited
+    (3..255).each do |number|
+      io = IO.for_fd(number, autoclose: false)
+      next if io.close_on_exec?
+
+      io.autoclose = true
+      io.close
+    rescue SystemCallError, ArgumentError
+      next # there is none, or it is one of Ruby's own
+    end
   end
 
   def serve
