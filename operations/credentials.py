@@ -37,7 +37,7 @@ directory=$1 account=$2 ownership=$3 as_pk8=$4 parts=$5; shift 5
 umask 077 # a copy of a private key is never open to others, not even while it is made
 make "$directory" 0755 "$account:$account"
 converted() { ruby --disable-gems -ropenssl -e "$as_pk8"; }
-make_pk8() { stage get "$1" | stage converted | stage put "$2" '' "$3"; }
+make_pk8() { stage get_theirs "$1" | stage converted | stage put "$2" '' "$3"; }
 while [ "$parts" -gt 0 ]; do
     case $2 in
         (*.pk8) whole make_pk8 "$@" || fail "Writing $1 to $2 failed." ;;

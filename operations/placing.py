@@ -24,8 +24,11 @@ get() {
     return 1
 }
 apart() { # into a directory of root's own, made in the directory $1
-    umask 077
     enter "$1"
+    aside
+}
+aside() { # the same in the directory that was entered
+    umask 077
     own=$(mktemp -d .pe-recert.XXXXXX) && cd -- "$own" || exit
     [ "$(pwd -P)" = "$here/$own" ] || exit
     # A directory whose files have its group hands that on to those in it.
@@ -33,6 +36,50 @@ apart() { # into a directory of root's own, made in the directory $1
 }
 given_away() { # $1 of what is here, to the owner $2 (none: root), with mode $3
     { [ -z "$2" ] || chown -h "$2" "$1"; } && chmod "$3" "$1"
+}
+known() { # of ../$1, if it may be read for the account $account, which has the directory
+    seen=$(stat -c '%u %h %d:%i %f %z' -- "../$1" 2>/dev/null) || return
+    case $seen in
+        ("0 1 "*) ;;
+        ("0 "*) return 1 ;;
+        # What is the account's own tells it nothing, whatever other names that has.
+        ("$account "*) ;;
+        (*) return 1 ;;
+    esac
+}
+get_theirs() {
+    (
+        name=${1##*/}
+        enter "${1%/*}"
+        account=$(stat -c %u .)
+        case $(stat -c '%u %a' .) in
+            ("0 "*[2367]|"0 "*[2367]?) ;;
+            # Where only root puts anything, nobody has put anything in root's way.
+            ("0 "*) got "./$name"; exit ;;
+        esac
+        [ -f "./$name" ] && [ ! -L "./$name" ] || exit
+        aside
+        status=3
+        if known "$name"; then
+            # Nothing is told before it is sure that no other file was read: putting one in its
+            # place, and the first one back, changes a time.
+            before=$seen status=1
+            got "../$name" >"./$name" && known "$name" && [ "$seen" = "$before" ] &&
+                cat "./$name" && status=0
+        fi
+        rm -f "./$name"
+        cd .. && rmdir -- "$own"
+        exit "$status"
+    )
+    case $? in
+        (0) return ;;
+        (3) echo "$1 has another name besides, or is neither root's nor of the account that has" \
+            "its directory. It might be anybody's and is not copied. If it is what it should be," \
+            "give it to that account (chown), or make it a file of its own:" \
+            "cp -p $1 $1.new && mv -f $1.new $1" >&2 ;;
+        (*) echo "$1 cannot be read, is a link, or changed while it was read." >&2 ;;
+    esac
+    return 1
 }
 put() {
     (
@@ -61,7 +108,7 @@ make() {
         exit "$status"
     ) || fail "Cannot make $1."
 }
-got_and_put() { stage get "$1" | stage put "$2" "$3" "$4"; }
+got_and_put() { stage get_theirs "$1" | stage put "$2" "$3" "$4"; }
 place() { whole got_and_put "$@"; }
 give() {
     (
@@ -87,7 +134,9 @@ close_to_others() {
 """
 )
 """Needs `fail`. `get` prints a file, no more of it than there can be, and waits for nobody to write
-into a pipe; `put` makes one of what it reads, which has to be something, of an owner (none: root)
+into a pipe; `get_theirs` does so where others are to have it, and therefore not if it might be what
+the account that has its directory could not read: old kernels let everybody give any file another
+name. `put` makes one of what it reads, which has to be something, of an owner (none: root)
 and with a mode; `place` makes one of another. `make` makes a directory that is not there, with a
 mode and of an owner (none: root), and those above it. `give` changes the owner of all that is in a
 directory, and with "directory" of itself, but not of what matches the patterns after that, which

@@ -63,6 +63,7 @@ READERS = {
     "pid": (PUPPET_PROCESS, 'say pid "$(pid_in "$1")"'),
     "port": (SERVICE_FUNCTIONS, 'say port "$(configured "$0" p)"'),
     "got": (PLACING, 'say got "$(get "$1" 2>/dev/null)"'),
+    "got of theirs": (PLACING, 'say got "$(get_theirs "$1" 2>/dev/null)"'),
 }
 
 

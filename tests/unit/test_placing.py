@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from facts.host import Basics
 from facts.ssl import AS_PK8
 from operations.credentials import COPYING
 from operations.placing import PLACING
+from operations.ssl import PLACED
 from operations.step import BEGINNING, changing
 from tests.unit.shell import Sh
 
@@ -141,6 +143,96 @@ def test_no_copy_is_made_of_what_a_link_in_the_place_of_a_key_leads_to(
     assert (copies / f"key.{suffix}").read_text() == "own"
 
 
+COPIES = {
+    "placed": 'place "$1" "$2" nobody 0644',
+    "closed": 'close_to_others "$1"',
+    "the list": PLACED.removeprefix(PLACING),
+}
+
+
+@pytest.mark.parametrize("how", COPIES)
+def test_no_copy_is_made_of_what_has_another_name(
+    sh: Sh, theirs: Path, roots: Path, how: str
+) -> None:
+    """As everybody can give root's files before Linux 3.6, or where protected_hardlinks is off."""
+    (roots / "shadow").chmod(0o604)
+    crl, copy = theirs / "ca_crl.pem", theirs / "crl.pem"
+    os.link(roots / "shadow", crl)
+    done = run(sh, COPIES[how], crl, copy, crl, copy, "nobody")
+    assert done.returncode == 1
+    assert b"has another name" in done.stderr and b"cp -p" in done.stderr
+    assert [path.name for path in theirs.iterdir()] == ["ca_crl.pem"]
+    assert (roots / "shadow").stat().st_nlink == 2
+    (roots / "shadow").unlink()
+    crl.chmod(0o600)
+    assert run(sh, COPIES["placed"], crl, copy).returncode == 0, "one of root's, with one name"
+    assert copy.read_text() == "secret"
+
+
+@pytest.mark.parametrize("suffix", ["pem", "pk8"])
+def test_nor_for_a_component(sh: Sh, theirs: Path, roots: Path, suffix: str) -> None:
+    sh.provide("ruby", "for word; do case $word in (/*) exec cat $word ;; esac; done; exec cat")
+    key, copies = theirs / "key", theirs.parent
+    os.link(roots / "shadow", key)
+    words = (copies, "nobody", "later", AS_PK8, 1, key, copies / f"key.{suffix}", "0640")
+    done = run(sh, COPYING, *words)
+    assert done.returncode == 1
+    assert b"has another name" in done.stderr
+    assert [path.name for path in copies.iterdir()] == [theirs.name]
+
+
+def test_nor_of_what_is_somebody_elses(sh: Sh, theirs: Path) -> None:
+    (theirs / "x").write_text("of another account")
+    os.chown(theirs / "x", NOBODY - 1, NOBODY - 1)
+    done = run(sh, COPIES["placed"], theirs / "x", theirs / "new")
+    assert done.returncode == 1
+    assert b"chown" in done.stderr
+    assert not (theirs / "new").exists()
+
+
+def test_what_is_the_accounts_own_may_have_other_names(sh: Sh, theirs: Path) -> None:
+    """As a snapshot by `cp -al` gives them to everything."""
+    (theirs / "x").write_text("own")
+    os.chown(theirs / "x", NOBODY, NOBODY)
+    os.link(theirs / "x", theirs.parent / "snapshot")
+    done = run(sh, COPIES["placed"], theirs / "x", theirs / "new")
+    assert done.returncode == 0, done.stderr
+    assert (theirs / "new").read_text() == "own"
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o775, 0o757])
+def test_where_only_root_puts_anything_it_may_have_them_as_well(
+    sh: Sh, place: Path, roots: Path, mode: int
+) -> None:
+    directory = place / "vendor"
+    directory.mkdir()
+    directory.chmod(mode)
+    os.link(roots / "shadow", directory / "x")
+    done = run(sh, COPIES["placed"], directory / "x", directory / "new")
+    assert (done.returncode == 0) == (mode == 0o755)
+    assert (directory / "new").exists() == (mode == 0o755)
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_nor_of_what_was_exchanged_while_it_was_read(
+    sh: Sh, theirs: Path, roots: Path, back: bool
+) -> None:
+    """The account is that quick at the moment when it is read, and puts the first one back."""
+    (theirs / "x").write_text("own")
+    os.chown(theirs / "x", NOBODY, NOBODY)
+    again = f"rm -f {theirs}/x; mv {theirs}/own {theirs}/x" if back else ":"
+    real = shutil.which("dd")
+    sh.provide(
+        "dd",
+        f"mv {theirs}/x {theirs}/own; ln {roots}/shadow {theirs}/x\n"
+        f'{real} "$@"; status=$?; {again}; exit $status',
+    )
+    done = run(sh, COPIES["placed"], theirs / "x", theirs / "new")
+    assert done.returncode == 1
+    assert not (theirs / "new").exists()
+    assert not list(theirs.glob(".pe-recert.*"))
+
+
 @pytest.mark.parametrize("where", ["itself", "above it"])
 @pytest.mark.parametrize(
     "script",
@@ -149,6 +241,7 @@ def test_no_copy_is_made_of_what_a_link_in_the_place_of_a_key_leads_to(
         'give nobody "$1" directory',
         'give nobody "$1" files',
         'get "$1/shadow"',
+        'get_theirs "$1/shadow"',
     ],
 )
 def test_a_directory_that_is_a_link_of_theirs_is_not_entered(
