@@ -110,17 +110,59 @@ make() {
 }
 got_and_put() { stage get_theirs "$1" | stage put "$2" "$3" "$4"; }
 place() { whole got_and_put "$@"; }
+guarded() { # whether the kernel keeps accounts from giving others' files another name in here
+    [ "$(cat /proc/sys/fs/protected_hardlinks 2>/dev/null)" = 1 ]
+}
+give_found() { # to $whose, of what is here, what find finds with the arguments
+    # What has another name may be anybody's: old kernels let everybody give it one in here.
+    set -- "$@" \( -type d -o -links 1 \)
+    if [ "$how" = directory ]; then find . "$@" -execdir chown -h "$whose" {} +
+    else find . -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec chown -h "$whose" {} +
+    fi
+}
+give_closed() { # the same, while only root puts anything in here: no name comes after the look
+    own=$(umask 077; mktemp -d) || exit
+    level=0
+    trap reopen EXIT
+    trap 'exit 1' HUP INT PIPE TERM
+    # From above, so that nothing is put in the place of the next ones.
+    while
+        at="-mindepth $level -maxdepth $level -type d"
+        if [ "$how" = directory ]; then
+            find . $at \( "$@" -printf 'given %m %p\0' -o -printf '%U:%G %m %p\0' \)
+        else find . $at -printf '%U:%G %m %p\0'
+        fi >"$own/$level" || exit
+        [ -s "$own/$level" ]
+    do
+        find . $at -exec chown 0:0 {} + && find . $at -exec chmod go-w {} + || exit
+        [ "$how" = directory ] || break
+        level=$((level + 1))
+    done
+    [ "$how" != directory ] || set -- ! -type d "$@"
+    give_found "$@"
+}
+reopen() { # from below
+    status=$?
+    while [ "$level" -ge 0 ]; do
+        [ ! -s "$own/$level" ] || xargs -0 sh -c '
+failed=0
+for entry; do
+    owner=${entry%% *} entry=${entry#* }
+    [ "$owner" != given ] || owner=$0
+    chmod "${entry%% *}" "${entry#* }" && chown -h "$owner" "${entry#* }" || failed=1
+done
+exit "$failed"' "$whose" <"$own/$level" || status=1
+        level=$((level - 1))
+    done
+    rm -rf "$own"
+    exit "$status"
+}
 give() {
     (
         whose=$1 below=$2 how=$3; shift 3
         for stays; do shift; set -- "$@" ! -path "$stays"; done
         enter "$below"
-        # What has another name may be anybody's: old kernels let everybody give it one in here.
-        set -- "$@" \( -type d -o -links 1 \)
-        if [ "$how" != directory ]; then
-            find . -mindepth 1 -maxdepth 1 ! -name '.*' "$@" -exec chown -h "$whose" {} +
-        else find . "$@" -execdir chown -h "$whose" {} +
-        fi
+        if guarded; then give_found "$@"; else give_closed "$@"; fi
     ) || fail "Giving $2 to $1 failed."
 }
 close_to_others() {
@@ -140,5 +182,6 @@ name. `put` makes one of what it reads, which has to be something, of an owner (
 and with a mode; `place` makes one of another. `make` makes a directory that is not there, with a
 mode and of an owner (none: root), and those above it. `give` changes the owner of all that is in a
 directory, and with "directory" of itself, but not of what matches the patterns after that, which
-begin with `./`, nor of files that have another name. `close_to_others` makes private keys anew that
+begin with `./`, nor of files that have another name; where the kernel lets everybody give them one,
+the directories are root's meanwhile. `close_to_others` makes private keys anew that
 others could read."""

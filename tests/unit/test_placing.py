@@ -312,6 +312,74 @@ def test_what_has_another_name_is_not_given(sh: Sh, theirs: Path, roots: Path, h
     assert (theirs / "own").stat().st_uid == NOBODY
 
 
+UNGUARDED = "guarded() { false; }\n"
+"""A kernel from before Linux 3.6."""
+
+
+def held(theirs: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(path.relative_to(theirs.parent)): (path.stat().st_uid, path.stat().st_mode & 0o7777)
+        for path in (theirs, *theirs.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize("how", ["directory", "files"])
+def test_nor_what_comes_between_the_look_and_the_giving(
+    sh: Sh, theirs: Path, roots: Path, how: str
+) -> None:
+    """The account puts it there at that very moment."""
+    inner = theirs / "inner\nand more" if how == "directory" else theirs
+    inner.mkdir(exist_ok=True)
+    inner.chmod(0o2770)
+    os.chown(inner, NOBODY, NOBODY)
+    (inner / "own").write_text("")
+    (inner / "x").write_text("")
+    os.link(roots / "shadow", theirs.parent / "evil")
+    real = shutil.which("chown")
+    quick = f"setpriv --reuid={NOBODY} --clear-groups mv -f {theirs.parent}/evil '{inner}/x'"
+    sh.provide("chown", f'case $* in (-h*/x*) {quick} 2>/dev/null ;; esac\nexec {real} "$@"')
+    before = held(theirs)
+    done = run(sh, f'{UNGUARDED}give nobody "$1" {how}', theirs)
+    assert done.returncode == 0, done.stderr
+    assert untouched(roots)
+    assert (theirs.parent / "evil").exists()
+    after = held(theirs)
+    assert {path: mode for path, (_, mode) in after.items() if not path.endswith("x")} == {
+        path: mode for path, (_, mode) in before.items() if not path.endswith("x")
+    }
+    assert {whose for path, (whose, _) in after.items() if not path.endswith("x")} == {NOBODY}
+
+
+@pytest.mark.parametrize("kernel", ["", UNGUARDED], ids=["guarded", "unguarded"])
+def test_what_stays_keeps_its_owner(sh: Sh, theirs: Path, kernel: str) -> None:
+    for name in ("a/b/own", "a/kept/x", "top"):
+        (theirs / name).parent.mkdir(parents=True, exist_ok=True)
+        (theirs / name).write_text("")
+    (theirs / "a" / "kept").chmod(0o1777)
+    os.chown(theirs, 0, 0)
+    script = f'{kernel}give nobody "$1" directory ./a/kept ./a/kept/x ./none'
+    done = run(sh, script, theirs)
+    assert done.returncode == 0, done.stderr
+    owners = {path.removeprefix("certs"): whose for path, (whose, _) in held(theirs).items()}
+    assert {path for path, whose in owners.items() if whose == 0} == {"/a/kept", "/a/kept/x"}
+    assert held(theirs)["certs/a/kept"] == (0, 0o1777)
+    assert {path for path, whose in owners.items() if whose == NOBODY} == {
+        *("", "/a", "/a/b", "/a/b/own", "/top"),
+    }
+
+
+def test_what_was_closed_is_opened_again_where_it_fails(sh: Sh, theirs: Path) -> None:
+    (theirs / "inner").mkdir()
+    theirs.chmod(0o2771)
+    before = held(theirs)
+    real = shutil.which("find")
+    sh.provide("find", f'case "$*" in (*-links*) exit 1 ;; esac; exec {real} "$@"')
+    done = run(sh, f'{UNGUARDED}give nobody "$1" files', theirs)
+    assert done.returncode == 1
+    assert b"Giving" in done.stderr
+    assert held(theirs) == before
+
+
 def test_nothing_is_put_where_there_was_nothing_to_read(sh: Sh, theirs: Path) -> None:
     (theirs / "new").write_text("kept")
     assert run(sh, 'get "$1/missing" | put "$1/new" "" 0600', theirs).returncode == 1
