@@ -41,10 +41,17 @@ function goes_up_later(path) {
     while (sub("^[.][.](/+|$)", "", path)) continue
     return path ~ "(^|/)[.][.](/|$)"
 }
+# Of more than the one nobody knows where the name ends. They may have a blank in common.
+function separators(text) { return of(text, " -> ") + of(text, " link to ") }
+function of(text, separator,    at, count) {
+    while (at = index(text, separator)) { count++; text = substr(text, at + 1) }
+    return count + 0
+}
 {
     kind = substr($0, 1, 1); mode = substr($0, 2, 9)
     if (!match($0, "^[^ ]+ +[^ ]+ +[0-9]+ +[0-9]+-[0-9]+-[0-9]+ [0-9:.]+ ")) { print; next }
     name = substr($0, RLENGTH + 1); target = name
+    if (separators(name) > (kind ~ "[lh]")) { print; next }
     if (kind == "l" && (at = index(name, " -> "))) {
         target = substr(name, at + 4); name = substr(name, 1, at - 1)
         if (goes_up_later(target)) { print; next }

@@ -220,12 +220,38 @@ ODD: dict[str, Make] = {
     "setuid": lambda top: member(f"{top}/x", mode=0o4755),
     "setgid": lambda top: member(f"{top}/x", mode=0o2755),
 }
+
+
+def outside(top: str) -> str:
+    return f"{top.rpartition('/etc/')[0]}/elsewhere"
+
+
+# What tar's list has before the first separator, and up to the second, is within.
+ODD |= {
+    "hard link of two": lambda top: member(
+        f"{top}/a link to {top}/q", tarfile.LNKTYPE, link=outside(top)
+    ),
+    "hard link with a blank in common": lambda top: member(
+        f"{top}/a link to", tarfile.LNKTYPE, link=f"link to {outside(top)}"
+    ),
+    "link of two": lambda top: member(
+        f"{top}/a -> {top}/q", tarfile.SYMTYPE, link=f"x/{outside(top)}"
+    ),
+    "link with a blank in common": lambda top: member(f"{top}/x ->", tarfile.SYMTYPE, link="y"),
+    "link of either kind": lambda top: member(f"{top}/x link to", tarfile.SYMTYPE, link="y"),
+    "hard link of either kind": lambda top: member(
+        f"{top}/x -> y", tarfile.LNKTYPE, link=f"{top}/new.pem"
+    ),
+    "file with a link's name": lambda top: member(f"{top}/x -> y"),
+    "directory with a link's name": lambda top: member(f"{top}/x link to y", tarfile.DIRTYPE),
+}
 RIGHT: dict[str, Make] = {
     "file": lambda top: member(f"{top}/certs/a b.pem"),
     "link": lambda top: member(f"{top}/x", tarfile.SYMTYPE, link="new.pem"),
     "link up": lambda top: member(f"{top}/certs/x", tarfile.SYMTYPE, link="../new.pem"),
     "hard link": lambda top: member(f"{top}/x", tarfile.LNKTYPE, link=f"{top}/new.pem"),
     "setgid directory": lambda top: member(f"{top}/d", tarfile.DIRTYPE, 0o2771),
+    "no separator": lambda top: member(f"{top}/x->y link to"),
     "odd name": lambda top: member(f"{top}/ä\n'$(id)"),
 }
 
