@@ -21,7 +21,7 @@ from procedures.telling import reason_of
 from procedures.windows import WindowsAgentFacts
 from recert.backups import Backup, Manifest
 from recert.commandline import line, lines, native, quoted, writing
-from recert.foreign import foreign_refusals, taking
+from recert.foreign import closing, foreign_refusals, taking
 from recert.freshness import CredentialPaths
 from recert.observed import FileState, Service
 from recert.windows import WindowsService
@@ -36,8 +36,6 @@ _END_LIMIT = 20
 
 _TOLD = ("err", "warn", "exiting", "notice: run of", "notice: skipping run")
 """How the lines of a Puppet run begin that say why it has failed."""
-
-_SYSTEM, _ADMINISTRATORS = "S-1-5-18", "S-1-5-32-544"
 
 
 class WindowsHands:
@@ -114,24 +112,10 @@ class WindowsHands:
             raise _StepError(f"{self._root} cannot be made.", output)
         if refusals := foreign_refusals(output.stdout_lines, directories):
             raise _StepError("\n".join(refusals))
-        # The outer one first: nobody else can then put anything in the place of the inner one.
-        closing = (part for path in directories for part in self._closed(path))
-        ok, output = _type(host, *closing, limit=limit)
+        closed = closing(directories, modern=self._facts.windows.modern)
+        ok, output = _type(host, *closed, limit=limit)
         if not ok:
             raise _StepError(f"{self._root} cannot be closed to others.", output)
-
-    def _closed(self, path: str) -> tuple[str, ...]:
-        """Commands that leave a directory to SYSTEM and Administrators."""
-        name = native(path)
-        if self._facts.windows.modern:
-            grants = " ".join(
-                f"/grant:r {quoted(f'*{sid}:(OI)(CI)F')}" for sid in (_SYSTEM, _ADMINISTRATORS)
-            )
-            return (f"icacls {name} /inheritance:r {grants} /q >nul || exit 1",)
-        # 2003's icacls cannot take away what is inherited, and its cacls asks for consent.
-        consent = native(f"{path}/consent")
-        protect = f"cacls {name} /g SYSTEM:F Administrators:F <{consent} >nul || exit 1"
-        return f"(echo y)>{consent}", protect, f"del /f /q {consent}"
 
     # Services
 

@@ -15,7 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from recert.commandline import native
+from recert.commandline import native, quoted
+
+_SYSTEM, _ADMINISTRATORS = "S-1-5-18", "S-1-5-32-544"
 
 _MARK = "pe-recert, owner of"
 _LINK = "pe-recert, a link:"
@@ -37,6 +39,35 @@ def taking(directories: Sequence[str], like: str) -> list[str]:
         *(part for number, path in enumerate(directories, 1) for part in _taken(number, path)),
         f"rd {own}",
     ]
+
+
+def closing(directories: Sequence[str], *, modern: bool) -> list[str]:
+    """Commands that leave `directories`, of which each is in the one before, to SYSTEM and
+    Administrators."""
+    # The outer one first: nobody else can then put anything in the place of the inner one.
+    typed = [part for path in directories for part in _closed(path, modern=modern)]
+    if not modern or len(directories) == 1:
+        # With backups in it, a single one would be open to others between reset and closing.
+        return typed
+    # What was granted to somebody by name outlives his being its owner. Now nothing is opened by
+    # that: the inner one inherits nothing from the outer one until that is closed again.
+    for path in directories:
+        typed += [f"icacls {native(path)} /reset /q >nul || exit 1", *_closed(path, modern=modern)]
+    return typed
+
+
+def _closed(path: str, *, modern: bool) -> tuple[str, ...]:
+    name = native(path)
+    if modern:
+        grants = " ".join(
+            f"/grant:r {quoted(f'*{sid}:(OI)(CI)F')}" for sid in (_SYSTEM, _ADMINISTRATORS)
+        )
+        return (f"icacls {name} /inheritance:r {grants} /q >nul || exit 1",)
+    # 2003's icacls cannot take away what is inherited, and its cacls asks for consent; cacls /g
+    # without /e leaves nothing else.
+    consent = native(f"{path}/consent")
+    protect = f"cacls {name} /g SYSTEM:F Administrators:F <{consent} >nul || exit 1"
+    return f"(echo y)>{consent}", protect, f"del /f /q {consent}"
 
 
 def _taken(number: int, path: str) -> Iterable[str]:

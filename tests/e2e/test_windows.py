@@ -104,7 +104,11 @@ def test_a_mixed_site_goes_to_its_new_ca_and_back(mixed: MixedSite) -> None:
         kept = mixed.on(name, f"cat {root}/*/files/0/certs/{mixed.certname_of(name)}.pem")
         assert read_certificate(kept) == old[name]
     protected = mixed.on("win01", "cat /C:/pe-lab/icacls.log")
-    assert "/inheritance:r" in protected and "*S-1-5-18:(OI)(CI)F" in protected
+    assert (
+        "/reset" in protected
+        and "/inheritance:r" in protected
+        and "*S-1-5-18:(OI)(CI)F" in protected
+    )
     again = mixed.whole(retired)
     assert (again.status, again.changed) == (0, [])
 

@@ -239,6 +239,8 @@ def test_access_control_lists_are_set_saved_and_restored() -> None:
     grant = "/inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F"
     _typed("win01", rf"icacls C:\keys {grant} /t")
     assert not open_to_others()
+    _typed("win01", r"icacls C:\keys /reset /q")
+    assert open_to_others() == ["/C:/keys/"]
     _typed("win01", r"icacls C:\ /restore C:\saved.acl")
     assert _typed("win01", r"icacls C:\keys /t") == seeded
     assert len(open_to_others()) == 2

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from recert.commandline import line
-from recert.foreign import foreign_refusals, taking
+from recert.foreign import closing, foreign_refusals, taking
 from recert.windows import read_windows
 from tests.unit.test_windows import MODERN
 
@@ -91,3 +93,66 @@ def test_where_backups_go_by_themselves_there_are_two() -> None:
     windows = read_windows(MODERN)
     assert windows.made_for(windows.backup_root) == DIRECTORIES
     assert windows.made_for("D:/backups") == ("D:/backups",)
+
+
+EVE = "eve"
+SAFE = {"SYSTEM", "Administrators"}
+
+
+class Lists:
+    """Who may read the directories, by what is typed: by his name, or from the one above."""
+
+    def __init__(self) -> None:
+        self.named: dict[str, set[str]] = {}
+        self.inherits: dict[str, bool] = {}
+
+    def readers(self, path: str) -> set[str]:
+        if path == r"C:\ProgramData":
+            return {*SAFE, "Users"}
+        found = set(self.named.get(path, set()))
+        if self.inherits.get(path, True):
+            found |= self.readers(path.rpartition("\\")[0])
+        return found
+
+    def type(self, command: str) -> None:
+        found = re.fullmatch(r'icacls "([^"]+)" (.*) /q >nul \|\| exit 1', command)
+        assert found is not None, command
+        path, words = found.groups()
+        if words == "/reset":
+            self.named[path], self.inherits[path] = set(), True
+        else:
+            assert words == (
+                '/inheritance:r /grant:r "*S-1-5-18:(OI)(CI)F" /grant:r "*S-1-5-32-544:(OI)(CI)F"'
+            )
+            self.named.setdefault(path, set()).update(SAFE)
+            self.inherits[path] = False
+
+
+def test_nobody_keeps_what_he_was_granted_by_name() -> None:
+    lists = Lists()
+    outer, inner = (path.replace("/", "\\") for path in DIRECTORIES)
+    lists.named = {outer: {EVE}, inner: {EVE}}
+    for command in closing(DIRECTORIES, modern=True):
+        lists.type(command)
+    assert lists.readers(outer) == lists.readers(inner) == SAFE
+
+
+@pytest.mark.parametrize("inherits", [False, True])
+def test_nor_are_the_backups_open_while_a_later_run_does_it_again(inherits: bool) -> None:
+    lists = Lists()
+    outer, inner = (path.replace("/", "\\") for path in DIRECTORIES)
+    lists.named = {outer: set(SAFE), inner: set() if inherits else set(SAFE)}
+    lists.inherits = {outer: False, inner: inherits}
+    for command in closing(DIRECTORIES, modern=True):
+        lists.type(command)
+        assert lists.readers(inner) == SAFE
+
+
+def test_a_single_directory_is_never_opened() -> None:
+    assert "/reset" not in line(*closing(["D:/backups"], modern=True))
+
+
+def test_2003_has_no_reset() -> None:
+    typed = line(*closing(DIRECTORIES, modern=False))
+    assert "icacls" not in typed
+    assert typed.count("cacls") == 2

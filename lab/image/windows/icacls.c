@@ -2,6 +2,7 @@
  *
  *   icacls NAME                                 shows the access control list, as SDDL
  *   icacls NAME [/inheritance:r] [/grant[:r] SID:PERMISSION]... [/t] [/c] [/q]
+ *   icacls NAME /reset [/t] [/c] [/q]           whatever was granted by name is gone; everybody may read
  *   icacls NAME /save FILE [/t] [/c] [/q]       FILE has, in UTF-16, names relative to NAME's directory and SDDL
  *   icacls DIRECTORY /restore FILE [/c] [/q]
  *
@@ -22,7 +23,7 @@ typedef DWORD action(const wchar_t *path);
 
 static EXPLICIT_ACCESSW grants[8];
 static int granted;
-static BOOL replaces, protects, recursive, persistent;
+static BOOL replaces, protects, resets, recursive, persistent;
 static FILE *saved;
 static size_t parent;
 static unsigned done, failed;
@@ -126,6 +127,12 @@ static DWORD set_sddl(const wchar_t *path, const wchar_t *sddl)
     return ERROR_SUCCESS;
 }
 
+/* As a directory in ProgramData has it from above, which Wine does not hand on. */
+static DWORD reset_access(const wchar_t *path)
+{
+    return set_sddl(path, L"D:(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;0x1200a9;;;WD)");
+}
+
 static void count(const wchar_t *path, DWORD error)
 {
     if (error) {
@@ -201,6 +208,7 @@ int wmain(int words, wchar_t **word)
         else if (!_wcsicmp(word[i], L"/c")) persistent = TRUE;
         else if (!_wcsicmp(word[i], L"/q")) quiet = TRUE;
         else if (!_wcsicmp(word[i], L"/inheritance:r")) protects = TRUE;
+        else if (!_wcsicmp(word[i], L"/reset")) resets = TRUE;
         else if (!_wcsicmp(word[i], L"/grant") || !_wcsicmp(word[i], L"/grant:r")) {
             replaces |= word[i][6] != 0;
             granting = TRUE;
@@ -211,6 +219,10 @@ int wmain(int words, wchar_t **word)
             printf("Invalid parameter \"%ls\"\r\n", word[i]);
             return ERROR_INVALID_PARAMETER;
         }
+    }
+    if (resets && (granted || protects || save || restored)) {
+        printf("Invalid parameter \"/reset\"\r\n");
+        return ERROR_INVALID_PARAMETER;
     }
     if (save || restored) {
         saved = _wfopen(save ? save : restored, save ? L"wb" : L"rb");
@@ -223,7 +235,7 @@ int wmain(int words, wchar_t **word)
         restore(path, saved);
     else {
         parent = name ? (size_t)(name - path) : 0;
-        walk(path, save ? save_access : granted || protects ? grant_access : show_access);
+        walk(path, save ? save_access : resets ? reset_access : granted || protects ? grant_access : show_access);
     }
     if (saved)
         fclose(saved);
