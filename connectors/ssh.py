@@ -34,19 +34,17 @@ from paramiko.transport import ServiceRequestingTransport
 from pyinfra import logger
 from pyinfra.api.command import StringCommand
 from pyinfra.api.exceptions import ConnectError, PyinfraError
-from pyinfra.connectors import ssh, ssh_util, util
+from pyinfra.connectors import ssh, ssh_util
 from pyinfra.connectors.ssh import SSHClient, SSHConnector
 from pyinfra.connectors.sshuserclient import client
 from pyinfra.connectors.util import CommandOutput
 
+from connectors import sudo
 from connectors.allowance import Allowance, TooMuchError
 from connectors.failures import described, in_one_line, own_failure
 
 WITH_SHA2 = ["rsa-sha2-512", "rsa-sha2-256"]
 """The signatures of an RSA key that servers before OpenSSH 7.2 do not know."""
-
-# As sudo 1.7 asks for a password; pyinfra knows how later ones do.
-_PASSWORD_WANTED = "sudo: sorry, a password is required to run sudo"
 
 _NO_TERMINAL = re.compile(r"^sudo: (?!.*password).*\b(tty|terminal)\b", re.IGNORECASE)
 
@@ -54,12 +52,11 @@ _NO_TERMINAL = re.compile(r"^sudo: (?!.*password).*\b(tty|terminal)\b", re.IGNOR
 def install() -> None:
     """Let pyinfra reach hosts with this wherever it would have used its own, and nothing of it or
     paramiko's ask anybody: while somebody is asked, every host waits."""
-    known = util.SUDO_PASSWORD_REQUIRED_LINES
+    sudo.install()
     for owner, name, value in (
         (ssh, "SSHClient", Client),
         (client, "SSHClient", Client),  # of a host that is jumped over
         (ssh, "SSHConnector", Connector),
-        (util, "SUDO_PASSWORD_REQUIRED_LINES", (*known, _PASSWORD_WANTED)),
         (Transport, "auth_interactive_dumb", _no_second_factor),
         (ServiceRequestingTransport, "auth_interactive_dumb", _no_second_factor),
         (AuthHandler, "_parse_userauth_info_request", _answer_few),
@@ -305,6 +302,7 @@ class Connector(SSHConnector):
 
     _only_sha1 = False
     _wants_terminal = False
+    _forgets_alone = False
     _told_of_shell = False
 
     def connect(self) -> None:
@@ -401,7 +399,8 @@ class Connector(SSHConnector):
         print_input: bool = False,
         **arguments: Any,
     ) -> tuple[bool, CommandOutput]:
-        """As pyinfra's; where sudo wants a terminal it gets one from then on.
+        """As pyinfra's; where sudo wants a terminal it gets one from then on, and a password where
+        no other account reads it.
 
         :raises OSError: also where pyinfra would not know that it is this host's failure.
         """
@@ -425,24 +424,44 @@ class Connector(SSHConnector):
         print_input: bool,
         arguments: dict[str, Any],
     ) -> tuple[bool, CommandOutput]:
+        with_password = bool(arguments.get("_sudo") and arguments.get("_sudo_password"))
+
         def run() -> tuple[bool, CommandOutput]:
             if isinstance(self.client, Client):
                 self.client.to_a_master = "master" in self.host.groups
             given = {**arguments, "_get_pty": True} if self._wants_terminal else arguments
+            asking = command
+            if with_password:
+                asking, given = sudo.with_password(
+                    self.host, command, given, bool(given.get("_get_pty")), self._forgets_alone
+                )
             result: tuple[bool, CommandOutput] = SSHConnector.run_shell_command(
-                self, command, print_output, print_input, **given
+                self, asking, print_output, print_input, **given
             )
             return result
 
+        stdin: Any = arguments.get("_stdin")
+        if hasattr(stdin, "readlines"):  # which can be read once
+            arguments["_stdin"] = stdin.readlines()
         ok, output = run()
         if not ok and any(_MISREADS.search(line.line) for line in output):
             self._tell_of_shell()
-        refused = not ok and any(_NO_TERMINAL.match(line.line) for line in output)
-        if not refused or self._wants_terminal or not arguments.get("_sudo"):
-            return ok, output
-        self._wants_terminal = True
-        logger.info(f"{self.host.print_prefix}Its sudo wants a terminal (requiretty), and gets one")
-        return run()
+        while not ok and arguments.get("_sudo") and self._learns_of_sudo(output):
+            ok, output = run()
+        return ok, output
+
+    def _learns_of_sudo(self, output: CommandOutput) -> bool:
+        """Whether sudo has refused what it is going to get from now on."""
+        if not self._wants_terminal and any(_NO_TERMINAL.match(line.line) for line in output):
+            self._wants_terminal = True
+            logger.info(
+                f"{self.host.print_prefix}Its sudo wants a terminal (requiretty), and gets one"
+            )
+            return True
+        if not self._forgets_alone and any(sudo.forgets_alone(line.line) for line in output):
+            self._forgets_alone = True
+            return True
+        return False
 
     def _tell_of_shell(self) -> None:
         if self._told_of_shell or self.client is None:

@@ -1,14 +1,20 @@
 """What reaches the terminal: whatever a host says is text there, and nothing that it obeys.
 
 pyinfra prints what hosts say in many places, all of them by its logger or by its `echo`. Both are
-made harmless here, once; tables and reports are text to begin with.
+made harmless here, once, and so is whatever anybody else writes to the standard error: paramiko
+logs what a server says before its key is known, and tracebacks hold it. Tables and reports are text
+to begin with.
+
+Passwords are no text either: at its most verbose pyinfra logs the data of groups and connections.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from typing import Any, TextIO
+import sys
+from collections.abc import Iterable
+from typing import Any, TextIO, cast
 
 import click
 from pyinfra import logger
@@ -28,12 +34,45 @@ def clean(text: str) -> str:
     return "".join(part if number % 2 else harmless(part) for number, part in enumerate(parts))
 
 
+# As Python prints a dictionary's.
+_PASSWORDS = re.compile(
+    r"""(['"]\w*pass(?:word|phrase)\w*['"]: )('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+)
+
+
 class _Harmless(logging.Filter):
     @override
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.msg, str):
-            record.msg, record.args = clean(record.getMessage()), None
+            said = _PASSWORDS.sub(r"\1'***'", record.getMessage())
+            record.msg, record.args = clean(said), None
         return True
+
+
+# What pyinfra shows that it goes on with: a line that the next one replaces.
+_PROGRESS = re.compile(r"    [-/|\\] ([^\r]*)\r|\x1b\[K")
+
+
+class _Text:
+    """A stream to a terminal that gets text, whoever writes."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        progress = _PROGRESS.fullmatch(text)
+        if progress is None or clean(progress[1] or "") != (progress[1] or ""):
+            self.stream.write(clean(text))
+        else:
+            self.stream.write(text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 _harmless = _Harmless()
@@ -47,7 +86,8 @@ def _nobody_asks(prompt: str = "", stream: TextIO | None = None) -> str:
     """:raises OSError: always, which fails the host; pyinfra would wait at the terminal."""
     raise OSError(
         f"{clean(prompt).strip(' :')} is wanted, and nobody is asked during a run: give "
-        "_sudo_password in the host's data, or let the account use sudo without one."
+        "the one that it takes as _sudo_password in the host's data, or let the account use sudo "
+        "without one."
     )
 
 
@@ -55,6 +95,23 @@ def guard() -> None:
     """Let nothing reach the terminal but text, and nothing ask there. Done once, however often it
     is called."""
     logger.addFilter(_harmless)
+    _guard_stderr()
     util.getpass = _nobody_asks
     if is_output_active():
         set_echo(_echo)
+
+
+def _guard_stderr() -> None:
+    # What becomes of a connection pyinfra tells; without a handler of its own, Python would print
+    # tracebacks as well.
+    paramiko = logging.getLogger("paramiko")
+    if not paramiko.handlers:
+        paramiko.addHandler(logging.NullHandler())
+    if isinstance(sys.stderr, _Text):
+        return
+    raw = sys.stderr
+    sys.stderr = cast(TextIO, _Text(raw))
+    # pyinfra's --debug-all has begun to log by now.
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is raw:
+            handler.setStream(sys.stderr)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import click
 import pytest
@@ -16,6 +22,7 @@ from typing_extensions import override
 
 from procedures import terminal
 from recert.harmless import harmless
+from tests.unit.ssh_server import reached
 
 OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -98,3 +105,68 @@ def test_whatever_is_said(said: str) -> None:
     assert is_text(terminal._STYLES.sub("", shown))
     shown.encode("utf-8")
     assert is_text(harmless(said))
+
+
+# Ways of others than pyinfra
+
+
+@pytest.fixture
+def hostile() -> Iterator[int]:
+    """The port of a server that begins with what a terminal obeys, and is no SSH server."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    connection.sendall("\x1b]0;owned\x07\x1b[2J\x9b2Jnothing\r\n".encode() * 3)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+@pytest.mark.parametrize("verbosity", [[], ["-vvv"], ["--debug"], ["--debug-all"]])
+def test_a_server_reaches_no_terminal_before_its_key_is_known(
+    verbosity: list[str], hostile: int, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "inventory.py"
+    data = reached(hostile, tmp_path)
+    inventory.write_text(f"hosts = [('web01', {data!r})]\n")
+    shown = subprocess.run(
+        [sys.executable, "-m", "pyinfra", *verbosity, "-y", inventory, "exec", "--", "true"],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    said = shown.stderr.decode()
+    assert shown.returncode
+    assert "Indecipherable protocol version" in said or "Error reading SSH protocol banner" in said
+    assert is_text(terminal._STYLES.sub("", said + shown.stdout.decode()))
+    assert ("Traceback" in said) == (verbosity == ["--debug-all"])
+
+
+def test_what_others_write_to_stderr_is_text(printed: pytest.CaptureFixture[str]) -> None:
+    terminal.guard()  # pytest has put another in its place
+    logging.lastResort.handle(  # type: ignore[union-attr]
+        logging.LogRecord("some.library", logging.ERROR, "", 0, EVIL["title"], None, None)
+    )
+    sys.stderr.writelines([EVIL["clear"], EVIL["8-bit"]])
+    sys.excepthook(OSError, OSError(EVIL["clipboard"]), None)
+    shown = printed.readouterr().err
+    assert "owned" in shown and "OSError" in shown
+    assert is_text(shown)
+
+
+def test_the_line_that_shows_progress_stays_one(printed: pytest.CaptureFixture[str]) -> None:
+    terminal.guard()
+    for text in ("    / 50% (1/2) - {web01}\r", "\x1b[K"):
+        sys.stderr.write(text)
+        assert printed.readouterr().err == text
+    sys.stderr.write("    / web01\x1b[8m\r")
+    assert is_text(printed.readouterr().err)
