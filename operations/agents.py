@@ -286,6 +286,8 @@ def signed() -> Commands:
         yield failed([judgement.why, *renewal.errors_said])
     elif judgement.verdict in (Verdict.ANOTHER, Verdict.FOREIGN, Verdict.FAILED):
         yield failed([judgement.why])
+    elif judgement.verdict is Verdict.UNSEEN:
+        host.log(judgement.why)  # `proven` fails for it, when the services run again
     elif judgement.verdict is not Verdict.SIGNED:
         renewal.waiting = judgement.why
         host.log(judgement.why)
@@ -315,6 +317,9 @@ def proven() -> Commands:
     renewal = renewal_of(host)
     facts = renewal.facts
     conf, outcomes = facts.settings, renewal.site.run.part(Outcomes)
+    if host.state.is_executing and (unseen := renewal.unseen) is not None:
+        yield failed([unseen])
+        return
     if not renewal.run_follows:
         host.noop("a Puppet run has succeeded since the certificate was made")
         if host.state.is_executing:
@@ -342,6 +347,8 @@ def proven() -> Commands:
     problem = renewal.now.certificate_problem
     if problem is not None:
         yield failed([problem])
+    elif (unseen := renewal.unseen) is not None:
+        yield failed([unseen])
     elif renewal.run_due:
         yield failed(
             [f"Puppet ended without an error, but {conf.lastrunfile} shows no successful run"]

@@ -26,6 +26,7 @@ from procedures.renewal import known_renewal
 from procedures.run import Run
 from procedures.site import Site
 from procedures.telling import reason_of
+from recert.ca_records import Autosign
 from recert.certificates import read_certificate, utc_now
 from recert.errors import RecertError
 from recert.freshness import Retired
@@ -92,6 +93,7 @@ class Survey:
                 inventory_names=frozenset(inventory_certnames(run.master)),
                 not_asked=hosts_not_asked(run.master),
                 stopped_before=self._stopped_before(),
+                approved=approved_of(run),
                 pause=give_turn,
             )
         return self._judged
@@ -135,6 +137,17 @@ def retired_of(run: Run, facts: MasterFacts | None) -> Retired | None:
         return Retired(fingerprint, None)
     in_place = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
     return named_ca(fingerprint, in_place, [one.manifest for one in facts.backups.backups])
+
+
+def approved_of(run: Run) -> frozenset[str]:
+    """The certificates that somebody has said may carry more than those before.
+
+    :raises DeployError: one of them is none.
+    """
+    try:
+        return run.options.approved_certs
+    except RecertError as error:
+        raise DeployError(str(error)) from error
 
 
 def master_facts(run: Run) -> MasterFacts:
@@ -203,8 +216,9 @@ def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
         manifests=tuple(backup.manifest for backup in facts.backups.backups),
         # None of them may live on.
         retired_keys=facts.retired_keys(old),
-        retired_extensions={n: found for n, cert in before.items() if (found := cert.extensions)},
-        retired_alt_names={n: cert.alt_names for n, cert in before.items() if cert.alt_names},
+        retired_certificates=before,
+        # Only beside those it tells anything.
+        autosign=facts.known("autosign") if before else Autosign(),
     )
     return _host_look(facts, Role.MASTER, facts.seat.directories, retired, side)
 

@@ -39,7 +39,7 @@ from recert.observed import Service
 from recert.others import SURVEYED, other_names, told, told_of_readers
 from recert.renewal import Renewal
 from recert.settings import Settings
-from recert.signing import Application, certified
+from recert.signing import Application, certified, signed_unseen
 
 
 class AgentRenewal(AgentWork):
@@ -125,6 +125,7 @@ class AgentRenewal(AgentWork):
                 frozenset(),
                 previous_extensions=frozenset(self.previous_extensions.items()),
                 kept_alt_names=self.kept_alt_names,
+                former=self.certificate_before,
             )
 
     @property
@@ -175,6 +176,29 @@ class AgentRenewal(AgentWork):
             if c.serial not in ca_records.revoked or c.fingerprint in ca_records.retired
         )
         return certified(name, true, ca_records.ca)
+
+    @property
+    def certificate_before(self) -> Certificate | None:
+        """The one by which it is told what the new one may carry, also when that is there: only
+        what is not the new one itself is a measure of it."""
+        if self.site.run.replaces:
+            return self.former_certificate
+        return self.site.retired_certificate(self.facts.settings.certname)
+
+    @property
+    def unseen(self) -> str | None:
+        """Why a certificate that the agent or the CA has for its key does not count before a person
+        has looked at it, with what to do; None if none is like that."""
+        now, ca_records = self.now, self.site.ca_records()
+        signed = ca_records.signed(now.certname)
+        held = [now.certificate if now.certificate_problem is None else None]
+        held += [signed if signed is not None and signed.key == now.key else None]
+        found = (
+            signed_unseen(cert, self.certificate_before, ca_records)
+            for cert in held
+            if cert is not None
+        )
+        return next((why for why in found if why is not None), None)
 
     @property
     def previous_extensions(self) -> dict[str, str]:
@@ -367,6 +391,8 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
         *preflight.backup_place_refusals(facts.backup_root, facts.backup_paths),
         *_named(renewal, view),
     ]
+    if (unseen := renewal.unseen) is not None:
+        refusals.append(unseen)
     if _is_due(renewal):
         refusals += _refusals_of_the_host(renewal)
         _warn_of_what_is_left(renewal)

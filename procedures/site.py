@@ -115,19 +115,23 @@ class Site:
     def certificates_of(self, certname: str) -> list[Certificate]:
         """What the master's own records have of a node: the CA in place has signed it, or the one
         to retire had, and neither has revoked it."""
-        view, ca_records = self.view(), self.ca_records()
+        ca_records = self.ca_records()
         held = ca_records.ever_signed(certname)
         found = [ca_records.signed(certname)]
         if held is not None and held.fingerprint in ca_records.retired and self.run.replaces:
             found.append(held)
-        if (retired := view.retired) is not None:
-            before = self.run.once(
-                "retired certificates",
-                lambda: view.facts.retired_certificates(retired),
-                lasting=True,
-            )
-            found.append(before.get(certname))
+        found.append(self.retired_certificate(certname))
         return [cert for cert in found if cert is not None and cert.subject == certname]
+
+    def retired_certificate(self, certname: str) -> Certificate | None:
+        """What the CA to retire had signed for a name, and not revoked."""
+        view = self.view()
+        if (retired := view.retired) is None:
+            return None
+        before: dict[str, Certificate] = self.run.once(
+            "retired certificates", lambda: view.facts.retired_certificates(retired), lasting=True
+        )
+        return before.get(certname)
 
     def has_certname(self, certname: str) -> bool:
         """Whether an agent of this run has that certname."""
@@ -251,6 +255,13 @@ class Site:
         except RecertError as error:
             raise DeployError(f"Nothing was changed: {error}") from error
 
+    @property
+    def _approved_certs(self) -> frozenset[str]:
+        try:
+            return self.run.options.approved_certs
+        except RecertError as error:
+            raise DeployError(f"Nothing was changed: {error}") from error
+
     # The master, at the moment of asking
 
     def ca_records(self) -> CaRecords:
@@ -298,6 +309,7 @@ class Site:
             conf.csrdir,
             self.retire_certs,
             too_many_wait=waiting.too_many,
+            approved=self._approved_certs,
         )
 
     def _freshness(self, view: MasterView) -> Freshness:

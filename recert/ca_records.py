@@ -35,6 +35,12 @@ class Autosign:
     kind: Autosigning = Autosigning.OFF
     patterns: tuple[str, ...] = ()
 
+    def may_have_signed(self, certname: str, alt_names: frozenset[str]) -> bool:
+        """Whether a certificate may be one that nobody has looked at: not one with alternative
+        names, which a person alone has signed."""
+        policy = self.kind is Autosigning.POLICY
+        return (policy or self.accepts(certname)) and not alt_names - {certname}
+
     def accepts(self, certname: str) -> bool:
         """Whether a request without alternative names is signed as it comes in. What a policy
         program would say is not known beforehand."""
@@ -55,6 +61,8 @@ class CaRecords:
     :param retired: SHA-256 fingerprints of certificates that somebody named to be replaced.
     :param taken: the names whose requests have been signed since these were read.
     :param too_many_wait: for more to be told of them all than their names.
+    :param approved: SHA-256 fingerprints of certificates that somebody has said may carry what
+        they do.
     """
 
     def __init__(
@@ -69,6 +77,7 @@ class CaRecords:
         retired: frozenset[str] = frozenset(),
         taken: frozenset[str] = frozenset(),
         too_many_wait: bool = False,
+        approved: frozenset[str] = frozenset(),
     ) -> None:
         self.authority = authority
         self.ca = ca
@@ -76,6 +85,7 @@ class CaRecords:
         self.autosign = autosign or Autosign()
         self.csrdir = csrdir
         self.retired = retired
+        self.approved = approved
         self._crl = crl
         self._requests: Mapping[str, str] = {} if requests is None else requests
         self._signed = signed or {}
@@ -96,6 +106,7 @@ class CaRecords:
             self.retired,
             self._taken | signed.keys(),
             self.too_many_wait,
+            self.approved,
         )
 
     @cached_property

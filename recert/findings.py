@@ -31,6 +31,7 @@ class FindingKind(Enum):
     # An agent
     CERTIFICATE_STALE = auto()
     CERTIFICATE_UNKNOWN_TO_CA = auto()
+    CERTIFICATE_UNSEEN = auto()
     CA_NOT_TRUSTED = auto()
     CRL_STALE = auto()
     # The master

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from recert.backups import Manifest
+from recert.ca_records import Autosign
+from recert.certificates import Certificate
 from recert.deployments.model import Deployment
 from recert.errors import RecertError
 from recert.observed import (
@@ -27,15 +29,15 @@ NOTHING_SEEN = SslState({}, {}, {})
 class MasterSide:
     """What only a master has. `inventory`: serial number and name of every certificate that the
     CA's own list has. `manifests`: of the backups there, oldest first. `retired_keys`: digests of
-    the public halves that the CA to retire has certified, and `retired_extensions` those of
-    Puppet's in its certificates, `retired_alt_names` the names in these, by name."""
+    the public halves that the CA to retire has certified, and `retired_certificates` its
+    certificates that it had not revoked, by name. `autosign`: how it signs by itself."""
 
     components: Mapping[str, ComponentState]
     inventory: frozenset[tuple[int, str]]
     manifests: tuple[Manifest, ...] = ()
     retired_keys: frozenset[str] = frozenset()
-    retired_extensions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    retired_alt_names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    retired_certificates: Mapping[str, Certificate] = field(default_factory=dict)
+    autosign: Autosign = field(default_factory=Autosign)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,15 @@ class Options:
         return frozenset(parse_fingerprint(word, "retire_certs") for word in words)
 
     @property
+    def approved_certs(self) -> frozenset[str]:
+        """fingerprints of certificates that may say more than those before, with commas
+
+        :raises RecertError: one is none.
+        """
+        words = self._words("approved_certs")
+        return frozenset(parse_fingerprint(word, "approved_certs") for word in words)
+
+    @property
     def dns_alt_names(self) -> str | None:
         """alternative names of the master's certificate, with commas
 

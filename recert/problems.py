@@ -21,6 +21,7 @@ from recert.preflight import MAX_CLOCK_SKEW, crl_renewal
 from recert.renewal import Renewal
 from recert.report import CertificateRecord, Role, Severity, Standing
 from recert.settings import Settings
+from recert.signing import more_unseen, unseen_remedy
 from recert.standing import SOON, is_pes_own, open_keys
 
 if TYPE_CHECKING:
@@ -224,6 +225,19 @@ def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Fi
             renewal.paths.certificate,
             what,
             RENEW,
+        )
+    # The CA's own copy: the node would show another one, or none.
+    name, ca_records = renewal.certname, state.ca_records
+    cert = ca_records.signed(name) or (None if stale else renewal.certificate)
+    more = more_unseen(cert, state.retired_certificate(name), ca_records) if cert else ""
+    if cert is not None and more:
+        yield Finding(
+            FindingKind.CERTIFICATE_UNSEEN,
+            Severity.BAD,
+            look.host,
+            renewal.paths.certificate,
+            f"says more than that of the retired CA, and the master signs by itself: {more}",
+            unseen_remedy(cert, ca_records),
         )
     if not renewal.trusts_ca_in_place:
         path = renewal.settings.localcacert

@@ -7,7 +7,7 @@ was read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -32,6 +32,8 @@ class Application:
     file holds, and the alternative names and other extensions that its previous certificate had, by
     the master's own records. `kept_alt_names`: those that the request has to carry.
 
+    `former`: the certificate before, by the master's own records; None if they have none.
+
     `request` is None where the agent's Puppet did not keep it, because the master took it but
     answered with an error; what the master holds then has to be made with the agent's key.
     """
@@ -43,6 +45,7 @@ class Application:
     previous_extensions: frozenset[tuple[str, str]] = frozenset()
     previous_demands: frozenset[Demand] = frozenset()
     kept_alt_names: frozenset[str] = frozenset()
+    former: Certificate | None = None
 
 
 def certified(
@@ -61,6 +64,7 @@ class Verdict(Enum):
     SIGN = "sign"
     SIGN_WITH_ALT_NAMES = "sign with alt names"
     SIGNED = "signed"
+    UNSEEN = "signed unseen"
     ANOTHER = "another"
     FOREIGN = "somebody else's request"
     UNKNOWN = "unknown"
@@ -89,8 +93,9 @@ def judge(application: Application, ca_records: CaRecords) -> Judgement:
         return Judgement(Verdict.ANOTHER, conflict)
     if foreign := foreign_request(name, application.key, ca_records):
         return Judgement(Verdict.FOREIGN, _another_request(name, foreign, ca_records))
-    if ca_records.signed(name) is not None:
-        return Judgement(Verdict.SIGNED)
+    if (signed := ca_records.signed(name)) is not None:
+        unseen = signed_unseen(signed, application.former, ca_records)
+        return Judgement(Verdict.UNSEEN, unseen) if unseen else Judgement(Verdict.SIGNED)
     request = ca_records.request(name)
     if request is None:
         return Judgement(Verdict.UNKNOWN, f"The master has no request under the name {name}.")
@@ -151,13 +156,67 @@ def more_than_judged(cert: Certificate, application: Application) -> str:
     """What a certificate says beyond what was judged and beyond what Puppet puts into each; empty
     if nothing. Whoever is quick puts another request in the place of the one that was compared."""
     allowed = {application.certname, *application.previous_alt_names}
-    found = sorted((cert.alt_names | set(cert.other_alt_names)) - allowed)
+    return _more(cert, allowed, application.previous_demands)
+
+
+def more_than_before(cert: Certificate, former: Certificate) -> str:
+    """What a certificate says beyond the one that its node had before, and beyond what Puppet puts
+    into each; empty if nothing, or if nobody can know because that one cannot be read."""
+    try:
+        had = demands_of(former.x509.extensions)
+    except Exception:
+        return ""
+    return _more(cert, {cert.subject, *former.alt_names, *former.other_alt_names}, had)
+
+
+def _more(cert: Certificate, names: Collection[str], demands: frozenset[Demand]) -> str:
+    found = sorted((cert.alt_names | set(cert.other_alt_names)).difference(names))
     try:
         extensions = [e for e in cert.x509.extensions if not _is_puppets_own(e)]
-        found += map(str, sorted(demands_of(extensions) - application.previous_demands))
+        found += map(str, sorted(demands_of(extensions) - demands))
     except Exception:  # what an odd one makes a parser raise is not to be foreseen
         found.append("an extension that cannot be read")
     return ", ".join(found)
+
+
+def more_unseen(cert: Certificate, former: Certificate | None, ca_records: CaRecords) -> str:
+    """What a certificate says beyond its node's former one and no person has looked at, because the
+    master may have signed it by itself; empty if nothing.
+
+    What a master does not sign by itself, somebody has: whoever answers a request that waits types
+    that on the master. Where it does, he names the certificate, by its fingerprint.
+
+    :param former: None where nobody can know what the node had.
+    """
+    if former is None or cert.fingerprint in ca_records.approved:
+        return ""
+    if not ca_records.autosign.may_have_signed(cert.subject, cert.alt_names):
+        return ""
+    return more_than_before(cert, former)
+
+
+def signed_unseen(
+    cert: Certificate, former: Certificate | None, ca_records: CaRecords
+) -> str | None:
+    """Why a certificate does not count before a person has looked at it, with what to do."""
+    more = more_unseen(cert, former, ca_records)
+    if not more:
+        return None
+    return (
+        f"The certificate that the master has for {cert.subject} says more than the one before, by "
+        f"the master's own copy of that: {more}. The master signs by itself, so that nobody may "
+        f"have seen it. {unseen_remedy(cert, ca_records)}"
+    )
+
+
+def unseen_remedy(cert: Certificate, ca_records: CaRecords) -> str:
+    """What to do about such a one."""
+    clean = for_sh(ca_records.authority.clean, cert.subject)
+    return (
+        f"Find out who asked for that. If it is not right, revoke it (`{clean}` on the master, and "
+        "restart its server) and run the same command again; if it is, add --data "
+        f"approved_certs={cert.fingerprint}"
+    )
 
 
 def _is_puppets_own(extension: x509.Extension[x509.ExtensionType]) -> bool:

@@ -43,7 +43,8 @@ class SiteState:
     that what is of that CA is no problem yet. `inventory_names`: by which the inventory's hosts may
     be known to the CA. `not_asked`: those of its hosts that have not said their certnames, so that
     they may be known by others. `stopped_before`: by host, the services that did not run before
-    the run of which this is the end.
+    the run of which this is the end. `approved`: fingerprints of certificates that somebody has
+    said may carry more than those before.
     """
 
     looks: tuple[HostLook, ...]
@@ -53,6 +54,7 @@ class SiteState:
     inventory_names: frozenset[str] = frozenset()
     not_asked: tuple[str, ...] = ()
     stopped_before: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    approved: frozenset[str] = frozenset()
     pause: Callable[[], None] = field(default=lambda: None, compare=False)
 
     # Each host by itself
@@ -180,6 +182,8 @@ class SiteState:
                 name: found.certificates.get(f"{conf.signeddir}/{name}.pem", "")
                 for name in self.names_below(conf.signeddir)
             },
+            self._side.autosign if self._side is not None else None,
+            approved=self.approved,
         )
 
     @property
@@ -207,17 +211,23 @@ class SiteState:
         """Digests of the public halves that the CA to retire has certified."""
         return self._side.retired_keys if self._side is not None else frozenset()
 
+    def retired_certificate(self, certname: str) -> Certificate | None:
+        """The one that the CA to retire had made for a name, and not revoked."""
+        return self._side.retired_certificates.get(certname) if self._side is not None else None
+
     def retired_extensions(self, certname: str) -> Mapping[str, str]:
-        """Puppet's extensions of the certificate that the CA to retire had made for a name."""
-        return self._side.retired_extensions.get(certname, {}) if self._side is not None else {}
+        """Puppet's extensions of the same."""
+        retired = self.retired_certificate(certname)
+        return retired.extensions if retired is not None else {}
 
     def retired_alt_names(self, look: HostLook) -> frozenset[str]:
         """The alternative names that the CA to retire had certified for an agent, less those that
         are another's now."""
         conf = look.settings
-        if conf is None or self._side is None or look.role is Role.MASTER:
+        if conf is None or look.role is Role.MASTER:
             return frozenset()
-        had = self._side.retired_alt_names.get(conf.certname, frozenset()) - {conf.certname}
+        retired = self.retired_certificate(conf.certname)
+        had = retired.alt_names - {conf.certname} if retired is not None else ()
         return frozenset(name for name in had if not self._is_taken(look, name))
 
     def _is_taken(self, look: HostLook, name: str) -> bool:

@@ -44,6 +44,7 @@ PROVEN: Mapping[About, tuple[FindingKind, ...]] = {
         FindingKind.FAULT,
         FindingKind.LEFTOVER,
         FindingKind.CERTIFICATE_STALE,
+        FindingKind.CERTIFICATE_UNSEEN,
         FindingKind.CA_NOT_TRUSTED,
         FindingKind.CRL_STALE,
         FindingKind.KEY_OPEN,

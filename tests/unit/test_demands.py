@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as some
 
-from recert.ca_records import CaRecords
+from recert.ca_records import Autosign, Autosigning, CaRecords
 from recert.certificates import read_request
 from recert.deployments.authority import PUPPET_CERT
 from recert.signing import (
@@ -164,6 +164,56 @@ def test_a_certificate_that_says_more_than_was_judged_is_recognised(
     application = Application(NAME, own.key, own, former.alt_names, previous_demands=former.demands)
     cert = read(NEW.issue(NAME, 9, names, extensions=extensions))
     assert bool(more_than_judged(cert, application)) is more
+
+
+def signed_before(
+    cert: str, autosign: Autosign, former: str | None = None, approved: str | None = None
+) -> Verdict:
+    """On an agent for whose key the master has signed something already."""
+    own, before = read_csr(request_pem(NAME)), read(former) if former is not None else None
+    records = CaRecords(
+        PUPPET_CERT,
+        NEW.certificate,
+        NEW.crl(),
+        signed={NAME: cert},
+        autosign=autosign,
+        approved=frozenset({read(approved).fingerprint} if approved else ()),
+    )
+    application = Application(NAME, own.key, own, frozenset(), former=before)
+    return judge(application, records.with_signed({})).verdict
+
+
+@pytest.mark.parametrize(
+    ("autosign", "unseen"),
+    [
+        (Autosign(), False),
+        (Autosign(Autosigning.ALL), True),
+        (Autosign(Autosigning.POLICY), True),
+        (Autosign(Autosigning.LISTED, ("*.example.com",)), True),
+        (Autosign(Autosigning.LISTED, ("other",)), False),
+    ],
+)
+def test_what_a_master_has_signed_by_itself_waits_for_a_person(
+    autosign: Autosign, unseen: bool
+) -> None:
+    """Where it does not, somebody has typed `puppet cert sign`."""
+    forged, plain = NEW.issue(NAME, 9, extensions=[ROLE]), OLD.issue(NAME, 5)
+    expected = Verdict.UNSEEN if unseen else Verdict.SIGNED
+    assert signed_before(forged, autosign, plain) is expected
+    assert signed_before(forged, autosign, plain, approved=NEW.issue(NAME, 8)) is expected
+    assert signed_before(forged, autosign, plain, approved=forged) is Verdict.SIGNED
+
+
+def test_what_is_not_more_than_before_or_cannot_be_compared_waits_for_nobody() -> None:
+    forged, by_itself = NEW.issue(NAME, 9, extensions=[ROLE]), Autosign(Autosigning.ALL)
+    assert signed_before(forged, by_itself) is Verdict.SIGNED
+    assert signed_before(forged, by_itself, OLD.issue(NAME, 5, extensions=[ROLE])) is Verdict.SIGNED
+    assert signed_before(NEW.issue(NAME, 9, [NAME]), by_itself, OLD.issue(NAME, 5)) is (
+        Verdict.SIGNED
+    )
+    # With alternative names no master signs by itself.
+    named = NEW.issue(NAME, 9, ["web"], extensions=[ROLE])
+    assert signed_before(named, by_itself, OLD.issue(NAME, 5)) is Verdict.SIGNED
 
 
 @given(some.binary(max_size=300), some.integers(0, 40), some.integers(0, 200))

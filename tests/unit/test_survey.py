@@ -12,6 +12,7 @@ import pytest
 
 from recert import standing
 from recert.backups import Manifest
+from recert.ca_records import Autosign, Autosigning
 from recert.certificates import Certificate
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.deployments.pe_2015_2 import PE_2015_2
@@ -377,6 +378,50 @@ def test_an_empty_and_a_garbled_certificate(well: SiteState) -> None:
     assert found.subject is None
 
 
+def with_retired(state: SiteState, pem: str, **side: object) -> SiteState:
+    """The same, where the master still has what the CA to retire had signed."""
+    assert state.master is not None and state.master.master is not None
+    before = {read(pem).subject: read(pem)}
+    own = replace(state.master.master, retired_certificates=before, **side)  # type: ignore[arg-type]
+    return changed(state, "master", master=own)
+
+
+FORGED = NEW.issue(AGENT, SERIAL, extensions=[(ROLE, "puppet::master")])
+
+
+def with_forged(well: SiteState, pem: str = FORGED, shown: str = FORGED) -> SiteState:
+    """The same, where the master has signed this for the agent, which shows that."""
+    own, held = f"{SSLDIR}/certs/{AGENT}.pem", f"{SSLDIR}/ca/signed/{AGENT}.pem"
+    web = with_file(well.looks[1], own, shown)
+    web = replace(web, ssl=replace(web.ssl, texts={**web.ssl.texts, own: shown}))
+    return replace(well, looks=(with_file(well.looks[0], held, pem), web))
+
+
+def test_what_a_master_has_signed_by_itself_and_the_node_did_not_have(well: SiteState) -> None:
+    plain, all_of_them = OLD.issue(AGENT, SERIAL), Autosign(Autosigning.ALL)
+
+    def told(state: SiteState, former: str = plain, autosign: Autosign = all_of_them) -> set[str]:
+        found = with_retired(state, former, autosign=autosign).problems
+        assert {(p.host, p.severity) for p in found} <= {("web01", Severity.BAD)}
+        return {p.what for p in found}
+
+    forged = with_forged(well)
+    (what,) = told(forged)
+    assert what.endswith("signs by itself: pp_role = 'puppet::master'")
+    (problem,) = with_retired(forged, plain, autosign=all_of_them).problems
+    assert f"`puppet cert clean -- {AGENT}`" in problem.remedy
+    assert f"--data approved_certs={read(FORGED).fingerprint}" in problem.remedy
+    # Whatever the node shows.
+    assert what in told(with_forged(well, shown=NEW.issue(AGENT, SERIAL)))
+    # Somebody has approved it, or typed `puppet cert sign`, or nobody can know.
+    approved = replace(forged, approved=frozenset({read(FORGED).fingerprint}))
+    assert told(approved) == set()
+    assert told(forged, autosign=Autosign()) == set()
+    assert told(forged, former=OLD.issue("another", 7)) == set()
+    assert told(forged, former=OLD.issue(AGENT, 7, extensions=[(ROLE, "puppet::master")])) == set()
+    assert told(well) == set()
+
+
 def test_extensions_that_were_lost_or_would_be(well: SiteState) -> None:
     path = f"{SSLDIR}/certs/{AGENT}.pem"
     had = NEW.issue(AGENT, SERIAL, extensions=[(ROLE, "web")])
@@ -388,9 +433,7 @@ def test_extensions_that_were_lost_or_would_be(well: SiteState) -> None:
     (what,) = (p[2] for p in said(with_role) if p[1].endswith(".yaml"))
     assert what == "does not ask for pp_role=web of the certificate"
 
-    assert well.master is not None and well.master.master is not None
-    side = replace(well.master.master, retired_extensions={AGENT: {ROLE: "web"}})
-    lost = changed(well, "master", master=side)
+    lost = with_retired(well, OLD.issue(AGENT, SERIAL, extensions=[(ROLE, "web")]))
     (problem,) = lost.problems
     assert (problem.severity, problem.host, problem.subject) == (Severity.WARNING, "web01", path)
     assert problem.what == "lacks pp_role=web, which its certificate of the retired CA had"
@@ -400,9 +443,7 @@ def test_names_that_a_certificate_has_lost_are_told(well: SiteState) -> None:
     path = f"{SSLDIR}/certs/{AGENT}.pem"
 
     def told(*had: str, host: str = AGENT) -> SiteState:
-        assert well.master is not None and well.master.master is not None
-        side = replace(well.master.master, retired_alt_names={host: frozenset(had)})
-        return changed(well, "master", master=side)
+        return with_retired(well, OLD.issue(host, SERIAL, had))
 
     problem = only(told(AGENT, "www.example.com").problems)
     assert (problem.severity, problem.host, problem.subject) == (Severity.WARNING, "web01", path)
