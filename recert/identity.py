@@ -58,9 +58,11 @@ class Identities:
         """Whether the inventory says that this is the host's certname, and nobody else's."""
         one = self._listed[host]
         others = [self._listed[other] for other in self._by_name.get(certname, ())]
-        if certname == one.certname:
-            # Data about a certname say more than what another host is called.
-            return not any(other.certname == certname for other in others if other is not one)
+        if one.certname is not None:
+            # Data about a certname say more than what a host is called, this one or another.
+            return certname == one.certname and not any(
+                other.certname == certname for other in others if other is not one
+            )
         return certname == one.name and all(
             other is one or certname not in (other.certname, other.name) for other in others
         )

@@ -53,7 +53,7 @@ WORDS = words_to_sign("ab" * 32, "web01", NAME)
     ("host", "certname", "given"),
     [
         (WEB, "web01.example.com", True),
-        (WEB, "web01", True),
+        (WEB, "web01", False),  # the data alone, where they give one
         (BARE, "app01.example.com", True),
         (DB, "10.0.0.17", True),
         (WEB, "app01.example.com", False),
@@ -160,6 +160,13 @@ def test_no_proof_counts_against_a_certname_that_the_data_give() -> None:
     line = r"inventory that it is own\.example\.com.*\('web01', {'certname': 'web01.example.com'}\)"
     with pytest.raises(AgentRefusedError, match=line):
         claim({"certname": "own.example.com"}, NAME)
+
+
+def test_nor_does_the_inventorys_name_count_against_it() -> None:
+    """The node would count as looked at, and as one that has none of the certificates to retire."""
+    with pytest.raises(AgentRefusedError, match=r"the inventory that it is own\.example\.com"):
+        claim({"certname": "own.example.com"}, "web01")
+    assert claim({}, "web01").asked == []
 
 
 @pytest.mark.parametrize(
