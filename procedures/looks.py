@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
@@ -198,7 +199,10 @@ def _look(run: Run, host: Host, retired: Retired | None) -> HostLook:
     try:
         if role is Role.MASTER:
             return _look_at_master(master_facts(run), retired)
-        return _look_at_agent(agent_facts(run, host), role, retired)
+        facts = agent_facts(run, host)
+        # Who was prepared has been believed; see `require_identity`.
+        believed = known_renewal(run, host) is not None or facts.is_given
+        return replace(_look_at_agent(facts, role, retired), borne_out=believed)
     except Exception as error:
         # A host in whatever state is what a survey is for.
         return _not_seen(host, role, reason_of(error))

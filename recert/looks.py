@@ -51,7 +51,8 @@ class HostLook:
     and not started again. `strays`: credentials under other names than Puppet's in the directories
     that are emptied. `ports`: where a master's services listen that are configured to;
     `silent_before`: those of them that did not answer before a run stopped them. `csr_attributes`:
-    the host's own file, as far as it is about extensions."""
+    the host's own file, as far as it is about extensions. `borne_out`: the inventory, or a proof,
+    says that it has the certname that it says."""
 
     host: str
     role: Role
@@ -73,6 +74,7 @@ class HostLook:
     ports: Mapping[str, int] = field(default_factory=dict)
     silent_before: frozenset[str] = frozenset()
     csr_attributes: tuple[str, ...] = ()
+    borne_out: bool = False
     not_judged: bool = False
 
     def without_judgement(self, error: Exception) -> HostLook:

@@ -264,16 +264,21 @@ def _of_master(state: SiteState) -> Iterable[Finding]:
 
 
 def _of_names(state: SiteState, conf: Settings) -> Iterable[Finding]:
-    """Hosts that say that they are called as another one is."""
+    """Hosts that say that they are called as another one is: not the one that is, where the
+    inventory or a proof tells which."""
     assert state.master is not None
     in_use = state.certificate_of(state.master)
     of_master = {conf.certname, *(in_use.alt_names if in_use is not None else ())}
     agents = [look for look in state.looks if look.role is not Role.MASTER]
     names = Counter(look.settings.certname for look in agents if look.settings is not None)
+    by_right = Counter(
+        look.settings.certname for look in agents if look.settings is not None and look.borne_out
+    )
     for look in agents:
         certname = look.settings.certname if look.settings is not None else ""
+        its_own = look.borne_out and by_right[certname] == 1
         whose = never_believed(certname, of_master)
-        if whose is None and names[certname] > 1:
+        if whose is None and names[certname] > 1 and not its_own:
             whose = "another host"
         if certname and whose is not None:
             what = f"is its certname, as it says, and the name of {whose}"

@@ -231,11 +231,22 @@ class SiteState:
         return frozenset(name for name in had if not self._is_taken(look, name))
 
     def _is_taken(self, look: HostLook, name: str) -> bool:
-        """Whether a name is the master's, a service's or another host's."""
+        """Whether a name is the master's, a service's or another host's. What one says of itself
+        alone would have this one's loss go untold."""
         master = self.certificate_of(self.master) if self.master is not None else None
         of_master = master.alt_names | {master.subject} if master is not None else frozenset()
-        others = (one.settings.certname for one in self.looks if one is not look and one.settings)
-        return never_believed(name, of_master) is not None or name in others
+        if never_believed(name, of_master) is not None:
+            return True
+        signed = self.ca_records.signed(name)
+        # Anybody can have that of a master that signs by itself.
+        somebodys = signed is not None and not self.ca_records.autosign.may_have_signed(
+            name, signed.alt_names
+        )
+        return any(
+            one.borne_out or somebodys
+            for one in self.looks
+            if one is not look and one.settings is not None and one.settings.certname == name
+        )
 
     @property
     def _side(self) -> MasterSide | None:

@@ -454,8 +454,21 @@ def test_names_that_a_certificate_has_lost_are_told(well: SiteState) -> None:
     assert told("old-puppet", host=CERTNAME).problems == ()
     # What has become another host's.
     web = agent(certname="www.example.com")
-    both = site(*told(AGENT, "www.example.com").looks, look_at_agent(web, "web02"), named=False)
-    assert not [p for p in both.problems if "lacks the names" in p.what]
+    looks = told(AGENT, "www.example.com").looks
+    second = look_at_agent(web, "web02")
+    for borne_out in (True, False):
+        # Saying so does not make it that one's.
+        both = site(*looks, replace(second, borne_out=borne_out), named=False)
+        assert bool([p for p in both.problems if "lacks the names" in p.what]) is not borne_out
+    # What the CA has signed for it does, unless anybody gets that.
+    held = f"{SSLDIR}/ca/signed/www.example.com.pem"
+    looks = (with_file(looks[0], held, NEW.issue("www.example.com", 9)), *looks[1:])
+    for kind in (Autosigning.OFF, Autosigning.ALL):
+        assert looks[0].master is not None
+        side = replace(looks[0].master, autosign=Autosign(kind))
+        both = site(replace(looks[0], master=side), looks[1], second, named=False)
+        lost = [p for p in both.problems if "lacks the names" in p.what]
+        assert bool(lost) is (kind is Autosigning.ALL)
 
 
 def test_what_is_somebody_elses_is_noted_and_nothing_else(well: SiteState) -> None:
@@ -483,6 +496,25 @@ def test_two_hosts_of_one_name(well: SiteState) -> None:
     found = replace(well, looks=(*well.looks, second))
     named = {p.host for p in found.problems if p.subject == AGENT}
     assert named == {"web01", "web02"}
+
+
+@pytest.mark.parametrize(
+    ("borne_out", "blamed"),
+    [
+        ({"web01"}, {"web02"}),
+        ({"web02"}, {"web01"}),
+        (set(), {"web01", "web02"}),
+        ({"web01", "web02"}, {"web01", "web02"}),
+    ],
+    ids=str,
+)
+def test_who_has_a_name_by_right_is_not_blamed_for_another(
+    well: SiteState, borne_out: set[str], blamed: set[str]
+) -> None:
+    looks = [replace(well.looks[1], host=host) for host in ("web01", "web02")]
+    looks = [replace(look, borne_out=look.host in borne_out) for look in looks]
+    found = replace(well, looks=(well.looks[0], *looks))
+    assert {p.host for p in found.problems if p.subject == AGENT} == blamed
 
 
 # What was made to do harm
