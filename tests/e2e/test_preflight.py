@@ -76,8 +76,11 @@ BROKEN = {
         ("'*.lab.test', which is not a DNS name that Puppet's CA signs",),
     ),
     "an ssldir that holds the rest": Broken(
+        # A daemon that reads it anew makes directories there.
+        "systemctl stop pe-puppet pe-puppetserver; "
         f"sed -i 's,^\\[main\\],[main]\\nssldir = /etc/puppetlabs,' {CONF}",
         ("lies inside ssldir",),
+        "systemctl start pe-puppetserver pe-puppet",
     ),
     "no Puppet": Broken(
         "mv /opt/puppet/bin/puppet /run/puppet",
