@@ -33,7 +33,12 @@ _MASTER_LABEL = "pe-lab.master"
 _PUPPETDB = "/opt/puppet/share/puppetdb"
 _CREDENTIALS = "/opt/pe-lab/credentials"
 _LASTING_FILES = {
-    ("master", STAND_INS): ("component", "start-puppetserver", "wait-for-services"),
+    ("master", STAND_INS): (
+        "component",
+        "start-puppetserver",
+        "wait-for-run",
+        "wait-for-services",
+    ),
     ("master", REAL): (
         "console-services",
         "keystore",
