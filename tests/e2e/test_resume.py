@@ -103,8 +103,8 @@ def test_killed_in_the_middle_of_a_step(serving: Master, working_on: str, dies: 
         # Large enough that the backup takes a moment.
         master.sh(
             f"""
-            for number in 1 2 3 4 5; do
-                head -c 60M /dev/urandom >{SSLDIR}/large.$number
+            for number in 1 2 3; do
+                head -c 40M /dev/urandom >{SSLDIR}/large.$number
                 chown pe-puppet: {SSLDIR}/large.$number
             done
             """
