@@ -75,6 +75,7 @@ def with_password(
 ) -> tuple[StringCommand, dict[str, Any]]:
     """`command` for a sudo that may want `_sudo_password`, with what is left of the arguments.
 
+    :param arguments: pyinfra's; a `_stdin` is lines, or one.
     :param on_terminal: whether it is going to have a terminal.
     :param forget_after: whether sudo has to be told afterwards to forget the password.
     :raises OSError: the password cannot be given so.
@@ -111,6 +112,4 @@ def _block(host: Host, password: str) -> str:
 def _lines(stdin: Any) -> list[str]:
     if not stdin:
         return []
-    if hasattr(stdin, "readlines"):
-        return list(stdin.readlines())
     return list(stdin) if isinstance(stdin, (list, tuple)) else [stdin]

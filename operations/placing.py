@@ -75,8 +75,8 @@ get_theirs() {
         (0) return ;;
         (3) echo "$1 has another name besides, or is neither root's nor of the account that has" \
             "its directory. It might be anybody's and is not copied. If it is what it should be," \
-            "give it to that account (chown), or make it a file of its own:" \
-            "cp -p $1 $1.new && mv -f $1.new $1" >&2 ;;
+            "give it to that account (chown), or make it a file of its own: copy it beside itself" \
+            "(cp -p), and move the copy (mv -f) into its place." >&2 ;;
         (*) echo "$1 cannot be read, is a link, or changed while it was read." >&2 ;;
     esac
     return 1

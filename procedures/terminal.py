@@ -34,9 +34,11 @@ def clean(text: str) -> str:
     return "".join(part if number % 2 else harmless(part) for number, part in enumerate(parts))
 
 
-# As Python prints a dictionary's.
+# As Python prints a dictionary's. Of the names in a name the first one counts: with any of them a
+# host's line of a megabyte would take the square of that.
 _PASSWORDS = re.compile(
-    r"""(['"]\w*pass(?:word|phrase)\w*['"]: )('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+    r"""(['"](?:(?!pass(?:word|phrase))\w)*pass(?:word|phrase)\w*['"]: )"""
+    r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 )
 
 

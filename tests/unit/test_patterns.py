@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from types import FrameType
 
 import pytest
 
+from procedures.terminal import _Harmless
 from recert.foreign import foreign_refusals
 from recert.windows import read_service, read_windows
 
@@ -66,10 +68,18 @@ def test_a_pattern_is_soon_through_with_a_long_text(name: str) -> None:
     pattern, methods = PATTERNS[name]
     for repeated in REPEATED:
         text = repeated * (LONG // len(repeated))
-        for said in (text, f"0x1 {text}\n!", f"sudo: {text}"):
+        for said in (text, f"0x1 {text}\n!", f"sudo: {text}", f"'{text}"):
             for method in methods:
                 with ending():
                     getattr(pattern, method)(*(["", said] if method == "sub" else [said]))
+
+
+def test_so_is_whoever_looks_for_passwords_in_what_is_logged() -> None:
+    said = "'" + "password" * 125_000
+    record = logging.LogRecord("pyinfra", logging.INFO, "", 0, said, None, None)
+    with ending():
+        assert _Harmless().filter(record)
+    assert record.getMessage() == said
 
 
 @pytest.mark.parametrize("repeated", ["1", "1-", "<", "<>", "< .", " ", ": "])
