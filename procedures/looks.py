@@ -25,7 +25,7 @@ from procedures.platforms import platform_of
 from procedures.preflight import read_master
 from procedures.renewal import known_renewal
 from procedures.run import Run
-from procedures.site import Site
+from procedures.site import Site, approved_of
 from procedures.telling import reason_of
 from recert.ca_records import Autosign
 from recert.certificates import read_certificate, utc_now
@@ -138,17 +138,6 @@ def retired_of(run: Run, facts: MasterFacts | None) -> Retired | None:
         return Retired(fingerprint, None)
     in_place = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
     return named_ca(fingerprint, in_place, [one.manifest for one in facts.backups.backups])
-
-
-def approved_of(run: Run) -> frozenset[str]:
-    """The certificates that somebody has said may carry more than those before.
-
-    :raises DeployError: one of them is none.
-    """
-    try:
-        return run.options.approved_certs
-    except RecertError as error:
-        raise DeployError(str(error)) from error
 
 
 def master_facts(run: Run) -> MasterFacts:

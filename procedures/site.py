@@ -19,6 +19,7 @@ from procedures.preflight import read_master, refuse
 from procedures.regeneration import Regeneration, nameable_ca, prepare_regeneration
 from procedures.requests import WaitingRequests
 from procedures.run import Run
+from procedures.status import fail_in_the_end
 from procedures.telling import command_line, warn
 from recert.altnames import AltNames, default_alt_names
 from recert.ca_records import Autosign, Autosigning, CaRecords
@@ -27,6 +28,7 @@ from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.identity import never_believed
 from recert.interlock import named_ca
+from recert.pasted import for_sh
 from recert.preflight import expired_crl
 
 _AUTHORITY = ("ssl", "presented", "requests", "signed")
@@ -49,6 +51,17 @@ class MasterView:
     port: int
     clock_ahead: float
     autosign: Autosign
+
+
+def approved_of(run: Run) -> frozenset[str]:
+    """The certificates that somebody has said may carry more than those before.
+
+    :raises DeployError: one of them is none.
+    """
+    try:
+        return run.options.approved_certs
+    except RecertError as error:
+        raise DeployError(f"Nothing was changed: {error}") from error
 
 
 class Site:
@@ -140,25 +153,36 @@ class Site:
     # The master, before the run
 
     def require_all_found(self) -> None:
-        """Say which of the named certificates no agent of this run has or had.
+        """Say which of the named certificates no agent of this run has or had. An agent that hides
+        its own is no reason not to replace those of the others; the run fails in its end.
 
-        :raises DeployError: all of them could be looked at, so that it is nobody's.
+        :raises DeployError: none of them is anybody's, though all agents could be looked at.
         """
         missing = sorted(self.retire_certs - self.found)
+        if not missing:
+            return
         unread = sorted({agent.name for agent in self.run.agents} - self.compared)
-        if missing and unread:
-            clean = self.view().facts.deployment.authority.clean
-            warn(
-                self.master,
-                f"retire_certs={','.join(missing)} stays valid: it is of none of the agents that "
-                f"could be looked at, and {', '.join(unread)} could not. Run the same "
-                f"command when they are back, or `{clean}` on the master at once.",
-            )
-        elif missing:
+        if not unread and not self.found:
             raise DeployError(
                 f"Nothing was changed: retire_certs={','.join(missing)} is the certificate of no "
                 "agent of this run. Correct it, or --limit the run to the agents that have it."
             )
+        what = f"retire_certs={','.join(missing)}"
+        clean = self.view().facts.deployment.authority.clean
+        if unread:
+            warn(
+                self.master,
+                f"{what} stays valid: it is of none of the agents that "
+                f"could be looked at, and {', '.join(unread)} could not. Run the same "
+                f"command when they are back, or `{clean}` on the master at once.",
+            )
+            return
+        held = [name for name in self.ca_records().retired_names if name not in self._hosts]
+        remedy = f"The master has signed none of {'that' if len(missing) == 1 else 'these'}."
+        if held:
+            remedy = f"`{for_sh(clean, *held)}` on the master revokes it: look at who has it."
+        warn(self.master, f"{what} stays as it is: no agent of this run says it has it. {remedy}")
+        fail_in_the_end()
 
     def regeneration(self) -> Regeneration:
         """Steps 1 to 5, as this run is going to carry them out.
@@ -255,13 +279,6 @@ class Site:
         except RecertError as error:
             raise DeployError(f"Nothing was changed: {error}") from error
 
-    @property
-    def _approved_certs(self) -> frozenset[str]:
-        try:
-            return self.run.options.approved_certs
-        except RecertError as error:
-            raise DeployError(f"Nothing was changed: {error}") from error
-
     # The master, at the moment of asking
 
     def ca_records(self) -> CaRecords:
@@ -309,7 +326,7 @@ class Site:
             conf.csrdir,
             self.retire_certs,
             too_many_wait=waiting.too_many,
-            approved=self._approved_certs,
+            approved=approved_of(self.run),
         )
 
     def _freshness(self, view: MasterView) -> Freshness:

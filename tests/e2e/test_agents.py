@@ -648,6 +648,20 @@ def test_a_few_certificates_only(site: Site, retired: str) -> None:
     assert f"retire_certs={absent.fingerprint} stays valid" in part.stderr.replace("\n", "")
     assert_renewed(site, "agent01")
 
+    # Nor does an agent that goes by another name, so as not to be found.
+    newest, hidden = site.certificate_of("agent01"), site.certificate_of("agent03")
+    conf = "/etc/puppetlabs/puppet/puppet.conf"
+    renamed = f"{PUPPET} config set --section main certname agent03"
+    site.on("agent03", f"cp {conf} /root/; {renamed}")
+    part = site.replace(f"{newest.fingerprint},{hidden.fingerprint}", *agents)
+    site.on("agent03", f"cp /root/puppet.conf {conf}")
+    assert part.status == 1
+    assert statuses(part)["agent01"] == "renewed"
+    told = part.stderr.replace("\n", "")
+    assert f"retire_certs={hidden.fingerprint} stays as it is" in told
+    assert "`puppet cert clean -- agent03.lab.test` on the master revokes it" in told
+    assert_renewed(site, "agent01")
+
     # Revoked by hand, a certificate is stale for every deploy.
     site.sh(f"{PUPPET} cert clean agent02.lab.test")
     assert "6.4 Delete the agent's SSL directory" in site.preview_renewal(retired, *agents).planned
