@@ -337,7 +337,7 @@ def proven() -> Commands:
         certificate = facts.paths(conf.certname).certificate
         yield from hands_of(facts).await_first_run(certificate, BEGIN_LIMIT, RUN_LIMIT)
     if later:
-        yield from hands_of(facts).start(later, [], LIMIT)
+        yield from hands_of(facts).start(later, [], [], LIMIT)
         facts.learn_services(Service.RUNNING, *later)
         renewal.note_started()
     if renewal.run_due:

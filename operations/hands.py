@@ -33,8 +33,13 @@ class Hands(Protocol):
     def stop(self, service: str, limit: int) -> Commands:
         """Stop a service, and remember beside the backups that it ran."""
 
-    def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
-        """Start services, and remember of what was stopped only those that start later."""
+    def start(
+        self, services: Iterable[str], later: Iterable[str], again: Iterable[str], limit: int
+    ) -> Commands:
+        """Start services, and remember of what was stopped only those that start later.
+
+        :param again: those that are stopped first, should anything have started them.
+        """
 
     def empty_ssldir(self, stay: Iterable[str], limit: int) -> Commands:
         """Delete everything in ssldir but the files that stay, and itself where nothing is against

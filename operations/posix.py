@@ -101,11 +101,13 @@ class PosixHands:
         runs_puppet = service == facts.deployment.agent.puppet
         yield self._looked_at(change) if runs_puppet else change
 
-    def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
+    def start(
+        self, services: Iterable[str], later: Iterable[str], again: Iterable[str], limit: int
+    ) -> Commands:
         yield self._changing(
             SERVICE_CHANGES
             + r"""
-note=$1/stopped later=$2; shift 2
+note=$1/stopped later=$2; stop_running $3; shift 3
 for service in "$@"; do start_service "$service"; done
 if [ -z "$later" ]; then rm -f "$note"; exit; fi
 (umask 077 && printf '%s\n' "$later" >"$note.new") && mv "$note.new" "$note" ||
@@ -114,6 +116,7 @@ if [ -z "$later" ]; then rm -f "$note"; exit; fi
             self._facts.listeners,
             self._facts.backup_root,
             "\n".join(later),
+            " ".join(again),
             *services,
             limit=limit,
         )

@@ -75,6 +75,11 @@ stop_service() {
         fail "The service $1 is still running after it was stopped."
     fi
 }
+stop_running() { # of services that were stopped: cron or a watchdog has started them since
+    for again; do
+        if running "$again"; then stop_service "$again"; fi
+    done
+}
 start_service() {
     running "$1" && return
     if manage start "$1"; then settle running "$1" && return; else running "$1" && return; fi
@@ -225,17 +230,28 @@ def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
     must_answer = procedure.must_answer
     answering: set[str] = set()
     begun: list[str] = []
+    # What runs by now works with the files of before. All of it is stopped before any is started:
+    # a manager may start others with one, or stop them with it.
+    again = set(services) - {facts.deployment.agent.puppet} if procedure.stopped_now else set()
+    running_again = [name for name in seat.stopped if name in again]
 
     def start() -> Commands:
         if begun:
             yield changing(
                 facts.lock,
-                SERVICE_CHANGES + 'for service in "$@"; do start_service "$service"; done',
+                SERVICE_CHANGES
+                + """
+stop_running $1
+shift
+for service in "$@"; do start_service "$service"; done
+""",
                 facts.listeners,
+                " ".join(running_again),
                 *begun,
-                limit=services_limit(len(begun)),
+                limit=services_limit(len(begun) + len(running_again)),
             )
             begun.clear()
+            running_again.clear()
 
     for service in services:
         needs = [n for n in seat.needs.get(service, ()) if n in must_answer and n not in answering]

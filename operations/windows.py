@@ -127,7 +127,11 @@ class WindowsHands:
         yield self._acting(partial(self._stop, service))
         self._facts.forget("agent")
 
-    def start(self, services: Iterable[str], later: Iterable[str], limit: int) -> Commands:
+    def start(
+        self, services: Iterable[str], later: Iterable[str], again: Iterable[str], limit: int
+    ) -> Commands:
+        for service in again:
+            yield self._acting(partial(self._stop_running, service))
         for service in services:
             yield self._acting(partial(self._start, service))
         noted = native(f"{self._root}/stopped")
@@ -154,6 +158,11 @@ class WindowsHands:
                 "was ended.",
                 said,
             )
+
+    def _stop_running(self, service: str, host: Host) -> None:
+        self._facts.forget("services")
+        if self._known(service).state is not Service.STOPPED:
+            self._stop(service, host)
 
     def _start(self, service: str, host: Host) -> None:
         if self._known(service).word == "STOP_PENDING":

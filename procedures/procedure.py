@@ -52,6 +52,12 @@ class Procedure:
         return [n for n in started if n not in due and states[n] is not Service.MISSING]
 
     @property
+    def started_from_rest(self) -> list[str]:
+        """The services that do not run, that nobody has noted to have run, and that are started."""
+        noted, states = self.facts.backups.stopped | self.stopped_now, self.facts.services
+        return [n for n in self.services_due if states[n] is Service.STOPPED and n not in noted]
+
+    @property
     def work_due(self) -> bool:
         """Whether anything has to be replaced, so that the services have to be stopped."""
         raise NotImplementedError

@@ -178,6 +178,8 @@ def announce(regeneration: Regeneration) -> None:
     if left := regeneration.left_stopped:
         warn(host, f"Does not run, and so is not started: {', '.join(left)}. Where that is wrong,")
         warn(host, "start it before the run.")
+    if from_rest := regeneration.started_from_rest:
+        warn(host, f"Does not run now, and is started in step 5: {', '.join(from_rest)}")
     if freshness.problems:
         for line in shortened(told(regeneration.facts.left_alone(regeneration.retired)), SURVEYED):
             warn(host, line)

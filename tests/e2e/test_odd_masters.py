@@ -117,6 +117,23 @@ def test_a_service_that_dies_after_its_start_is_not_success(serving: Master) -> 
     assert_regenerated(master, retired)
 
 
+def test_what_a_watchdog_starts_meanwhile_is_started_anew(serving: Master) -> None:
+    master, retired = serving, serving.ca.fingerprint
+    last = STOP_ORDER[-1]
+    master.sh(
+        f"(until [ -e {BACKUPS}/stopped ] && ! systemctl -q is-active {last}; do sleep 0.05; done;"
+        " systemctl start pe-puppetdb; systemctl show -p MainPID pe-puppetdb >/root/watchdog)"
+        " >/dev/null 2>&1 </dev/null &"
+    )
+
+    run = master.regenerate(retired)
+
+    assert run.status == 0, run.stderr
+    assert master.sh("cat /root/watchdog; rm /root/watchdog") != "MainPID=0"
+    assert master.presented(8081).issued_by(master.ca)
+    assert_regenerated(master, retired)
+
+
 _BRINGS_ALONG = r"""
 echo Welcome; uptime; printf 'Gr\374\337e\n'
 export POSIXLY_CORRECT=1 GREP_OPTIONS='--color=always -v' TAR_OPTIONS='--exclude=*' CDPATH=/tmp:/
