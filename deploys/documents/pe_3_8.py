@@ -3,31 +3,34 @@ Deployments", PE 3.8."""
 
 from deploys.documents.alike import step_1, step_2, step_5
 from operations import credentials
-from recert.deployments.model import CERTNAME
+from recert.deployments.model import CERTNAME, Deployment
 from recert.deployments.monolithic import CLASSIFIER_CERT, DASHBOARD_CERT
-from recert.deployments.pe_3_8 import PE_3_8
-
-PUPPETDB, POSTGRESQL, CONSOLE, DASHBOARD = PE_3_8.master.components
 
 
-def regenerate() -> None:
-    """On the master, whose regeneration has begun. The numbers are those of the document."""
+def regenerate(deployment: Deployment) -> None:
+    """On the master, whose regeneration has begun. The numbers are those of the document.
+
+    :param deployment: which of the versions that the document is about.
+    """
+    puppetdb, postgresql, console, dashboard = deployment.master.components
+
     step_1()
-    step_2(PE_3_8)
+    step_2(deployment)
 
-    credentials.cleared(PUPPETDB, name="3.1 Clear PuppetDB's SSL directory")
-    credentials.copied(PUPPETDB, CERTNAME, owned=True, name="3.2 Copy the master's to PuppetDB")
-    credentials.cleared(POSTGRESQL, name="3.3 Clear PostgreSQL's certs directory")
-    credentials.copied(POSTGRESQL, CERTNAME, owned=True, name="3.4 Copy the master's to PostgreSQL")
+    credentials.cleared(puppetdb, name="3.1 Clear PuppetDB's SSL directory")
+    credentials.copied(puppetdb, CERTNAME, owned=True, name="3.2 Copy the master's to PuppetDB")
+    credentials.cleared(postgresql, name="3.3 Clear PostgreSQL's certs directory")
+    credentials.copied(postgresql, CERTNAME, owned=True, name="3.4 Copy the master's to PostgreSQL")
 
-    credentials.cleared(DASHBOARD, CONSOLE, name="4.1 Clear the console's certs directories")
-    credentials.copied(CONSOLE, CLASSIFIER_CERT, name="4.2 Copy the classifier's to the console")
-    credentials.copied(CONSOLE, CERTNAME, name="4.3 Copy the master's to the console")
-    credentials.copied(CONSOLE, DASHBOARD_CERT, name="4.4 Copy the dashboard's to the console")
-    credentials.owned(CONSOLE, name="4.5 Ensure the console can access them")
-    credentials.copied(DASHBOARD, CERTNAME, name="4.6 Copy the master's to the dashboard")
-    credentials.copied(DASHBOARD, DASHBOARD_CERT, name="4.7 Copy the dashboard's own")
-    credentials.put_back(DASHBOARD, name="4.8 Copy the DH parameter files to the dashboard")
-    credentials.owned(DASHBOARD, name="4.9 Ensure the dashboard can access them")
+    credentials.cleared(dashboard, console, name="4.1 Clear the console's certs directories")
+    credentials.copied(console, CLASSIFIER_CERT, name="4.2 Copy the classifier's to the console")
+    credentials.copied(console, CERTNAME, name="4.3 Copy the master's to the console")
+    credentials.copied(console, DASHBOARD_CERT, name="4.4 Copy the dashboard's to the console")
+    credentials.owned(console, name="4.5 Ensure the console can access them")
+    credentials.copied(dashboard, CERTNAME, name="4.6 Copy the master's to the dashboard")
+    credentials.copied(dashboard, DASHBOARD_CERT, name="4.7 Copy the dashboard's own")
+    if dashboard.extras:  # since 3.8.1
+        credentials.put_back(dashboard, name="4.8 Copy the DH parameter files to the dashboard")
+    credentials.owned(dashboard, name="4.9 Ensure the dashboard can access them")
 
     step_5()

@@ -1,7 +1,7 @@
 """A monolithic PE 3.8 master and its agents: as 3.7, with the dashboard's DH parameters.
 
 Source: the document of that name, PE 3.8, which puts two files back into the directory that it has
-emptied (since 3.8.1), and has nothing to say of node groups.
+emptied (since 3.8.1, before which there are none), and has nothing to say of node groups.
 """
 
 from __future__ import annotations
@@ -26,12 +26,19 @@ def _with_dh_files(component: Component) -> Component:
     return replace(component, extras=extras)
 
 
-PE_3_8 = replace(
+PE_3_8_0 = replace(
     PE_3_7,
+    name="pe-3.8.0-mono",
+    title=title("3.8.0"),
+    document=document("3.8"),
+    versions=("3.8.0",),
+    classifier=None,
+)
+
+PE_3_8 = replace(
+    PE_3_8_0,
     name="pe-3.8-mono",
     title=title("3.8"),
-    document=document("3.8"),
-    versions=("3.8",),
+    versions=tuple(f"3.8.{number}" for number in range(1, 10)),
     seats=(replace(_SEAT, components=tuple(map(_with_dh_files, _SEAT.components))),),
-    classifier=None,
 )

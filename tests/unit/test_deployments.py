@@ -249,7 +249,7 @@ def test_a_host_without_puppet_enterprise_is_refused() -> None:
 def test_two_that_match_are_for_a_person_to_decide() -> None:
     with pytest.raises(RecertError) as refused:
         found(UNNAMED)
-    assert "pe-3.7-mono or pe-3.8-mono" in str(refused.value)
+    assert "pe-3.7-mono or pe-3.8.0-mono or pe-3.8-mono" in str(refused.value)
     assert "--data deployment=<name>" in str(refused.value)
     assert found(UNNAMED, "pe-3.8-mono") is PE_3_8
 
