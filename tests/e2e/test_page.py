@@ -236,39 +236,22 @@ def test_rows_are_sorted_and_filtered(browser: Browser) -> None:
 @pytest.mark.parametrize("number", [1, MANY])
 def test_it_is_usable_at_any_size(browser: Browser, number: int) -> None:
     browser.look(1600)
-    took: dict[str, float] = {}
-
-    def timed(what: str, begun: float) -> None:
-        took[what] = time.monotonic() - begun
-
     report = reports.site_report(number)
-    begun = time.monotonic()
     file = browser.write(report)
-    timed("made", begun)
-    begun = time.monotonic()
     browser.driver.get(file.as_uri())
-    timed("opened", begun)
     table = browser.table("certificates-h")
     rows = table.section.find_elements(By.CSS_SELECTOR, "tbody tr")
     assert len(rows) == number
     if number == MANY:
         assert table.said == "5,000 certificates, 200 shown"
-        begun = time.monotonic()
         table.sort("Host")
-        timed("sorted", begun)
         assert table.rows() == reports.names(200)
-        begun = time.monotonic()
         table.filter("node4321", "1 of 5,000 certificates")
-        timed("filtered", begun)
         table.filter("", "5,000 certificates, 200 shown")
-        begun = time.monotonic()
         more = table.section.find_element(By.CSS_SELECTOR, ".more")
         assert more.text == "Show 1,000 more of 4,800"
         more.click()
         table.wait("5,000 certificates, 1,200 shown")
-        timed("more shown", begun)
-    print({what: round(seconds, 2) for what, seconds in took.items()})
-    assert max(took.values()) < PATIENCE
     assert browser.complaints() == []
 
 
