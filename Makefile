@@ -12,7 +12,7 @@ help:
 	@echo 'make soak       random kills and thousands of agents: KILLS=200 MINUTES=120 AGENTS=4000'
 	@echo 'make lab-up     start the lab (python3 -m lab for more)'
 	@echo 'make lab-down   remove its containers'
-	@echo 'make benchmark  the typed commands against the deploy, five rounds'
+	@echo 'make benchmark  the typed commands against the deploy and a bare restart, five rounds'
 	@echo 'make benchmark-agents  step 6: the deploy against Ansible and a loop over ssh'
 	@echo 'make benchmark-growth  step 6: what 100, 1000 and 4000 agents cost this machine'
 	@echo 'make benchmark-survey  how long a survey of 200 hosts takes'

@@ -1,13 +1,14 @@
-"""How long a regeneration takes, by hand and with the deploy, side by side in the lab.
+"""How long a regeneration takes, by hand and with the deploy, side by side in the lab; and how long
+the same services need to stop and to answer again, with nothing in between (`restart.py`).
 
     python -m benchmarks.outage [--rounds N] [--json FILE]
 
-Each round resets the lab's master to its seeded state, types the document's commands one after
-the other (`by_hand.sh`), resets it again and runs the deploy. The whole run is timed from
-outside. The outage begins with the first service that systemd on the master recorded as stopped,
-and ends when the last is started and everything answers again: the Puppet master, ActiveMQ, and
-the console through its front, which needs PuppetDB and PostgreSQL. The figures are ratios: seconds
-differ from machine to machine.
+Each round resets the lab's master to its seeded state and types the document's commands one after
+the other (`by_hand.sh`), then does the same with the deploy, and with the restart. The whole run is
+timed from outside. The outage begins with the first service that systemd on the master recorded as
+stopped, and ends when the last is started and everything answers again: the Puppet master,
+ActiveMQ, and the console through its front, which needs PuppetDB and PostgreSQL. The figures are
+ratios: seconds differ from machine to machine.
 """
 
 from __future__ import annotations
@@ -141,10 +142,17 @@ def with_the_deploy() -> None:
     pem = lab.run(HOST, ["cat", "/etc/puppetlabs/puppet/ssl/ca/ca_crt.pem"]).stdout
     ca = read_certificate(pem)
     assert ca is not None
+    _pyinfra("deploys/master.py", "--data", f"retire_ca={ca.fingerprint}")
+
+
+def restart_alone() -> None:
+    _pyinfra("benchmarks/restart.py", "--limit", HOST)
+
+
+def _pyinfra(deploy: str, *arguments: str) -> None:
     pyinfra = Path(sys.executable).with_name("pyinfra")
-    command = [str(pyinfra), "inventory.py", "deploys/master.py", "-y"]
     done = subprocess.run(
-        [*command, "--data", f"retire_ca={ca.fingerprint}"],
+        [str(pyinfra), "inventory.py", deploy, "-y", *arguments],
         cwd=HERE.parent,
         capture_output=True,
         text=True,
@@ -167,22 +175,29 @@ def main() -> None:
     console = Console()
     hand: list[Timing] = []
     deploy: list[Timing] = []
+    restart: list[Timing] = []
+    ways = ((by_hand, hand), (with_the_deploy, deploy), (restart_alone, restart))
     for number in range(1, arguments.rounds + 1):
-        for run, timings in ((by_hand, hand), (with_the_deploy, deploy)):
+        for run, timings in ways:
             timing = measured(run)
             timings.append(timing)
             console.print(
                 f"round {number} of {arguments.rounds}, {run.__name__.replace('_', ' ')}: "
                 f"whole run {timing.whole:.1f} s, outage {timing.outage:.1f} s"
             )
-    table = Table("", "by hand, s", "with the deploy, s", "ratio")
+    table = Table("", "by hand, s", "with the deploy, s", "ratio", "restart alone, s", "ratio")
     figures = {}
     for what in ("whole", "outage"):
-        a = [getattr(timing, what) for timing in hand]
-        b = [getattr(timing, what) for timing in deploy]
-        ratios = [y / x for x, y in zip(a, b, strict=True)]
-        table.add_row(what, spread(a), spread(b), spread(ratios))
-        figures[what] = {"by_hand": a, "deploy": b, "ratio": statistics.median(ratios)}
+        a, b, c = ([getattr(one, what) for one in timings] for _, timings in ways)
+        of_hand, of_restart = ([y / x for x, y in zip(base, b, strict=True)] for base in (a, c))
+        table.add_row(what, *map(spread, (a, b, of_hand, c, of_restart)))
+        figures[what] = {
+            "by_hand": a,
+            "deploy": b,
+            "ratio": statistics.median(of_hand),
+            "restart": c,
+            "ratio_to_restart": statistics.median(of_restart),
+        }
     console.print("Medians, and the smallest and largest of", arguments.rounds, "rounds:")
     console.print(table)
     if arguments.json:

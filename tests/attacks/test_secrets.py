@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lab
@@ -9,15 +11,37 @@ from tests.attacks.secrets import secrets_on, watched
 from tests.e2e.nodes import Site
 from tests.e2e.site import ROOT
 
-AGENT = "agent01"
+AGENT, ASKING = "agent01", "agent03"
+PASSWORD = "c0rrect-horse-battery-staple"
+"""Of the account that gets ahead only with it on the second one."""
+
+
+@contextmanager
+def asking_sudo(site: Site) -> Iterator[None]:
+    """Meanwhile the account there needs its password for sudo, and the inventory gives it."""
+    with site.inventory.open("a") as inventory:
+        inventory.write(
+            f"agents = [(n, {{**d, '_sudo_password': {PASSWORD!r}}} if n == {ASKING!r} else d)"
+            " for n, d in agents]\n"
+        )
+    sudoers = "/etc/sudoers.d/admin"
+    site.on(
+        ASKING,
+        f"cp -p {sudoers} /root/sudoers; sed -i 's/NOPASSWD: //' {sudoers}"
+        f" && echo 'admin:{PASSWORD}' | chpasswd",
+    )
+    try:
+        yield
+    finally:
+        site.on(ASKING, f"cp -p /root/sudoers {sudoers}; rm /root/sudoers; usermod -p '*' admin")
 
 
 def test_secrets_are_nowhere_but_where_they_belong(tmp_path: Path) -> None:
     """In a whole procedure, at the most talkative: a survey, a preview, the run, its proof, a
     restoration."""
-    site = Site.of(tmp_path, "master", (AGENT,))
+    site = Site.of(tmp_path, "master", (AGENT, ASKING))
     site.reset()
-    retired, hosts = site.ca.fingerprint, (site.name, AGENT)
+    retired, hosts = site.ca.fingerprint, (site.name, AGENT, ASKING)
     before = {secret for host in hosts for secret in secrets_on(host)}
     reports = set((ROOT / "reports").glob("*"))
     written_to = tmp_path / "written"
@@ -30,7 +54,7 @@ def test_secrets_are_nowhere_but_where_they_belong(tmp_path: Path) -> None:
         assert done.status == 0, done.stderr
         texts[" ".join(arguments)] = done.text
 
-    with watched(*hosts) as seen:
+    with asking_sudo(site), watched(*hosts) as seen:
         run("deploys/survey.py", "-y")
         run("deploys/site.py", "--dry", "--diff", *named)
         run("deploys/site.py", "-y", *named)
@@ -38,6 +62,7 @@ def test_secrets_are_nowhere_but_where_they_belong(tmp_path: Path) -> None:
         run("deploys/verify.py", "-y", *named)
         run("deploys/restore.py", "-y", "--data", f"backup={site.backups()[0]}")
     secrets = before | between | {secret for host in hosts for secret in secrets_on(host)}
+    secrets.add(PASSWORD)
 
     assert len(secrets) > len(before) > 5
     written = [*(set((ROOT / "reports").glob("*")) - reports), *written_to.rglob("*")]
