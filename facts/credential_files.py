@@ -10,7 +10,7 @@ from pyinfra.api.exceptions import FactProcessError
 from facts.few import MOST_CERTIFICATES, MOST_OF_A_CA, certificates_in, require_few
 from facts.keys import PUBLIC_HALVES
 from facts.packed import files_in
-from facts.public import LINES_OF_KEYS
+from facts.public import LINES_OF_KEYS, WITHOUT_KEYS
 from facts.reading import READ_FILE, READING
 from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
@@ -156,7 +156,7 @@ in_der() {{
 }}
 sum_of() {{ stage as_it_lies "$1" | stage digests | stage cut -c 1-64; }}
 certificates_in() {{
-    stage as_it_lies "$1" |
+    stage as_it_lies "$1" | stage sed '{WITHOUT_KEYS}' |
         stage sed -n '/^-----BEGIN CERTIFICATE-/,/^-----END CERTIFICATE-/p' | stage tr -d '\000'
 }}
 secrets() {{ # what else is to be known of those that hold private keys
@@ -218,6 +218,7 @@ keys=$(keys "$@")
                 elif record[0] == "sealed":
                     sealed.add(path)
         require_few(certificates_in(certificates.values()), MOST_OF_A_CA, "certificates")
+        require_few(len(keys) + len(saved) + len(sealed), MOST_CERTIFICATES, "private keys")
         return FoundCredentials(
             files=files,
             certificates=certificates,

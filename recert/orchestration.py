@@ -71,8 +71,13 @@ def node_answers(
     for identity in sorted(seen.answering - known):
         if state.master is not None and identity in seen.twice:
             yield NodeAnswer(state.master.host, *_impostor(state.master, identity))
-        if state.master is not None and state.ca_records.signed(identity) is None:
+        if state.master is None:
+            continue
+        if state.ca_records.signed(identity) is None:
             saw = f"{identity} answers, and has no certificate of the CA in place"
+            yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state.master))
+        elif state.master.deployment.is_internal(identity):
+            saw = f"{identity} answers, which is the name of a service and of no node"
             yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state.master))
 
 

@@ -261,11 +261,11 @@ def _counted(snapshot: Snapshot | None, standings: Sequence[Standing]) -> dict[S
 def _by_file(snapshot: Snapshot | None) -> dict[tuple[str, str, str], CertificateRecord]:
     """By host, path and place in the file: a keystore holds several."""
     found: dict[tuple[str, str, str], CertificateRecord] = {}
+    numbers: Counter[tuple[str, str]] = Counter()
     for record in snapshot.certificates if snapshot is not None else ():
-        number = 1
-        while (key := (record.host, record.path, str(number))) in found:
-            number += 1
-        found[key] = record
+        file = record.host, record.path
+        numbers[file] += 1
+        found[*file, str(numbers[file])] = record
     return found
 
 

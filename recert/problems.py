@@ -16,7 +16,7 @@ from recert.identity import never_believed
 from recert.looks import HostLook
 from recert.observed import Service
 from recert.others import UNREAD
-from recert.pasted import for_cmd, for_sh
+from recert.pasted import for_cmd, for_sh, word
 from recert.preflight import MAX_CLOCK_SKEW, crl_renewal
 from recert.renewal import Renewal
 from recert.report import CertificateRecord, Role, Severity, Standing
@@ -368,8 +368,9 @@ def _of_certificates(state: SiteState, look: HostLook) -> Iterable[Finding]:
 def start_remedy(look: HostLook, service: str) -> str:
     """What to do about a service that does not run."""
     if look.role is Role.WINDOWS_AGENT:
-        return f"net start {service}; if it stops again, look into the event log"
-    return f"service {service} start; if it stops again, look into its log"
+        name = service if word(service) == service else for_cmd("", service).strip()
+        return f"net start {name}; if it stops again, look into the event log"
+    return f"service {word(service)} start; if it stops again, look into its log"
 
 
 def _revocation(state: SiteState, serial: str) -> str:

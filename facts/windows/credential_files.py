@@ -78,7 +78,8 @@ roots.each do |root|
     content = contents(path)
     say 'pem', path if content.include?('-----BEGIN ')
     if content.include?('-----BEGIN CERTIFICATE-----')
-      certs = content.scan(/^-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/m)
+      inside = '(?:(?!-----BEGIN ).)*?' # a cut one is not the beginning of what follows
+      certs = content.scan(/^-----BEGIN CERTIFICATE-----#{inside}-----END CERTIFICATE-----/m)
       say 'text', path, certs.map { |pem| pem.delete("\0") + "\n" }.join
     end
     public = content[/^-----BEGIN (RSA )?PUBLIC KEY-----.*?-----END \1?PUBLIC KEY-----/m]

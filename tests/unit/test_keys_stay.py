@@ -36,6 +36,7 @@ TEXTS = {
     "with CR LF": (CERT + KEY).replace("\n", "\r\n"),
     "without an end": CERT + KEY.partition("-----END")[0],
     "with a NUL": CERT + "\0" + KEY,
+    "behind a cut certificate": "".join(CERT.splitlines(True)[:2]) + KEY + CERT,
     "alone": KEY,
 }
 

@@ -128,6 +128,14 @@ def test_a_stranger_that_answers(puppet: HostLook) -> None:
     ]
 
 
+def test_nobody_is_called_like_a_service(puppet: HostLook) -> None:
+    """The CA has signed for those names, too."""
+    name = puppet.deployment.internal_names[0]
+    seen = Evidence(orchestration=Orchestration(frozenset({*EVERYBODY, name})))
+    found = [(c.host, c.saw) for c in verify(site(puppet), seen) if c.result is Result.FAILED]
+    assert ("master", f"{name} answers, which is the name of a service and of no node") in found
+
+
 def test_two_that_answer_by_one_name(puppet: HostLook, web: HostLook) -> None:
     """An identity is what a node says of itself: one of them is another one."""
     seen = Orchestration(frozenset(EVERYBODY), twice=frozenset({AGENT}))
