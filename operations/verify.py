@@ -20,7 +20,7 @@ from operations.step import step_failed
 from procedures.agent import AgentFacts
 from procedures.host import HostFacts
 from procedures.run import run_of
-from procedures.telling import reason_of
+from procedures.telling import first_of_a_kind, reason_of
 from procedures.verification import Verification, verification_of
 from recert.options import RunMode
 from recert.preflight import MAX_CLOCK_SKEW
@@ -85,8 +85,10 @@ def passed() -> Commands:
     if not host.state.is_executing:
         return
     found = []
-    for check in _verification().failed_on(host):
+    checks, left_out = first_of_a_kind(_verification().failed_on(host), lambda check: check.about)
+    for check in checks:
         found += [f"{check.about}: no.", f"  {check.saw}", f"  -> {check.remedy}"]
+    found += [f"{about}: and {count} more" for about, count in left_out.items()]
     if found:
         yield step_failed(found)
     else:

@@ -77,11 +77,14 @@ class Reporting(BaseStateCallback):
                 if report.kind is Kind.VERIFY:
                     logger.warning("    Nothing was verified: checks are made in a run, with -y")
                 return
-            _as_far_as_possible("What was found", lambda: _show(report))
-            if not report.preview or report.kind is Kind.SURVEY:
-                for path in write(report):
-                    what = "The same as JSON" if path.suffix == ".json" else "The same as a page"
-                    logger.info(f"    {what}: {path}")
+            worth_keeping = not report.preview or report.kind is Kind.SURVEY
+            # First of all: showing it may take long, where one host has said much.
+            what = "What was found"
+            paths = _as_far_as_possible(what, lambda: write(report)) if worth_keeping else None
+            _as_far_as_possible(what, lambda: _show(report))
+            for path in paths or ():
+                written = "The same as JSON" if path.suffix == ".json" else "The same as a page"
+                logger.info(f"    {written}: {path}")
         except Exception as error:
             # Raised, it would take the place of the message with which the run has ended.
             _cannot_be_told("What was found", error)

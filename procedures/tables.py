@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from procedures.telling import LONG, shortened
+from procedures.telling import LONG, first_of_a_kind, shortened
 from recert.harmless import harmless
 from recert.outcomes import Outcome, Status, summary
 from recert.report import (
@@ -74,6 +74,9 @@ _STYLES: dict[Enum, str] = {
 
 Cell = str | Enum
 
+OF_A_HOST = 10
+"""Problems of one host that are printed where there are more than a person reads."""
+
 _PROBLEM_COLUMNS = ("", "host", "about", "what", "remedy")
 _HOST_COLUMNS = (
     *("host", "certname", "", "trusts", "at the CA"),
@@ -125,11 +128,11 @@ def show_snapshot(found: Snapshot) -> None:
     """Problems first, then the CA, the hosts and the certificates."""
     bad = sum(problem.severity is Severity.BAD for problem in found.problems)
     title = f"{bad} bad, {len(found.problems) - bad} other" if found.problems else "none"
-    _print(
-        f"Problems: {title}",
-        _PROBLEM_COLUMNS,
-        (_problem_row(problem) for problem in found.problems),
-    )
+    problems, left_out = list(found.problems), 0
+    if len(problems) > LONG:
+        problems, _ = first_of_a_kind(problems, lambda problem: problem.host, OF_A_HOST)
+        left_out = len(found.problems) - len(problems)
+    _print(f"Problems: {title}", _PROBLEM_COLUMNS, map(_problem_row, problems), left_out=left_out)
     if found.ca is not None:
         ca = found.ca
         _say(f"CA in place: {ca.subject}, {ca.key_bits}-bit key, signed over {ca.signature}")
@@ -153,12 +156,22 @@ def show_snapshot(found: Snapshot) -> None:
 
 
 def show_checks(checks: Sequence[Check]) -> None:
-    """Every check that failed or was not made, then how many of each kind were passed."""
+    """The checks that failed or were not made, of each kind and host as many as are worth reading;
+    then how many of each kind were passed."""
     order = list(Result)
+    shown, left_out = first_of_a_kind(
+        sorted(
+            (check for check in checks if check.result is not Result.PASSED),
+            key=lambda check: order.index(check.result),
+        ),
+        lambda check: (check.result, check.about, check.host),
+    )
     rows: list[tuple[Cell, ...]] = [
         (check.result, check.about, check.host, f"{check.did}: {check.saw}", check.remedy)
-        for check in sorted(checks, key=lambda check: order.index(check.result))
-        if check.result is not Result.PASSED
+        for check in shown
+    ]
+    rows += [
+        (*kind, f"and {count} more", "the report has them") for kind, count in left_out.items()
     ]
     of_kind = Counter(check.about for check in checks)
     passed = Counter(check.about for check in checks if check.result is Result.PASSED)
@@ -231,12 +244,15 @@ def _certificate_row(record: CertificateRecord) -> tuple[Cell, ...]:
 
 
 def _print(
-    title: str, columns: Iterable[str], rows: Iterable[tuple[Cell, ...]], limit: int = LONG
+    title: str,
+    columns: Iterable[str],
+    rows: Iterable[tuple[Cell, ...]],
+    limit: int = LONG,
+    left_out: int = 0,
 ) -> None:
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
-    left_out = 0
     for number, row in enumerate(rows):
         if number >= limit:
             left_out += 1

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from typing import TypeVar
 
 from pyinfra import logger
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
 from pyinfra.api.output import format_text
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 LONG = 30
 """Lines of a list that are printed; a person does not read more."""
@@ -27,6 +32,21 @@ def shortened(lines: list[str], rest: str) -> list[str]:
     if len(lines) <= LONG:
         return lines
     return [*lines[:LONG], f"and {len(lines) - LONG} more ({rest})"]
+
+
+def first_of_a_kind(
+    found: Iterable[T], kind_of: Callable[[T], K], most: int = LONG
+) -> tuple[list[T], dict[K, int]]:
+    """As many of each kind as are worth printing, and of which kinds there are how many more: what
+    one host says must leave room for the others."""
+    counts: Counter[K] = Counter()
+    shown = []
+    for one in found:
+        kind = kind_of(one)
+        counts[kind] += 1
+        if counts[kind] <= most:
+            shown.append(one)
+    return shown, {kind: count - most for kind, count in counts.items() if count > most}
 
 
 def within_reason(lines: Iterable[str]) -> list[str]:

@@ -93,6 +93,26 @@ def test_every_failed_check_is_shown(capsys: pytest.CaptureFixture[str]) -> None
     assert {row[2] for row in rows} == {f"host{n}" for n in range(99)}
 
 
+def test_what_one_host_says_leaves_room_for_the_others(
+    capsys: pytest.CaptureFixture[str], found: Snapshot
+) -> None:
+    checks = [
+        Check("It works", "loud", "looked", f"no {n}", Result.FAILED, "mend it") for n in range(999)
+    ]
+    show_checks([*checks, Check("It works", "quiet", "looked", "no", Result.FAILED, "mend it")])
+    text, rows = printed(capsys)
+    assert len(rows) == 30 + 1 + 1
+    assert {row[2] for row in rows} == {"loud", "quiet"}
+    assert "and 969 more" in text and "1000 of 1000 checks failed" in text
+
+    loud = [replace(found.problems[0], host="loud", subject=str(n)) for n in range(99)]
+    quiet = replace(found.problems[0], host="quiet")
+    show_snapshot(replace(found, problems=(*loud, quiet)))
+    text, rows = printed(capsys)
+    assert "quiet" in {row[1] for row in rows}
+    assert "and 89 more, which the report has" in text
+
+
 def test_control_characters_do_not_reach_the_terminal(
     capsys: pytest.CaptureFixture[str], found: Snapshot
 ) -> None:
