@@ -364,10 +364,16 @@ class _HostChecks:
         if cert is None:
             return self._check(About.PRESENTED, how, "a certificate that cannot be read", False)
         shown = f"{cert.subject} (0x{cert.serial:04x})"
+        standing = self.state.cas.standing(cert)
         own = map(self.look.found.certificates.get, self.look.extras)
         if any(one and read_certificate(one) == cert for one in own):
-            return self._check(About.PRESENTED, how, f"{shown}, which was put there by hand", True)
-        standing = self.state.cas.standing(cert)
+            by_hand, well = (
+                f"{shown}, which was put there by hand",
+                standing is not Standing.RETIRED,
+            )
+            if not well:
+                by_hand += ", and is of the retired CA"
+            return self._check(About.PRESENTED, how, by_hand, well, "Put another in its place.")
         if standing in (Standing.GOOD, Standing.EXPIRING):
             return self._check(About.PRESENTED, how, f"{shown}, of the CA in place", True)
         remedy = "Restart the service; if it presents the same, regenerate its credentials."

@@ -9,6 +9,7 @@ import pytest
 from recert.certificates import Certificate
 from recert.deployments.model import NOWHERE
 from recert.deployments.pe_3_7 import PE_3_7
+from recert.deployments.pe_2015_2 import PE_2015_2
 from recert.findings import Finding, FindingKind
 from recert.freshness import Retired
 from recert.looks import HostLook
@@ -335,6 +336,19 @@ def test_a_service_that_presents_something_else(
 ) -> None:
     found = failed(state, evidence(handshakes=handshakes("pe-puppetdb", None, **changes)))
     assert found == [(about.value, "master", saw)]
+
+
+@pytest.mark.parametrize(("ca", "result"), [(OLD, Result.FAILED), (THIRD, Result.PASSED)])
+def test_what_was_put_there_by_hand_is_well_unless_it_is_of_the_retired_ca(
+    ca: IssuingCa, result: Result
+) -> None:
+    bought, front = ca.issue("console", 9), "pe-nginx"
+    look = replace(look_at_master(master(deployment=PE_2015_2), [agent()]), deployment=PE_2015_2)
+    path = next(path for path in look.extras if path.endswith(".cert.pem"))
+    made = Handshake(front, 443, Offered.CURRENT, True, True, False, bought, "")
+    seen = evidence(handshakes=Handshakes((made,), ()))
+    checks = of(verify(site(with_file(look, path, bought)), seen), About.PRESENTED)
+    assert [check.result for check in checks if front in check.did] == [result]
 
 
 def test_a_service_that_takes_a_certificate_of_the_retired_ca(state: SiteState) -> None:
