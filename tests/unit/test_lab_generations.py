@@ -9,6 +9,8 @@ import pytest
 from lab import generations, services
 from lab.generations import CERTNAME, GENERATIONS, PE_3_7, Generation
 from lab.hosts import HOSTS, named_hosts
+from recert.deployments.known import DEPLOYMENTS
+from recert.deployments.model import Extra
 
 EACH = pytest.mark.parametrize("generation", GENERATIONS.values(), ids=GENERATIONS)
 
@@ -112,3 +114,30 @@ def test_stand_ins_of_37_are_as_they_were() -> None:
         "pe-mcollective": ("root", [], []),
     }
     assert not any(component["pk8"] or component["dh"] for component in told.values())
+
+
+@EACH
+def test_the_products_table_says_the_same(generation: Generation) -> None:
+    """Both are read from the documents, by different eyes; three of the shapes have no host."""
+    (shape,) = (one for one in DEPLOYMENTS if one.name == f"pe-{generation.name}-mono")
+    seat = shape.master
+    assert (seat.stopped, seat.started) == (generation.stopped, generation.started)
+    assert shape.internal_names == generation.internal_certnames
+    assert set(shape.agent.services) == set(generation.agent_services)
+    assert shape.version_file == generation.version_file
+    assert [(c.directory, c.account, c.credentials, bool(c.pk8)) for c in seat.components] == [
+        (place.directory, place.account, place.trios, place.pk8) for place in generation.places
+    ]
+    extras = {component.directory: set(component.extras) for component in seat.components}
+    assert extras == {
+        place.directory: {Extra(name, source) for name, source in place.dh}
+        | {Extra(f"{name}.{kind}.pem") for name in place.custom for kind in ("cert", "private_key")}
+        for place in generation.places
+    }
+    listening = {one.service: one for one in generation.master_programs if one.ports}
+    answers = {name: e for name, e in seat.endpoints.items() if name != seat.server}
+    assert {name: (e.port, e.log) for name, e in answers.items()} == {
+        name: (one.ports[0], one.log) for name, one in listening.items()
+    }
+    logs = {one.service: one.log for one in generation.agent_programs}
+    assert shape.messaging.log == logs[shape.agent.orchestration]
