@@ -21,6 +21,8 @@ from recert.observed import FileState, FoundCredentials, Keystores
 # For Ruby 1.9 as well.
 UNDERSTANDING = r"""
 require 'openssl'
+# Of a block in PEM: one that is cut short is not the beginning of what follows, maybe a key.
+INSIDE = '(?:(?!-----BEGIN ).)'
 # Of what is in DER, a certificate, a key, or both in PKCS #12: the certificates in PEM, the public
 # half of the private key, and whether a password is wanted.
 def understood(content)

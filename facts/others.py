@@ -24,8 +24,7 @@ KEYTABS = [1, 2].map { |version| [5, version].pack('CC') }
 UNWAITING = File::RDONLY | (File::ALT_SEPARATOR ? 0 : File::NONBLOCK)
 JAVAS = [0xFEEDFEED, 0xCECECECE].map { |magic| [magic].pack('N') }
 def scan(content, what)
-  inside = '(?:(?!-----BEGIN ).)+?' # a cut one is not the beginning of what follows, maybe a key
-  content.scan(/-----BEGIN [A-Z0-9 ]*#{what}-----#{inside}-----END [A-Z0-9 ]*#{what}-----/mn)
+  content.scan(/-----BEGIN [A-Z0-9 ]*#{what}-----#{INSIDE}+?-----END [A-Z0-9 ]*#{what}-----/mn)
 end
 def half_of(content)
   key = OpenSSL::PKey.read(content, '')

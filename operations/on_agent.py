@@ -94,10 +94,8 @@ def services_started(work: AgentWork, stopping: bool, later: Collection[str] = (
         host.noop("what is to run does")
         return
     show_started(down)
-    # What runs by now works with the files of before; what applies catalogs reads them each time.
-    puppet = facts.deployment.agent.puppet
-    again = [name for name in work.services_due if name in work.stopped and name != puppet]
-    yield from hands_of(facts).start(down, later, again, LIMIT)
+    # What of these runs by now works with the files of before.
+    yield from hands_of(facts).start(down, later, work.stopped_beside_puppet, LIMIT)
     facts.learn_services(Service.RUNNING, *down)
     facts.forget("agent", "ssl")
     work.note_started(later)

@@ -203,6 +203,13 @@ class AgentWork:
         """The services that a procedure has stopped and not started again."""
         return self.facts.backups.stopped | self._stopped_now
 
+    @property
+    def stopped_beside_puppet(self) -> list[str]:
+        """Those of them that are to run and that keep what they have read of their credentials: the
+        one that runs Puppet reads its own each time."""
+        puppet = self.facts.deployment.agent.puppet
+        return [name for name in self.services_due if name in self.stopped and name != puppet]
+
     def note_stopped(self, service: str) -> None:
         """Remember that this run stops a service."""
         self._stopped_now |= {service}

@@ -258,8 +258,8 @@ class HostFacts:
 
     @property
     def services(self) -> dict[str, Service]:
-        services: dict[str, Service] = self.known("services")
-        return services
+        found: dict[str, Service] = self.known("services")
+        return {name: found.get(name, Service.MISSING) for name in self.services_asked}
 
     @property
     def agent(self) -> AgentState:

@@ -109,10 +109,10 @@ class AgentRenewal(AgentWork):
     def started_after_the_run(self) -> list[str]:
         """Of the services that were stopped, those that the agent service's first run brings the
         credentials for: started before it they would be refused, and be restarted by it."""
-        due, puppet = self.services_due, self.facts.deployment.agent.puppet
-        if not self.run_follows or self.waiting is not None or puppet not in due:
+        puppet = self.facts.deployment.agent.puppet
+        if not self.run_follows or self.waiting is not None or puppet not in self.services_due:
             return []
-        return [name for name in due if name != puppet and name in self.stopped]
+        return self.stopped_beside_puppet
 
     def apply(self) -> None:
         """Note what the agent wants to be signed."""

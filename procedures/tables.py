@@ -128,11 +128,14 @@ def show_snapshot(found: Snapshot) -> None:
     """Problems first, then the CA, the hosts and the certificates."""
     bad = sum(problem.severity is Severity.BAD for problem in found.problems)
     title = f"{bad} bad, {len(found.problems) - bad} other" if found.problems else "none"
-    problems, left_out = list(found.problems), 0
-    if len(problems) > LONG:
-        problems, _ = first_of_a_kind(problems, lambda problem: problem.host, OF_A_HOST)
-        left_out = len(found.problems) - len(problems)
-    _print(f"Problems: {title}", _PROBLEM_COLUMNS, map(_problem_row, problems), left_out=left_out)
+    most = OF_A_HOST if len(found.problems) > LONG else LONG
+    problems, more = first_of_a_kind(found.problems, lambda problem: problem.host, most)
+    _print(
+        f"Problems: {title}",
+        _PROBLEM_COLUMNS,
+        map(_problem_row, problems),
+        left_out=sum(more.values()),
+    )
     if found.ca is not None:
         ca = found.ca
         _say(f"CA in place: {ca.subject}, {ca.key_bits}-bit key, signed over {ca.signature}")

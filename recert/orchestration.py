@@ -68,11 +68,11 @@ def node_answers(
         if not identities & seen.answering:
             saw = "it is not part of this run, and does not answer"
             yield NodeAnswer(host, saw, Result.NOT_MADE)
+    if state.master is None:
+        return
     for identity in sorted(seen.answering - known):
-        if state.master is not None and identity in seen.twice:
+        if identity in seen.twice:
             yield NodeAnswer(state.master.host, *_impostor(state.master, identity))
-        if state.master is None:
-            continue
         if state.ca_records.signed(identity) is None:
             saw = f"{identity} answers, and has no certificate of the CA in place"
             yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state.master))

@@ -368,8 +368,9 @@ def _of_certificates(state: SiteState, look: HostLook) -> Iterable[Finding]:
 def start_remedy(look: HostLook, service: str) -> str:
     """What to do about a service that does not run."""
     if look.role is Role.WINDOWS_AGENT:
-        name = service if word(service) == service else for_cmd("", service).strip()
-        return f"net start {name}; if it stops again, look into the event log"
+        plain = word(service) == service
+        command = f"net start {service}" if plain else for_cmd("net start", service)
+        return f"{command}; if it stops again, look into the event log"
     return f"service {word(service)} start; if it stops again, look into its log"
 
 

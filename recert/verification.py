@@ -367,13 +367,9 @@ class _HostChecks:
         standing = self.state.cas.standing(cert)
         own = map(self.look.found.certificates.get, self.look.extras)
         if any(one and read_certificate(one) == cert for one in own):
-            by_hand, well = (
-                f"{shown}, which was put there by hand",
-                standing is not Standing.RETIRED,
-            )
-            if not well:
-                by_hand += ", and is of the retired CA"
-            return self._check(About.PRESENTED, how, by_hand, well, "Put another in its place.")
+            saw, well = f"{shown}, which was put there by hand", standing is not Standing.RETIRED
+            saw += "" if well else ", and is of the retired CA"
+            return self._check(About.PRESENTED, how, saw, well, "Put another in its place.")
         if standing in (Standing.GOOD, Standing.EXPIRING):
             return self._check(About.PRESENTED, how, f"{shown}, of the CA in place", True)
         remedy = "Restart the service; if it presents the same, regenerate its credentials."

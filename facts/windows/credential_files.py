@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 
 from facts.credential_files import UNDERSTANDING
-from facts.few import MOST_OF_A_CA, certificates_in, require_few
+from facts.few import MOST_CERTIFICATES, MOST_OF_A_CA, certificates_in, require_few
 from facts.script import read_records
 from facts.windows.agent import read_entries
 from facts.windows.ruby import TREE, ruby_script
@@ -78,11 +78,10 @@ roots.each do |root|
     content = contents(path)
     say 'pem', path if content.include?('-----BEGIN ')
     if content.include?('-----BEGIN CERTIFICATE-----')
-      inside = '(?:(?!-----BEGIN ).)*?' # a cut one is not the beginning of what follows
-      certs = content.scan(/^-----BEGIN CERTIFICATE-----#{inside}-----END CERTIFICATE-----/m)
+      certs = content.scan(/^-----BEGIN CERTIFICATE-----#{INSIDE}*?-----END CERTIFICATE-----/m)
       say 'text', path, certs.map { |pem| pem.delete("\0") + "\n" }.join
     end
-    public = content[/^-----BEGIN (RSA )?PUBLIC KEY-----.*?-----END \1?PUBLIC KEY-----/m]
+    public = content[/^-----BEGIN (RSA )?PUBLIC KEY-----#{INSIDE}*?-----END \1?PUBLIC KEY-----/m]
     say 'public', path, public.delete("\0") + "\n" if public
     if content.include?('PRIVATE KEY-----')
       half = begin
@@ -124,6 +123,8 @@ end
             elif kind in named:
                 named[kind].add(path)
         require_few(certificates_in(certificates.values()), MOST_OF_A_CA, "certificates")
+        held = len(keys) + len(named["saved"]) + len(named["sealed"])
+        require_few(held, MOST_CERTIFICATES, "private keys")
         return FoundCredentials(
             files=read_entries(records),
             certificates=certificates,

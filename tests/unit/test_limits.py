@@ -43,6 +43,8 @@ from facts.puppet import PuppetAgent
 from facts.script import ScriptFailedError, read_records
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import NOT_READ, ComponentDirectory, PemFiles, SslDirectories
+from facts.windows import credential_files as windows_credential_files
+from facts.windows.credential_files import WindowsCredentialFiles
 from operations import readiness, signing
 from operations.backup import ARCHIVE_LIMIT
 from operations.on_agent import LIMIT
@@ -238,6 +240,11 @@ def test_a_pipe_among_requests_is_not_waited_for(sh: Sh, tmp_path: Path) -> None
     assert sh.ask(PemFiles, directory=str(tmp_path), most=10_000) == {"web": "a request\n"}
 
 
+def keys_of(kind: str) -> Callable[[int], list[list[str]]]:
+    """So many files that hold one, as records of that kind tell."""
+    return lambda most: [[kind, f"/{number}", ""] for number in range(most)]
+
+
 PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
 TELLING: dict[str, tuple[type[FactBase[Any]], Callable[[int], list[list[str]]]]] = {
     "others": (
@@ -253,6 +260,11 @@ TELLING: dict[str, tuple[type[FactBase[Any]], Callable[[int], list[list[str]]]]]
         lambda most: [["stray", "/x", "key", "", *["x"] * most], ["looked"]],
     ),
     "credentials": (CredentialFiles, lambda most: [["text", "/x", PEM * most]]),
+    **{
+        f"{kind} keys, {fact.__name__}": (fact, keys_of(kind))
+        for fact in (CredentialFiles, WindowsCredentialFiles)
+        for kind in ("key", "saved", "sealed")
+    },
     "keystores": (KeystoreCertificates, lambda most: [["keystore", "/x", PEM * most]]),
     "backups": (
         Backups,
@@ -267,7 +279,7 @@ def test_more_than_a_host_can_have_is_not_looked_into(
 ) -> None:
     """Some hundred megabytes of certificates are a minute in which nobody else has a turn, and
     gigabytes."""
-    for module in (others, credential_files, backups):
+    for module in (others, credential_files, windows_credential_files, backups):
         for limit in ("MOST_CERTIFICATES", "MOST_OF_A_CA", "MOST_BACKUPS"):
             monkeypatch.setattr(module, limit, 20, raising=False)
     fact, telling = TELLING[kind]

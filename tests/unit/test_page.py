@@ -16,6 +16,7 @@ import procedures.reports
 from recert.page import certificate_rows, duration, operation_rows, page, visible
 from recert.report import SCHEMA, Kind, OperationRecord, Report, Standing, Summary, read_report
 from tests.unit import reports
+from tests.unit.patience import ending
 
 EXAMPLE = SCHEMA.with_name("report.example.json")
 
@@ -120,6 +121,15 @@ def test_a_files_before_and_after_stand_in_one_row() -> None:
         "the CA in place",
         "the CA in place",
     ]
+
+
+def test_thousands_of_certificates_in_one_file_are_soon_in_their_rows() -> None:
+    report = reports.site_report(1)
+    assert report.now is not None
+    keystore = report.now.certificates[:1] * 30_000
+    report = replace(report, now=replace(report.now, certificates=keystore))
+    with ending():
+        assert len(certificate_rows(report)) == 30_000
 
 
 def test_a_survey_has_neither_before_nor_checks(example: Report) -> None:

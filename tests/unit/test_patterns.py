@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
 from procedures.terminal import _Harmless
 from recert.foreign import foreign_refusals
 from recert.windows import read_service, read_windows
+from tests.unit.patience import ending
 
 ROOT = Path(__file__).parents[2]
 LONG = 100_000
-PATIENCE = 20
-"""Seconds of the processor's time for one text, however many others want it: the square of its
-length takes a minute, what is linear milliseconds."""
 
 REPEATED = [
     *("1", "1.", "0", "a", "x ", " ", "\t", "\n", "-", "/", "\\", "=", ":", ": ", "<", "<>", "< ."),
@@ -46,22 +40,6 @@ def patterns() -> dict[str, tuple[re.Pattern[str], list[str]]]:
 
 
 PATTERNS = patterns()
-
-
-@contextmanager
-def ending() -> Iterator[None]:
-    """Ends what hangs."""
-
-    def end(_: int, __: FrameType | None) -> None:
-        raise AssertionError("it takes too long")
-
-    before = signal.signal(signal.SIGVTALRM, end)
-    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
 
 
 @pytest.mark.parametrize("name", PATTERNS)
