@@ -38,7 +38,8 @@ class Hands(Protocol):
     ) -> Commands:
         """Start services, and remember of what was stopped only those that start later.
 
-        :param again: those that are stopped first, should anything have started them.
+        :param again: those that are stopped first, should anything have started them; each of them
+            is among the services or among the later ones.
         """
 
     def empty_ssldir(self, stay: Iterable[str], limit: int) -> Commands:

@@ -94,8 +94,11 @@ def services_started(work: AgentWork, stopping: bool, later: Collection[str] = (
         host.noop("what is to run does")
         return
     show_started(down)
-    # What of these runs by now works with the files of before.
-    yield from hands_of(facts).start(down, later, work.stopped_beside_puppet, LIMIT)
+    # What runs by now, and did not when it was looked at, works with the files of before. What ran
+    # then has been started by Puppet, or by an interrupted run, and nothing here starts it again.
+    states = facts.services
+    again = [n for n in work.stopped_beside_puppet if states[n] is not Service.RUNNING]
+    yield from hands_of(facts).start(down, later, again, LIMIT)
     facts.learn_services(Service.RUNNING, *down)
     facts.forget("agent", "ssl")
     work.note_started(later)

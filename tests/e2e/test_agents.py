@@ -673,6 +673,10 @@ def test_a_few_certificates_only(site: Site, retired: str, tmp_path: Path) -> No
 def test_revocations_that_somebody_has_begun(site: Site, retired: str) -> None:
     agents = ("--limit", "agent01", "--limit", "agent02")
     assert site.renew(retired, *agents).status == 0
+    # An interrupted run had stopped it, and Puppet's own run has started it since.
+    site.on("agent01", f"echo pe-mcollective >{BACKUPS}/stopped")
+    assert site.renew(retired, *agents).status == 0
+    assert_renewed(site, *AGENTS[:2])
     forgotten, cleaned = (site.certificate_of(agent) for agent in AGENTS[:2])
     site.on_all(f"rm -rf /root/stolen; cp -a {SSLDIR} /root/stolen", AGENTS[:2])
     # As a crash leaves it: revoked, but the master that runs goes by its former CRL.
