@@ -29,7 +29,7 @@ live_files() { # below the given paths, as real paths
     for path in "$@"; do
         [ -e "$path" ] || continue
         path=$(readlink -f "$path") || return
-        stage find "$path" -ignore_readdir_race -type f ! -size "+$most" -print0
+        stage find_lasting "$path" -type f ! -size "+$most" -print0
     done
 }
 # A file that goes before it is read has no sum; what is there has.
@@ -90,7 +90,8 @@ class BackupStore:
     `unsaved`: how many live files are in no valid backup with the same content. `stopped`: the
     services that a renewal has stopped and not started again. `refused`: fingerprints of revoked
     certificates that the master has been restarted to refuse. `silent`: the services that ran and
-    did not answer when a run was about to stop them."""
+    did not answer when a run was about to stop them. `beside`: a few names of what is nobody's of
+    ours in the directory, where others see it."""
 
     backups: tuple[Backup, ...]
     classified: frozenset[str]
@@ -98,6 +99,7 @@ class BackupStore:
     stopped: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
+    beside: tuple[str, ...] = ()
 
     def of_ca(self, fingerprint: str, key: str | None = None) -> list[Backup]:
         """Those from under a CA.
@@ -119,7 +121,7 @@ live_paths() {
     for path in "$@"; do
         [ -e "$path" ] || continue
         path=$(readlink -f "$path") || return
-        stage find "$path" -ignore_readdir_race ! -name '*[! -~]*'
+        stage find_lasting "$path" ! -path '*[! -~]*' ! -path '*\\*'
     done
 }
 # Whatever lies at or below the given paths, as tar names it.
@@ -152,6 +154,13 @@ root=$1; shift
 for note in classified stopped refused silent; do
     [ ! -f "$root/$note" ] || text_of "$root/$note" note "$note"
 done
+beside() {
+    case $(stat -Lc '%u %a' "$root") in ("0 700"|"0 "[0-7]700) return ;; esac
+    stage find_lasting "$root/" -mindepth 1 -maxdepth 1 ! -name '[0-9]*T[0-9]*Z-*' \
+        ! -name '.[0-9]*T[0-9]*Z-*.partial' ! -name classified ! -name stopped ! -name refused \
+        ! -name silent ! -name requests | stage sed -n 1,5p
+}
+[ ! -d "$root" ] || say beside "$(beside)"
 live=$(live_sums "$@")
 entries=
 for backup in "$root"/*/; do
@@ -215,8 +224,11 @@ say unsaved "$(unsaved "$@")"
     def process(self, output: list[str]) -> BackupStore:
         backups: list[Backup] = []
         notes: dict[str, frozenset[str]] = {}
-        unsaved = 0
+        unsaved, beside = 0, ""
         for record in read_records(output):
+            if record[0] == "beside":
+                beside = record[1]
+                continue
             if record[0] == "note":
                 notes[record[1]] = frozenset(record[2].split())
                 continue
@@ -239,4 +251,12 @@ say unsaved "$(unsaved "$@")"
         classified, stopped, refused, silent = (
             notes.get(name, frozenset()) for name in ("classified", "stopped", "refused", "silent")
         )
-        return BackupStore(tuple(backups), classified, unsaved, stopped, refused, silent)
+        return BackupStore(
+            tuple(backups),
+            classified,
+            unsaved,
+            stopped,
+            refused,
+            silent,
+            tuple(path.replace("//", "/") for path in beside.splitlines()),
+        )

@@ -110,7 +110,7 @@ done
 found() {{ # $1: what find prints of each
     form=$1; shift
     for root in "$@"; do
-        [ ! -d "$root" ] || stage find "$root/" -ignore_readdir_race -type f -size -2048 \
+        [ ! -d "$root" ] || stage find_lasting "$root/" -type f -size -2048 \
             \( -name '*.pem' -o -name '*.crt' \
             -o -name '*.cert' -o -name '*.cer' -o -name '*.key' -o -name '*.pk8' -o -name '*.der' \
             -o -name '*.p12' -o -name '*.pfx' -o -name '*.ks' -o -name '*.ts' -o -name '*.jks' \

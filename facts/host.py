@@ -119,9 +119,9 @@ with_flags() { find "$@" \( -type f -o -type d \) -exec lsattr -d {} + 2>/dev/nu
 # The kernel is asked, who refuses that to root as well: the test of many a shell asks the mode.
 unchangeable() {
     if find / -maxdepth 0 -writable >/dev/null 2>&1; then
-        stage find "$@" -ignore_readdir_race ! -type l ! -writable
+        stage find_lasting "$@" ! -type l ! -writable
     else
-        stage find "$@" -ignore_readdir_race ! -type l -print0 | stage ruby --disable-gems -e '
+        stage find_lasting "$@" ! -type l -print0 | stage ruby --disable-gems -e '
             STDIN.read.split("\0").each { |path| puts path unless File.writable?(path) }'
     fi
     ! command -v lsattr >/dev/null 2>&1 ||

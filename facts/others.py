@@ -182,10 +182,10 @@ done
 unknown() { grep -vxF -e "$own" || [ "$?" -eq 1 ]; }
 others() { stage lines_of "$files" | stage unknown; }
 files=
-found() { find "$@" -ignore_readdir_race -xtype f; }
+found() { find_lasting "$@" -xtype f; }
 [ "$#" -eq 0 ] || files=$(found "$@") || fail "Nobody knows what is in $*."
 if [ -n "$(others)" ]; then
-    stage find "$@" -ignore_readdir_race -xtype f -print0 |
+    stage find_lasting "$@" -xtype f -print0 |
         stage ruby --disable-gems -e "$look" -- "$own" "$queues"
 else say looked
 fi

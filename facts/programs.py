@@ -17,7 +17,7 @@ from recert.programs import ABILITIES, Inability
 # Each ends with 0 where the program can do it, and may print.
 _TESTS = {
     "find": r"""
-found=$(find / -maxdepth 0 -ignore_readdir_race -xdev -follow -perm /777 ! -newer / \
+found=$(find / -maxdepth 0 -xdev -follow -perm /777 ! -newer / \
     -exec true {} + -printf '%y %m %u %g %s %T@ %p %l\n')
 case $found in ('d '*' / ') ;; (*) return 1 ;; esac
 find /dev/null -maxdepth 0 -type d -execdir true {} + -delete
@@ -81,7 +81,7 @@ UNABLE = (
     + f"programs='{' '.join(ABILITIES)}'"
     + r"""
 together() { # what all can do; each by itself costs forty processes
-    stage find / -maxdepth 0 -ignore_readdir_race -xdev -follow -perm /777 ! -newer / \
+    stage find / -maxdepth 0 -xdev -follow -perm /777 ! -newer / \
         -exec true {} + -printf 'etc/passwd\0' | stage sort -zu |
         stage xargs -0 -r grep -lZe '-----a' -e : -- |
         stage tar -C / --null --ignore-failed-read -T - -cf - | stage gzip -c |

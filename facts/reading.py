@@ -40,7 +40,7 @@ too_large() {{ # the files below the given paths that are
     for path in "$@"; do
         [ -e "$path" ] || continue
         path=$(readlink -f "$path") || return
-        find "$path" -ignore_readdir_race -type f -size +{LARGEST_FILE // 1024}k || return
+        find_lasting "$path" -type f -size +{LARGEST_FILE // 1024}k || return
     done
 }}
 """

@@ -33,7 +33,7 @@ entries() {{ # at and below $1; what belongs to the user $2 or the group $3 goes
     else set -- "$@" -printf '%g\0'
     fi
     shift 3
-    stage find "$top/" -ignore_readdir_race -printf '{_KIND}' "$@" -printf '{_REST}'
+    stage find_lasting "$top/" -printf '{_KIND}' "$@" -printf '{_REST}'
 }}
 """
 """Several names can have one number, and of these a file's owner is called by whichever comes
@@ -109,7 +109,7 @@ read_key() {
 }
 older() {
     [ -d "$1" ] && [ -e "$cacert" ] || return 0
-    stage find "$1/" -ignore_readdir_race -name '*.pem' -type f ! -newer "$cacert" |
+    stage find_lasting "$1/" -name '*.pem' -type f ! -newer "$cacert" |
         while IFS= read -r path; do contents "$path" older 1; done
 }
 for act in list read_text read_key older; do
@@ -198,7 +198,7 @@ class PemFiles(FactBase[dict[str, str]]):
             READING
             + LINES_OF_KEYS
             + r"""
-found() { stage find . -ignore_readdir_race -follow -maxdepth 1 -type f -name '*.pem' "$@"; }
+found() { stage find_lasting . -follow -maxdepth 1 -type f -name '*.pem' "$@"; }
 # One that changes or goes meanwhile is left as it was read; that ends with 1.
 packed() { tar --null --ignore-failed-read -T - -hczf - || [ "$?" -eq 1 ]; }
 sizes() { # how many there are, whether that is too much, and whether one is too large
@@ -337,7 +337,7 @@ while [ "$left" -gt 0 ]; do
     case $copy in (*.cert.pem) contents "$copy" text 1 ;; esac
 done
 # What reads alike can differ in how it ends.
-[ "$#" -eq 0 ] || stage find -L "$@" -maxdepth 0 -ignore_readdir_race -printf '3\0size\0%p\0%s\0'
+[ "$#" -eq 0 ] || stage find_lasting -L "$@" -maxdepth 0 -printf '3\0size\0%p\0%s\0'
 """,
             directory,
             account,

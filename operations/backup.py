@@ -52,7 +52,7 @@ umask 077
 mkdir -p "$root" && chown 0:0 "$root" && chmod 700 "$root" || fail "Cannot make $root."
 large=$(too_large "$@") || fail "Nobody knows how large the files are; nothing was deleted."
 [ -z "$large" ] || fail "Larger than any credential, and not backed up; nothing was deleted: $large"
-rm -rf "$root"/.*.partial
+rm -rf "$root"/.[0-9]*T[0-9]*Z-*.partial
 new=$root/.$name.partial
 mkdir "$new" || fail "Cannot make $new."
 given >"$new/manifest" || fail "Cannot write to $new."

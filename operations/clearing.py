@@ -19,7 +19,8 @@ empty() { # directory $1; the others are what find says of that which goes, from
         find . -mindepth 1 "$@" ! -type d -delete
         # Mount points stay, and directories with what stays.
         find . -mindepth 1 "$@" -type d -delete 2>/dev/null
-        left=$(find . -mindepth 1 "$@" ! -type d) || fail "Nobody knows what is left in $place."
+        left=$(find_lasting . -mindepth 1 "$@" ! -type d) ||
+            fail "Nobody knows what is left in $place."
         [ -z "$left" ] || fail "These could not be removed in $place: $left"
     ) || exit
 }

@@ -133,7 +133,7 @@ for stays; do shift; set -- "$@" ! -path "$stays"; done
     enter "$root"
     find . -xdev -mindepth 1 ! -type d "$@" -delete
     find . -xdev -mindepth 1 -type d -delete 2>/dev/null
-    left=$(find . ! -type d "$@") || fail "Nobody knows what is left in $root."
+    left=$(find_lasting . ! -type d "$@") || fail "Nobody knows what is left in $root."
     [ -z "$left" ] || fail "These could not be removed in $root: $left"
 ) || exit
 [ -L "$root" ] || (enter "${root%/*}"; rmdir -- "./${root##*/}") 2>/dev/null
@@ -154,11 +154,15 @@ for stays; do shift; set -- "$@" ! -path "$stays"; done
             + r"""
 ssldir=$1 certdir=$2 path=$3 user=$4 group=$5
 id "$user" >/dev/null 2>&1 && owner=$user:$group || owner=
+set -- "$path"
+[ -d "$certdir" ] || set -- "$certdir" "$@"
+[ -d "$ssldir" ] || set -- "$ssldir" "$@"
 make "$ssldir" 0771 "$owner"
 make "$certdir" 0755 "$owner"
 put_given() { stage given | stage put "$path" "$owner" 0644; }
 whole put_given || fail "The CA's certificate could not be put to $path."
-if command -v restorecon >/dev/null 2>&1; then restorecon -R "$ssldir" || :; fi
+# What was there before has the label that somebody has given it.
+if command -v restorecon >/dev/null 2>&1; then restorecon "$@" || :; fi
 """,
             conf.ssldir,
             conf.certdir,

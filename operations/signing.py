@@ -311,10 +311,14 @@ def _clean_round(site: Site) -> str | None:
             + PLACING
             + REMOVING
             + r"""
+copied() { # what leads to the CA's own is it already
+    [ "$(readlink -f "$hostcrl")" = "$(readlink -f "$cacrl")" ] || place "$cacrl" "$1" "$owner" 0644
+}
+cacrl=$1 hostcrl=$2 owner=$3
 # A master that stays down could not be asked again.
-place "$1" "$2.new" "$3" 0644 || fail "The CRL could not be copied to $2."
+copied "$2.new" || fail "The CRL could not be copied to $2."
 stop_service "$4"
-place "$1" "$2" "$3" 0644
+copied "$2"
 moved=$?
 remove "$2.new"
 start_service "$4"

@@ -38,6 +38,10 @@ _TOLD = ("err", "warn", "exiting", "notice: run of", "notice: skipping run")
 """How the lines of a Puppet run begin that say why it has failed."""
 
 
+_PARTIAL = ".????????T??????Z-*.partial"
+"""Backups that were not finished."""
+
+
 class WindowsHands:
     """For Windows 2003 and later."""
 
@@ -53,7 +57,7 @@ class WindowsHands:
         new = f"{self._root}/.{name}.partial"
         yield self._take_root(limit)
         yield self._typed(
-            f'for /d %d in ({native(self._root + "/.*.partial")}) do @rd /s /q "%d"',
+            f'for /d %d in ({native(f"{self._root}/{_PARTIAL}")}) do @rd /s /q "%d"',
             f"mkdir {native(new)} || exit 1",
             limit=limit,
         )

@@ -156,6 +156,7 @@ class AgentFacts(HostFacts):
             conf, self.ssl.files, self.ssl_roots, basics.links
         )
         refusals += preflight.around_refusals(self.backup_root, basics.around)
+        refusals += preflight.beside_refusals(self.backup_root, self.backups.beside)
         if now.everything_goes:
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
             refusals += preflight.unchangeable_refusals(basics.unchangeable)

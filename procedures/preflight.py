@@ -124,6 +124,7 @@ def restoration_refusals(
     refusals += preflight.astray_refusals(basics.astray)
     refusals += preflight.archive_refusals(archive_of(facts, backup), fit)
     refusals += preflight.around_refusals(backup_root, basics.around)
+    refusals += preflight.beside_refusals(backup_root, facts.backups.beside)
     if unsaved:
         refusals += preflight.oversized_refusals(basics.oversized)
         refusals += preflight.room_refusals(basics.free, basics.needed, backup_root)

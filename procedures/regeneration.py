@@ -9,6 +9,7 @@ from pyinfra.api import Host
 from connectors.limits import give_turn
 from facts.backups import BackupStore
 from facts.host import Basics
+from facts.termini import TerminusServers
 from facts.tls import ClassifierGroups
 from procedures.host import ask
 from procedures.master import MasterFacts
@@ -360,6 +361,7 @@ def _refusals_of_the_host(
         *(preflight.astray_refusals(basics.astray) if due else ()),
         *(preflight.staying_refusals(freshness.others) if due else ()),
         *preflight.around_refusals(facts.backup_root, basics.around),
+        *preflight.beside_refusals(facts.backup_root, facts.backups.beside),
         *_refusals_of_the_end(regeneration),
         *preflight.configuration_refusals(basics.missing_files, facts.settings.noop),
     ]
@@ -407,6 +409,12 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
         if conf.use_srv_records != "true":
             looked_for = [name for name in conf.server_names if name]
             refusals += preflight.server_refusals(looked_for, names | {conf.certname})
+        in_use = facts.certificate_in_use
+        if regeneration.alt_names.chosen and in_use is not None:
+            asked = ask(host, TerminusServers, confdir=conf.confdir)
+            refusals += preflight.terminus_refusals(
+                asked, in_use.alt_names, names | {conf.certname}
+            )
     return refusals
 
 

@@ -29,7 +29,7 @@ from recert.backups import Backup
 from recert.deployments.model import Deployment
 from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
 from recert.others import Stray
-from recert.preflight import puppet_refusals
+from recert.preflight import beside_refusals, puppet_refusals
 from recert.renewal import Renewal
 from recert.settings import Settings, check_settings, parse_printed
 from recert.windows import (
@@ -191,7 +191,7 @@ class WindowsAgentFacts(AgentFacts):
         return []  # what cannot be copied ends it before anything is deleted
 
     def refusals(self, now: Renewal, backup_due: bool) -> list[str]:
-        refusals = []
+        refusals = beside_refusals(self.backup_root, self.backups.beside)
         if now.everything_goes and now.others:
             refusals.append(
                 f"{', '.join(sorted(now.others)[:5])} is a key or certificate of somebody else's, "

@@ -91,6 +91,27 @@ def server_refusals(looked_for: Iterable[str], carried: Iterable[str]) -> list[s
     ]
 
 
+def terminus_refusals(
+    asked: Iterable[str], present: Iterable[str], carried: Iterable[str]
+) -> list[str]:
+    """A master whose own Puppet asks PuppetDB or the classifier under a name that would go.
+
+    :param asked: the names in puppetdb.conf and classifier.yaml.
+    :param present: those in the master's certificate; another one is another host's.
+    :param carried: those that its new certificate is going to carry.
+    """
+    carried = sorted(carried)
+    going = sorted(set(asked) & set(present) - set(carried))
+    if not going:
+        return []
+    return [
+        f"Its Puppet asks PuppetDB or the classifier under the name {', '.join(going)} "
+        "(puppetdb.conf, classifier.yaml), which the master's new certificate would not carry "
+        f"({', '.join(carried)}), so no Puppet run could succeed. Retire the CA with "
+        f"{word('dns_alt_names=' + ','.join([*carried, *going]))}, or correct that file."
+    ]
+
+
 def port_refusals(asked: Mapping[str, int], listens: int, forwarded: Collection[int]) -> list[str]:
     """An agent whose request would reach nobody.
 
@@ -130,11 +151,30 @@ def around_refusals(backup_root: str, around: Iterable[str]) -> list[str]:
     return [_around(backup_root, path) for path in around if not _is_within(backup_root, path)]
 
 
+def beside_refusals(backup_root: str, beside: Collection[str]) -> list[str]:
+    """What others see in a directory is theirs to see: backups are in one that is root's alone.
+
+    :param beside: some of what is there and no run of this project has put there.
+    """
+    if not beside:
+        return []
+    return [
+        f"{_option(backup_root)} ({backup_root}) holds what is not a backup of a regeneration, and "
+        "would be closed to everybody who sees it now: "
+        f"{', '.join(sorted(beside))}. Set it to a directory of its own, such as "
+        f"{backup_root}/pe-recert."
+    ]
+
+
 def _around(backup_root: str, path: str) -> str:
     return (
-        f"backup_dir ({backup_root}) lies inside {path}, which is going to be emptied. Set it to "
-        "another place."
+        f"{_option(backup_root)} ({backup_root}) lies inside {path}, which is going to be emptied. "
+        "Set it to another place."
     )
+
+
+def _option(backup_root: str) -> str:
+    return "windows_backup_dir" if PureWindowsPath(backup_root).drive else "backup_dir"
 
 
 def _is_within(path: str, root: str) -> bool:

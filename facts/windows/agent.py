@@ -37,6 +37,7 @@ def list(path)
   elsif kind == 'f'
     File.open(path, 'rb') { |file| file.read(1) }
   end
+rescue Errno::ENOENT # gone meanwhile
 rescue SystemCallError
   say 'unreadable', path
 end

@@ -42,10 +42,13 @@ require 'json'
 root, paths = ARGUMENTS[0], ARGUMENTS[1].split("\n")
 stopped = "#{root}/stopped"
 say 'stopped', text(stopped) if File.file?(stopped)
+found = File.directory?(root) ? entries(root) : []
+own = found.grep(/\A(stopped|consent|\.?[0-9]+T[0-9]+Z-.*)\z/)
+say 'beside', own.empty? ? found.first(5).map { |name| "#{root}/#{name}" }.join("\n") : ''
 live = trees(paths.map { |path| [path, path] })
 say 'live', digest(live)
 saved = {}
-(File.directory?(root) ? entries(root) : []).each do |name|
+found.each do |name|
   manifest = "#{root}/#{name}/manifest.json"
   next if name[0, 1] == '.' || !File.file?(manifest)
   begin
@@ -68,7 +71,7 @@ say 'unsaved', files(live).reject { |path, sum| [saved[path]].flatten.include?(s
 
     def process(self, output: list[str]) -> WindowsBackupStore:
         backups: list[Backup] = []
-        values = {"stopped": "", "live": "", "unsaved": "0"}
+        values = {"stopped": "", "live": "", "unsaved": "0", "beside": ""}
         for record in read_records(output):
             if record[0] != "backup":
                 values[record[0]] = record[1]
@@ -91,5 +94,6 @@ say 'unsaved', files(live).reject { |path, sum| [saved[path]].flatten.include?(s
             classified=frozenset(),
             unsaved=count(values["unsaved"]),
             stopped=frozenset(values["stopped"].split()),
+            beside=tuple(values["beside"].splitlines()),
             live=values["live"],
         )

@@ -47,6 +47,8 @@ def tree(root, as)
   entries(root).inject({ as => '-' }) do |all, name|
     all.merge(tree("#{root}/#{name}", "#{as}/#{name}"))
   end
+rescue Errno::ENOENT # gone meanwhile
+  {}
 rescue SystemCallError
   { as => 'unreadable' }
 end

@@ -49,8 +49,11 @@ puppet cert generate --color=false "$@" </dev/null
 status=$?
 wait
 [ "$status" -eq 0 ] || fail "puppet cert generate failed."
-# Puppet 3.7 leaves private keys readable by everybody in a directory that is not.
-close_to_others "$keys"/*.pem
+# Puppet 3.7 leaves private keys readable by everybody in a directory that is not. What else is
+# there is not Puppet's to close.
+for name; do
+    case $name in (--*) ;; (*) close_to_others "$keys/$name.pem" ;; esac
+done
 """
 )
 

@@ -165,6 +165,12 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
         f"echo notes >{DB}/notes; systemctl stop pe-httpd pe-puppet"
     )
     shop = kept_of("master", f"{DB}/shop.pem")
+    # And in Puppet's own directory, open to everybody as they are.
+    open_keys = [f"{SSLDIR}/private_keys/{owner}.pem" for owner in ("root", "nobody")]
+    for path in open_keys:
+        site.sh(f"cp {EYAML}/private_key.pkcs7.key {path}; chmod 0644 {path}")
+    site.sh(f"chown nobody:nogroup {open_keys[1]}")
+    opened = site.sh(f"stat -c '%n %i %U:%G %a' {' '.join(open_keys)}")
     lab.run(
         "master",
         f"cp -a {SSLDIR}/ca /srv/ca && mount --bind /srv/ca {SSLDIR}/ca && "
@@ -210,6 +216,7 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
         assert "Does not run, and so is not started: pe-httpd, pe-puppet" in told.stderr
     assert (kept_of("master", EYAML), kept_of("agent01", EYAML)) == (keys, agents_keys)
     assert kept_of("master", f"{DB}/shop.pem") == shop
+    assert site.sh(f"stat -c '%n %i %U:%G %a' {' '.join(open_keys)}") == opened
     assert site.sh(f"ls {DB}/notes 2>/dev/null; true") == ""
     assert site.running() == [s for s in STOP_ORDER if s not in ("pe-httpd", "pe-puppet")]
     assert site.sh(f"ls {BACKUPS}").split()[1:] in (["classified"], ["classified", "silent"])
@@ -286,6 +293,14 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     said = refused(led, "backup_dir=/srv/led/backups", mend="rm /srv/led")
     assert f"backup_dir (/srv/led/backups) lies inside {SSLDIR}, which is going" in said
 
+    # What others see in a directory stays theirs.
+    said = refused("mkdir -p /srv/shop/www", "backup_dir=/srv/shop")
+    assert "backup_dir (/srv/shop) holds what is not a backup of a regeneration" in said
+    assert "sees it now: /srv/shop/www. Set it to" in said
+    assert refused(":", "backup_dir=/srv/shop/backups").startswith("passed")
+    said = refused("chmod 0700 /srv/shop", "backup_dir=/srv/shop", mend="rm -r /srv/shop")
+    assert said.startswith("passed")
+
     def puppet_runs(code: str) -> None:
         """As its service has it, with this in the site's manifests."""
         with master.applying(code):
@@ -309,6 +324,14 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     names = "dns_alt_names=puppet,puppet.lab.test"
     assert "looks for its master under the name pe.lab.test" in refused(server, names)
     assert refused(server, f"{names},pe.lab.test").startswith("passed")
+    asked_for = f"{CONF.rpartition('/')[0]}/puppetdb.conf"
+    urls = "https://puppet.lab.test:8081,https://db2.lab.test:8081"
+    said = refused(
+        f"printf '[main]\nserver_urls = {urls}\n' >{asked_for}",
+        "dns_alt_names=puppet",
+        mend=f"rm {asked_for}",
+    )
+    assert "asks PuppetDB or the classifier under the name puppet.lab.test (puppetdb.conf" in said
 
     renamed = f"sed -i 's/^\\( *certname *= *\\).*/\\1new.lab.test/' {CONF}"
     said = refused(renamed)

@@ -732,6 +732,32 @@ def test_no_backups_save_nothing(store: Store) -> None:
     assert store.read() == BackupStore((), frozenset(), 2)
 
 
+def test_what_others_see_beside_the_backups_is_told(store: Store) -> None:
+    for name in (FIRST, f".{SECOND}.partial"):
+        (store.root / name).mkdir(parents=True)
+    for name in ("stopped", "classified", "refused", "silent"):
+        (store.root / name).touch()
+    store.root.chmod(0o755)
+    assert store.read().beside == ()
+    for name in ("www", ".20151123.partial"):
+        (store.root / name).mkdir()
+    assert set(store.read().beside) == {f"{store.root}/{n}" for n in ("www", ".20151123.partial")}
+    store.root.chmod(0o700)
+    assert bool(store.read().beside) == (os.getuid() != 0)
+
+
+def test_names_that_tar_prints_in_its_own_way_are_no_difference(store: Store) -> None:
+    (store.live / "Schlüssel").mkdir()
+    for name in ("Schlüssel/plain", "back\\slash", "tab\there", "Schlüssel/back\\slash"):
+        (store.live / name).write_text("3")
+    store.backup(FIRST)
+    (backup,) = store.read().backups
+    assert not backup.differs
+    (store.live / "Schlüssel" / "late").write_text("4")
+    (backup,) = store.read().backups
+    assert backup.differs
+
+
 def test_backup_that_holds_all_is_valid_and_the_same(store: Store) -> None:
     store.backup(FIRST)
     found = store.read()

@@ -134,7 +134,7 @@ def test_a_mount_point_that_it_has_not_would_stay(sh: Sh, live: Path) -> None:
 
 def refusals(**changes: Any) -> list[str]:
     basics = HostBasics(10**9, 0, "openssl", (), (), frozenset(), **changes)
-    facts = SimpleNamespace(backup_root="/b", backups=SimpleNamespace(unsaved=1))
+    facts = SimpleNamespace(backup_root="/b", backups=BackupStore((), frozenset(), 1))
     return restoration_refusals(cast(HostFacts, facts), BACKUP, basics, FITS)
 
 

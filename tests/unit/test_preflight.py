@@ -102,6 +102,15 @@ def test_agent_that_looks_for_another_name_is_refused(looked_for: list[str], mis
     assert f"dns_alt_names={names}" in message
 
 
+def test_a_name_that_its_own_puppet_asks_under_is_not_taken_from_a_master() -> None:
+    present, carried = {"puppet", CERTNAME, "db.lab.test"}, ["puppet", CERTNAME]
+    # The second is another host.
+    (message,) = preflight.terminus_refusals(["db.lab.test", "db2.lab.test"], present, carried)
+    assert "under the name db.lab.test (puppetdb.conf, classifier.yaml), which" in message
+    assert f"dns_alt_names={CERTNAME},puppet,db.lab.test, or" in message
+    assert preflight.terminus_refusals([CERTNAME, "db2.lab.test"], present, carried) == []
+
+
 @pytest.mark.parametrize(
     ("asked", "forwarded", "refused"),
     [
@@ -119,6 +128,15 @@ def test_agent_asks_where_its_master_listens(
     assert [message.partition(" there,")[0] for message in refusals] == refused
     assert all("its master listens on port 8140" in message for message in refusals)
     assert all(re.search(r"--data forwarded_ports=\d+$", message) for message in refusals)
+
+
+def test_a_directory_that_others_see_takes_no_backups() -> None:
+    assert preflight.beside_refusals("/srv/backups", []) == []
+    (message,) = preflight.beside_refusals("/srv", ["/srv/www", "/srv/ftp"])
+    assert message.startswith("backup_dir (/srv) holds") and "now: /srv/ftp, /srv/www." in message
+    assert "such as /srv/pe-recert." in message
+    (message,) = preflight.beside_refusals("D:/data", ["D:/data/x"])
+    assert message.startswith("windows_backup_dir (D:/data) holds")
 
 
 def test_room_is_needed_with_a_margin() -> None:

@@ -70,7 +70,6 @@ def test_a_program_that_is_missing_is_told(dash: Sh, tmp_path: Path, program: st
     ("program", "rejects"),
     [
         ("find", "-printf"),
-        ("find", "-ignore_readdir_race"),
         ("find", "-perm"),
         ("xargs", "-0"),
         ("xargs", "-r"),
