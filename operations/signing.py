@@ -230,7 +230,7 @@ def _sign(
                     f"The master has signed another key under {application.certname}. Revoke it at "
                     f"once: {for_sh(authority.clean, application.certname)}"
                 )
-            elif more := more_than_judged(cert, application):
+            elif more := more_than_judged(cert, application, ca_records):
                 problems[application.certname] = (
                     f"What the master has signed for {application.certname} says more than the "
                     f"request that was compared ({more}): somebody has put another in its place. "

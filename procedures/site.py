@@ -54,12 +54,13 @@ class MasterView:
 
 
 def approved_of(run: Run) -> frozenset[str]:
-    """The certificates that somebody has said may carry more than those before.
+    """The certificates that somebody has said may carry more than those before, and the requests
+    that may ask for it.
 
     :raises DeployError: one of them is none.
     """
     try:
-        return run.options.approved_certs
+        return run.options.approved_certs | run.options.approved_requests
     except RecertError as error:
         raise DeployError(f"Nothing was changed: {error}") from error
 

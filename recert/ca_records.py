@@ -61,8 +61,8 @@ class CaRecords:
     :param retired: SHA-256 fingerprints of certificates that somebody named to be replaced.
     :param taken: the names whose requests have been signed since these were read.
     :param too_many_wait: for more to be told of them all than their names.
-    :param approved: SHA-256 fingerprints of certificates that somebody has said may carry what
-        they do.
+    :param approved: SHA-256 fingerprints of certificates and requests of which somebody has said
+        that they may say what they do.
     """
 
     def __init__(

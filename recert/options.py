@@ -65,6 +65,15 @@ class Options:
         return frozenset(parse_fingerprint(word, "approved_certs") for word in words)
 
     @property
+    def approved_requests(self) -> frozenset[str]:
+        """fingerprints of requests that may ask for what they do, with commas
+
+        :raises RecertError: one is none.
+        """
+        words = self._words("approved_requests")
+        return frozenset(parse_fingerprint(word, "approved_requests") for word in words)
+
+    @property
     def dns_alt_names(self) -> str | None:
         """alternative names of the master's certificate, with commas
 

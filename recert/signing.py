@@ -105,6 +105,11 @@ def judge(application: Application, ca_records: CaRecords) -> Judgement:
         return Judgement(Verdict.ANOTHER, _another_request(name, request.digest, ca_records))
     if request.subject != name:
         return Judgement(Verdict.ANOTHER, f"Its request is for {request.subject}, not for {name}.")
+    extra = (request.alt_names | set(request.other_alt_names)) - {name}
+    may = Judgement(Verdict.SIGN_WITH_ALT_NAMES if extra else Verdict.SIGN)
+    if request.digest in ca_records.approved:
+        return may
+    approve = f"add --data approved_requests={request.digest}, and this request is signed as it is"
     lost = []
     if extensions := application.previous_extensions - request.extensions:
         lost.append(f"the extensions {named(dict(extensions))}")
@@ -115,10 +120,8 @@ def judge(application: Application, ca_records: CaRecords) -> Judgement:
             Verdict.LESS,
             f"Its request lacks {' and '.join(lost)} of its previous certificate. "
             f"Remove {word(f'{ca_records.csrdir}/{name}.pem')} on the master and the agent's "
-            "private key, and run the same command again; or sign it as it is: "
-            + for_sh(ca_records.authority.sign, name),
+            f"private key, and run the same command again; or, if less is right, {approve}",
         )
-    extra = (request.alt_names | set(request.other_alt_names)) - {name}
     had = application.previous_alt_names - {name}
     more = request.demands - application.previous_demands
     why = []
@@ -135,11 +138,9 @@ def judge(application: Application, ca_records: CaRecords) -> Judgement:
             "master's own copy, and no other node has."
         )
     if why:
-        authority = ca_records.authority
-        sign = authority.with_alt_names if extra else authority.sign
-        why.append(f"If more is right, run on the master: {for_sh(sign, name)}")
+        why.append(f"If more is right, {approve}")
         return Judgement(Verdict.EXTENSIONS if more else Verdict.ALT_NAMES, " ".join(why))
-    return Judgement(Verdict.SIGN_WITH_ALT_NAMES if extra else Verdict.SIGN)
+    return may
 
 
 def _others(application: Application, more: Iterable[Demand]) -> frozenset[Demand]:
@@ -152,11 +153,19 @@ def _told(demands: Iterable[Demand]) -> str:
     return ", ".join(map(str, sorted(demands))) or "none of them"
 
 
-def more_than_judged(cert: Certificate, application: Application) -> str:
+def more_than_judged(cert: Certificate, application: Application, ca_records: CaRecords) -> str:
     """What a certificate says beyond what was judged and beyond what Puppet puts into each; empty
-    if nothing. Whoever is quick puts another request in the place of the one that was compared."""
-    allowed = {application.certname, *application.previous_alt_names}
-    return _more(cert, allowed, application.previous_demands)
+    if nothing. Whoever is quick puts another request in the place of the one that was compared.
+
+    :param ca_records: as they were when that was judged.
+    """
+    names = {application.certname, *application.previous_alt_names}
+    demands = application.previous_demands
+    request = ca_records.request(application.certname)
+    if request is not None and request.digest in ca_records.approved:
+        names |= {*request.alt_names, *request.other_alt_names}
+        demands |= request.demands
+    return _more(cert, names, demands)
 
 
 def more_than_before(cert: Certificate, former: Certificate) -> str:

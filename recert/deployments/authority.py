@@ -19,15 +19,14 @@ class Authority:
     """A program, and the words of remedies that have a person use it: commands, to which names are
     added.
 
-    `sign`: `with_alt_names` where the request has some. `clean`: revoke what a name has, and
-    forget it. `revoke`: by serial number. `new_crl`: what makes the revocation list anew. `list`:
-    of all names. `signeddir`: what tells where signed certificates are. `creates`, `issues`,
-    `signs` and `revokes`: what it wants of the server for that.
+    `clean`: revoke what a name has, and forget it. `revoke`: by serial number. `new_crl`: what
+    makes the revocation list anew. `list`: of all names. `signeddir`: what tells where signed
+    certificates are. `creates`, `issues`, `signs` and `revokes`: what it wants of the server for
+    that.
     """
 
     name: str
     sign: str
-    with_alt_names: str
     clean: str
     revoke: str
     new_crl: str
@@ -42,7 +41,6 @@ class Authority:
 PUPPET_CERT = Authority(
     name="puppet cert",
     sign="puppet cert sign",
-    with_alt_names="puppet cert sign --allow-dns-alt-names",
     clean="puppet cert clean",
     revoke="puppet cert revoke",
     # It makes one for five years whenever it revokes, and has given the number 0 to nobody.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.attacks.attacked import ALIAS, HELD, OTHER, signed
-from tests.e2e.nodes import Site, assert_renewed, statuses, why
+from tests.e2e.nodes import Site, assert_renewed, digest_of_request, statuses, why
 from tests.e2e.site import SSLDIR
 
 CONFDIR = "/etc/puppetlabs/puppet"
@@ -157,20 +157,34 @@ def test_two_nodes_with_one_key(site: Site, retired: str) -> None:
 def test_a_role_that_the_node_did_not_have(site: Site, retired: str) -> None:
     name = site.certname_of(HELD)
     asked = "/etc/puppetlabs/puppet/csr_attributes.yaml"
-    site.on(
-        HELD,
-        f"printf 'extension_requests:\\n  1.3.6.1.4.1.34380.1.1.13: puppet::master\\n' >{asked}",
-    )
+    held = f"{SSLDIR}/ca/requests/{name}.pem"
+
+    def ask_for(role: str) -> None:
+        site.on(
+            HELD,
+            f"printf 'extension_requests:\\n  1.3.6.1.4.1.34380.1.1.13: {role}\\n' >{asked}",
+        )
+
+    ask_for("web")
     try:
-        run = site.renew(retired, "--limit", HELD)
+        harmless = site.renew(retired, "--limit", HELD)
+        seen = digest_of_request(site, held)
+        # Before anybody has approved of that, there is another in its place.
+        site.sh(f"rm {held}")
+        site.on(HELD, f"rm {SSLDIR}/certificate_requests/*")
+        ask_for("puppet::master")
+        site.on(HELD, f"{PUPPET} agent --test --waitforcert 0 >/dev/null 2>&1; true")
+        run = site.renew(retired, "--limit", HELD, "--data", f"approved_requests={seen}")
     finally:
         site.on(HELD, f"rm {asked}")
 
-    assert statuses(run) == {HELD: "waiting for a signature"}
-    assert "pp_role = 'puppet::master'" in why(run, HELD)
-    assert f"puppet cert sign -- {name}" in why(run, HELD)
+    approved = f"approved_requests={digest_of_request(site, held)}"
+    for told, role in ((harmless, "web"), (run, "puppet::master")):
+        assert statuses(told) == {HELD: "waiting for a signature"}
+        assert f"pp_role = '{role}'" in why(told, HELD)
+    assert f"add --data approved_requests={seen}, and" in why(harmless, HELD)
+    assert f"add --data {approved}, and" in why(run, HELD)
     assert name not in signed(site)
-    # Who has looked at it types that.
-    site.sh(f"{PUPPET} cert sign -- {name}")
-    assert site.renew(retired, "--limit", HELD).status == 0
+    # Who has looked at it says that.
+    assert site.renew(retired, "--limit", HELD, "--data", approved).status == 0
     assert_renewed(site, HELD)

@@ -12,7 +12,7 @@ from typing import Any
 
 import lab
 from lab.services import REAL
-from recert.certificates import Certificate, read_certificate, read_public_key
+from recert.certificates import Certificate, read_certificate, read_public_key, read_request
 from tests.e2e.site import BACKUPS, KILLING, ROOT, SSLDIR, VARDIR, Master, Run, until_no_run
 
 SUMMARY = f"{VARDIR}/state/last_run_summary.yaml"
@@ -165,6 +165,13 @@ def reported(run: Run) -> dict[str, Any]:
     assert found is not None, run.stderr
     document: dict[str, Any] = json.loads((ROOT / found[1]).read_text())
     return document
+
+
+def digest_of_request(site: Site, path: str) -> str:
+    """Of a request on the master, its fingerprint."""
+    request = read_request(site.sh(f"cat {path}"))
+    assert request is not None
+    return request.digest
 
 
 def assert_killed_in_each_step(site: Site, retired: str, *arguments: str) -> None:

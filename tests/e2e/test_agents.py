@@ -16,6 +16,7 @@ from tests.e2e.nodes import (
     Site,
     assert_killed_in_each_step,
     assert_renewed,
+    digest_of_request,
     reported,
     statuses,
     why,
@@ -174,12 +175,6 @@ def test_a_request_that_comes_first_while_the_agent_is_being_renewed(
     assert statuses(run) == {"agent02": "renewed"}
     assert "find out who sent it" in why(run, "agent02")
     assert_renewed(site, "agent02")
-
-
-def digest_of_request(site: Site, path: str) -> str:
-    request = read_request(site.sh(f"cat {path}"))
-    assert request is not None
-    return request.digest
 
 
 def test_the_states_that_a_crash_leaves(site: Site, retired: str) -> None:
@@ -512,11 +507,14 @@ def test_alt_names_that_the_agent_did_not_have_before(site: Site, retired: str) 
 
     assert run.status == 1
     assert statuses(run) == {"agent01": "waiting for a signature"}
-    assert "puppet cert sign --allow-dns-alt-names -- agent01.lab.test" in why(run, "agent01")
+    asked_for = f"{SSLDIR}/ca/requests/agent01.lab.test.pem"
+    approved = f"approved_requests={digest_of_request(site, asked_for)}"
+    assert f"add --data {approved}, and this request is signed as it is" in why(run, "agent01")
     assert fresh(site) == []
     assert "pe-puppet" in site.state_of("agent01").split()
-    site.sh(f"{PUPPET} cert sign --allow-dns-alt-names -- agent01.lab.test")
-    assert site.renew(retired, "--limit", "agent01").status == 0
+    rest = site.renew(retired, "--limit", "agent01", "--data", approved)
+    assert rest.status == 0, rest.stderr
+    assert site.certificate_of("agent01").alt_names == {"agent01.lab.test", "puppet"}
     assert_renewed(site, "agent01")
 
 

@@ -61,16 +61,29 @@ def judged(
     names: tuple[str, ...] = (),
     had_names: tuple[str, ...] = (),
     kept: bool = True,
+    approved: str = "",
 ) -> tuple[Verdict, str]:
-    """On a request that asks for these, of a node whose certificate had those."""
+    """On a request that asks for these, of a node whose certificate had those.
+
+    :param approved: the fingerprint of a request that somebody has looked at.
+    """
     pem = request_pem(NAME, names, extensions=asked)
     former = read(OLD.issue(NAME, 5, had_names, extensions=had))
     own = read_csr(pem) if kept else None
     application = Application(
         NAME, key_digest(NAME), own, former.alt_names, previous_demands=former.demands
     )
-    found = judge(application, CaRecords(PUPPET_CERT, NEW.certificate, NEW.crl(), {NAME: pem}))
+    held = CaRecords(
+        PUPPET_CERT, NEW.certificate, NEW.crl(), {NAME: pem}, approved=frozenset({approved})
+    )
+    found = judge(application, held)
     return found.verdict, found.why
+
+
+def approving(*asked: x509.ExtensionType, names: tuple[str, ...] = ()) -> str:
+    """What somebody adds who has looked at such a request."""
+    digest = read_csr(request_pem(NAME, names, extensions=asked)).digest
+    return f"--data approved_requests={digest}"
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["own file", "no file"])
@@ -80,8 +93,13 @@ def test_what_was_not_there_before_waits_for_a_person(kind: str, kept: bool) -> 
     verdict, why = judged(asked, kept=kept)
     assert verdict is Verdict.EXTENSIONS
     assert shown in why
-    assert why.endswith(f"puppet cert sign -- {NAME}")
+    assert why.endswith(f"add {approving(asked)}, and this request is signed as it is")
     assert why.isprintable()
+    fingerprint = read_csr(request_pem(NAME, extensions=[asked])).digest
+    assert judged(asked, kept=kept, approved=fingerprint)[0] is Verdict.SIGN
+    # Another one is not what somebody has looked at.
+    another = judged(asked, names=("db",), kept=kept, approved=fingerprint)[0]
+    assert another is Verdict.EXTENSIONS
 
 
 @pytest.mark.parametrize("kind", ASKED)
@@ -108,7 +126,10 @@ def test_the_same_value_as_either_puppet_writes_it() -> None:
 def test_alt_names_beside_it_are_judged_too() -> None:
     verdict, why = judged(ROLE, names=("web",), had_names=("web",))
     assert verdict is Verdict.EXTENSIONS
-    assert why.endswith(f"puppet cert sign --allow-dns-alt-names -- {NAME}")
+    assert f"add {approving(ROLE, names=('web',))}, and" in why
+    fingerprint = read_csr(request_pem(NAME, ["web"], extensions=[ROLE])).digest
+    approved = judged(ROLE, names=("web",), had_names=("web",), approved=fingerprint)
+    assert approved == (Verdict.SIGN_WITH_ALT_NAMES, "")
     verdict, why = judged(ROLE, names=("puppet",))
     assert verdict is Verdict.EXTENSIONS
     assert "the alt names puppet" in why and "pp_role" in why
@@ -163,7 +184,15 @@ def test_a_certificate_that_says_more_than_was_judged_is_recognised(
     own = read_csr(request_pem(NAME))
     application = Application(NAME, own.key, own, former.alt_names, previous_demands=former.demands)
     cert = read(NEW.issue(NAME, 9, names, extensions=extensions))
-    assert bool(more_than_judged(cert, application)) is more
+    held = {NAME: request_pem(NAME, names, extensions=extensions)}
+    records = CaRecords(PUPPET_CERT, NEW.certificate, NEW.crl(), held)
+    assert bool(more_than_judged(cert, application, records)) is more
+    # Somebody has looked at that very request.
+    approved = frozenset({read_csr(held[NAME]).digest})
+    records = CaRecords(PUPPET_CERT, NEW.certificate, NEW.crl(), held, approved=approved)
+    assert not more_than_judged(cert, application, records)
+    other = read(NEW.issue(NAME, 9, ["swapped"], extensions=extensions))
+    assert more_than_judged(other, application, records)
 
 
 def signed_before(

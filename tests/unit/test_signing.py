@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from recert.ca_records import Autosign, Autosigning, CaRecords
 from recert.deployments.authority import PUPPET_CERT
 from recert.extensions import ARC
-from recert.pasted import for_sh
 from recert.signing import (
     Application,
     Verdict,
@@ -189,7 +188,7 @@ def test_who_waits_is_told_both_lists_of_names_and_what_to_run() -> None:
     pem = request_pem(NAME, ["web", "puppet", NAME])
     found = judge(application(pem, ("db", "a", NAME)), ca_records({NAME: pem}))
     assert "the alt names puppet, web. It may have a, db: what" in found.why
-    assert found.why.endswith(f"puppet cert sign --allow-dns-alt-names -- {NAME}")
+    assert f"add --data approved_requests={read_csr(pem).digest}, and" in found.why
 
 
 def test_who_waits_and_had_no_alt_names_is_told_so() -> None:
@@ -506,7 +505,14 @@ def test_a_request_that_lacks_an_extension_of_the_old_certificate_is_not_signed(
     assert judgement.verdict is Verdict.LESS
     assert "lacks the extensions pp_role=web" in judgement.why
     assert f"{CSRDIR}/{NAME}.pem" in judgement.why
-    assert judgement.why.endswith(for_sh("puppet cert sign", NAME))
+    assert f"add --data approved_requests={read_csr(OWN).digest}, and" in judgement.why
+    held = CaRecords(
+        PUPPET_CERT,
+        NEW.certificate,
+        requests={NAME: OWN},
+        approved=frozenset({read_csr(OWN).digest}),
+    )
+    assert judge(replace(application(), previous_extensions=had), held).verdict is Verdict.SIGN
 
 
 def test_nor_is_one_that_lacks_a_name_of_it() -> None:
