@@ -7,6 +7,7 @@ from collections import Counter
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.few import MOST_OF_A_CA
 from facts.script import read_records, record_script
 from recert.observed import Orchestration
 
@@ -93,5 +94,7 @@ fi
         if not ended:  # whose name is last may be half a name
             return Orchestration(said=" ".join([*CUT_SHORT.split(), *said.split()]))
         lines = Counter(line.strip() for line in answer.splitlines() if line.strip())
+        if len(lines) > MOST_OF_A_CA:
+            return Orchestration(said=f"more than {MOST_OF_A_CA} names have answered")
         twice = frozenset(name for name, times in lines.items() if times > 1)
         return Orchestration(frozenset(lines), said=said, twice=twice)

@@ -972,6 +972,15 @@ def test_no_node_hides_others_by_what_it_is_called(sh: Sh, name: str) -> None:
     assert found == Orchestration(frozenset({"one", name, "two"}))
 
 
+def test_more_names_than_any_site_has_nodes_prove_nothing(
+    sh: Sh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orchestration, "MOST_OF_A_CA", 3)
+    assert asked_as_peadmin(sh, "seq 3").answering == {"1", "2", "3"}
+    found = asked_as_peadmin(sh, "seq 4; echo 4")
+    assert found == Orchestration(said="more than 3 names have answered")
+
+
 def test_two_that_are_called_the_same_are_known(sh: Sh) -> None:
     found = asked_as_peadmin(sh, "echo one; echo two; echo one")
     assert found == Orchestration(frozenset({"one", "two"}), twice=frozenset({"one"}))
