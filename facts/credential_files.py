@@ -7,14 +7,19 @@ import base64
 from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
-from facts.few import MOST_CERTIFICATES, MOST_OF_A_CA, certificates_in, require_few
+from facts.few import (
+    MOST_CERTIFICATES,
+    MOST_OF_A_CA,
+    certificates_in,
+    read_few_keys,
+    require_few,
+)
 from facts.keys import PUBLIC_HALVES
 from facts.packed import files_in
 from facts.public import LINES_OF_KEYS, WITHOUT_KEYS
 from facts.reading import READ_FILE, READING
 from facts.script import DIGESTS, read_records, record_script
 from facts.ssl import FILE_RECORD, read_file_record
-from recert.certificates import read_public_key
 from recert.deployments.known import JAVA
 from recert.observed import FileState, FoundCredentials, Keystores
 
@@ -189,22 +194,21 @@ keys=$(keys "$@")
     def process(self, output: list[str]) -> FoundCredentials:
         files: dict[str, FileState] = {}
         certificates: dict[str, str] = {}
-        keys: dict[str, str | None] = {}
-        public_keys: dict[str, str | None] = {}
+        keys: dict[str, str] = {}
+        public_keys: dict[str, str] = {}
         pems: set[str] = set()
         saved: set[str] = set()
         sealed: set[str] = set()
-        backups = 0
+        backups = archives = 0
         for record in read_records(output):
             if record[0] == "file":
                 path, entry = read_file_record(record)
                 files[path] = entry
             elif record[0] == "archive":
+                require_few(archives := archives + 1, 1, "archive of certificates")
                 texts = _unpacked(record[1])
                 certificates |= {p: t for p, t in texts.items() if "BEGIN CERTIFICATE-" in t}
-                public_keys |= {
-                    p: read_public_key(t) for p, t in texts.items() if "PUBLIC KEY-----" in t
-                }
+                public_keys |= {p: t for p, t in texts.items() if "PUBLIC KEY-----" in t}
             elif record[0] == "backup":
                 backups += 1
             else:
@@ -212,7 +216,7 @@ keys=$(keys "$@")
                 if record[0] == "pem":
                     pems.add(path)
                 elif record[0] == "key":
-                    keys[path] = read_public_key(record[2])
+                    keys[path] = record[2]
                 elif record[0] == "text":
                     certificates[path] = record[2]
                 elif record[0] == "saved":
@@ -224,8 +228,8 @@ keys=$(keys "$@")
         return FoundCredentials(
             files=files,
             certificates=certificates,
-            keys=keys,
-            public_keys=public_keys,
+            keys=read_few_keys(keys),
+            public_keys=read_few_keys(public_keys),
             pems=frozenset(pems),
             saved=frozenset(saved),
             backups=backups,

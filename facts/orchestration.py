@@ -7,7 +7,6 @@ from collections import Counter
 
 from pyinfra.api import FactBase, StringCommand
 
-from facts.few import MOST_OF_A_CA
 from facts.script import read_records, record_script
 from recert.observed import Orchestration
 
@@ -92,9 +91,8 @@ fi
         if not begun:
             return Orchestration(said=" ".join([*login[-2000:].split(), *said.split()]))
         if not ended:  # whose name is last may be half a name
-            return Orchestration(said=" ".join([*CUT_SHORT.split(), *said.split()]))
+            answer = printed.partition(f"{begin}\n")[2].rpartition("\n")[0]
+            said = " ".join([*CUT_SHORT.split(), *said.split()])
         lines = Counter(line.strip() for line in answer.splitlines() if line.strip())
-        if len(lines) > MOST_OF_A_CA:
-            return Orchestration(said=f"more than {MOST_OF_A_CA} names have answered")
         twice = frozenset(name for name, times in lines.items() if times > 1)
-        return Orchestration(frozenset(lines), said=said, twice=twice)
+        return Orchestration(frozenset(lines), said=said, twice=twice, cut_short=not ended)

@@ -88,9 +88,13 @@ whole() {
 $failure $1 ended with status $?"; } 4>&1
     [ -z "$said" ] || { printf '%s\n' "$said" >&2; return 1; }
 }
+but_of_what_is_gone() { sed '/: No such file or directory$/d' <<END
+$complaints
+END
+}
 find_lasting() {
     { complaints=$(LC_ALL=C find "$@" 2>&1 >&5); } 5>&1 && return
-    complaints=$(echo "$complaints" | sed '/: No such file or directory$/d')
+    complaints=$(but_of_what_is_gone) || return
     [ -z "$complaints" ] || { printf '%s\n' "$complaints" >&2; return 1; }
 }
 """

@@ -8,6 +8,7 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from facts import numbers
+from facts.few import read_few_keys
 from facts.keys import PUBLIC_HALVES
 from facts.locking import LOCKING
 from facts.numbers import count, file_time
@@ -15,7 +16,6 @@ from facts.packed import files_in
 from facts.public import LINES_OF_KEYS, PUBLIC_CONTENTS, WITHOUT_KEYS
 from facts.reading import BLOCK, READING, SAME
 from facts.script import answer_script, payload, read_records, record_script
-from recert.certificates import read_public_key
 from recert.observed import ComponentState, FileState, SslState
 
 # Fields of a `file` record, as find prints them; the number in front is their count.
@@ -141,10 +141,13 @@ def directory_arguments(
 
 
 def read_directories(records: Iterable[list[str]]) -> SslState:
-    """What `DIRECTORIES` has told, among other records."""
+    """What `DIRECTORIES` has told, among other records.
+
+    :raises FactProcessError: there are more keys than any host has.
+    """
     files: dict[str, FileState] = {}
     texts: dict[str, str] = {}
-    keys: dict[str, str | None] = {}
+    keys: dict[str, str] = {}
     older: dict[str, str] = {}
     for record in records:
         if record[0] == "file":
@@ -153,10 +156,10 @@ def read_directories(records: Iterable[list[str]]) -> SslState:
         elif record[0] == "text":
             texts[record[1]] = record[2].rstrip("\n")
         elif record[0] == "key":
-            keys[record[1]] = read_public_key(record[2])
+            keys[record[1]] = record[2]
         elif record[0] == "older":
             older[record[1].replace("//", "/")] = record[2].rstrip("\n")
-    return SslState(files, texts, keys, older)
+    return SslState(files, texts, read_few_keys(keys), older)
 
 
 LARGEST_PEM = BLOCK

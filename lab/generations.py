@@ -457,7 +457,6 @@ def _newer(old: Generation, name: str, version: str, agent_version: str) -> Gene
     return replace(old, name=name, version=version, agent_version=agent_version)
 
 
-# Of these three the lab has no hosts.
 PE_2015_2 = _pe_2015("2015.2", "2015.2.0", "1.2.2")
 PE_2015_3 = _newer(_with_orchestrator(PE_2015_2), "2015.3", "2015.3.0", "1.3.2")
 PE_2016_1 = _newer(_with_pk8(PE_2015_3, "pe-puppetdb"), "2016.1", "2016.1.1", "1.4.1")

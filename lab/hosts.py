@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from lab.generations import PE_3_7, PE_3_8, PE_2016_2, Generation
+from lab.generations import (
+    PE_3_7,
+    PE_3_8,
+    PE_2015_2,
+    PE_2015_3,
+    PE_2016_1,
+    PE_2016_2,
+    Generation,
+)
 from lab.progress import LabError
 from lab.services import STAND_INS, Kind, Service, services_of
 
@@ -215,6 +223,19 @@ HOSTS = {
             service_manager="systemd",
             only_stand_ins=True,
             generation=PE_2016_2,
+        ),
+        # What each says that it is, is all that is looked at of these: they have no agents.
+        *(
+            Host(
+                name=f"master-{generation.name.replace('.', '-')}",
+                hostname=f"master-{generation.name.replace('.', '-')}.lab.test",
+                certname=f"master-{generation.name.replace('.', '-')}.lab.test",
+                alt_names=("puppet", "puppet.lab.test"),
+                service_manager="systemd",
+                only_stand_ins=True,
+                generation=generation,
+            )
+            for generation in (PE_2015_2, PE_2015_3, PE_2016_1)
         ),
         Host(
             name="agent06",

@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from ipaddress import ip_network
 from pathlib import Path
 
 from lab import state
 from lab.engine import COMMAND_TIMEOUT, Engine
-from lab.hosts import Host
+from lab.hosts import HOSTS, Host
 from lab.images import image_tag, own_name_options
 from lab.progress import LabError, say
 from lab.state import HostInfo, WinRM
@@ -20,6 +21,8 @@ NETWORK = f"pe-lab-{state.LAB}"
 _ADDRESS = "127.0.0.1"
 _FIRST_PORT = 22100
 _PORTS = 800
+# In the lab's network; Podman gives others away from the lowest up.
+_FIRST_ADDRESS = 200
 # Seconds after which something is wrong, on however slow a machine.
 _READY_TIMEOUT = 240
 _SSH_TIMEOUT = 120
@@ -110,8 +113,7 @@ def _start(
         "create",
         f"--name={container}",
         f"--hostname={host.hostname}",
-        f"--network={NETWORK}",
-        f"--network-alias={host.certname}",
+        *_network_options(engine, host),
         *(f"--publish={_ADDRESS}:{ports[name]}:{inside}" for name, inside in host.ports.items()),
         *own_name_options(host),
         *engine.limits(),
@@ -156,6 +158,25 @@ def _start(
             certificate_file=str(state.save_certificate(host.name, certificate)),
         )
     return info
+
+
+def _network_options(engine: Engine, host: Host) -> list[str]:
+    """How a host is called by the others, and finds them.
+
+    Podman has one process that answers for the names of all its networks, which is away for a
+    moment when any of them comes or goes: there each host has its own address, and knows the
+    others'.
+    """
+    options = [f"--network={NETWORK}", f"--network-alias={host.certname}"]
+    if engine.program != "podman":
+        return options
+    found = json.loads(engine.run("network", "inspect", NETWORK).stdout)
+    network = ip_network(found[0]["subnets"][0]["subnet"])
+    addresses = {
+        other.certname: network[_FIRST_ADDRESS + n] for n, other in enumerate(HOSTS.values())
+    }
+    options.append(f"--ip={addresses.pop(host.certname)}")
+    return [*options, *(f"--add-host={name}:{ip}" for name, ip in addresses.items())]
 
 
 def _winrm_users(host: Host) -> bytes:

@@ -333,9 +333,14 @@ def proven() -> Commands:
     if renewal.waiting is not None:
         outcomes.settle(host, Status.WAITING, "6.7", renewal.waiting)
         yield step_failed([renewal.waiting])
-    if facts.services[facts.deployment.agent.puppet] is Service.RUNNING:
+    puppet = facts.deployment.agent.puppet
+    if facts.services[puppet] is Service.RUNNING:
         certificate = facts.paths(conf.certname).certificate
         yield from hands_of(facts).await_first_run(certificate, BEGIN_LIMIT, RUN_LIMIT)
+        if host.state.is_executing and facts.services[puppet] is Service.STOPPED:
+            # As it does where it cannot fetch a CRL at that moment.
+            yield from hands_of(facts).start([puppet], [], [], LIMIT)
+            facts.learn_services(Service.RUNNING, puppet)
     if later:
         yield from hands_of(facts).start(later, [], [], LIMIT)
         facts.learn_services(Service.RUNNING, *later)

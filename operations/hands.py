@@ -71,7 +71,8 @@ class Hands(Protocol):
         """
 
     def await_first_run(self, certificate: str, begin: int, limit: int) -> Commands:
-        """Wait until the run that the service begins has ended, if one does.
+        """Wait until the run that the service begins has ended, if one does. After that facts tell
+        of services, too.
 
         :param certificate: the agent's; a run counts that has ended since it was made.
         :param begin: seconds in which it begins.

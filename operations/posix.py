@@ -206,7 +206,7 @@ fail "Puppet has made neither a key nor a request; its messages are above."
 
     def await_first_run(self, certificate: str, begin: int, limit: int) -> Commands:
         conf = self._conf
-        yield self._looking(
+        waiting = self._changing(
             _AWAIT_FIRST_RUN,
             conf.lastrunfile,
             conf.agent_catalog_run_lockfile,
@@ -215,6 +215,7 @@ fail "Puppet has made neither a key nor a request; its messages are above."
             str(limit),
             limit=2 * limit,
         )
+        yield LookingCommand(waiting, self._facts.look("files", "services"))
 
     def run_puppet(self, limit: int) -> Commands:
         yield self._looking(RUN, self._conf.agent_catalog_run_lockfile, str(limit), limit=2 * limit)

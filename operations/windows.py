@@ -314,7 +314,7 @@ class WindowsHands:
             return done or time.monotonic() - began > begin
 
         yield wait_until(over, "the agent service's own run to end", limit, poll=2)
-        facts.forget("agent", "ssl")
+        facts.forget("agent", "ssl", "services")
 
     def run_puppet(self, limit: int) -> Commands:
         yield self._acting(partial(self._run_puppet, limit, []))

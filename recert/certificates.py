@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b64decode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -200,6 +201,7 @@ def read_certificate(pem: str) -> Certificate | None:
     """The certificate in `pem`, or None for anything that is not one (an empty file too)."""
     try:
         cert = x509.load_pem_x509_certificate(pem.encode("utf-8", "surrogateescape"))
+        _require_points_in_full(cert.tbs_certificate_bytes)
         dns, others = _alternative_names(cert)
         return Certificate(
             x509=cert,
@@ -236,6 +238,7 @@ def read_request(pem: str) -> CertificateRequest | None:
     """
     try:
         request = x509.load_pem_x509_csr(pem.encode("utf-8", "surrogateescape"))
+        _require_points_in_full(request.tbs_certrequest_bytes)
         if not is_affordable(request.public_key()):
             return None
         if sum(part.oid.dotted_string in _EXTENSION_REQUESTS for part in request.attributes) > 1:
@@ -258,9 +261,29 @@ def read_request(pem: str) -> CertificateRequest | None:
 def read_public_key(pem: str) -> str | None:
     """The digest (see `Certificate.key`) of a public key in PEM, or None."""
     try:
+        _, _, body = pem.partition("-----BEGIN PUBLIC KEY-----")
+        _require_points_in_full(b64decode(body.partition("-----END")[0]))
         return _key_digest(load_pem_public_key(pem.encode("utf-8", "surrogateescape")))
     except _UNREADABLE:
         return None
+
+
+_ON_A_CURVE = bytes.fromhex("06072a8648ce3d0201")
+"""Of an elliptic curve's key, in DER: what it is."""
+
+
+def _require_points_in_full(der: bytes) -> None:
+    """
+    :param der: with public keys somewhere in it.
+    :raises ValueError: one of them is a compressed point, as nobody has it in a certificate: what
+        it leaves out takes a millisecond to compute on some curves, and a host has thousands.
+    """
+    _, *found = der.split(_ON_A_CURVE)
+    for after in found:
+        point = after[2 + after[1] :] if after[:1] == b"\x06" else b""
+        head = 3 if point[1:2] < b"\x80" else 4  # a long one's length has a byte in front of it
+        if point[:1] != b"\x03" or point[head : head + 1] != b"\x04":
+            raise ValueError("a point of an elliptic curve is not there in full")
 
 
 def read_revocation_list(pem: str) -> RevocationList | None:

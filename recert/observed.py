@@ -145,13 +145,15 @@ class Keystores:
 class Orchestration:
     """Which nodes answer in orchestration, by identity. `why`: why nobody could be asked, empty if
     somebody was. `said`: the last words of what asked them. `failed`: there is somebody to ask, and
-    asking came to nothing. `twice`: identities by which more than one has answered at once."""
+    asking came to nothing. `twice`: identities by which more than one has answered at once.
+    `cut_short`: there may be others."""
 
     answering: frozenset[str] = frozenset()
     why: str = ""
     said: str = ""
     failed: bool = False
     twice: frozenset[str] = frozenset()
+    cut_short: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,11 @@ MESSAGE_LIFE = 60
 """Seconds after which MCollective takes a message for a replayed one, by the receiver's clock.
 Source: MCollective's setting `ttl`."""
 
+MOST_STRANGERS = 20
+"""That are named one by one."""
+
+LOOK_WHO_ANSWERS = "Run the same command again; or look who answers, as peadmin: mco find."
+
 NTP = "Bring NTP in order on both."
 
 
@@ -70,15 +75,26 @@ def node_answers(
             yield NodeAnswer(host, saw, Result.NOT_MADE)
     if state.master is None:
         return
-    for identity in sorted(seen.answering - known):
-        if identity in seen.twice:
-            yield NodeAnswer(state.master.host, *_impostor(state.master, identity))
+    if seen.cut_short:
+        saw = "what mco answered was cut short: nobody knows who else answers"
+        yield NodeAnswer(state.master.host, saw, Result.FAILED, LOOK_WHO_ANSWERS)
+    strangers = sorted(seen.answering - known)
+    for identity in [name for name in strangers if name in seen.twice][:MOST_STRANGERS]:
+        yield NodeAnswer(state.master.host, *_impostor(state.master, identity))
+    unsigned: list[str] = []
+    for identity in strangers:
         if state.ca_records.signed(identity) is None:
-            saw = f"{identity} answers, and has no certificate of the CA in place"
-            yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state.master))
+            unsigned.append(identity)
         elif state.master.deployment.is_internal(identity):
             saw = f"{identity} answers, which is the name of a service and of no node"
             yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state.master))
+    saws = [f"{name} answers, and has no certificate of the CA in place" for name in unsigned]
+    if len(saws) > MOST_STRANGERS:
+        # Any node can answer under any number of names.
+        more = len(saws) - MOST_STRANGERS
+        saws[MOST_STRANGERS:] = [f"{more} more names answer that have no certificate of that CA"]
+    for saw in saws:
+        yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state.master))
 
 
 def _node_answer(

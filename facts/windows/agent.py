@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.few import read_few_keys
 from facts.numbers import count, file_time
 from facts.proof import read_signatures
 from facts.puppet import COMMAND_FAILED, REPORT, WENT_BY_CACHE, AgentState, read_summary
 from facts.script import read_records
 from facts.windows.ruby import ruby_script
-from recert.certificates import read_public_key
 from recert.observed import FileState, LastRun, SslState
 
 
@@ -147,7 +147,7 @@ end
     def process(self, output: list[str]) -> WindowsFiles:
         records = list(read_records(output))
         texts: dict[str, str] = {}
-        keys: dict[str, str | None] = {}
+        keys: dict[str, str] = {}
         last_run: LastRun | None = None
         catalog: FileState | None = None
         disabled: str | None = None
@@ -157,7 +157,7 @@ end
             if kind == "text":
                 texts[fields[0]] = fields[1]
             elif kind == "key":
-                keys[fields[0]] = read_public_key(fields[1])
+                keys[fields[0]] = fields[1]
             elif kind == "unreadable":
                 unreadable.append(fields[0])
             elif kind == "summary":
@@ -173,7 +173,7 @@ end
             elif kind == "running":
                 running = count(fields[0])
         return WindowsFiles(
-            SslState(read_entries(records), texts, keys),
+            SslState(read_entries(records), texts, read_few_keys(keys)),
             AgentState(last_run, catalog, disabled, running),
             tuple(unreadable),
             tuple(read_signatures(records)),

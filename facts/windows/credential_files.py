@@ -5,11 +5,16 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 
 from facts.credential_files import UNDERSTANDING
-from facts.few import MOST_CERTIFICATES, MOST_OF_A_CA, certificates_in, require_few
+from facts.few import (
+    MOST_CERTIFICATES,
+    MOST_OF_A_CA,
+    certificates_in,
+    read_few_keys,
+    require_few,
+)
 from facts.script import read_records
 from facts.windows.agent import read_entries
 from facts.windows.ruby import TREE, ruby_script
-from recert.certificates import read_public_key
 from recert.observed import FoundCredentials
 
 # Names are compared as Windows does, so that what lies in two directories is met once. Puppet's
@@ -109,17 +114,17 @@ end
     def process(self, output: list[str]) -> FoundCredentials:
         records = list(read_records(output))
         certificates: dict[str, str] = {}
-        keys: dict[str, str | None] = {}
-        public_keys: dict[str, str | None] = {}
+        keys: dict[str, str] = {}
+        public_keys: dict[str, str] = {}
         kinds = ("pem", "saved", "sealed", "unreadable", "backup")
         named: dict[str, set[str]] = {kind: set() for kind in kinds}
         for kind, path, *rest in records:
             if kind == "text":
                 certificates[path] = rest[0]
             elif kind == "key":
-                keys[path] = read_public_key(rest[0])
+                keys[path] = rest[0]
             elif kind == "public":
-                public_keys[path] = read_public_key(rest[0])
+                public_keys[path] = rest[0]
             elif kind in named:
                 named[kind].add(path)
         require_few(certificates_in(certificates.values()), MOST_OF_A_CA, "certificates")
@@ -128,8 +133,8 @@ end
         return FoundCredentials(
             files=read_entries(records),
             certificates=certificates,
-            keys=keys,
-            public_keys=public_keys,
+            keys=read_few_keys(keys),
+            public_keys=read_few_keys(public_keys),
             pems=frozenset(named["pem"]),
             saved=frozenset(named["saved"]),
             backups=len(named["backup"]),

@@ -410,6 +410,38 @@ def test_an_agent_whose_first_run_fails(site: Site, retired: str) -> None:
     assert_renewed(site, *AGENTS[:2])
 
 
+def test_a_service_that_ends_before_its_first_run_is_started_again(
+    site: Site, retired: str
+) -> None:
+    """As Puppet's does where it cannot fetch the CRL in the moment in which it is started."""
+    site.on(
+        "agent02",
+        f"""
+        : >/root/ends; mkdir -p /opt/puppet/real; mv {PUPPET} /opt/puppet/real/
+        cat >{PUPPET} <<'END'
+#!/bin/sh
+/opt/puppet/real/puppet "$@"
+status=$?
+if [ "$*" = agent ] && [ -e /root/ends ]; then
+    rm /root/ends
+    (setsid sh -c 'until kill -9 $(cat /run/pe-puppet/agent.pid); do :; done' \\
+        </dev/null >/dev/null 2>&1 &)
+fi
+exit "$status"
+END
+        chmod 755 {PUPPET}
+        """,
+    )
+    try:
+        run = site.renew(retired, "--limit", "agent02")
+    finally:
+        site.on("agent02", f"mv /opt/puppet/real/puppet {PUPPET}; rmdir /opt/puppet/real")
+        ended = site.on("agent02", "ls /root/ends 2>/dev/null; true") == ""
+
+    assert ended and run.status == 0, run.stderr
+    assert_renewed(site, "agent02")
+
+
 def test_an_agent_that_cannot_reach_its_master_and_one_that_is_off(
     site: Site, retired: str
 ) -> None:

@@ -268,7 +268,7 @@ def test_an_agent_of_2016_is_roots_and_gets_its_pxp_agent_from_puppet(name: str)
     assert _not_running(host, host.generation.agent_services) == ""
 
 
-def _typed(host: Host) -> str:
+def typed(host: Host) -> str:
     """The document's steps 1 to 5, as a careful person types them: what is no copy of a credential
     is put back."""
     generation = host.generation
@@ -308,7 +308,7 @@ def test_the_document_typed_leaves_a_site_in_service(name: str) -> None:
     host = HOSTS[name]
     puppet = f"{host.generation.programs}/puppet"
     before = _sh(name, f"cat {_CA}")
-    _sh(name, _typed(host))
+    _sh(name, typed(host))
     assert _sh(name, f"cat {_CA}") != before
     # With its own copies, of the old CA, unless the daemon's first run restarts it just now.
     assert _sh(name, "/opt/pe-lab/wait-for-services 60 pe-activemq; true").strip() == ""

@@ -6,6 +6,7 @@ the table is what both leave.
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
@@ -16,9 +17,16 @@ from lab.generations import CERTNAME, Place
 from lab.hosts import HOSTS, Host
 from tests.e2e.nodes import Site, statuses
 from tests.e2e.site import BACKUPS, KILLING, SSLDIR
+from tests.e2e.test_generations import typed
 from tests.e2e.test_resume import LAST_STEP
 
-SHAPES = {"master-38": ("agent08",), "master-2016": ("agent06", "agent07")}
+SHAPES = {
+    "master-38": ("agent08",),
+    "master-2015-2": (),
+    "master-2015-3": (),
+    "master-2016-1": (),
+    "master-2016": ("agent06", "agent07"),
+}
 
 
 def shown(host: Host, place: Place) -> tuple[dict[str, str], str]:
@@ -26,6 +34,15 @@ def shown(host: Host, place: Place) -> tuple[dict[str, str], str]:
     look = f"cd {place.directory} && stat -c '%n %U:%G %a' * && stat -c %U ."
     *files, owner = lab.run(host.name, look).stdout.splitlines()
     return dict(line.split(" ", 1) for line in files), owner
+
+
+def tree(host: Host) -> str:
+    """All that the document's steps on the master have anything to do with, with owners and
+    modes."""
+    below = " ".join([SSLDIR, *(place.directory for place in host.generation.places)])
+    listing = f"find {below} ! -name 'agent*.pem' -printf '%p %y %U:%G %m\\n' | sort"
+    # The mode of the key that the document has root make depends on who types.
+    return re.sub(r"(\.pk8 .*) \d+$", r"\1", lab.run(host.name, listing).stdout, flags=re.M)
 
 
 def assert_as_the_document(host: Host) -> None:
@@ -82,6 +99,9 @@ def test_a_site_of_another_shape_goes_to_its_new_ca(tmp_path: Path, name: str) -
     again = site.pyinfra(*options, "--dry")
     assert again.status == 0, again.stderr
     assert not any(again.plan.values())
+    deployed = tree(host)
+    site.sh(typed(host))
+    assert tree(host) == deployed
 
 
 @pytest.mark.parametrize(("name", "own"), [("master-38", "4.5"), ("master-2016", "3.1")])

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
 
 from recert.certificates import (
     LARGEST_EXPONENT,
@@ -342,6 +346,55 @@ def test_a_request_for_a_costly_key_is_none(
 ) -> None:
     assert read_request(request_for("web01", public)) is None
     assert read_request(request_for("web01", key("web01").public_key())) is not None
+
+
+def spki(curve: ec.EllipticCurve, form: PublicFormat) -> str:
+    """A public key on a curve, its point in this form; cryptography writes none compressed."""
+    public = ec.generate_private_key(curve).public_key()
+    whole = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    point = public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    other = public.public_bytes(Encoding.X962, form)
+    bits = bytes([3, len(other) + 1, 0]) + other
+    algorithm = whole[: -len(point)].rpartition(b"\x03")[0][2:]
+    algorithm = algorithm[1:] if whole[1] & 0x80 else algorithm
+    der = bytes([0x30, len(algorithm) + len(bits)]) + algorithm + bits
+    text = base64.b64encode(der).decode()
+    return f"-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n"
+
+
+@pytest.mark.parametrize("curve", [ec.SECP224R1(), ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
+def test_a_point_that_is_to_be_computed_is_not_read(curve: ec.EllipticCurve) -> None:
+    compressed = spki(curve, PublicFormat.CompressedPoint)
+    assert load_pem_public_key(compressed.encode())
+    assert read_public_key(compressed) is None
+    public = ec.generate_private_key(curve).public_key()
+    whole = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    assert read_public_key(whole) is not None
+
+
+def test_nor_is_one_in_a_certificate_or_behind_another() -> None:
+    signer = ec.generate_private_key(ec.SECP224R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "web01")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(signer.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2015, 1, 1))
+        .not_valid_after(datetime(2065, 1, 1))
+    )
+    made = builder.sign(signer, hashes.SHA256())
+    assert read_certificate(made.public_bytes(Encoding.PEM).decode()) is not None
+    point = signer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    der = made.public_bytes(Encoding.DER)
+    assert der.count(point) == 1
+    # Not a point on the curve any more, but nobody is to compute that.
+    forged = der.replace(point, b"\x02" + point[1:])
+    text = base64.b64encode(forged).decode()
+    pem = f"-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"
+    assert x509.load_pem_x509_certificate(pem.encode())
+    assert read_certificate(pem) is None
 
 
 def test_which_keys_are_worth_the_time() -> None:

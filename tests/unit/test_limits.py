@@ -32,7 +32,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 import procedures.host
 from connectors import limits
 from connectors.limits import QUESTION_LIMIT
-from facts import backups, credential_files, others, packed, script
+from facts import backups, credential_files, few, others, packed, script
 from facts.attributes import CsrAttributes
 from facts.backups import ArchivedCertificates, Backups
 from facts.credential_files import CredentialFiles, KeystoreCertificates
@@ -57,6 +57,7 @@ from procedures.master import MasterFacts
 from procedures.requests import WaitingRequests
 from recert.ca_records import CaRecords
 from recert.deployments.authority import PUPPET_CERT
+from tests.unit.issuing_ca import public_pem
 from tests.unit.records import printed
 from tests.unit.shell import ME, Sh
 from tests.unit.test_backups import MANIFEST
@@ -246,6 +247,27 @@ def keys_of(kind: str) -> Callable[[int], list[list[str]]]:
 
 
 PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"
+HALF = public_pem("web")
+
+
+def archive_of(text: str, members: int) -> str:
+    """So many files with this text, as a host sends them."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for number in range(members):
+            member = tarfile.TarInfo(f"/{number}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return b64encode(content.getvalue()).decode()
+
+
+def test_there_is_one_archive_in_an_answer() -> None:
+    told = [["archive", archive_of(HALF, 1)]]
+    assert len(CredentialFiles().process(printed(*told)).public_keys) == 1
+    with pytest.raises(FactProcessError, match="more than 1 archive"):
+        CredentialFiles().process(printed(*told, *told))
+
+
 TELLING: dict[str, tuple[type[FactBase[Any]], Callable[[int], list[list[str]]]]] = {
     "others": (
         StrayCredentials,
@@ -260,6 +282,16 @@ TELLING: dict[str, tuple[type[FactBase[Any]], Callable[[int], list[list[str]]]]]
         lambda most: [["stray", "/x", "key", "", *["x"] * most], ["looked"]],
     ),
     "credentials": (CredentialFiles, lambda most: [["text", "/x", PEM * most]]),
+    "public keys": (CredentialFiles, lambda most: [["archive", archive_of(HALF, most)]]),
+    "public keys, Windows": (
+        WindowsCredentialFiles,
+        lambda most: [["public", f"/{number}", HALF] for number in range(most)],
+    ),
+    "keys in SSL directories": (
+        SslDirectories,
+        lambda most: [["key", f"/{number}", HALF] for number in range(most)],
+    ),
+    "files in an archive": (CredentialFiles, lambda most: [["archive", archive_of("x", most)]]),
     **{
         f"{kind} keys, {fact.__name__}": (fact, keys_of(kind))
         for fact in (CredentialFiles, WindowsCredentialFiles)
@@ -279,7 +311,7 @@ def test_more_than_a_host_can_have_is_not_looked_into(
 ) -> None:
     """Some hundred megabytes of certificates are a minute in which nobody else has a turn, and
     gigabytes."""
-    for module in (others, credential_files, windows_credential_files, backups):
+    for module in (others, credential_files, windows_credential_files, backups, few, packed):
         for limit in ("MOST_CERTIFICATES", "MOST_OF_A_CA", "MOST_BACKUPS"):
             monkeypatch.setattr(module, limit, 20, raising=False)
     fact, telling = TELLING[kind]

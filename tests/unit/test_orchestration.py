@@ -128,6 +128,17 @@ def test_a_stranger_that_answers(puppet: HostLook) -> None:
     ]
 
 
+def test_who_answers_under_many_names_fills_no_report(puppet: HostLook) -> None:
+    names = [f"x{number:06}" for number in range(30_000)]
+    seen = Orchestration(frozenset({*EVERYBODY, *names}), twice=frozenset(names), cut_short=True)
+    checks = verify(site(puppet), Evidence(orchestration=seen))
+    failed = [c.saw for c in checks if c.result is Result.FAILED]
+    assert 3 < len(failed) < 60
+    assert "29980 more names answer that have no certificate of that CA" in failed
+    assert "what mco answered was cut short: nobody knows who else answers" in failed
+    assert f"{CERTNAME} answers" in [c.saw for c in checks if c.result is Result.PASSED]
+
+
 def test_nobody_is_called_like_a_service(puppet: HostLook) -> None:
     """The CA has signed for those names, too."""
     name = puppet.deployment.internal_names[0]

@@ -227,7 +227,7 @@ def test_a_directory_is_emptied_around_what_stays(sh: Sh, tmp_path: Path) -> Non
     given = shlex.join([ME, str(root), "directory", *patterns_within(str(root), kept)])
     fail = 'fail() { echo "$*" >&2; exit 1; }\n'
 
-    done = sh.run(f"{fail}{CLEARING}\nclear_below {words}\n{PIPELINES}{PLACING}\ngive {given}")
+    done = sh.run(f"{fail}{PIPELINES}{CLEARING}\nclear_below {words}\n{PLACING}\ngive {given}")
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
@@ -235,7 +235,7 @@ def test_a_directory_is_emptied_around_what_stays(sh: Sh, tmp_path: Path) -> Non
     assert left == {"eyaml", "eyaml/private key.pem", ".hidden"}
     assert (root / "eyaml/private key.pem").stat().st_mode & 0o777 == 0o400
     whole = shlex.join([str(root), pattern(str(root))])
-    done = sh.run(f"{fail}{CLEARING}\nclear_below {whole}")
+    done = sh.run(f"{fail}{PIPELINES}{CLEARING}\nclear_below {whole}")
     assert done.returncode == 0, done.stderr
     assert {path.name for path in root.rglob("*")} == {".hidden"}
 

@@ -299,6 +299,9 @@ def verdict(sh: Sh, script: str, *words: str) -> str:
 def test_a_process_is_not_somebody_elses_because_tr_fails(sh: Sh) -> None:
     script = PUPPET_PROCESS + 'puppet_process "$$"'  # by what is in this script, it is Puppet's
     assert verdict(sh, script) == "ended with 0"
+    # What an account calls a process of its own is none of Puppet's.
+    sh.provide("stat", "echo 65534")
+    assert verdict(sh, script) == "ended with 1"
     sh.provide("tr", LOST)
     assert "Nobody knows what process" in verdict(sh, script)
     assert verdict(sh, PUPPET_PROCESS + "puppet_process 999999999") == "ended with 1"
