@@ -28,6 +28,29 @@ UNDERSTANDING = r"""
 require 'openssl'
 # Of a block in PEM: one that is cut short is not the beginning of what follows, maybe a key.
 INSIDE = '(?:(?!-----BEGIN ).)'
+def private?(key)
+  key.respond_to?(:private?) ? key.private? : key.private_key? # of a curve, until Ruby 2.4
+end
+# The public half of a private key in PEM; empty where this Ruby cannot tell it.
+def public_half(key)
+  return key.public_to_pem if key.respond_to?(:public_to_pem)
+  return key.public_key.to_pem unless key.is_a?(OpenSSL::PKey::EC)
+  half = OpenSSL::PKey::EC.new(key.group)
+  half.public_key = key.public_key
+  half.to_pem
+rescue StandardError
+  ''
+end
+# Whatever its kind is, and whether this OpenSSL knows that: PKCS #8, or what SEC 1 says of curves.
+def private_in_der?(content)
+  version, second, third = OpenSSL::ASN1.decode(content).value
+  return false unless version.is_a?(OpenSSL::ASN1::Integer) && version.value <= 1
+  return true if version.value == 1 && second.is_a?(OpenSSL::ASN1::OctetString)
+  second.is_a?(OpenSSL::ASN1::Sequence) && second.value[0].is_a?(OpenSSL::ASN1::ObjectId) &&
+    third.is_a?(OpenSSL::ASN1::OctetString)
+rescue StandardError
+  false
+end
 # Of what is in DER, a certificate, a key, or both in PKCS #12: the certificates in PEM, the public
 # half of the private key, and whether a password is wanted.
 def understood(content)
@@ -38,15 +61,16 @@ def understood(content)
   end
   begin
     key = OpenSSL::PKey.read(content, '') # also PKCS #8, which RSA.new takes for nothing
-    return [[], key.private? ? key.public_key.to_pem : nil, false]
+    return [[], private?(key) ? public_half(key) : nil, false]
   rescue StandardError
   end
+  return [[], '', false] if private_in_der?(content)
   begin
     # OpenSSL takes whatever begins with this byte for one whose password is another: "0011" too.
     return [[], nil, false] unless OpenSSL::ASN1.decode(content).value[0].value == 3
     box = OpenSSL::PKCS12.new(content, '')
     certs = [box.certificate, *box.ca_certs].compact.map { |cert| cert.to_pem }
-    [certs, box.key && box.key.public_key.to_pem, false]
+    [certs, box.key && public_half(box.key), false]
   rescue StandardError => error
     [[], nil, error.message.include?('mac verify')]
   end
@@ -224,6 +248,9 @@ keys=$(keys "$@")
                 elif record[0] == "sealed":
                     sealed.add(path)
         require_few(certificates_in(certificates.values()), MOST_OF_A_CA, "certificates")
+        # Their names go back to the host in one command.
+        named = sum(len(path) for path in files if path.lower().endswith(_KEYSTORES))
+        require_few(named, LONGEST_NAMES, "characters in the names of its keystores")
         require_few(len(keys) + len(saved) + len(sealed), MOST_CERTIFICATES, "private keys")
         return FoundCredentials(
             files=files,
@@ -249,6 +276,9 @@ def keystores_among(found: FoundCredentials) -> list[str]:
     """The files that are called like Java keystores."""
     return [path for path in found.files if path.lower().endswith(_KEYSTORES)]
 
+
+LONGEST_NAMES = 200_000
+"""Characters, of all keystores together."""
 
 _KEYSTORES = (".ks", ".ts", ".jks", ".keystore", ".truststore")
 

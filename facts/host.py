@@ -43,7 +43,8 @@ class HostBasics:
     """`free` and `needed`: kibibytes, for a backup. `crypto`: the program that computes public
     keys, None without any. `missing_tools`, `missing_files`: what the procedure will need and
     the host lacks; an empty file counts as missing. `links`: those that are symbolic links.
-    `mounts`: what is mounted somewhere below them. `unchangeable`: what even root may not write to
+    `mounts`: what is mounted somewhere below them, and `mounted_files` those that are no
+    directories. `unchangeable`: what even root may not write to
     there, because it is immutable or its file system is read-only. `astray`: why root would not go
     into one of them. `around`: those in which the backups would be, whatever leads there. `closed`:
     why no file can be made in a directory. `oversized`: files of a backup that are larger than any
@@ -57,6 +58,7 @@ class HostBasics:
     existing_accounts: frozenset[str]
     links: frozenset[str] = frozenset()
     mounts: tuple[str, ...] = ()
+    mounted_files: tuple[str, ...] = ()
     unchangeable: tuple[str, ...] = ()
     astray: tuple[str, ...] = ()
     around: tuple[str, ...] = ()
@@ -102,9 +104,14 @@ mounted_below() {
     root=$(readlink -f "$1") || fail "Nobody knows where $1 leads to."
     case $root in (*[\\\ ]*) root=$(as_the_kernel_writes "$root") ;; esac
     stage mount_points | while read -r point; do
-        case $point in ("$root"/*) say mount "$point" ;; esac
+        case $point in ("$root"/*) ;; (*) continue ;; esac
+        say mount "$point"
+        itself=$(as_it_is "$point")
+        if [ -e "$itself" ] && [ ! -d "$itself" ]; then say mounted_file "$itself"; fi
     done
 }
+in_octal() { stage printf '%s\n' "$1" | stage sed 's/\\\([0-7][0-7][0-7]\)/\\0\1/g'; }
+as_it_is() { printf '%b' "$(in_octal "$1")"; }
 mount_points() {
     if [ -r /proc/self/mountinfo ]; then stage awk '{ print $5 }' /proc/self/mountinfo
     elif [ -r /proc/mounts ]; then stage awk '{ print $2 }' /proc/mounts # before Linux 2.6.26
@@ -204,6 +211,7 @@ done
             existing_accounts=frozenset(values.get("account", [])),
             links=frozenset(values.get("link", [])),
             mounts=tuple(values.get("mount", [])),
+            mounted_files=tuple(values.get("mounted_file", [])),
             unchangeable=tuple(
                 path.replace("//", "/")
                 for found in values.get("unchangeable", [])

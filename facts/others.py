@@ -28,7 +28,7 @@ def scan(content, what)
 end
 def half_of(content)
   key = OpenSSL::PKey.read(content, '')
-  key.private? ? key.public_key.to_pem : ''
+  private?(key) ? public_half(key) : ''
 rescue StandardError
   ''
 end

@@ -14,7 +14,7 @@ from pyinfra.connectors.util import CommandOutput
 
 from operations.services import RUN_LIMIT
 from operations.signing import Heard, overheard, run_on
-from operations.step import ConnectedCommand, wait_until
+from operations.step import ConnectedCommand, step_failed, wait_until
 from procedures.outcomes import Outcomes
 from procedures.run import run_of
 from procedures.telling import reason_of
@@ -61,8 +61,9 @@ class WindowsHands:
             f"mkdir {native(new)} || exit 1",
             limit=limit,
         )
-        for typed in lines(self._copies(facts.ssl.files, _pairs(manifest.paths, new))):
-            yield _command(typed, limit)
+        yield from _in_time(
+            lines(self._copies(facts.ssl.files, _pairs(manifest.paths, new))), limit
+        )
         if facts.windows.modern:
             for number, path in enumerate(manifest.paths):
                 save = f"icacls {native(path)} /save {native(f'{new}/{number}.acl')} /t /c /q"
@@ -82,8 +83,7 @@ class WindowsHands:
         copies = self._copies(self._facts.held_by(place, len(paths)), back)
         for path in paths:
             yield from self._deleted(path, limit)
-        for typed in lines(copies):
-            yield _command(typed, limit)
+        yield from _in_time(lines(copies), limit)
         for number, path in enumerate(paths):
             acl, parent = native(f"{place}/{number}.acl"), native(path.rpartition("/")[0])
             put_back = f"icacls {parent} /restore {acl} /c /q >nul || exit 1"
@@ -398,6 +398,17 @@ def _command(typed: str, limit: int) -> StringCommand:
     if limit is not None:
         command.connector_arguments["_timeout"] = limit
     return command
+
+
+def _in_time(typed: Iterable[str], limit: int) -> Commands:
+    """Type these lines, all of them within `limit`: how many there are is what the host says."""
+    end = time.monotonic() + limit
+    for one in typed:
+        left = int(end - time.monotonic())
+        if left <= 0:
+            yield step_failed([f"Its files were not copied within {limit} s."])
+            return
+        yield _command(one, left)
 
 
 def _type(host: Host, *parts: str, limit: int = 240) -> tuple[bool, CommandOutput]:

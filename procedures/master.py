@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from connectors.limits import give_turn
 from facts.answers import AskedService, ServiceAnswers
 from facts.backups import ArchivedCertificates
+from facts.host import Basics
 from facts.ports import ConfiguredPorts
 from facts.services import in_lines
 from facts.signing import AutosignSetting
@@ -81,6 +82,10 @@ class MasterFacts(HostFacts):
                 cacert=conf.cacert,
             )
             return SslDirectories, {**arguments, "owner": (conf.user, conf.group)}
+        if name == "signing":
+            places = [conf.serial, conf.signeddir, conf.csrdir, conf.cacrl]
+            nothing: dict[str, list[str]] = {"paths": [], "accounts": [], "files": []}
+            return Basics, {"backup_root": conf.signeddir, "places": places, **nothing}
         if name == "presented":
             addresses = ["127.0.0.1", conf.certname]
             port = self.port_of(self.seat.server)

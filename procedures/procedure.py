@@ -25,14 +25,14 @@ class Procedure:
         """Those that are to run in the end, in step 5's order: what runs, what this run or one that
         was interrupted has stopped, and what the procedure cannot end without.
 
-        Where the master does not run and nobody has noted why, all of PE was stopped by hand or by
-        a crash, and nothing tells what ran: then it is all that is installed.
+        Where nothing of the master's runs and nobody has noted why, all of PE was stopped by hand
+        or by a crash, and nothing tells what ran: then it is all that is installed.
         """
         states, seat = self.facts.services, self.facts.seat
         installed = [name for name in seat.started if states[name] is not Service.MISSING]
         ran = {name for name, state in states.items() if state.active}
         ran |= self.facts.backups.stopped | self.stopped_now
-        if seat.server not in ran:
+        if not ran.difference(self.facts.deployment.agent.services):
             return installed
         return [name for name in installed if name in ran | seat.needed]
 

@@ -32,7 +32,7 @@ from recert.errors import RecertError
 from recert.extensions import loss_refusals
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.observed import Service
-from recert.others import SURVEYED, other_names, told, told_of_readers
+from recert.others import SURVEYED, other_names, told, told_of_other_cas, told_of_readers
 from recert.settings import Settings, duration
 
 
@@ -183,6 +183,13 @@ def announce(regeneration: Regeneration) -> None:
         warn(host, f"Does not run now, and is started in step 5: {', '.join(from_rest)}")
     if freshness.problems:
         for line in shortened(told(regeneration.facts.left_alone(regeneration.retired)), SURVEYED):
+            warn(host, line)
+    if freshness.ca_status is CaStatus.RETIRING:
+        for line in preflight.untried_run_warnings(regeneration.facts.agent.last_run, utc_now()):
+            warn(host, line)
+        path = freshness.settings.localcacert
+        cas = [ca for ca in (freshness.ca, regeneration.retired.certificate) if ca is not None]
+        for line in told_of_other_cas(path, regeneration.facts.ssl.texts.get(path, ""), cas):
             warn(host, line)
     if freshness.ca_due and (waiting := freshness.requests_waiting):
         warn(host, "These wait for a signature, and go with the CA; their nodes have to ask anew:")
@@ -359,6 +366,7 @@ def _refusals_of_the_host(
         ),
         *(preflight.unchangeable_refusals(basics.unchangeable) if due else ()),
         *(preflight.astray_refusals(basics.astray) if due else ()),
+        *(preflight.mounted_file_refusals(basics.mounted_files) if due else ()),
         *(preflight.staying_refusals(freshness.others) if due else ()),
         *preflight.around_refusals(facts.backup_root, basics.around),
         *preflight.beside_refusals(facts.backup_root, facts.backups.beside),

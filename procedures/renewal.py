@@ -36,10 +36,10 @@ from recert.identity import (
     same_key,
 )
 from recert.observed import Service
-from recert.others import SURVEYED, other_names, told, told_of_readers
+from recert.others import SURVEYED, other_names, told, told_of_other_cas, told_of_readers
 from recert.renewal import Renewal
 from recert.settings import Settings
-from recert.signing import Application, certified, signed_unseen
+from recert.signing import Application, another_key_refusals, certified, signed_unseen
 
 
 class AgentRenewal(AgentWork):
@@ -393,6 +393,8 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
     ]
     if (unseen := renewal.unseen) is not None:
         refusals.append(unseen)
+    if renewal.now.replacement_due:
+        refusals += view.signing_refusals
     if _is_due(renewal):
         refusals += _refusals_of_the_host(renewal)
         _warn_of_what_is_left(renewal)
@@ -404,6 +406,10 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
 def _warn_of_what_is_left(renewal: AgentRenewal) -> None:
     """Say what a renewal does not do on this agent, though it may seem so."""
     facts, host = renewal.facts, renewal.facts.host
+    if renewal.now.everything_goes:
+        path = facts.settings.localcacert
+        for line in told_of_other_cas(path, facts.ssl.texts.get(path, ""), renewal.site.cas):
+            warn(host, line)
     if facts.settings.noop:
         warn(
             host,
@@ -523,6 +529,10 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
                 options_of(facts.host).other_names,
                 facts.deployment,
             )
+    if now.everything_goes:
+        refusals += another_key_refusals(
+            now.certificate, now.key, renewal.former_certificate, facts.deployment.authority
+        )
     if now.request_due:
         refusals += preflight.key_length_refusals(facts.settings)
         refusals += loss_refusals(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pyinfra.api import Host
 from pyinfra.api.exceptions import ConnectError, DeployError, PyinfraError
 
+from facts.host import HostBasics
 from procedures.identity import identities_of
 from procedures.master import MasterFacts
 from procedures.preflight import read_master, refuse
@@ -29,7 +30,7 @@ from recert.freshness import CaStatus, Freshness, Retired
 from recert.identity import never_believed
 from recert.interlock import named_ca
 from recert.pasted import for_sh
-from recert.preflight import expired_crl
+from recert.preflight import expired_crl, signing_refusals
 
 _AUTHORITY = ("ssl", "presented", "requests", "signed")
 """What of the master tells whether it serves as a CA, and what it holds of agents."""
@@ -43,6 +44,7 @@ class MasterView:
     certificates are replaced. `names`: those that its certificate carries or will carry.
     `port`: where it listens for agents.
     `clock_ahead`: seconds by which its clock is ahead of the control machine's.
+    `signing_refusals`: why it could not sign what agents ask for.
     """
 
     facts: MasterFacts
@@ -51,6 +53,7 @@ class MasterView:
     port: int
     clock_ahead: float
     autosign: Autosign
+    signing_refusals: tuple[str, ...] = ()
 
 
 def approved_of(run: Run) -> frozenset[str]:
@@ -205,6 +208,7 @@ class Site:
             self.view()
 
     def _read_view(self) -> MasterView:
+        cannot_sign: list[str] = []
         if self.run.master_comes_first:
             regeneration = self.regeneration()
             facts = regeneration.facts
@@ -217,7 +221,11 @@ class Site:
                 facts = read_master(self.master, as_agent_too=False)
             # Nothing here changes it before agents are changed.
             facts.good_for = 10
-            facts.read_together("backups", "autosign", *_AUTHORITY)
+            facts.read_together("backups", "autosign", "signing", *_AUTHORITY)
+            signing: HostBasics = facts.known("signing")
+            cannot_sign = signing_refusals(
+                signing.unchangeable, signing.free, facts.settings.signeddir
+            )
             retired = self._retired(facts)
             cert = facts.certificate_in_use
             names = set(cert.alt_names) if cert is not None else set()
@@ -229,6 +237,7 @@ class Site:
             facts.port_of(facts.seat.server),
             facts.clock_ahead,
             autosign,
+            tuple(cannot_sign),
         )
         if autosign.kind is not Autosigning.OFF:
             warn(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from recert.certificates import Certificate
+from recert.certificates import Certificate, read_certificates
 from recert.errors import RecertError
 from recert.observed import FileState
 from recert.settings import Settings
@@ -157,6 +157,22 @@ def told_of_readers(path: str, key: FileState | None, group: str) -> list[str]:
     return [
         f"{path} can be read by the group {key.group} ({key.mode:04o}), the new one by Puppet's "
         f"({group}) instead: who reads it there has to be put into that, or be given it anew"
+    ]
+
+
+def told_of_other_cas(path: str, pem: str, cas: Iterable[Certificate]) -> list[str]:
+    """One line about what else is in the file in which Puppet keeps the CA that it trusts: a new
+    one has that CA's certificate alone.
+
+    :param cas: those that the site has had.
+    """
+    keys = {ca.key for ca in cas}
+    others = sorted({cert.subject for cert in read_certificates(pem) if cert.key not in keys})
+    if not keys or not others:
+        return []
+    return [
+        f"{path} has other CAs' certificates as well, which go with it ({', '.join(others[:5])}); "
+        "the backup has them: put them back in the end, behind the new CA's, if they are wanted"
     ]
 
 

@@ -337,6 +337,15 @@ def mount_refusals(mounts: Iterable[str], ssldir: str) -> list[str]:
     ]
 
 
+def mounted_file_refusals(files: Iterable[str]) -> list[str]:
+    """A single file that is mounted cannot be deleted, and its directory not be emptied."""
+    return [
+        f"{file} is a mount point, and no directory: it could not be deleted. Put the file itself "
+        f"there ({for_sh('umount', file)}) and mount its whole directory, if need be."
+        for file in files
+    ]
+
+
 def archive_refusals(archive: str, found: ArchiveState) -> list[str]:
     """A backup that cannot be put back where its paths lead now: it would be found out when
     everything has been stopped, or emptied."""
@@ -371,6 +380,24 @@ def unchangeable_refusals(paths: Iterable[str]) -> list[str]:
         "immutable or append-only (lsattr; chattr -i -a), or on a read-only file system (mount -o "
         "remount,rw)."
     ]
+
+
+LEAST_ROOM_TO_SIGN = 1024
+"""Kibibytes."""
+
+
+def signing_refusals(unchangeable: Iterable[str], free: int, signeddir: str) -> list[str]:
+    """A master that could sign nothing once agents have deleted what they had.
+
+    :param unchangeable: of what the CA writes when it signs.
+    :param free: kibibytes where it keeps what it has signed.
+    """
+    refusals = [f"The master could not sign: {why}" for why in unchangeable_refusals(unchangeable)]
+    if free < LEAST_ROOM_TO_SIGN:
+        refusals.append(
+            f"The master could not sign: {free} KiB are free where {signeddir} is. Free some room."
+        )
+    return refusals
 
 
 def oversized_refusals(paths: Iterable[str]) -> list[str]:
@@ -433,6 +460,24 @@ def failing_run_refusals(
         "agent --test` and mend what it says; or, if new certificates are what mends it, add "
         "--data despite_failing_run=True",
         *(f"New certificates mend this, whatever else it is: {what}" for what in expired),
+    ]
+
+
+OLDEST_RUN = timedelta(days=2)
+"""Of a node's last Puppet run: it has one every half hour, unless nobody starts any."""
+
+
+def untried_run_warnings(last_run: LastRun | None, now: datetime) -> list[str]:
+    """Where nothing tells whether the Puppet run would succeed with which step 5 ends."""
+    when = ""
+    if last_run is not None:
+        ended = datetime.fromtimestamp(last_run.time, UTC)
+        if now - ended < OLDEST_RUN:
+            return []
+        when = f": the last one ended at {ended:%Y-%m-%d %H:%M} UTC"
+    return [
+        f"Nobody knows whether Puppet succeeds on the master{when}. Step 5 ends with a run, and "
+        "no agent is touched if that fails: try `puppet agent --test --noop` before."
     ]
 
 

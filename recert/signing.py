@@ -19,6 +19,7 @@ from recert.certificates import (
     CertificateRequest,
 )
 from recert.demands import Demand, demands_of
+from recert.deployments.authority import Authority
 from recert.extensions import named
 from recert.pasted import for_sh, word
 
@@ -186,6 +187,28 @@ def _more(cert: Certificate, names: Collection[str], demands: frozenset[Demand])
     except Exception:  # what an odd one makes a parser raise is not to be foreseen
         found.append("an extension that cannot be read")
     return ", ".join(found)
+
+
+def another_key_refusals(
+    own: Certificate | None, key: str | None, former: Certificate | None, authority: Authority
+) -> list[str]:
+    """Where the master's record of a node is not the node's: what the new certificate is to carry
+    would be taken from somebody else's.
+
+    :param own: the certificate that the node has, and `key` its private key's digest.
+    :param former: what the master's own records have under the name.
+    """
+    if own is None or former is None or own.key != key or former.key == key:
+        return []
+    more = more_than_before(former, own)
+    if not more:
+        return []
+    return [
+        f"The master's record of {former.subject} ({former.fingerprint}) is of another key than "
+        f"the node's own and says more than the node's certificate ({more}), which the new one "
+        "would carry. Whoever has the retired CA's key can have put it there. Find out who did; "
+        f"then remove it: {for_sh(authority.clean, former.subject)}"
+    ]
 
 
 def more_unseen(cert: Certificate, former: Certificate | None, ca_records: CaRecords) -> str:

@@ -410,6 +410,22 @@ def test_an_agent_whose_first_run_fails(site: Site, retired: str) -> None:
     assert_renewed(site, *AGENTS[:2])
 
 
+def test_a_master_that_could_not_sign_is_found_out_first(site: Site, retired: str) -> None:
+    signed, only = f"{SSLDIR}/ca/signed", ("--limit", "agent01")
+    before = site.state_of("agent01")
+    lab.run("master", f"chattr +i {signed}", privileged=True)
+    try:
+        preview, run = site.preview_renewal(retired, *only), site.renew(retired, *only)
+    finally:
+        lab.run("master", f"chattr -i {signed}", privileged=True)
+
+    assert (preview.status, run.status) == (1, 1)
+    for told in (preview, run):
+        assert f"The master could not sign: {signed} cannot be changed" in told.stderr
+    assert statuses(run) == {"agent01": "failed"}
+    assert site.state_of("agent01") == before
+
+
 def test_a_service_that_ends_before_its_first_run_is_started_again(
     site: Site, retired: str
 ) -> None:

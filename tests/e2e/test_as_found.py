@@ -61,12 +61,16 @@ def ca_key(site: Master) -> rsa.RSAPrivateKey:
 
 
 def made_again(site: Master, old: x509.Certificate, **changes: object) -> bytes:
-    """The same certificate with another extension, other names, or from another time."""
+    """The same certificate with another extension, other names, or from another time; or, with
+    `forged`, of another key."""
+    forged = "forged" in changes
     builder = (
         x509.CertificateBuilder()
         .subject_name(old.subject)
         .issuer_name(old.issuer)
-        .public_key(old.public_key())
+        .public_key(
+            rsa.generate_private_key(65537, 2048).public_key() if forged else old.public_key()
+        )
         .serial_number(int(str(changes.get("serial", old.serial_number))))
         .not_valid_before(old.not_valid_before_utc - timedelta(days=1))
         .not_valid_after(old.not_valid_after_utc)
@@ -131,6 +135,16 @@ def put_eyaml_keys(host: str) -> str:
     return kept_of(host, EYAML)
 
 
+def other_ca(name: str) -> bytes:
+    """A CA of somebody else's: its certificate."""
+    key = rsa.generate_private_key(65537, 2048)
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject)
+    builder = builder.public_key(key.public_key()).serial_number(1)
+    dated = builder.not_valid_before(datetime(2015, 1, 1)).not_valid_after(datetime(2065, 1, 1))
+    return dated.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
 def kept_of(host: str, *paths: str) -> str:
     places = " ".join(paths)
     return lab.run(
@@ -170,6 +184,11 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
     for path in open_keys:
         site.sh(f"cp {EYAML}/private_key.pkcs7.key {path}; chmod 0644 {path}")
     site.sh(f"chown nobody:nogroup {open_keys[1]}")
+    # Both trust another CA as well.
+    other = "Another CA"
+    for host in ("master", "agent01"):
+        write(host, "/root/other.pem", other_ca(other))
+        site.on(host, f"cat /root/other.pem >>{SSLDIR}/certs/ca.pem")
     opened = site.sh(f"stat -c '%n %i %U:%G %a' {' '.join(open_keys)}")
     lab.run(
         "master",
@@ -209,6 +228,11 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
     )
     assert killed.status == -signal.SIGKILL, killed.text
     assert run.changes == rest.plan, run.stderr
+    for host in ("master", "agent01"):
+        assert f"{SSLDIR}/certs/ca.pem has other CAs' certificates as well, which go with it" in (
+            said_of(preview, host)
+        )
+        assert f"({other})" in said_of(preview, host)
     for told in (preview, rest, run):
         for path in (f"{EYAML}/private_key.pkcs7.key", f"{EYAML}/public_key.pkcs7.crt"):
             assert f"{path} stays as it is" in told.stderr
@@ -293,6 +317,14 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     said = refused(led, "backup_dir=/srv/led/backups", mend="rm /srv/led")
     assert f"backup_dir (/srv/led/backups) lies inside {SSLDIR}, which is going" in said
 
+    key = f"{SSLDIR}/ca/ca_key.pem"
+    said = refused(
+        f"cp -p {key} /root/key && mount --bind /root/key {key}",
+        mend=f"umount {key}; rm /root/key",
+        privileged=True,
+    )
+    assert f"{key} is a mount point, and no directory: it could not be deleted" in said
+
     # What others see in a directory stays theirs.
     said = refused("mkdir -p /srv/shop/www", "backup_dir=/srv/shop")
     assert "backup_dir (/srv/shop) holds what is not a backup of a regeneration" in said
@@ -319,6 +351,13 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     assert "UTC, got no catalog, and went by the cached one." in refused(":")
     puppet_runs("")
     assert refused(":").startswith("passed")
+
+    untried = "Nobody knows whether Puppet succeeds on the master"
+    said = refused(f"rm {SUMMARY}")
+    assert said.startswith("passed") and f"{untried}. Step 5" in said
+    said = refused(f"sed -i 's/last_run: .*/last_run: 1400000000/' {SUMMARY}")
+    assert said.startswith("passed") and f"{untried}: the last one ended at 2014-05-13" in said
+    assert untried not in refused(":")
 
     server = f"sed -i 's/^\\[agent\\]/[agent]\\nserver = pe.lab.test/' {CONF}"
     names = "dns_alt_names=puppet,puppet.lab.test"
@@ -367,6 +406,10 @@ def test_what_cannot_work_on_an_agent_is_said_of_it_alone(tmp_path: Path) -> Non
     unchangeable = f"{SSLDIR}/certs/ca.pem {VARDIR}/client_data/catalog"
     lab.run("agent01", f"mount --bind {SSLDIR}/certs {SSLDIR}/certs", privileged=True)
     lab.run("agent02", f"chattr +i {unchangeable}", privileged=True)
+    # Whoever has the CA's key has put another certificate into the master's records.
+    other = f"{SSLDIR}/ca/signed/{site.certname_of('agent02')}.pem"
+    recorded = site.certificate(other).x509
+    write(site.name, other, made_again(site, recorded, role="puppet::master", forged=True))
     options = ("deploys/site.py", "--dry", "--data", f"retire_ca={site.ca.fingerprint}")
     try:
         preview = site.pyinfra(*options)
@@ -380,6 +423,8 @@ def test_what_cannot_work_on_an_agent_is_said_of_it_alone(tmp_path: Path) -> Non
     assert f"{SSLDIR}/certs is a mount point within {SSLDIR}" in said["agent01"]
     for path in unchangeable.split():
         assert re.search(rf"{path}.* cannot be changed, and so", said["agent02"])
+    assert "is of another key than the node's own" in said["agent02"]
+    assert "pp_role = 'puppet::master'" in said["agent02"]
     assert f"under another name: {old} ({halves[1]})." in said["agent03"]
     assert "Step 6 would find: 2 failed, 1 to be renewed" in confirmed.stderr
     assert old not in said_of(confirmed, "agent03")

@@ -7,17 +7,20 @@ import tarfile
 from base64 import b64encode
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     pkcs7,
     pkcs12,
 )
 
 import lab
 from facts.others import StrayCredentials
+from recert.certificates import read_public_key
 from recert.others import CERTIFICATE, KEYSTORE, PRIVATE_KEY, PUBLIC_KEY, UNREAD, of_others
 from tests.e2e.site import Master
 from tests.unit import issuing_ca
@@ -25,6 +28,15 @@ from tests.unit.issuing_ca import CERTNAME, OLD, key_digest, key_pem, public_pem
 
 ROOT = "/root/strays"
 OTHER = issuing_ca.IssuingCa("other-ca")
+
+
+CURVE = ec.generate_private_key(ec.SECP256R1())
+
+
+def private_der(
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, form: PrivateFormat
+) -> bytes:
+    return key.private_bytes(Encoding.DER, form, NoEncryption())
 
 
 def sealed(password: bytes) -> bytes:
@@ -56,6 +68,13 @@ def test_credentials_are_found_by_what_is_in_them(untouched: Master) -> None:
         "sealed.der": issuing_ca.key("shop").private_bytes(
             Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")
         ),
+        "curve.der": private_der(CURVE, PrivateFormat.PKCS8),
+        "curve-itself.der": private_der(CURVE, PrivateFormat.TraditionalOpenSSL),
+        "edwards.der": private_der(ed25519.Ed25519PrivateKey.generate(), PrivateFormat.PKCS8),
+        "curve.p12": pkcs12.serialize_key_and_certificates(
+            b"shop", CURVE, None, None, NoEncryption()
+        ),
+        "curve.pem": CURVE.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         "chain.p7b": pkcs7.serialize_certificates([OTHER.certificate.x509], Encoding.DER),
         "chain.p7c": pkcs7.serialize_certificates([OTHER.certificate.x509], Encoding.PEM),
         "shop.ppk": b"PuTTY-User-Key-File-2: ssh-rsa\n",
@@ -102,6 +121,8 @@ def test_credentials_are_found_by_what_is_in_them(untouched: Master) -> None:
         "link": PRIVATE_KEY,
         "large": UNREAD,
         "sealed.der": PRIVATE_KEY,
+        **dict.fromkeys(("curve.der", "curve-itself.der", "edwards.der"), PRIVATE_KEY),
+        **dict.fromkeys(("curve.p12", "curve.pem"), PRIVATE_KEY),
         "chain.p7b": CERTIFICATE,
         "chain.p7c": CERTIFICATE,
         **dict.fromkeys(("shop.ppk", "shop.pvk", "agents.key"), PRIVATE_KEY),
@@ -115,6 +136,9 @@ def test_credentials_are_found_by_what_is_in_them(untouched: Master) -> None:
     assert {by_name[name].path for name in ("sealed.der", "secring.gpg", "large")} <= stay.keys()
     assert [c.subject for c in by_name["broker.ks"].certificates] == [OLD.certificate.subject]
     assert by_name["open.p12"].keys == by_name["both"].keys
+    half = CURVE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for name in ("curve.der", "curve-itself.der", "curve.p12", "curve.pem"):
+        assert by_name[name].keys == (read_public_key(half.decode()),)
     assert by_name["sealed.p12"].keys == ()
     assert by_name["secret"].keys == by_name["public"].keys == (key_digest("eyaml"),)
     assert [c.subject for c in by_name["both"].certificates] == ["shop"]

@@ -30,6 +30,7 @@ from recert.others import (
     of_others,
     other_names,
     told,
+    told_of_other_cas,
     told_of_readers,
 )
 from tests.tables import PUPPETDB
@@ -247,3 +248,15 @@ def test_where_there_is_nothing_but_puppets_own_no_ruby_is_started(sh: Sh, tmp_p
     own.write_text(OLD.issue("a", 2))
     asked = {"roots": [str(tmp_path), "/nowhere"], "own": [str(own)], "queues": []}
     assert sh.ask(StrayCredentials, **asked) == []
+
+
+def test_other_cas_in_the_file_of_the_one_that_is_trusted_are_told() -> None:
+    ca, other = OLD.certificate, IssuingCa("other-ca").certificate
+    both = f"{ca.pem}{other.pem}{other.pem}"
+    assert told_of_other_cas("/ca.pem", ca.pem, [ca]) == []
+    (line,) = told_of_other_cas("/ca.pem", both, [ca])
+    assert (
+        f"/ca.pem has other CAs' certificates as well, which go with it ({other.subject});" in line
+    )
+    # Nobody knows whose they are.
+    assert told_of_other_cas("/ca.pem", both, []) == []

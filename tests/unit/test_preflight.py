@@ -139,6 +139,31 @@ def test_a_directory_that_others_see_takes_no_backups() -> None:
     assert message.startswith("windows_backup_dir (D:/data) holds")
 
 
+def test_a_master_that_cannot_sign_is_told() -> None:
+    signeddir = "/etc/ssl/ca/signed"
+    assert preflight.signing_refusals([], 1024, signeddir) == []
+    (why,) = preflight.signing_refusals([signeddir], 1024, signeddir)
+    assert why.startswith(f"The master could not sign: {signeddir} cannot be changed")
+    (why,) = preflight.signing_refusals([], 1023, signeddir)
+    assert f"1023 KiB are free where {signeddir} is" in why
+
+
+def test_a_run_of_which_nobody_knows_is_told() -> None:
+    now = datetime.now(UTC)
+    day = timedelta(days=1).total_seconds()
+    (warning,) = preflight.untried_run_warnings(None, now)
+    assert "succeeds on the master. Step 5" in warning
+    (warning,) = preflight.untried_run_warnings(LastRun(now.timestamp() - 3 * day, True), now)
+    assert "the last one ended at" in warning
+    assert preflight.untried_run_warnings(LastRun(now.timestamp() - day, True), now) == []
+
+
+def test_a_mounted_file_is_refused_with_what_mends_it() -> None:
+    assert preflight.mounted_file_refusals([]) == []
+    (refusal,) = preflight.mounted_file_refusals(["/etc/a b"])
+    assert "umount -- '/etc/a b'" in refusal
+
+
 def test_room_is_needed_with_a_margin() -> None:
     needed = 100 * MIB
     assert preflight.room_refusals(126 * MIB, needed, "/b") == []

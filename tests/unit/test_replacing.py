@@ -142,7 +142,8 @@ def test_what_a_renewal_leaves_is_told_of(
         services_asked=("puppet", "mcollective"),
         services={"puppet": state, "mcollective": Service.MISSING},
     )
-    _warn_of_what_is_left(cast(AgentRenewal, SimpleNamespace(facts=facts)))
+    now = SimpleNamespace(everything_goes=False)
+    _warn_of_what_is_left(cast(AgentRenewal, SimpleNamespace(facts=facts, now=now)))
     assert len(said) == len(warned)
     assert all(words in line for words, line in zip(warned, said, strict=True))
 

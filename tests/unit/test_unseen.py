@@ -46,6 +46,7 @@ def agent(
         key=key_digest(key),
         certificate=read(shown) if shown else None,
         certificate_problem=None if shown else "is missing",
+        replacement_due=False,
     )
     facts = SimpleNamespace(settings=SimpleNamespace(certname=NAME), forget=lambda *_: None)
     found = Judged(cast(Any, site), cast(Any, facts))
@@ -100,7 +101,7 @@ def test_who_has_one_is_refused_before_the_first_change(monkeypatch: pytest.Monk
     known = SimpleNamespace(
         facts=SimpleNamespace(settings=None, backup_root="", backup_paths=[]), clock_ahead=0
     )
-    view = SimpleNamespace(clock_ahead=0)
+    view = SimpleNamespace(clock_ahead=0, signing_refusals=())
     with pytest.raises(AgentRefusedError, match="pp_role = 'puppet::master'"):
         renewal._prepared(*cast(Any, (None, known, found.site, view)))
 
