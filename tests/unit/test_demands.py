@@ -15,6 +15,7 @@ from recert.deployments.authority import PUPPET_CERT
 from recert.signing import (
     Application,
     Verdict,
+    another_key_refusals,
     judge,
     more_than_judged,
 )
@@ -251,3 +252,19 @@ def test_whatever_a_request_asks_for_is_decided(value: bytes, arc: int, number: 
     verdict, why = judged(x509.UnrecognizedExtension(oid, value))
     assert verdict is Verdict.EXTENSIONS
     assert why.isprintable()
+
+
+def test_a_record_of_another_key_is_no_measure_of_a_node() -> None:
+    own = read(OLD.issue(NAME, 5))
+
+    def refused(former: str | None, key: str | None = own.key) -> list[str]:
+        record = None if former is None else read(former)
+        return another_key_refusals(own, key, record, PUPPET_CERT)
+
+    forged = OLD.issue(NAME, 6, key="another", extensions=[ROLE])
+    (why,) = refused(forged)
+    assert "pp_role" in why and why.endswith(f"puppet cert clean -- {NAME}")
+    # It says no more than the node's own; is of its key; or the node has none to compare with.
+    assert refused(OLD.issue(NAME, 6, key="another")) == []
+    assert refused(OLD.issue(NAME, 6, extensions=[ROLE])) == []
+    assert refused(None) == refused(forged, key=None) == refused(forged, key="new") == []

@@ -23,7 +23,7 @@ import pytest
 from gevent.lock import RLock  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as some
-from pyinfra.api import Config, FactBase, Inventory, State
+from pyinfra.api import Config, FactBase, Inventory, State, StringCommand
 from pyinfra.api.exceptions import DeployError, FactProcessError
 from pyinfra.api.host import Host
 from pyinfra.connectors import util
@@ -45,7 +45,7 @@ from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import NOT_READ, ComponentDirectory, PemFiles, SslDirectories
 from facts.windows import credential_files as windows_credential_files
 from facts.windows.credential_files import WindowsCredentialFiles
-from operations import readiness, signing
+from operations import readiness, signing, windows
 from operations.backup import ARCHIVE_LIMIT
 from operations.on_agent import LIMIT
 from operations.services import RUN_LIMIT, SERVICE_LIMIT
@@ -266,6 +266,31 @@ def test_there_is_one_archive_in_an_answer() -> None:
     assert len(CredentialFiles().process(printed(*told)).public_keys) == 1
     with pytest.raises(FactProcessError, match="more than 1 archive"):
         CredentialFiles().process(printed(*told, *told))
+
+
+def test_names_that_go_back_to_a_host_are_no_flood() -> None:
+    def told(length: int) -> list[str]:
+        path = f"/{'x' * length}.ks"
+        return ["file", "f", "644", "root", "root", "1", "1448272000.0", path, ""]
+
+    most = credential_files.LONGEST_NAMES - len("/.ks")
+    CredentialFiles().process(printed(told(most)))
+    with pytest.raises(FactProcessError, match="characters in the names of its keystores"):
+        CredentialFiles().process(printed(told(most + 1)))
+
+
+def test_what_a_host_says_it_has_takes_no_longer_to_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("operations.windows.time.monotonic", lambda: now)
+    copying = windows._in_time(["copy a b"] * 1000, 240)
+    left = []
+    for command in copying:
+        if not isinstance(command, StringCommand):
+            break
+        left.append(command.connector_arguments["_timeout"])
+        now += 100
+    assert left == [240, 140, 40]
+    assert list(copying) == []
 
 
 TELLING: dict[str, tuple[type[FactBase[Any]], Callable[[int], list[list[str]]]]] = {
