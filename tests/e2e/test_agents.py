@@ -440,7 +440,7 @@ def test_a_service_that_ends_before_its_first_run_is_started_again(
 status=$?
 if [ "$*" = agent ] && [ -e /root/ends ]; then
     rm /root/ends
-    (setsid sh -c 'until kill -9 $(cat /run/pe-puppet/agent.pid); do :; done' \\
+    (setsid sh -c 'until [ -s {RUN_LOCK} ]; do :; done; kill -9 $(cat /run/pe-puppet/agent.pid)' \\
         </dev/null >/dev/null 2>&1 &)
 fi
 exit "$status"
