@@ -89,13 +89,17 @@ $failure $1 ended with status $?"; } 4>&1
     [ -z "$said" ] || { printf '%s\n' "$said" >&2; return 1; }
 }
 but_of_what_is_gone() { sed '/: No such file or directory$/d' <<END
-$complaints
+$find_said
 END
 }
 find_lasting() {
-    { complaints=$(LC_ALL=C find "$@" 2>&1 >&5); } 5>&1 && return
-    complaints=$(but_of_what_is_gone) || return
-    [ -z "$complaints" ] || { printf '%s\n' "$complaints" >&2; return 1; }
+    { find_said=$(LC_ALL=C find "$@" 2>&1 >&5); } 5>&1 && return
+    find_status=$?
+    find_left=$(but_of_what_is_gone) || return
+    # One that was ended says nothing, and has not looked at everything.
+    [ "$find_status" -ne 1 ] || [ -z "$find_said" ] || [ -n "$find_left" ] || return 0
+    printf '%s\n' "$find_left" >&2
+    return "$find_status"
 }
 """
 """A pipeline has the status of its last stage, and no old shell tells those of the others. So each

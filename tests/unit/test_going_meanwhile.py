@@ -34,11 +34,13 @@ def looks(root: str) -> dict[str, tuple[type[FactBase[Any]], dict[str, Any]]]:
     }
 
 
-def find_complains(sh: Sh, of_what: str) -> None:
-    """As GNU find does of a directory, with `-ignore_readdir_race` as well."""
+def find_complains(sh: Sh, of_what: str, status: int = 1) -> None:
+    """As GNU find does of a directory, with `-ignore_readdir_race` as well; of nothing if that is
+    empty."""
     find = shutil.which("find")
+    told = f"echo \"find: '/gone': {of_what}\" >&2\n" if of_what else ""
     itself = f'case "$*" in (*"-maxdepth 0"*) exec {find} "$@" ;; esac'
-    sh.provide("find", f'{itself}\n{find} "$@"\necho "find: \'/gone\': {of_what}" >&2\nexit 1')
+    sh.provide("find", f'{itself}\n{find} "$@"\n{told}exit {status}')
 
 
 @pytest.mark.parametrize("which", looks(""))
@@ -56,11 +58,17 @@ def test_what_goes_meanwhile_is_no_failure(sh: Sh, tmp_path: Path, which: str) -
     assert after == before
 
 
+@pytest.mark.parametrize(
+    ("of_what", "status"),
+    [("Permission denied", 1), ("No such file or directory", 137), ("", 1), ("", 137)],
+)
 @pytest.mark.parametrize("which", looks(""))
-def test_what_cannot_be_read_is_one(sh: Sh, tmp_path: Path, which: str) -> None:
+def test_what_was_not_looked_at_is_one(
+    sh: Sh, tmp_path: Path, which: str, of_what: str, status: int
+) -> None:
     (tmp_path / "a.pem").write_text("a")
     fact, arguments = looks(str(tmp_path))[which]
-    find_complains(sh, "Permission denied")
+    find_complains(sh, of_what, status)
     with pytest.raises((ScriptFailedError, FactProcessError)):
         sh.ask(fact, **arguments)
 
