@@ -224,7 +224,7 @@ HOSTS = {
             only_stand_ins=True,
             generation=PE_2016_2,
         ),
-        # What each says that it is, is all that is looked at of these: they have no agents.
+        # For what their documents leave on a master: they have no agents.
         *(
             Host(
                 name=f"master-{generation.name.replace('.', '-')}",
