@@ -134,7 +134,8 @@ def not_proven(host: str, certname: str) -> str:
 def same_key(hosts: Iterable[str], certname: str) -> str:
     """Why all of several hosts are refused that have one certname and its key."""
     return (
-        f"More than one host has proven to be {certname} ({', '.join(sorted(hosts))}): one is a "
-        "copy of the other, or has its key. Find out which; give the right one's certname in the "
-        "inventory, and correct the other's puppet.conf."
+        f"More than one host has proven to be {certname} ({', '.join(sorted(hosts))}): the "
+        "inventory has one machine twice, by an alias and by its address, say; or one is a copy of "
+        "the other, or has its key. Take one line out, or find out which it is, give the right "
+        "one's certname in the inventory, and correct the other's puppet.conf."
     )
