@@ -243,6 +243,7 @@ class _Simulated:
             WhoAndWhen: self._who,
             PuppetSettings: self._settings,
             SslDirectories: self._ssl,
+            Basics: self._basics,
             Backups: self._backups,
             CredentialFiles: self._credentials,
             CsrAttributes: lambda _: iter(()),
@@ -297,6 +298,11 @@ class _Simulated:
                     certificates[path] = text
         yield "archive", base64.b64encode(_archive(certificates)).decode("ascii")
 
+    def _basics(self, arguments: list[str]) -> Iterator[Record]:
+        yield "free", 10_000_000
+        yield "needed", 40
+        yield "crypto", "openssl"
+
     def _backups(self, arguments: list[str]) -> Iterator[Record]:
         for number, manifest in enumerate(self.backups):
             name = f"20151123T10150{number}Z-{_DIGEST[:16]}"
@@ -322,7 +328,6 @@ class _SimulatedAgent(_Simulated):
 
     def facts(self) -> dict[type, Callable[[list[str]], Iterator[Record]]]:
         return super().facts() | {
-            Basics: self._basics,
             ServiceStates: self._services,
             AgentFiles: self._agent_files,
         }
@@ -372,11 +377,6 @@ class _SimulatedAgent(_Simulated):
         self.put(f"{SSLDIR}/crl.pem", lambda: self.site.text("crl"))
         self.catalog = True
         self.last_run = time.time() + 1
-
-    def _basics(self, arguments: list[str]) -> Iterator[Record]:
-        yield "free", 10_000_000
-        yield "needed", 40
-        yield "crypto", "openssl"
 
     def _services(self, arguments: list[str]) -> Iterator[Record]:
         for service in arguments[1:]:
