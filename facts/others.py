@@ -99,8 +99,6 @@ def credentials(path, content)
   return ['key', [], ['']] if sealed_key?(content)
   return ['key', certs, [half]] if half
   return ['certificate', certs, []] unless certs.empty?
-  private_one = content.getbyte(0) == 0x30 && half_of(content)
-  return ['key', [], [private_one]] if private_one && private_one != ''
   certs = in_pkcs7(content)
   return ['certificate', certs, []] unless certs.empty?
   what = elses(path, content)

@@ -215,7 +215,7 @@ fail "Puppet has made neither a key nor a request; its messages are above."
             str(limit),
             limit=2 * limit,
         )
-        yield LookingCommand(waiting, self._facts.look("files", "services"))
+        yield self._looked_at(waiting, "services")
 
     def run_puppet(self, limit: int) -> Commands:
         yield self._looking(RUN, self._conf.agent_catalog_run_lockfile, str(limit), limit=2 * limit)
@@ -229,8 +229,8 @@ fail "Puppet has made neither a key nor a request; its messages are above."
         """A change after which the agent's files are not what they were."""
         return self._looked_at(self._changing(script, *arguments, stdin=stdin, limit=limit))
 
-    def _looked_at(self, change: StringCommand) -> StringCommand:
-        return LookingCommand(change, self._facts.look("files"))
+    def _looked_at(self, change: StringCommand, *beside_files: str) -> StringCommand:
+        return LookingCommand(change, self._facts.look("files", *beside_files))
 
     def _changing(
         self, script: str, *arguments: str, stdin: str | None = None, limit: int

@@ -529,7 +529,6 @@ def _refusals_of_the_host(renewal: AgentRenewal) -> list[str]:
                 options_of(facts.host).other_names,
                 facts.deployment,
             )
-    if now.everything_goes:
         refusals += another_key_refusals(
             now.certificate, now.key, renewal.former_certificate, facts.deployment.authority
         )

@@ -52,8 +52,7 @@ class Options:
 
         :raises RecertError: one is none.
         """
-        words = self._words("retire_certs")
-        return frozenset(parse_fingerprint(word, "retire_certs") for word in words)
+        return self._fingerprints("retire_certs")
 
     @property
     def approved_certs(self) -> frozenset[str]:
@@ -61,8 +60,7 @@ class Options:
 
         :raises RecertError: one is none.
         """
-        words = self._words("approved_certs")
-        return frozenset(parse_fingerprint(word, "approved_certs") for word in words)
+        return self._fingerprints("approved_certs")
 
     @property
     def approved_requests(self) -> frozenset[str]:
@@ -70,8 +68,7 @@ class Options:
 
         :raises RecertError: one is none.
         """
-        words = self._words("approved_requests")
-        return frozenset(parse_fingerprint(word, "approved_requests") for word in words)
+        return self._fingerprints("approved_requests")
 
     @property
     def dns_alt_names(self) -> str | None:
@@ -202,6 +199,9 @@ class Options:
         if value is None or isinstance(value, bool):
             return bool(value)
         raise RecertError(f"{name}={value} is not understood: it is True or False.")
+
+    def _fingerprints(self, name: str) -> frozenset[str]:
+        return frozenset(parse_fingerprint(word, name) for word in self._words(name))
 
     def _words(self, name: str) -> tuple[str, ...]:
         value = self._data(name)

@@ -161,7 +161,7 @@ def beside_refusals(backup_root: str, beside: Collection[str]) -> list[str]:
     return [
         f"{_option(backup_root)} ({backup_root}) holds what is not a backup of a regeneration, and "
         "would be closed to everybody who sees it now: "
-        f"{', '.join(sorted(beside))}. Set it to a directory of its own, such as "
+        f"{', '.join(sorted(beside)[:5])}. Set it to a directory of its own, such as "
         f"{backup_root}/pe-recert."
     ]
 

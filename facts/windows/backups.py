@@ -43,7 +43,7 @@ root, paths = ARGUMENTS[0], ARGUMENTS[1].split("\n")
 stopped = "#{root}/stopped"
 say 'stopped', text(stopped) if File.file?(stopped)
 found = File.directory?(root) ? entries(root) : []
-own = found.grep(/\A(stopped|consent|\.?[0-9]+T[0-9]+Z-.*)\z/)
+own = found.grep(/\A(stopped|consent|run\.log|\.?[0-9]+T[0-9]+Z-.*)\z/)
 say 'beside', own.empty? ? found.first(5).map { |name| "#{root}/#{name}" }.join("\n") : ''
 live = trees(paths.map { |path| [path, path] })
 say 'live', digest(live)

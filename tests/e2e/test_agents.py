@@ -22,7 +22,7 @@ from tests.e2e.nodes import (
     why,
 )
 from tests.e2e.site import BACKUPS, KILLING, RUN_LOCK, SSLDIR, Master, until_no_run
-from tests.e2e.test_master import counted_starts, starts
+from tests.e2e.test_master import counted_starts, starts, wrapped_puppet
 
 AGENTS = ("agent01", "agent02", "agent03", "agent04", "agent05")
 PUPPET = "/opt/puppet/bin/puppet"
@@ -430,29 +430,15 @@ def test_a_service_that_ends_before_its_first_run_is_started_again(
     site: Site, retired: str
 ) -> None:
     """As Puppet's does where it cannot fetch the CRL in the moment in which it is started."""
-    site.on(
+    end = f"until [ -s {RUN_LOCK} ]; do :; done; kill -9 $(cat /run/pe-puppet/agent.pid)"
+    site.on("agent02", ": >/root/ends")
+    with wrapped_puppet(
         "agent02",
-        f"""
-        : >/root/ends; mkdir -p /opt/puppet/real; mv {PUPPET} /opt/puppet/real/
-        cat >{PUPPET} <<'END'
-#!/bin/sh
-/opt/puppet/real/puppet "$@"
-status=$?
-if [ "$*" = agent ] && [ -e /root/ends ]; then
-    rm /root/ends
-    (setsid sh -c 'until [ -s {RUN_LOCK} ]; do :; done; kill -9 $(cat /run/pe-puppet/agent.pid)' \\
-        </dev/null >/dev/null 2>&1 &)
-fi
-exit "$status"
-END
-        chmod 755 {PUPPET}
-        """,
-    )
-    try:
+        'if [ "$*" = agent ] && [ -e /root/ends ]; then rm /root/ends;'
+        f" (setsid sh -c '{end}' </dev/null >/dev/null 2>&1 &) fi",
+    ):
         run = site.renew(retired, "--limit", "agent02")
-    finally:
-        site.on("agent02", f"mv /opt/puppet/real/puppet {PUPPET}; rmdir /opt/puppet/real")
-        ended = site.on("agent02", "ls /root/ends 2>/dev/null; true") == ""
+    ended = site.on("agent02", "ls /root/ends 2>/dev/null; true") == ""
 
     assert ended and run.status == 0, run.stderr
     assert_renewed(site, "agent02")

@@ -35,6 +35,7 @@ from tests.e2e.site import (
     until_no_run,
 )
 from tests.tables import COMPONENTS, STOP_ORDER
+from tests.unit.issuing_ca import IssuingCa
 
 CONF = "/etc/puppetlabs/puppet/puppet.conf"
 ROLE = "1.3.6.1.4.1.34380.1.1.13"
@@ -135,16 +136,6 @@ def put_eyaml_keys(host: str) -> str:
     return kept_of(host, EYAML)
 
 
-def other_ca(name: str) -> bytes:
-    """A CA of somebody else's: its certificate."""
-    key = rsa.generate_private_key(65537, 2048)
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject)
-    builder = builder.public_key(key.public_key()).serial_number(1)
-    dated = builder.not_valid_before(datetime(2015, 1, 1)).not_valid_after(datetime(2065, 1, 1))
-    return dated.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
 def kept_of(host: str, *paths: str) -> str:
     places = " ".join(paths)
     return lab.run(
@@ -185,9 +176,9 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
         site.sh(f"cp {EYAML}/private_key.pkcs7.key {path}; chmod 0644 {path}")
     site.sh(f"chown nobody:nogroup {open_keys[1]}")
     # Both trust another CA as well.
-    other = "Another CA"
+    other = IssuingCa("other-ca").certificate
     for host in ("master", "agent01"):
-        write(host, "/root/other.pem", other_ca(other))
+        write(host, "/root/other.pem", other.pem.encode())
         site.on(host, f"cat /root/other.pem >>{SSLDIR}/certs/ca.pem")
     opened = site.sh(f"stat -c '%n %i %U:%G %a' {' '.join(open_keys)}")
     lab.run(
@@ -232,7 +223,7 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
         assert f"{SSLDIR}/certs/ca.pem has other CAs' certificates as well, which go with it" in (
             said_of(preview, host)
         )
-        assert f"({other})" in said_of(preview, host)
+        assert f"({other.subject})" in said_of(preview, host)
     for told in (preview, rest, run):
         for path in (f"{EYAML}/private_key.pkcs7.key", f"{EYAML}/public_key.pkcs7.crt"):
             assert f"{path} stays as it is" in told.stderr

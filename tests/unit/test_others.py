@@ -251,7 +251,7 @@ def test_where_there_is_nothing_but_puppets_own_no_ruby_is_started(sh: Sh, tmp_p
 
 
 def test_other_cas_in_the_file_of_the_one_that_is_trusted_are_told() -> None:
-    ca, other = OLD.certificate, IssuingCa("other-ca").certificate
+    ca, other = OLD.certificate, OTHER.certificate
     both = f"{ca.pem}{other.pem}{other.pem}"
     assert told_of_other_cas("/ca.pem", ca.pem, [ca]) == []
     (line,) = told_of_other_cas("/ca.pem", both, [ca])
