@@ -46,6 +46,8 @@ from facts.host import Basics, WhoAndWhen
 from facts.others import StrayCredentials
 from facts.ports import ConfiguredPorts
 from facts.puppet import PuppetAgent, PuppetSettings
+from facts.reaching import Unreached
+from facts.running import RunningPuppets
 from facts.services import ServiceStates
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
@@ -247,7 +249,9 @@ class _Simulated:
             Backups: self._backups,
             CredentialFiles: self._credentials,
             CsrAttributes: lambda _: iter(()),
+            RunningPuppets: lambda _: iter(()),
             StrayCredentials: lambda _: iter([("looked",)]),
+            Unreached: lambda _: iter(()),
         }
 
     def answer(self, fact: type, arguments: list[str]) -> Answer:

@@ -19,6 +19,8 @@ from facts.host import Basics, HostBasics, WhoAndWhen
 from facts.programs import UnablePrograms
 from facts.proof import KeyProof
 from facts.puppet import AgentState, PuppetSettings
+from facts.reaching import Unreached
+from facts.running import RunningPuppets
 from facts.script import ScriptFailedError
 from facts.together import Question, names_of
 from procedures.deployment import deployment_of_agent, known_deployment
@@ -85,6 +87,12 @@ class AgentFacts(HostFacts):
                 "places": self.places,
                 "made": [self.attributes_directory],
             }
+        if name == "running":
+            return RunningPuppets, {}
+        if name == "unreached":
+            # What DNS says of it counts for more than the settings, where it is asked.
+            asked = conf.use_srv_records != "true"
+            return Unreached, {"servers": conf.servers if asked else [], "config": conf.config}
         if name == "proof":
             key = self.paths(conf.certname).private_key
             return KeyProof, {"words": self.words, "key": key, "backup_root": self.backup_root}
@@ -97,7 +105,8 @@ class AgentFacts(HostFacts):
         """
         asked = ["proof"] if prove and self._proof_counts else []
         self.read_together(
-            *("files", "backups", "services", "basics", "others", "attributes"), *asked
+            *("files", "backups", "services", "basics", "running", "unreached"),
+            *("others", "attributes", *asked),
         )
 
     @property
@@ -158,6 +167,7 @@ class AgentFacts(HostFacts):
         refusals += preflight.around_refusals(self.backup_root, basics.around)
         refusals += preflight.beside_refusals(self.backup_root, self.backups.beside)
         if now.everything_goes:
+            refusals += preflight.own_option_refusals(self.known("running"), conf)
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
             refusals += preflight.unchangeable_refusals(basics.unchangeable)
             refusals += preflight.astray_refusals(basics.astray)
@@ -166,6 +176,12 @@ class AgentFacts(HostFacts):
             refusals += preflight.oversized_refusals(basics.oversized)
             refusals += preflight.room_refusals(basics.free, basics.needed, self.backup_root)
         return refusals
+
+    @property
+    def unreached(self) -> dict[tuple[str, int], str]:
+        """Why there is no connection from it to the servers that it asks."""
+        unreached: dict[tuple[str, int], str] = self.known("unreached")
+        return unreached
 
     @property
     def closed(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pyinfra.api import Host
 from connectors.limits import give_turn
 from facts.backups import BackupStore
 from facts.host import Basics
+from facts.running import RunningPuppets
 from facts.termini import TerminusServers
 from facts.tls import ClassifierGroups
 from procedures.host import ask
@@ -350,7 +351,9 @@ def _refusals_of_the_host(
         made=[facts.attributes_directory],
     )
     due = bool(freshness.problems)
+    running = ask(facts.host, RunningPuppets) if due else {}
     refusals = [
+        *preflight.own_option_refusals(running, facts.settings),
         *preflight.tool_refusals(basics.missing_tools, basics.crypto),
         *preflight.service_refusals(facts.services, facts.seat.needed),
         *preflight.account_refusals(components, facts.settings.user, basics.existing_accounts),
@@ -418,7 +421,7 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
             looked_for = [name for name in conf.server_names if name]
             refusals += preflight.server_refusals(looked_for, names | {conf.certname})
         in_use = facts.certificate_in_use
-        if regeneration.alt_names.chosen and in_use is not None:
+        if in_use is not None:
             asked = ask(host, TerminusServers, confdir=conf.confdir)
             refusals += preflight.terminus_refusals(
                 asked, in_use.alt_names, names | {conf.certname}

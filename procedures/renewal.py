@@ -395,6 +395,8 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
         refusals.append(unseen)
     if renewal.now.replacement_due:
         refusals += view.signing_refusals
+        if view.answers:
+            refusals += preflight.reach_refusals(facts.unreached)
     if _is_due(renewal):
         refusals += _refusals_of_the_host(renewal)
         _warn_of_what_is_left(renewal)

@@ -45,6 +45,7 @@ class MasterView:
     `port`: where it listens for agents.
     `clock_ahead`: seconds by which its clock is ahead of the control machine's.
     `signing_refusals`: why it could not sign what agents ask for.
+    `answers`: whether it does, to whoever asks it now.
     """
 
     facts: MasterFacts
@@ -53,6 +54,7 @@ class MasterView:
     port: int
     clock_ahead: float
     autosign: Autosign
+    answers: bool
     signing_refusals: tuple[str, ...] = ()
 
 
@@ -237,6 +239,7 @@ class Site:
             facts.port_of(facts.seat.server),
             facts.clock_ahead,
             autosign,
+            facts.presented is not None,
             tuple(cannot_sign),
         )
         if autosign.kind is not Autosigning.OFF:

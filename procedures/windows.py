@@ -187,6 +187,10 @@ class WindowsAgentFacts(AgentFacts):
     def closed(self) -> tuple[str, ...]:
         return ()  # the directory is made, and Administrators may write wherever they are let
 
+    @property
+    def unreached(self) -> dict[tuple[str, int], str]:
+        return {}  # nobody has tried
+
     def refusals_to_go_back(self, backup: Backup) -> list[str]:
         return []  # what cannot be copied ends it before anything is deleted
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from os.path import normpath
 from pathlib import PurePosixPath, PureWindowsPath
@@ -15,7 +15,7 @@ from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
 from recert.observed import ArchiveState, ComponentState, FileState, LastRun, Service
 from recert.pasted import for_sh, word
-from recert.settings import CREDENTIAL_SETTINGS, Settings, duration
+from recert.settings import CREDENTIAL_SETTINGS, PATH_SETTINGS, Settings, duration
 
 MAX_CLOCK_SKEW = 300
 """Seconds. Certificates begin to be valid when the master's clock says so."""
@@ -94,13 +94,23 @@ def server_refusals(looked_for: Iterable[str], carried: Iterable[str]) -> list[s
 def terminus_refusals(
     asked: Iterable[str], present: Iterable[str], carried: Iterable[str]
 ) -> list[str]:
-    """A master whose own Puppet asks PuppetDB or the classifier under a name that would go.
+    """A master whose own Puppet asks PuppetDB or the classifier under a name that would go, or on
+    another host, whose credentials nobody would make anew.
 
     :param asked: the names in puppetdb.conf and classifier.yaml.
-    :param present: those in the master's certificate; another one is another host's.
+    :param present: those in the master's certificate.
     :param carried: those that its new certificate is going to carry.
     """
     carried = sorted(carried)
+    elsewhere = sorted(set(asked) - set(present) - set(carried))
+    if elsewhere:
+        return [
+            f"Its Puppet asks PuppetDB or the classifier under the name {', '.join(elsewhere)} "
+            "(puppetdb.conf, classifier.yaml), which is in no certificate of this master: another "
+            "host's, whose credentials nobody would make anew, and no Puppet run could succeed "
+            "under a new CA. This is for a monolithic deployment, which has all of it on one "
+            "host. If it is on this one, or nobody goes by that file, correct it or move it away."
+        ]
     going = sorted(set(asked) & set(present) - set(carried))
     if not going:
         return []
@@ -110,6 +120,49 @@ def terminus_refusals(
         f"({', '.join(carried)}), so no Puppet run could succeed. Retire the CA with "
         f"{word('dns_alt_names=' + ','.join([*carried, *going]))}, or correct that file."
     ]
+
+
+_STARTED_WITH = (*PATH_SETTINGS, "certname", "server", "ca_server", "masterport", "ca_port")
+"""Puppet's settings that say with which files a node works, and with whom."""
+
+
+def own_option_refusals(running: Mapping[int, Iterable[str]], conf: Settings) -> list[str]:
+    """A Puppet whose service gives it options that puppet.conf knows nothing of: what is made anew
+    would not be what it works with.
+
+    :param running: the arguments of the host's Puppets, by process.
+    """
+    refusals = []
+    for process, arguments in running.items():
+        for name, value in _options_in(arguments):
+            said = str(getattr(conf, name))
+            if name in PATH_SETTINGS:
+                differs = PurePosixPath(value) != PurePosixPath(said)
+            else:
+                differs = value.lower() != said
+            if differs:
+                refusals.append(
+                    f"Its Puppet (process {process}) was started with --{name}={value}, and "
+                    f"puppet.conf says {said}: what is made anew would not be what it works with. "
+                    f"Move {name} from the options of its service (/etc/sysconfig, /etc/default, "
+                    "its unit) to puppet.conf, and start the service again."
+                )
+    return refusals
+
+
+def _options_in(arguments: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Those of `_STARTED_WITH`, as `--name=value` or `--name value`."""
+    before = ""
+    for argument in arguments:
+        name, given, value = argument.partition("=")
+        if before in _STARTED_WITH and not argument.startswith("--"):
+            yield before, argument
+        before = ""
+        if name.startswith("--"):
+            if given and name[2:] in _STARTED_WITH:
+                yield name[2:], value
+            elif not given:
+                before = name[2:]
 
 
 def port_refusals(asked: Mapping[str, int], listens: int, forwarded: Collection[int]) -> list[str]:
@@ -125,6 +178,19 @@ def port_refusals(asked: Mapping[str, int], listens: int, forwarded: Collection[
         f"on to the master's, say so: --data forwarded_ports={port}"
         for name, port in asked.items()
         if port != listens and port not in forwarded
+    ]
+
+
+def reach_refusals(unreached: Mapping[tuple[str, int], str]) -> list[str]:
+    """An agent from which nothing leads to its master, though that answers others.
+
+    :param unreached: why, by name and port of the server.
+    """
+    return [
+        f"Nothing connects from there to its master, {name} at port {port} ({why}): its request "
+        "would reach nobody. See what its name leads to and what is between them, and correct "
+        "`server` or that."
+        for (name, port), why in unreached.items()
     ]
 
 

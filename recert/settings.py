@@ -127,6 +127,12 @@ class Settings:
         return {"masterport": self.masterport, "ca_port": self.ca_port}
 
     @property
+    def servers(self) -> list[tuple[str, int]]:
+        """The names and ports of the servers that the host's agent asks."""
+        asked = ((self.server, self.masterport), (self.ca_server, self.ca_port))
+        return [(name, port) for name, port in dict.fromkeys(asked) if name]
+
+    @property
     def hostcert(self) -> str:
         """The certificate that the host uses itself; Puppet's setting of that name."""
         return f"{self.certdir}/{self.certname}.pem"

@@ -355,13 +355,25 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     assert "looks for its master under the name pe.lab.test" in refused(server, names)
     assert refused(server, f"{names},pe.lab.test").startswith("passed")
     asked_for = f"{CONF.rpartition('/')[0]}/puppetdb.conf"
-    urls = "https://puppet.lab.test:8081,https://db2.lab.test:8081"
+    for elsewhere, name in (
+        ("", "puppet.lab.test"),
+        (",https://db2.lab.test:8081", "db2.lab.test"),
+    ):
+        urls = f"https://puppet.lab.test:8081{elsewhere}"
+        said = refused(
+            f"printf '[main]\nserver_urls = {urls}\n' >{asked_for}",
+            "dns_alt_names=puppet",
+            mend=f"rm {asked_for}",
+        )
+        assert f"asks PuppetDB or the classifier under the name {name} (puppetdb.conf" in said
+
+    options = "--server=nowhere.invalid --vardir=/srv/var --no-daemonize"
     said = refused(
-        f"printf '[main]\nserver_urls = {urls}\n' >{asked_for}",
-        "dns_alt_names=puppet",
-        mend=f"rm {asked_for}",
+        f"setsid /opt/puppet/bin/puppet agent {options} >/dev/null 2>&1 & echo $! >/root/pid",
+        mend="kill -9 $(cat /root/pid); rm -rf /root/pid /srv/var",
     )
-    assert "asks PuppetDB or the classifier under the name puppet.lab.test (puppetdb.conf" in said
+    for option in ("server=nowhere.invalid", "vardir=/srv/var"):
+        assert f"was started with --{option}, and puppet.conf says" in said
 
     renamed = f"sed -i 's/^\\( *certname *= *\\).*/\\1new.lab.test/' {CONF}"
     said = refused(renamed)
@@ -401,9 +413,16 @@ def test_what_cannot_work_on_an_agent_is_said_of_it_alone(tmp_path: Path) -> Non
     other = f"{SSLDIR}/ca/signed/{site.certname_of('agent02')}.pem"
     recorded = site.certificate(other).x509
     write(site.name, other, made_again(site, recorded, role="puppet::master", forged=True))
+    site.on("agent03", "cp /etc/hosts /root; sed 's/^[0-9.]*/127.0.0.1/' /root/hosts >/etc/hosts")
+    site.on(
+        "agent03",
+        "setsid /opt/puppet/bin/puppet agent --no-daemonize --waitforcert=900 --ssldir /srv/ssl "
+        ">/dev/null 2>&1 & echo $! >/root/pid",
+    )
     options = ("deploys/site.py", "--dry", "--data", f"retire_ca={site.ca.fingerprint}")
     try:
         preview = site.pyinfra(*options)
+        site.on("agent03", "cat /root/hosts >/etc/hosts; kill -9 $(cat /root/pid)")
         confirmed = site.pyinfra(*options, "--data", f"other_names={old}")
     finally:
         lab.run("agent01", f"umount {SSLDIR}/certs", privileged=True)
@@ -417,6 +436,11 @@ def test_what_cannot_work_on_an_agent_is_said_of_it_alone(tmp_path: Path) -> Non
     assert "is of another key than the node's own" in said["agent02"]
     assert "pp_role = 'puppet::master'" in said["agent02"]
     assert f"under another name: {old} ({halves[1]})." in said["agent03"]
+    assert (
+        f"Nothing connects from there to its master, {site.certname} at port 8140 ("
+        in said["agent03"]
+    )
+    assert f"was started with --ssldir=/srv/ssl, and puppet.conf says {SSLDIR}:" in said["agent03"]
     assert "Step 6 would find: 2 failed, 1 to be renewed" in confirmed.stderr
     assert old not in said_of(confirmed, "agent03")
 

@@ -104,11 +104,44 @@ def test_agent_that_looks_for_another_name_is_refused(looked_for: list[str], mis
 
 def test_a_name_that_its_own_puppet_asks_under_is_not_taken_from_a_master() -> None:
     present, carried = {"puppet", CERTNAME, "db.lab.test"}, ["puppet", CERTNAME]
-    # The second is another host.
-    (message,) = preflight.terminus_refusals(["db.lab.test", "db2.lab.test"], present, carried)
+    (message,) = preflight.terminus_refusals(["db.lab.test", CERTNAME], present, carried)
     assert "under the name db.lab.test (puppetdb.conf, classifier.yaml), which" in message
     assert f"dns_alt_names={CERTNAME},puppet,db.lab.test, or" in message
-    assert preflight.terminus_refusals([CERTNAME, "db2.lab.test"], present, carried) == []
+    assert preflight.terminus_refusals([CERTNAME, "puppet"], present, carried) == []
+
+
+def test_a_master_that_asks_another_host_is_of_another_deployment() -> None:
+    asked, present = [CERTNAME, "db2.lab.test"], {"puppet", CERTNAME}
+    (message,) = preflight.terminus_refusals(asked, present, ["puppet", CERTNAME])
+    assert "under the name db2.lab.test (puppetdb.conf, classifier.yaml), which is in no" in message
+    assert "a monolithic deployment" in message
+
+
+OPTIONS = [
+    (["--ssldir=/srv/ssl"], "--ssldir=/srv/ssl, and puppet.conf says /etc/puppetlabs/puppet/ssl"),
+    (["--onetime", "--certname", "a.b"], f"--certname=a.b, and puppet.conf says {CERTNAME}"),
+    (["--ca_port=8141"], "--ca_port=8141, and puppet.conf says 8140"),
+    (["--server=old"], "--server=old, and puppet.conf says puppet"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), OPTIONS)
+def test_a_service_with_options_of_its_own_is_refused(arguments: list[str], said: str) -> None:
+    (message,) = preflight.own_option_refusals({4711: arguments}, settings(server="puppet"))
+    assert f"Its Puppet (process 4711) was started with {said}: what" in message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--ssldir=/etc/puppetlabs/puppet//ssl/", f"--certname={CERTNAME.upper()}"],
+        ["--daemonize", "--waitforcert", "60", "--environment=test", "--server"],
+        ["--server", "--onetime"],
+        [],
+    ],
+)
+def test_options_that_change_nothing_are_none(arguments: list[str]) -> None:
+    assert preflight.own_option_refusals({1: arguments}, settings(server="puppet")) == []
 
 
 @pytest.mark.parametrize(

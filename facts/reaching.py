@@ -1,0 +1,61 @@
+"""Whether a host can connect to its master at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyinfra.api import FactBase, StringCommand
+
+from facts.numbers import count
+from facts.reading import READING
+from facts.script import read_records, record_script
+
+LONGEST_WAIT = 10
+"""Seconds for one connection, names and all."""
+
+_CONNECTING = r"""
+require 'socket'
+require 'timeout'
+limit = ARGV.shift.to_i
+ARGV.each_slice(2) do |name, port|
+  begin
+    Timeout.timeout(limit) { TCPSocket.new(name, port.to_i).close }
+  rescue Timeout::Error
+    said = "no answer within #{limit} s"
+  rescue StandardError => error
+    said = error.message.to_s
+  end
+  print [4, 'unreached', name, port, said].join("\0"), "\0" if said
+end
+"""
+
+
+class Unreached(FactBase[dict[tuple[str, int], str]]):
+    """
+    Why there is no connection to some servers. Nothing is tried where puppet.conf names a proxy.
+
+    + servers: names and ports
+    + config: Puppet's setting
+
+    .. code:: python
+
+        {("master.example.com", 8140): "Connection refused - connect(2)"}
+    """
+
+    def command(self, servers: Iterable[tuple[str, int]], config: str) -> StringCommand:
+        return record_script(
+            READING
+            + r"""
+config=$1 connecting=$2; shift 2
+proxy='/^[[:space:]]*http_proxy_host[[:space:]]*=/p'
+proxies() { stage as_it_lies "$config" | stage sed -n "$proxy"; }
+[ -f "$config" ] && [ -n "$(proxies)" ] || stage ruby --disable-gems -e "$connecting" -- "$@"
+""",
+            config,
+            _CONNECTING,
+            str(LONGEST_WAIT),
+            *(word for name, port in servers for word in (name, str(port))),
+        )
+
+    def process(self, output: list[str]) -> dict[tuple[str, int], str]:
+        return {(name, count(port)): said[:200] for _, name, port, said in read_records(output)}
