@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pyinfra.api import FactBase, StringCommand
 
@@ -48,7 +49,7 @@ class HostBasics:
     there, because it is immutable or its file system is read-only. `astray`: why root would not go
     into one of them. `around`: those in which the backups would be, whatever leads there. `closed`:
     why no file can be made in a directory. `oversized`: files of a backup that are larger than any
-    credential."""
+    credential. `rooms`: the kibibytes that are free where something is going to be written."""
 
     free: int
     needed: int
@@ -64,7 +65,11 @@ class HostBasics:
     around: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
     oversized: tuple[str, ...] = ()
+    rooms: Mapping[str, int] = field(default_factory=dict)
 
+
+TEMPORARY = "."
+"""Stands for the directory in which the host's programs make their temporary files."""
 
 TOOLS = ("tar", "find", "xargs", "comm", "sort", "readlink", "df", "du")
 
@@ -80,6 +85,7 @@ class Basics(FactBase[HostBasics]):
     + links: directories that may be symbolic links, or have mount points below them
     + places: what else is written to or deleted; what does not exist is made in a directory above
     + made: directories in which a file may be made
+    + filled: directories in which files are going to be made; `TEMPORARY` is the host's own
     """
 
     def command(
@@ -91,6 +97,7 @@ class Basics(FactBase[HostBasics]):
         links: list[str] | None = None,
         places: list[str] | None = None,
         made: list[str] | None = None,
+        filled: list[str] | None = None,
     ) -> StringCommand:
         return record_script(
             ENTERING
@@ -163,6 +170,11 @@ for program in openssl ruby; do
 done
 for word in "$@"; do
     case $word in
+        (filled:*)
+            path=${word#filled:}
+            [ "$path" != . ] || path=${TMPDIR:-/tmp}
+            while [ ! -d "$path" ]; do path=$(dirname "$path"); done
+            say room "$path" "$(room "$path")" ;;
         (tool:*) command -v "${word#tool:}" >/dev/null 2>&1 || say missing "${word#tool:}" ;;
         (file:*) [ -f "${word#file:}" ] && [ -s "${word#file:}" ] || say absent "${word#file:}" ;;
         (link:*)
@@ -196,12 +208,16 @@ done
             *(f"link:{path}" for path in links or []),
             *(f"place:{path}" for path in places or []),
             *(f"made:{path}" for path in made or []),
+            *(f"filled:{path}" for path in filled or []),
         )
 
     def process(self, output: list[str]) -> HostBasics:
         values: dict[str, list[str]] = {}
+        rooms = {}
         for record in read_records(output):
             values.setdefault(record[0], []).append(record[1])
+            if record[0] == "room":
+                rooms[record[1]] = count(record[2] or "0")
         return HostBasics(
             free=count(values["free"][0] or "0"),
             needed=count(values["needed"][0]),
@@ -223,4 +239,5 @@ done
             oversized=tuple(
                 path for found in values.get("oversized", []) for path in found.splitlines()
             ),
+            rooms=rooms,
         )

@@ -15,7 +15,7 @@ from pyinfra.api.facts import get_fact
 
 from connectors.limits import at_most
 from facts.agent import AgentFiles
-from facts.host import Basics, HostBasics, WhoAndWhen
+from facts.host import TEMPORARY, Basics, HostBasics, WhoAndWhen
 from facts.programs import UnablePrograms
 from facts.proof import KeyProof
 from facts.puppet import AgentState, PuppetSettings
@@ -86,6 +86,7 @@ class AgentFacts(HostFacts):
                 "links": [conf.ssldir],
                 "places": self.places,
                 "made": [self.attributes_directory],
+                "filled": [conf.ssldir, conf.vardir, TEMPORARY],
             }
         if name == "running":
             return RunningPuppets, {}
@@ -169,6 +170,7 @@ class AgentFacts(HostFacts):
         if now.everything_goes:
             refusals += preflight.own_option_refusals(self.known("running"), conf)
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
+            refusals += preflight.full_refusals(basics.rooms)
             refusals += preflight.unchangeable_refusals(basics.unchangeable)
             refusals += preflight.astray_refusals(basics.astray)
             refusals += preflight.staying_refusals(now.others)

@@ -8,7 +8,7 @@ from pyinfra.api import Host
 
 from connectors.limits import give_turn
 from facts.backups import BackupStore
-from facts.host import Basics
+from facts.host import TEMPORARY, Basics
 from facts.running import RunningPuppets
 from facts.termini import TerminusServers
 from facts.tls import ClassifierGroups
@@ -349,6 +349,12 @@ def _refusals_of_the_host(
         links=facts.emptied,
         places=facts.places,
         made=[facts.attributes_directory],
+        filled=[
+            *facts.settings.ssl_roots,
+            facts.settings.vardir,
+            *facts.seat.directories,
+            TEMPORARY,
+        ],
     )
     due = bool(freshness.problems)
     running = ask(facts.host, RunningPuppets) if due else {}
@@ -367,6 +373,7 @@ def _refusals_of_the_host(
         *preflight.linked_root_refusals(
             facts.settings, facts.ssl.files, facts.settings.ssl_roots, basics.links
         ),
+        *(preflight.full_refusals(basics.rooms) if due else ()),
         *(preflight.unchangeable_refusals(basics.unchangeable) if due else ()),
         *(preflight.astray_refusals(basics.astray) if due else ()),
         *(preflight.mounted_file_refusals(basics.mounted_files) if due else ()),

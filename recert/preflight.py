@@ -204,6 +204,23 @@ def room_refusals(free: int, needed: int, backup_root: str) -> list[str]:
     ]
 
 
+LEAST_ROOM = 4096
+"""Kibibytes, for new credentials and what a Puppet run writes."""
+
+
+def full_refusals(rooms: Mapping[str, int]) -> list[str]:
+    """A disk on which there is no room for what takes the place of what is deleted.
+
+    :param rooms: kibibytes that are free, by directory.
+    """
+    return [
+        f"{directory} has {free} KiB free: new credentials, or what a Puppet run writes, would not "
+        f"fit. Free some room; {LEAST_ROOM} KiB will do."
+        for directory, free in rooms.items()
+        if free < LEAST_ROOM
+    ]
+
+
 def backup_place_refusals(backup_root: str, paths: Iterable[str]) -> list[str]:
     """A backup inside of what is going to be deleted would be deleted with it."""
     return [_around(backup_root, path) for path in paths if _is_within(backup_root, path)]

@@ -308,6 +308,10 @@ def test_what_cannot_work_is_refused_before_anything_is_deleted(master: Master) 
     said = refused(led, "backup_dir=/srv/led/backups", mend="rm /srv/led")
     assert f"backup_dir (/srv/led/backups) lies inside {SSLDIR}, which is going" in said
 
+    small = "mount -t tmpfs -o size=1m none /tmp"
+    said = refused(small, mend="umount /tmp", privileged=True)
+    assert re.search(r"^/tmp has \d+ KiB free: new credentials", said, re.MULTILINE)
+
     key = f"{SSLDIR}/ca/ca_key.pem"
     said = refused(
         f"cp -p {key} /root/key && mount --bind /root/key {key}",

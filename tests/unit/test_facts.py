@@ -25,7 +25,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from facts import orchestration
 from facts.backups import LIVE_SUMS, Backups, BackupStore
-from facts.host import Basics, Identity, WhoAndWhen
+from facts.host import TEMPORARY, Basics, Identity, WhoAndWhen
 from facts.orchestration import DiscoveredNodes
 from facts.puppet import REPORT, AgentState, PuppetAgent, PuppetSettings, read_summary
 from facts.script import (
@@ -206,6 +206,16 @@ def test_basics_measure_room_and_need(sh: Sh, tmp_path: Path) -> None:
 
 def test_basics_without_paths_need_nothing(sh: Sh, tmp_path: Path) -> None:
     assert sh.ask(Basics, backup_root=str(tmp_path), paths=[], accounts=[], files=[]).needed == 0
+
+
+def test_basics_tell_how_much_can_be_written_where(sh: Sh, tmp_path: Path) -> None:
+    nothing: dict[str, list[str]] = {"paths": [], "accounts": [], "files": []}
+    filled = [str(tmp_path), f"{tmp_path}/not/yet", TEMPORARY]
+    basics = sh.ask(Basics, backup_root=str(tmp_path), filled=filled, **nothing)
+    assert basics.rooms.keys() == {str(tmp_path), "/tmp"}
+    for directory, room in basics.rooms.items():
+        free = shutil.disk_usage(directory).free // 1024
+        assert abs(room - free) < max(free // 10, 100_000)
 
 
 def test_basics_tell_symbolic_links(sh: Sh, tmp_path: Path) -> None:

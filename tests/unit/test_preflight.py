@@ -110,6 +110,13 @@ def test_a_name_that_its_own_puppet_asks_under_is_not_taken_from_a_master() -> N
     assert preflight.terminus_refusals([CERTNAME, "puppet"], present, carried) == []
 
 
+@pytest.mark.parametrize(("free", "refused"), [(0, True), (4095, True), (4096, False)])
+def test_a_full_disk_is_named(free: int, refused: bool) -> None:
+    messages = preflight.full_refusals({"/tmp": 10**9, "/var/opt": free})
+    assert len(messages) == refused
+    assert all(message.startswith(f"/var/opt has {free} KiB free: ") for message in messages)
+
+
 def test_a_master_that_asks_another_host_is_of_another_deployment() -> None:
     asked, present = [CERTNAME, "db2.lab.test"], {"puppet", CERTNAME}
     (message,) = preflight.terminus_refusals(asked, present, ["puppet", CERTNAME])
