@@ -49,6 +49,13 @@ WITH_SHA2 = ["rsa-sha2-512", "rsa-sha2-256"]
 _NO_TERMINAL = re.compile(r"^sudo: (?!.*password).*\b(tty|terminal)\b", re.IGNORECASE)
 
 
+_UNKNOWN_KEY = "StrictPolicy: No host key"
+_KNOW_KEYS = (
+    ". Nobody is asked during a run: add its key to ~/.ssh/known_hosts first, or to the file that "
+    'ssh_known_hosts_file names in its data (docs/runbook.md, "Know the hosts\' keys beforehand")'
+)
+
+
 def install() -> None:
     """Let pyinfra reach hosts with this wherever it would have used its own, and nothing of it or
     paramiko's ask anybody: while somebody is asked, every host waits."""
@@ -315,6 +322,8 @@ class Connector(SSHConnector):
             self._leave()
             known = isinstance(error, PyinfraError)
             why = in_one_line(error) if known else f"SSH error ({described(error)})"
+            if _UNKNOWN_KEY in why:
+                why += _KNOW_KEYS
             raise ConnectError(why) from error
 
     def _leave(self) -> None:

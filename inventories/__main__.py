@@ -245,6 +245,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         before = _before(options.name)
+        if before is not None and before.master != options.master.lower():
+            raise RecertError(
+                f"the master of {options.name} was {before.master} until now, and "
+                f"{options.master} is another: give that site a name of its own"
+            )
         found, source = _look(options)
         snapshot = take_snapshot(
             found,

@@ -133,6 +133,8 @@ def prepare_regeneration(host: Host) -> Regeneration:
         freshness = regeneration.freshness
     except RecertError as error:
         refuse(host, [*refusals, str(error)])
+    if missing := preflight.service_refusals(facts.services, facts.seat.needed):
+        refuse(host, [*refusals, *missing])  # what else there is to say is about a master
     try:
         refusals += _refusals_of_the_host(regeneration, signed)
     except RecertError as error:
@@ -262,7 +264,11 @@ def _found(
     counts: tuple[int, int],
     left_behind: list[str],
 ) -> str:
-    lines = [interlock.describe_ca(ca, counts, command_line(), facts.settings.cacert)]
+    manifests = [backup.manifest for backup in facts.backups.backups]
+    lines = [
+        interlock.describe_ca(ca, counts, command_line(), facts.settings.cacert),
+        *interlock.succeeded(ca, manifests),
+    ]
     if left_behind:
         unasked = len(hosts_not_asked(facts.host))
         lines.append(
@@ -361,7 +367,6 @@ def _refusals_of_the_host(
     refusals = [
         *preflight.own_option_refusals(running, facts.settings),
         *preflight.tool_refusals(basics.missing_tools, basics.crypto),
-        *preflight.service_refusals(facts.services, facts.seat.needed),
         *preflight.account_refusals(components, facts.settings.user, basics.existing_accounts),
         *preflight.damage_refusals(
             freshness,

@@ -88,6 +88,12 @@ class Run:
             if self.state.is_host_in_limit(host)
         ]
 
+    @property
+    def groupless(self) -> list[Host]:
+        """The hosts of the inventory that are neither master nor agent, sorted."""
+        known = {*self.group(AGENTS), *self.group(WINDOWS_AGENTS), self.master}
+        return sorted(set(self.state.inventory) - known, key=lambda host: host.name)
+
     @cached_property
     def connected_agents(self) -> int:
         """How many of them could be connected to."""

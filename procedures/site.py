@@ -206,7 +206,13 @@ class Site:
     def ask_beside(self, host: Host) -> None:
         """Ask the master for its view on its own turn, beside the agents on theirs: each of them
         waits for a start of Puppet, and those who need the view would wait for one more."""
-        if host == self.master and self.run.connected_agents:
+        if host != self.master:
+            return
+        if groupless := self.run.groupless:
+            names = [f"{one.name} (in {', '.join(one.groups) or 'none'})" for one in groupless]
+            warn(host, "These hosts of the inventory are in none of the groups agents and")
+            warn(host, f"windows_agents, and nothing here renews them: {', '.join(names[:20])}")
+        if self.run.connected_agents:
             self.view()
 
     def _read_view(self) -> MasterView:

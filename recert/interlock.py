@@ -90,6 +90,23 @@ def describe_ca(
     )
 
 
+def succeeded(ca: Certificate | None, manifests: Iterable[Manifest]) -> list[str]:
+    """That a CA has taken the place of another one already: it may be that which somebody means.
+
+    :param manifests: of the backups on the host, oldest first.
+    """
+    manifests = [manifest for manifest in manifests if manifest.ca_fingerprint is not None]
+    # One that is in a backup itself has been put back, or is going to be retired.
+    if ca is None or not manifests or ca.fingerprint in {m.ca_fingerprint for m in manifests}:
+        return []
+    last = manifests[-1]
+    return [
+        f"  It took the place of {last.ca_fingerprint},\n"
+        f"  backed up at {last.made_at[:16].replace('T', ' ')} UTC. To go on with that one's "
+        "regeneration, name that one."
+    ]
+
+
 def not_asked_yet(hosts: int) -> str:
     """What keeps a name from being nobody's: hosts that may be called otherwise in the inventory.
 

@@ -17,6 +17,7 @@ from recert.interlock import (
     left_behind,
     named_ca,
     parse_fingerprint,
+    succeeded,
 )
 from tests.unit.issuing_ca import CERTNAME, NEW, OLD, read
 
@@ -172,3 +173,16 @@ def test_certificates_that_nothing_brings_back_are_named_with_their_alt_names() 
 
 def test_nothing_is_left_behind_where_all_are_known() -> None:
     assert left_behind({"agent01": None, CERTNAME: None}, [CERTNAME], ["agent01", "x"]) == []
+
+
+def test_a_ca_that_is_new_already_says_so() -> None:
+    (line,) = succeeded(NEW.certificate, [MANIFEST, replace(MANIFEST, ca_fingerprint=None)])
+    assert f"took the place of {FINGERPRINT}," in line
+    assert "backed up at 2015-11-23 10:15 UTC" in line
+
+
+def test_a_ca_that_is_old_or_was_put_back_does_not() -> None:
+    put_back = [MANIFEST, replace(MANIFEST, ca_fingerprint=NEW.certificate.fingerprint)]
+    assert succeeded(OLD.certificate, put_back) == []
+    assert succeeded(OLD.certificate, []) == []
+    assert succeeded(None, [MANIFEST]) == []

@@ -252,6 +252,18 @@ def test_an_inventory_of_another_kind_is_not_touched(here: Path, tmp_path: Path)
         command.main(["../mysite", "--master", "puppet", "--list", "/etc/hostname"])
 
 
+def test_a_master_does_not_become_an_agent_by_a_slip(here: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "hosts.txt"
+    listed.write_text("web01\npuppet.example.com\n")
+    take("--list", str(listed))
+    before = (here / "mysite.json").read_text()
+    message = "was puppet.example.com until now, and pupet.example.com is another: give"
+    with pytest.raises(SystemExit, match=message):
+        command.main(["mysite", "--master", "pupet.example.com", "--list", str(listed)])
+    assert (here / "mysite.json").read_text() == before
+    command.main(["other", "--master", "pupet.example.com", "--list", str(listed)])
+
+
 def test_an_inventory_without_its_snapshot_says_what_to_do(here: Path, tmp_path: Path) -> None:
     listed = tmp_path / "hosts.txt"
     listed.write_text("web01\n")

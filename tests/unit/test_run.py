@@ -79,6 +79,17 @@ def test_its_hosts(state: State) -> None:
     assert run.group("nobody") == []
 
 
+def test_hosts_of_misspelt_groups_are_known() -> None:
+    hosts = ["puppet", "web01", "web03", "web02"]
+    groups = {"master": ["puppet"], "agents": ["web01"], "agent": ["web03"]}
+    inventory = Inventory((hosts, {}), **{name: (found, {}) for name, found in groups.items()})
+    run = run_of(State(inventory, Config()))
+    assert [(host.name, host.groups) for host in run.groupless] == [
+        ("web02", []),
+        ("web03", ["agent"]),
+    ]
+
+
 def test_a_host_is_of_the_platform_of_its_group(state: State) -> None:
     found = {host.name: platform_of(host) for host in state.inventory}
     assert found == {"puppet": POSIX, "web01": POSIX, "win01": WINDOWS}

@@ -378,6 +378,15 @@ def test_nobody_is_asked_whether_to_believe_a_key(
             host.connect(show_errors=False, raise_exceptions=True)
 
 
+def test_whose_key_is_not_known_is_told_what_to_do(tmp_path: Path) -> None:
+    with serving(Served(user_key=USER_KEY)) as served:
+        host = target(served.port, tmp_path, ssh_strict_host_key_checking="yes")
+        with pytest.raises(
+            ConnectError, match=r"No host key .* add its key to ~/\.ssh/known_hosts"
+        ):
+            host.connect(show_errors=False, raise_exceptions=True)
+
+
 # The time that a key exchange takes
 
 
