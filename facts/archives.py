@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pyinfra.api import FactBase, StringCommand
 
 from facts.script import REAL_PATH, read_records, record_script
@@ -92,8 +94,11 @@ odd_flags() { stage flagged "$@" | stage awk "$WITHIN"'!within($0)'; }
 would be made. Needs `real_path` and `stage`."""
 
 # After the members come the mount points, in the kernel's words: one with a blank or a backslash in
-# its name is not to be found among them. What is in what was told already is not told.
+# its name is not to be found among them. What is in what was told already is not told. The others
+# come last.
 _FIT = r"""
+$0 == "others:" { others = 1; next }
+others { if (!($0 in members)) print "lost /" $0; next }
 mounts { if (!index($0, "\\") && !($0 in members)) print "mount /" $0; next }
 $0 == "mounts:" { mounts = 1; next }
 {
@@ -106,6 +111,9 @@ END { for (place in allowed) if (!(place in members)) print "missing /" place }
 """
 
 
+_PLAIN = re.compile(r"[ -\[\]-~]+")
+
+
 class ArchiveFit(FactBase[ArchiveState]):
     """
     Whether an archive can be put back: everything in it at or below the real paths of those that
@@ -114,6 +122,7 @@ class ArchiveFit(FactBase[ArchiveState]):
     + archive: path on the host
     + paths: what the backup is of
     + mounts: mount points below these, as real paths
+    + others: files there that are somebody else's
 
     .. code:: python
 
@@ -124,7 +133,11 @@ class ArchiveFit(FactBase[ArchiveState]):
         )
     """
 
-    def command(self, archive: str, paths: list[str], mounts: list[str]) -> StringCommand:
+    def command(
+        self, archive: str, paths: list[str], mounts: list[str], others: list[str] | None = None
+    ) -> StringCommand:
+        # Others may be called as tar does not print it.
+        plain = [path for path in others or [] if _PLAIN.fullmatch(path)]
         return record_script(
             REAL_PATH
             + ARCHIVED
@@ -137,9 +150,17 @@ while [ "$count" -gt 0 ]; do
 "
     shift; count=$((count - 1))
 done
+count=$1 others=; shift
+while [ "$count" -gt 0 ]; do
+    real=$(real_path "$1") || fail "Nobody knows where $1 leads to."
+    others="$others
+${real#/}"
+    shift; count=$((count - 1))
+done
 for path; do say place "$path" "$(real_path "$path")"; done
 names() {
-    allowed "$@" && echo && tar -tf "$archive" && printf 'mounts:\n%s' "$mounts"
+    allowed "$@" && echo && tar -tf "$archive" &&
+        printf 'mounts:\n%sothers:%s\n' "$mounts" "$others"
 }
 fit() { stage names "$@" | stage awk "$WITHIN$FIT"; }
 say fit "$(fit "$@")"
@@ -150,6 +171,8 @@ say odd "$(few "$@")"
             archive,
             str(len(mounts)),
             *mounts,
+            str(len(plain)),
+            *plain,
             *paths,
         )
 
@@ -172,4 +195,5 @@ say odd "$(few "$@")"
             outside=tuple(found.get("outside", [])),
             odd=odd,
             mounts=tuple(found.get("mount", [])),
+            lost=tuple(found.get("lost", [])),
         )

@@ -32,6 +32,7 @@ from procedures.preflight import fit_of, restoration_refusals, send_at_once
 from procedures.telling import reason_of
 from recert import preflight
 from recert.backups import Backup
+from recert.certificates import Certificate
 from recert.errors import RecertError
 from recert.identity import words_to_sign
 from recert.observed import Service, SslState
@@ -190,10 +191,14 @@ class AgentFacts(HostFacts):
         basics: HostBasics = self.known("basics")
         return basics.closed
 
-    def refusals_to_go_back(self, backup: Backup) -> list[str]:
-        """What on the host would end a restoration half way."""
+    def refusals_to_go_back(self, backup: Backup, cas: Collection[Certificate]) -> list[str]:
+        """What on the host would end a restoration half way, or be lost by it.
+
+        :param cas: that the site has or has had.
+        """
         basics: HostBasics = self.known("basics")
-        fact, arguments = fit_of(self, backup, basics)
+        others = self.others(cas) if self.strays else {}
+        fact, arguments = fit_of(self, backup, basics, others)
         return restoration_refusals(self, backup, basics, self._ask(fact, **arguments))
 
     def _ask(self, fact: type[FactBase[T]], **arguments: object) -> T:

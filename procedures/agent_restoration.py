@@ -86,7 +86,9 @@ def _prepared(host: Host, run: Run) -> AgentRestoration:
             facts = facts_by_settings(host, settings)
             check_restorable(facts, backup.manifest)
         restoration = AgentRestoration(facts, backup.name)
-        if restoration.work_due and (refusals := facts.refusals_to_go_back(backup)):
+        trusted = read_certificate(facts.ssl.texts.get(facts.settings.localcacert, ""))
+        cas = [ca, *([trusted] if trusted is not None else [])]
+        if restoration.work_due and (refusals := facts.refusals_to_go_back(backup, cas)):
             raise AgentRefusedError(*refusals)
         return restoration
     facts = facts_by_settings(host, None)

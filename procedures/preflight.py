@@ -131,12 +131,16 @@ def restoration_refusals(
     return refusals
 
 
-def fit_of(facts: HostFacts, backup: Backup, basics: HostBasics) -> Question:
-    """The question how a backup's archive fits a host."""
+def fit_of(facts: HostFacts, backup: Backup, basics: HostBasics, others: Iterable[str]) -> Question:
+    """The question how a backup's archive fits a host.
+
+    :param others: what is somebody else's in the directories that become what they were.
+    """
     return ArchiveFit, {
         "archive": archive_of(facts, backup),
         "paths": list(backup.manifest.paths),
         "mounts": list(basics.mounts),
+        "others": list(others),
     }
 
 

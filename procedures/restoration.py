@@ -24,7 +24,9 @@ from procedures.preflight import (
 from procedures.procedure import Procedure, procedure_of
 from procedures.telling import say, warn
 from recert.backups import Backup
+from recert.certificates import read_certificate
 from recert.errors import RecertError
+from recert.freshness import Retired
 from recert.preflight import service_refusals
 from recert.settings import stored_settings
 
@@ -104,7 +106,16 @@ def _require_possible(facts: MasterFacts, backup: Backup) -> None:
         links=facts.backup_paths,
         places=[facts.backup_root, *facts.backup_paths],
     )
-    fact, arguments = fit_of(facts, backup, basics)
+    ca = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
+    try:
+        others = (
+            facts.left_alone(Retired(ca.fingerprint, ca.key, ca))
+            if ca is not None
+            else facts.others(facts.known_cas)
+        )
+    except RecertError as error:
+        refuse(facts.host, [str(error)])
+    fact, arguments = fit_of(facts, backup, basics, others)
     refusals = restoration_refusals(facts, backup, basics, ask(facts.host, fact, **arguments))
     refusals += service_refusals(facts.services, facts.seat.needed)
     if refusals:

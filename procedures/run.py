@@ -26,6 +26,9 @@ WINDOWS_AGENTS = "windows_agents"
 in that of cmd.exe."""
 
 
+_SHOWN = 20
+
+
 class Aim(Enum):
     """What a run is for."""
 
@@ -89,10 +92,26 @@ class Run:
         ]
 
     @property
-    def groupless(self) -> list[Host]:
-        """The hosts of the inventory that are neither master nor agent, sorted."""
+    def groupless(self) -> str:
+        """The hosts that are neither master nor agent, and in which groups they are instead."""
         known = {*self.group(AGENTS), *self.group(WINDOWS_AGENTS), self.master}
-        return sorted(set(self.state.inventory) - known, key=lambda host: host.name)
+        found = [
+            f"{host.name} (in {', '.join(host.groups) or 'no group'})"
+            for host in sorted(self.state.inventory, key=lambda host: host.name)
+            if host not in known and self.state.is_host_in_limit(host)
+        ]
+        return ", ".join(found[:_SHOWN]) + (
+            f" and {len(found) - _SHOWN} more" if found[_SHOWN:] else ""
+        )
+
+    def require_grouped(self) -> None:
+        """:raises DeployError: a host would have nothing done to it, as if it were well."""
+        if self.groupless:
+            raise DeployError(
+                f"Nothing was changed: in the inventory, {self.groupless} would be left as it is: "
+                f"it is in none of the groups {AGENTS} and {WINDOWS_AGENTS}. Put it into one, or "
+                "leave it out (--exclude)."
+            )
 
     @cached_property
     def connected_agents(self) -> int:

@@ -195,6 +195,7 @@ class Site:
 
         :raises DeployError: they are forbidden.
         """
+        self.run.require_grouped()
         return self.run.once(
             "regeneration", lambda: prepare_regeneration(self.master), lasting=True
         )
@@ -208,10 +209,7 @@ class Site:
         waits for a start of Puppet, and those who need the view would wait for one more."""
         if host != self.master:
             return
-        if groupless := self.run.groupless:
-            names = [f"{one.name} (in {', '.join(one.groups) or 'none'})" for one in groupless]
-            warn(host, "These hosts of the inventory are in none of the groups agents and")
-            warn(host, f"windows_agents, and nothing here renews them: {', '.join(names[:20])}")
+        self.run.require_grouped()
         if self.run.connected_agents:
             self.view()
 

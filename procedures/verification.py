@@ -167,6 +167,7 @@ def prepare_verification(host: Host) -> Verification:
 
 
 def _verification(run: Run) -> Verification:
+    run.require_grouped()
     facts = _master_facts_or_none(run)
     retired = retired_of(run, facts)
     if retired is None:

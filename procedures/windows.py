@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Collection
 
 from pyinfra.api import Host
 
@@ -26,6 +27,7 @@ from procedures.names import note_certname
 from procedures.options import options_of
 from procedures.preflight import send_at_once
 from recert.backups import Backup
+from recert.certificates import Certificate
 from recert.deployments.model import Deployment
 from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
 from recert.others import Stray
@@ -191,7 +193,7 @@ class WindowsAgentFacts(AgentFacts):
     def unreached(self) -> dict[tuple[str, int], str]:
         return {}  # nobody has tried
 
-    def refusals_to_go_back(self, backup: Backup) -> list[str]:
+    def refusals_to_go_back(self, backup: Backup, cas: Collection[Certificate]) -> list[str]:
         return []  # what cannot be copied ends it before anything is deleted
 
     def refusals(self, now: Renewal, backup_due: bool) -> list[str]:

@@ -161,12 +161,14 @@ class ArchiveState:
     """How a backup's archive fits where it is to be put back. `missing`: of the paths that the
     backup is of, those that it does not have where they are now, each with that place. `outside`:
     what it has outside of all of them; not what lies below that. `odd`: the first lines about what
-    no backup of these paths holds. `mounts`: mount points in there that it does not have."""
+    no backup of these paths holds. `mounts`: mount points in there that it does not have. `lost`:
+    what is somebody else's there and not in it."""
 
     missing: Mapping[str, str] = field(default_factory=dict)
     outside: tuple[str, ...] = ()
     odd: tuple[str, ...] = ()
     mounts: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
 
 class Offered(Enum):

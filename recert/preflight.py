@@ -436,6 +436,12 @@ def archive_refusals(archive: str, found: ArchiveState) -> list[str]:
         f"{mount} is a mount point that the backup does not have, and would stay. Unmount it."
         for mount in found.mounts
     ]
+    if found.lost:
+        refusals.append(
+            f"{', '.join(found.lost[:5])} is a key or certificate of somebody else's that came "
+            "after this backup, and would be deleted: the directories become what they were. Move "
+            "it elsewhere first, and back afterwards."
+        )
     if found.missing and found.outside:
         moved = ", ".join(f"{path} leads to {real}" for path, real in found.missing.items())
         refusals.append(

@@ -13,12 +13,14 @@ from pyinfra.api import Config, FactBase, Inventory, State
 from facts.archives import ArchiveFit
 from facts.backups import Backups, BackupStore
 from facts.host import Basics, HostBasics
+from facts.others import StrayCredentials
 from procedures.agent import AgentFacts
 from procedures.host import HostFacts
 from procedures.preflight import restoration_refusals
 from recert.backups import Backup
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.observed import ArchiveState
+from recert.others import PRIVATE_KEY, Stray
 from recert.preflight import archive_refusals
 from tests.unit.issuing_ca import settings
 from tests.unit.shell import Sh
@@ -129,6 +131,23 @@ def test_a_mount_point_that_it_has_not_would_stay(sh: Sh, live: Path) -> None:
     assert message.startswith(f"{live}/ssl/new is a mount point that the backup does not have")
 
 
+def test_what_somebody_else_has_put_there_since_would_be_lost(sh: Sh, live: Path) -> None:
+    back_up(live)
+    (live / "ssl" / "a new key").write_text("key")
+    others = [f"{live}/ssl/a b.pem", f"{live}/ssl/a new key", f"{live}/ssl/n\u00e4me"]
+    moved = move(live / "ssl")
+    archive = str(live.parent / "archive.tar")
+    found = sh.ask(ArchiveFit, archive=archive, paths=[str(moved)], mounts=[], others=others)
+    assert found.lost == (f"{moved}/a b.pem", f"{moved}/a new key")  # as it lies elsewhere now
+    moved.parent.joinpath("ssl").rename(live / "was")
+    (live / "ssl").unlink()
+    (live / "was").rename(live / "ssl")
+    found = sh.ask(ArchiveFit, archive=archive, paths=paths(live), mounts=[], others=others)
+    assert found.lost == (f"{live}/ssl/a new key",)
+    (message,) = archive_refusals(ARCHIVE, found)
+    assert message.startswith(f"{live}/ssl/a new key is a key or certificate of somebody else's")
+
+
 # On the way there
 
 
@@ -168,13 +187,15 @@ def test_an_agent_is_asked_the_same() -> None:
             ),
             Backups: BackupStore((), frozenset(), 0),
             ArchiveFit: ArchiveState(odd=("etc/cron.d/x",)),
+            StrayCredentials: [Stray("/etc/puppetlabs/puppet/ssl/k", PRIVATE_KEY, keys=("ab",))],
         }
     )
-    astray, odd = agent.refusals_to_go_back(BACKUP)
+    astray, odd = agent.refusals_to_go_back(BACKUP, [])
     assert astray.startswith(led)
     assert odd.startswith(f"The archive {ARCHIVE} holds what no backup does: etc/cron.d/x.")
     assert agent.asked[ArchiveFit] == {
         "archive": ARCHIVE,
         "paths": list(MANIFEST.paths),
         "mounts": list(mounts),
+        "others": ["/etc/puppetlabs/puppet/ssl/k"],
     }

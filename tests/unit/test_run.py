@@ -79,15 +79,16 @@ def test_its_hosts(state: State) -> None:
     assert run.group("nobody") == []
 
 
-def test_hosts_of_misspelt_groups_are_known() -> None:
+def test_a_host_of_a_misspelt_group_is_refused() -> None:
     hosts = ["puppet", "web01", "web03", "web02"]
     groups = {"master": ["puppet"], "agents": ["web01"], "agent": ["web03"]}
     inventory = Inventory((hosts, {}), **{name: (found, {}) for name, found in groups.items()})
-    run = run_of(State(inventory, Config()))
-    assert [(host.name, host.groups) for host in run.groupless] == [
-        ("web02", []),
-        ("web03", ["agent"]),
-    ]
+    state = State(inventory, Config())
+    assert run_of(state).groupless == "web02 (in no group), web03 (in agent)"
+    with pytest.raises(DeployError, match=r"web03 \(in agent\) would be left as it is"):
+        run_of(state).require_grouped()
+    state.limit_hosts = [inventory.get_host(name) for name in ("puppet", "web01")]
+    run_of(state).require_grouped()
 
 
 def test_a_host_is_of_the_platform_of_its_group(state: State) -> None:
