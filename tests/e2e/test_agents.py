@@ -280,15 +280,19 @@ def test_an_ssldir_that_is_a_link_or_a_mount_point(site: Site, retired: str) -> 
 
 def test_a_disk_that_is_full(site: Site, retired: str) -> None:
     # What a deletion frees is taken at once.
-    fill = (
-        "setsid sh -c 'while [ ! -e /tmp/enough ]; do cat /dev/zero >>/dev/shm/fill 2>/dev/null;"
-        " sleep 0.05; done; rm /dev/shm/fill' >/dev/null 2>&1 </dev/null &"
-    )
+    def filled(once: str) -> str:
+        return (
+            f"setsid sh -c 'until {once}; do sleep 0.05; done; while [ ! -e /tmp/enough ];"
+            " do cat /dev/zero >>/dev/shm/fill 2>/dev/null; sleep 0.05; done; rm /dev/shm/fill'"
+            " >/dev/null 2>&1 </dev/null &"
+        )
+
     freed = "touch /tmp/enough; while [ -e /dev/shm/fill ]; do sleep 0.1; done"
-    site.on("agent01", f"rm -f /tmp/enough; {fill}")
+    site.on("agent01", f"rm -f /tmp/enough; {filled('true')}")
+    emptied = filled(f"[ ! -e {SSLDIR}/certs/ca.pem ]")
     site.on(
         "agent02",
-        f"mv {SSLDIR} /dev/shm/ssl && ln -s /dev/shm/ssl {SSLDIR}; rm -f /tmp/enough; {fill}",
+        f"mv {SSLDIR} /dev/shm/ssl && ln -s /dev/shm/ssl {SSLDIR}; rm -f /tmp/enough; {emptied}",
     )
     before = site.state_of("agent01")
 
@@ -299,6 +303,8 @@ def test_a_disk_that_is_full(site: Site, retired: str) -> None:
     assert "Free some room" in why(refused, "agent01")
     assert site.state_of("agent01") == before
     assert why(failed, "agent02").startswith("6.")
+    full = why(site.renew(retired, "--limit", "agent02"), "agent02")
+    assert full.startswith(f"before the first change: {SSLDIR} has 0 KiB free: new credentials")
     site.on_all(freed, ("agent01", "agent02"))
     assert site.renew(retired, "--limit", "agent02").status == 0
     assert_renewed(site, "agent02")
