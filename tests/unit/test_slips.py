@@ -1,4 +1,5 @@
-"""A command line that leaves nothing to look at does not say that all is well."""
+"""What is misspelt in a command line or an inventory does not pass for a run in which all is
+well."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.unit.debugged import debugged
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,3 +37,15 @@ def test_a_run_without_a_host_fails(
     assert done.returncode == 1
     assert said in " ".join(done.stderr.split())
     assert "Connecting" not in done.stderr
+
+
+@pytest.mark.parametrize(("port", "taken"), [(22, True), (2222, False)])
+def test_two_hosts_of_one_name_are_one_too_few(tmp_path: Path, port: int, taken: bool) -> None:
+    inventory = tmp_path / "mysite.py"
+    inventory.write_text(
+        "master = ['puppet.invalid']\n"
+        f"agents = [('web01', {{'ssh_port': 22}}), ('web01', {{'ssh_port': {port}}})]\n"
+    )
+    done = debugged(inventory)
+    assert (done.returncode == 0) == taken
+    assert ("agents of the inventory has web01 twice" in " ".join(done.stderr.split())) != taken
