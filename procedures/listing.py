@@ -13,7 +13,7 @@ from procedures.preflight import backup_root_of, require_root, send_at_once
 from procedures.renewal import left_out
 from procedures.run import Run
 from procedures.tables import console
-from procedures.telling import reason_of, say
+from procedures.telling import command_line, reason_of, say
 from recert.errors import RecertError
 
 
@@ -82,4 +82,4 @@ def show_backups(host: Host, root: str, store: BackupStore, names_are_taken: boo
         )
     console(width=200).print(table)
     if names_are_taken:
-        say(host, "To restore one: deploys/restore.py --data backup=<name>")
+        say(host, f"To restore one: {command_line()} --data backup=<name>")

@@ -74,7 +74,9 @@ def assert_goes_back(site: Site, retired: str) -> None:
     titles = re.findall(rf"Backups on (\S+) in {BACKUPS}", listed.text)
     assert sorted(titles) == sorted((site.name, *site.agents)), listed.text
     assert name in listed.text
-    assert re.findall(r"\[(\S+)\] +To restore one: ", listed.text) == [site.name]
+    assert re.findall(
+        r"\[(\S+)\] +To restore one: pyinfra \S+ deploys/restore.py", listed.text
+    ) == [site.name]
     assert stuck.status == 1
     assert f"{certs} cannot be changed, and so not be deleted" in stuck.stderr
     assert early.status == 1
