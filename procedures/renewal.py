@@ -296,6 +296,7 @@ def prepare_renewal(host: Host) -> bool:
         for line in (
             *shortened(told(renewal.left_alone), SURVEYED),
             *told_of_readers(key, state, group),
+            *_told_of_doubted(site, renewal.now.certname),
         ):
             outcomes.remark(host, line)
     if renewal.now.foreign_request is not None:
@@ -306,6 +307,20 @@ def prepare_renewal(host: Host) -> bool:
             warn(host, line)
     _require_all_found(site, outcomes)
     return True
+
+
+def _told_of_doubted(site: Site, certname: str) -> list[str]:
+    """That what a node has had of the retired CA counts for nothing."""
+    found = site.doubted_certificate(certname)
+    if found is None:
+        return []
+    said = [*(f"{name} = {value}" for name, value in sorted(found.extensions.items()))]
+    said += sorted(found.alt_names - {certname})
+    return [
+        f"The master's certificate for {certname} was signed since the CA was compromised "
+        "(compromised_since), so it proves nothing, and nothing of it is carried over"
+        + (f": {', '.join(said)}" if said else "")
+    ]
 
 
 def _tell_alt_names(host: Host, renewal: AgentRenewal) -> None:
@@ -442,7 +457,8 @@ def require_identity(host: Host, site: Site, facts: AgentFacts) -> None:
         if whose is None:
             certs = site.certificates_of(certname)
             if not any(proves(facts.words, facts.signatures, cert) for cert in certs):
-                raise AgentRefusedError(not_proven(host.name, certname))
+                doubted = _told_of_doubted(site, certname)
+                raise AgentRefusedError(not_proven(host.name, certname), *doubted)
     if whose is not None:
         raise AgentRefusedError(other_hosts_name(certname, whose))
     other = site.register(host, certname)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import ConnectError, DeployError, PyinfraError
@@ -68,6 +69,10 @@ def approved_of(run: Run) -> frozenset[str]:
         return run.options.approved_certs | run.options.approved_requests
     except RecertError as error:
         raise DeployError(f"Nothing was changed: {error}") from error
+
+
+BACKDATED = timedelta(days=1)
+"""By which Puppet's CA dates what it signs, for the sake of clocks that are behind."""
 
 
 class Site:
@@ -140,10 +145,36 @@ class Site:
         if held is not None and held.fingerprint in ca_records.retired and self.run.replaces:
             found.append(held)
         found.append(self.retired_certificate(certname))
-        return [cert for cert in found if cert is not None and cert.subject == certname]
+        return [
+            cert
+            for cert in found
+            if cert is not None and cert.subject == certname and not self._is_doubted(cert)
+        ]
+
+    def doubted_certificate(self, certname: str) -> Certificate | None:
+        """What the CA to retire had signed for a name when somebody else may have had it sign."""
+        found = self._retired_certificate(certname)
+        return found if found is not None and self._is_doubted(found) else None
+
+    def _is_doubted(self, cert: Certificate) -> bool:
+        try:
+            since = self.run.options.compromised_since
+        except RecertError as error:
+            raise DeployError(f"Nothing was changed: {error}") from error
+        retired, ca = self.view().retired, self.ca_records().ca
+        if since is None or retired is None:
+            return False
+        if ca is not None and ca.fingerprint != retired.fingerprint and cert.issued_by(ca):
+            return False
+        return cert.not_before + BACKDATED >= since
 
     def retired_certificate(self, certname: str) -> Certificate | None:
-        """What the CA to retire had signed for a name, and not revoked."""
+        """What the CA to retire had signed for a name, and not revoked, before anybody else could
+        have had it sign."""
+        found = self._retired_certificate(certname)
+        return None if found is None or self._is_doubted(found) else found
+
+    def _retired_certificate(self, certname: str) -> Certificate | None:
         view = self.view()
         if (retired := view.retired) is None:
             return None

@@ -4,6 +4,7 @@ checked here, and nowhere else."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import Enum
 
@@ -69,6 +70,22 @@ class Options:
         :raises RecertError: one is none.
         """
         return self._fingerprints("approved_requests")
+
+    @property
+    def compromised_since(self) -> datetime | None:
+        """the day since when what the CA to retire has signed is not believed (2026-11-01, UTC)
+
+        :raises RecertError: it is no day.
+        """
+        value = self._text("compromised_since")
+        if not value:
+            return None
+        try:
+            return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            raise RecertError(
+                f"compromised_since={value} is not understood. It is a day, such as 2026-11-01."
+            ) from None
 
     @property
     def dns_alt_names(self) -> str | None:

@@ -114,6 +114,9 @@ def test_a_node_that_takes_another_ones_name(site: Site, retired: str) -> None:
 
 def test_a_node_that_the_inventory_does_not_give_a_name_proves_it(site: Site, retired: str) -> None:
     preview = site.preview_renewal(retired, "--limit", ALIAS)
+    # Who has had the CA's key could have had its master sign in any name since.
+    since = ("--limit", ALIAS, "--data", "compromised_since=2015-11-23")
+    doubted = site.renew(retired, *since)
     # Also where a run was cut off after it had deleted the key.
     site.on(
         ALIAS,
@@ -130,9 +133,14 @@ def test_a_node_that_the_inventory_does_not_give_a_name_proves_it(site: Site, re
 
     site.on(ALIAS, "pkill -u nobody sleep; true")
     assert preview.status == 0, preview.stderr
+    assert doubted.status == 1
+    assert "not proven it" in why(doubted, ALIAS)
+    assert "signed since the CA was compromised (compromised_since), so it" in why(doubted, ALIAS)
     assert run.status == 0, run.stderr
     assert_renewed(site, ALIAS)
-    assert site.renew(retired, "--limit", ALIAS).changed == []
+    # What the new CA has signed is believed.
+    again = site.renew(retired, *since)
+    assert (again.status, again.changed) == (0, [])
 
 
 def test_two_nodes_with_one_key(site: Site, retired: str) -> None:

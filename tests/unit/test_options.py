@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,8 @@ def test_what_is_not_said_is_empty() -> None:
         ("retire_certs", [FINGERPRINT], frozenset({FINGERPRINT})),
         ("approved_certs", FINGERPRINT.lower(), frozenset({FINGERPRINT})),
         ("approved_requests", FINGERPRINT.lower(), frozenset({FINGERPRINT})),
+        ("compromised_since", "2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("compromised_since", "", None),
         ("dns_alt_names", " puppet, master.lab.test", "puppet,master.lab.test"),
         ("dns_alt_names", ["puppet", "10"], "puppet,10"),
         ("pe_groups_classified", True, True),
@@ -100,6 +103,7 @@ def test_what_is_said_is_read(name: str, said: object, meant: object) -> None:
         ("retire_certs", True),
         ("approved_certs", "x"),
         ("approved_requests", "x"),
+        *(("compromised_since", day) for day in ("yesterday", "2026-13-01", "01.11.2026", True)),
         ("dns_alt_names", ""),
         ("dns_alt_names", " , "),
         ("dns_alt_names", True),
