@@ -25,7 +25,13 @@ from procedures.telling import command_line, reason_of, say, shortened, warn
 from recert import preflight
 from recert.altnames import signable, told_alt_names
 from recert.ca_records import CaRecords
-from recert.certificates import Certificate, describe, read_certificate, utc_now
+from recert.certificates import (
+    Certificate,
+    describe,
+    read_certificate,
+    read_certificates,
+    utc_now,
+)
 from recert.extensions import loss_refusals
 from recert.identity import (
     contradicts,
@@ -478,12 +484,15 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
         return _certificate_named(renewal)
     if now.certificate_problem is None:
         return []
-    trusted, retired = now.trusted_ca, view.retired.fingerprint
-    ca, trusts = now.ca_records.ca, None if trusted is None else trusted.fingerprint
+    ca, retired = now.ca_records.ca, view.retired.fingerprint
     manifests = [b.manifest for b in view.facts.backups.backups]
     master_has_had = {manifest.ca_fingerprint for manifest in manifests}
     # A CA that was signed anew for some more years is the same one: its key counts.
     keys = {view.retired.key, *(manifest.ca_key for manifest in manifests), ca.key if ca else None}
+    # One that trusts several trusts this site's, whichever it names first.
+    several = read_certificates(now.ssl.texts.get(now.settings.localcacert, ""))
+    trusted = next((cert for cert in several if cert.key in keys), now.trusted_ca)
+    trusts = None if trusted is None else trusted.fingerprint
     is_known = trusts in {None, retired, *master_has_had, ca.fingerprint if ca else None}
     if not is_known and (trusted is None or trusted.key not in keys):
         return [

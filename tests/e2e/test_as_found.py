@@ -175,11 +175,11 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
     for path in open_keys:
         site.sh(f"cp {EYAML}/private_key.pkcs7.key {path}; chmod 0644 {path}")
     site.sh(f"chown nobody:nogroup {open_keys[1]}")
-    # Both trust another CA as well.
+    # Both trust another CA as well, one of them that first.
     other = IssuingCa("other-ca").certificate
-    for host in ("master", "agent01"):
+    for host, order in (("master", "ca.pem other.pem"), ("agent01", "other.pem ca.pem")):
         write(host, "/root/other.pem", other.pem.encode())
-        site.on(host, f"cat /root/other.pem >>{SSLDIR}/certs/ca.pem")
+        site.on(host, f"cd /root; cp {SSLDIR}/certs/ca.pem .; cat {order} >{SSLDIR}/certs/ca.pem")
     opened = site.sh(f"stat -c '%n %i %U:%G %a' {' '.join(open_keys)}")
     lab.run(
         "master",
