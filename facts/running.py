@@ -45,7 +45,7 @@ for file in $(candidates); do
     pid=${file#/proc/} pid=${pid%/*}
     if [ "$most" -gt 0 ] && of_root "$pid" && ! contained "$pid"; then
         said=$(arguments "$file")
-        case $said in (*/puppet"$line"agent"$line"--*|*/puppet"$line"master"$line"--*)
+        case $said in (*/puppet"$line"agent"$line"*--*|*/puppet"$line"master"$line"*--*)
             say puppet "$pid" "$said"
             most=$((most - 1)) ;;
         esac

@@ -28,14 +28,14 @@ def test_options_of_agents_and_masters_are_told(sh: Sh, tmp_path: Path) -> None:
     puppet = tmp_path / "puppet"
     with (
         running(puppet, "agent", "--ssldir=/srv/the ssl", "--onetime") as agent,
-        running(puppet, "master", "--certname", "b") as master,
+        running(puppet, "master", "-v", "--certname", "b") as master,
         running(puppet, "agent") as without,
         running(puppet, "cert", "--ssldir=/srv/ssl") as other_kind,
         running(tmp_path / "apuppet", "agent", "--ssldir=/srv/ssl") as other_program,
     ):
         found = sh.ask(RunningPuppets)
     assert found[agent] == ["--ssldir=/srv/the ssl", "--onetime"]
-    assert found[master] == ["--certname", "b"]
+    assert found[master] == ["-v", "--certname", "b"]
     assert not {without, other_kind, other_program} & found.keys()
 
 
