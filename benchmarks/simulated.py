@@ -504,9 +504,11 @@ _FACTS: dict[str, type] = {
         PuppetAgent: PuppetAgent().command("", "", "", ""),
         AgentFiles: AgentFiles().command(_NO_SSL, _NO_TRACES),
         PuppetSettings: PuppetSettings().command(),
+        RunningPuppets: RunningPuppets().command(),
         ServiceStates: ServiceStates().command([]),
         StrayCredentials: StrayCredentials().command([], [], []),
         SslDirectories: SslDirectories().command(**_NO_SSL),
+        Unreached: Unreached().command([], ""),
         WhoAndWhen: WhoAndWhen().command(),
     }.items()
 }
