@@ -6,12 +6,16 @@ from itertools import pairwise
 
 from pyinfra.api import FactBase, StringCommand
 
+from facts.few import require_few
 from facts.numbers import count
 from facts.script import read_records, record_script
 
 _PUPPETS = frozenset({"agent", "master"})
 MOST_RUNNING = 50
 """Of Puppets at once; what runs beyond that is not looked at."""
+
+LONGEST_COMMAND = 64 * 1024
+"""Bytes of arguments that are read of one."""
 
 
 class RunningPuppets(FactBase[dict[int, list[str]]]):
@@ -27,13 +31,13 @@ class RunningPuppets(FactBase[dict[int, list[str]]]):
 
     def command(self) -> StringCommand:
         return record_script(
-            rf"""most={MOST_RUNNING}"""
+            rf"""most={MOST_RUNNING} longest={LONGEST_COMMAND}"""
             + r"""
 line='
 '
 # Processes end meanwhile, which grep takes for an error; nothing else is one to it here.
 candidates() { grep -lsF -e puppet /proc/[0-9]*/cmdline || :; }
-as_it_was_started() { dd if="$1" bs=65536 count=1 2>/dev/null || :; }
+as_it_was_started() { dd if="$1" bs="$longest" count=1 2>/dev/null || :; }
 arguments() { stage as_it_was_started "$1" | stage tr '\000' '\n'; }
 # Not everywhere may root read that of a process with other capabilities than its own.
 contained() {
@@ -56,7 +60,9 @@ done
 
     def process(self, output: list[str]) -> dict[int, list[str]]:
         found = {}
-        for _, pid, said in read_records(output):
+        for number, (_, pid, said) in enumerate(read_records(output), 1):
+            require_few(number, MOST_RUNNING, "Puppets that run")
+            require_few(len(said), LONGEST_COMMAND, "bytes in the arguments of one of them")
             words = said.split("\n")
             for at, (program, kind) in enumerate(pairwise(words)):
                 if program.rpartition("/")[2] == "puppet" and kind in _PUPPETS:

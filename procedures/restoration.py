@@ -22,6 +22,7 @@ from procedures.preflight import (
     send_at_once,
 )
 from procedures.procedure import Procedure, procedure_of
+from procedures.run import run_of
 from procedures.telling import say, warn
 from recert.backups import Backup
 from recert.certificates import read_certificate
@@ -61,6 +62,7 @@ def prepare_restoration(host: Host) -> Restoration:
 
     :raises DeployError: there is no such backup, or it is damaged.
     """
+    run_of(host.state).require_grouped()
     send_at_once(host)
     require_root(host)
     root = backup_root_of(host)

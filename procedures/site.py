@@ -65,8 +65,15 @@ def approved_of(run: Run) -> frozenset[str]:
 
     :raises DeployError: one of them is none.
     """
-    try:
+    with _nothing_changed():
         return run.options.approved_certs | run.options.approved_requests
+
+
+@contextmanager
+def _nothing_changed() -> Iterator[None]:
+    """:raises DeployError: an option is not understood."""
+    try:
+        yield
     except RecertError as error:
         raise DeployError(f"Nothing was changed: {error}") from error
 
@@ -157,13 +164,12 @@ class Site:
         return found if found is not None and self._is_doubted(found) else None
 
     def _is_doubted(self, cert: Certificate) -> bool:
-        try:
+        with _nothing_changed():
             since = self.run.options.compromised_since
-        except RecertError as error:
-            raise DeployError(f"Nothing was changed: {error}") from error
-        retired, ca = self.view().retired, self.ca_records().ca
+        retired = self.view().retired
         if since is None or retired is None:
             return False
+        ca = self.ca_records().ca
         if ca is not None and ca.fingerprint != retired.fingerprint and cert.issued_by(ca):
             return False
         return cert.not_before + BACKDATED >= since
@@ -322,10 +328,8 @@ class Site:
         return self.run.once("retire_certs", self._read_retire_certs, lasting=True)
 
     def _read_retire_certs(self) -> frozenset[str]:
-        try:
+        with _nothing_changed():
             return self.run.options.retire_certs
-        except RecertError as error:
-            raise DeployError(f"Nothing was changed: {error}") from error
 
     # The master, at the moment of asking
 

@@ -134,7 +134,7 @@ def own_option_refusals(running: Mapping[int, Iterable[str]], conf: Settings) ->
     """
     refusals = []
     for process, arguments in running.items():
-        for name, value in _options_in(arguments):
+        for name, value in dict(_options_in(arguments)).items():  # the last one counts
             said = str(getattr(conf, name))
             if name in PATH_SETTINGS:
                 differs = PurePosixPath(value) != PurePosixPath(said)

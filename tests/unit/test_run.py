@@ -6,6 +6,7 @@ import ast
 import gc
 import re
 import weakref
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from pyinfra.api import Config, Inventory, State
 from pyinfra.api.exceptions import DeployError
 
 from procedures.platforms import PLATFORMS, POSIX, WINDOWS, platform_of
+from procedures.restoration import prepare_restoration
 from procedures.run import AGENTS, WINDOWS_AGENTS, Aim, Run, run_of
+from procedures.site import Site
+from procedures.verification import prepare_verification
 
 ROOT = Path(__file__).resolve().parents[2]
 _TO_FILL = {"{}", "[]", "set()", "dict()", "WeakKeyDictionary()", "WeakSet()"}
@@ -87,6 +91,14 @@ def test_a_host_of_a_misspelt_group_is_refused() -> None:
     assert run_of(state).groupless == "web02 (in no group), web03 (in agent)"
     with pytest.raises(DeployError, match=r"web03 \(in agent\) would be left as it is"):
         run_of(state).require_grouped()
+    master = inventory.get_host("puppet")
+    site = run_of(state).part(Site)
+    for begin in (site.regeneration, partial(site.ask_beside, master)):
+        with pytest.raises(DeployError, match="would be left as it is"):
+            begin()
+    for prepare in (prepare_restoration, prepare_verification):
+        with pytest.raises(DeployError, match="would be left as it is"):
+            prepare(master)
     state.limit_hosts = [inventory.get_host(name) for name in ("puppet", "web01")]
     run_of(state).require_grouped()
 
