@@ -10,19 +10,20 @@ from pyinfra.api.command import PyinfraCommand
 
 from facts.entering import ENTERING
 from facts.reading import READING, SAME
+from operations.aside import (
+    KEYS_LIMIT,
+    REMOVING_ASIDE,
+    credentials_wanted,
+    putting,
+)
 from operations.authority import ca_commands
-from operations.authority.commands import CredentialsWanted
 from operations.clearing import CLEARING, REMOVING, pattern, patterns, patterns_within
 from operations.placing import PLACING
 from operations.step import changing, in_batches, printable, removing, show_diff, step_failed
 from procedures.regeneration import Regeneration, new_ca, regeneration_of
 from recert.certificates import describe, read_certificate
-from recert.extensions import csr_attributes, named
-from recert.freshness import CaStatus
-
-KEYS_LIMIT = 3600
-"""Seconds in which the CA, or keys and certificates, have to be made: a dozen of keys with 4096
-bits, of which a slow machine with little entropy takes minutes for each."""
+from recert.extensions import named
+from recert.freshness import CaStatus, Defect
 
 # What goes was decided on by what was read. Another run may have made a CA since, which nobody
 # has named: it must not be taken for the one that was seen.
@@ -41,12 +42,15 @@ PLACED = (
     PLACING
     + READING
     + SAME
+    + REMOVING_ASIDE
     + r"""
+aside=$1; shift
 cacrl=$1 hostcrl=$2 cacert=$3 localcacert=$4 owner=$5; shift 5
 place "$cacrl" "$hostcrl" "$owner" 0644 || fail "The CRL could not be copied to $hostcrl."
 same "$cacert" "$localcacert" ||
     place "$cacert" "$localcacert" "$owner" 0644 || fail "Cannot write $localcacert."
 close_to_others "$@"
+[ -z "$aside" ] || remove_aside "$aside"
 """
 )
 
@@ -58,7 +62,8 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
 
     Where a fresh CA is in place after an interrupted run, only what is not of it is removed. Keys
     and certificates that are somebody else's stay (`recert.others`), as do mount points.
-    The CA's key goes first: without it no later start of Puppet can certify it anew.
+    The CA's key goes first: without it no later start of Puppet can certify it anew. Nothing goes
+    before the CA that takes its place is there, and sound.
     """
     regeneration = regeneration_of(host)
     facts, freshness = regeneration.facts, regeneration.freshness
@@ -66,6 +71,11 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
     if not remains:
         host.noop("everything in the SSL directories is of the CA in place")
         return
+    if freshness.ca_due and host.state.is_executing:
+        if problems := regeneration.aside.problems:
+            yield step_failed(["Nothing was deleted: there is no new CA aside.", *problems])
+            return
+        regeneration.deletion_begun = True
     show_diff(host, "Remove", _described(regeneration, remains), [])
     seen = freshness.ssl.files.get(conf.cacert)
     unchanged = (conf.cacert, f"{seen.size} {int(seen.mtime)}" if seen is not None else "")
@@ -128,7 +138,7 @@ def catalog_removed() -> Generator[PyinfraCommand, None, None]:
 @operation()
 def ca_created() -> Generator[PyinfraCommand, None, None]:
     """
-    Have Puppet make a CA anew (step 2.4).
+    Put the CA that Puppet has made aside into place (step 2.4).
 
     What counts is the CA that is there afterwards: sound, with a certificate and a key that
     are not those of the CA to retire.
@@ -145,8 +155,7 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
         describe(before, before),
         [*new_ca(facts.settings), "a new key and certificate"],
     )
-    typed = ca_commands(facts.deployment.authority).create()
-    yield changing(facts.lock, typed.script, *typed.arguments, limit=KEYS_LIMIT)
+    yield putting(facts, regeneration.aside.ca_layers)
     facts.forget("ssl")
     freshness = regeneration.freshness
     if freshness.ca_due:
@@ -157,16 +166,15 @@ def ca_created() -> Generator[PyinfraCommand, None, None]:
 
 
 @operation()
-def certificates_generated(
-    names: tuple[str, ...], alt_names: bool = False, keys_ahead: tuple[str, ...] = ()
-) -> Generator[PyinfraCommand, None, None]:
+def certificates_generated(names: tuple[str, ...]) -> Generator[PyinfraCommand, None, None]:
     """
-    Have the CA make the certificates that are not fresh, in one process (steps 2.5 and 2.6), and
-    in one more for each set of alternative names that those of the vendor's services had.
+    Put the certificates that are not fresh into place, with their keys: those that were made aside
+    along with the CA (steps 2.5 and 2.6).
+
+    Where there are none of the CA in place, as after a change of the alternative names wanted, the
+    CA makes them, in one process for each set of alternative names.
 
     + names: certnames, or `recert.deployments.model.CERTNAME` for the master's
-    + alt_names: whether the certificates carry the master's alternative names
-    + keys_ahead: certnames whose keys are made meanwhile, for a later step
     """
     regeneration = regeneration_of(host)
     facts, freshness = regeneration.facts, regeneration.freshness
@@ -176,12 +184,13 @@ def certificates_generated(
         host.noop("these certificates are fresh")
         return
     for name in due:
+        masters = name == conf.certname
         after = [f"subject:     {name}", "issuer:      the new CA"]
         kept = regeneration.kept_names.get(name, frozenset())
-        if alt_names or kept:
-            wanted = sorted({*(regeneration.alt_names.names if alt_names else kept), name})
+        if masters or kept:
+            wanted = sorted({*(regeneration.alt_names.names if masters else kept), name})
             after.append(f"alt names:   {', '.join(f'DNS:{n}' for n in wanted)}")
-        if alt_names and regeneration.extensions:
+        if masters and regeneration.extensions:
             after.append(f"extensions:  {named(regeneration.extensions)}")
         show_diff(
             host,
@@ -189,17 +198,13 @@ def certificates_generated(
             describe(freshness.certificate_of(name), freshness.ca),
             after,
         )
-    back = facts.put_back(regeneration.extensions) if alt_names else {}
-    own = regeneration.alt_names.argument if alt_names else ""
-    carried = {name: ",".join(sorted(regeneration.kept_names.get(name, ()))) or own for name in due}
-    for argument in dict.fromkeys(carried.values()):
-        to_be_made = CredentialsWanted(
-            names=[name for name in due if carried[name] == argument],
-            alt_names=argument,
-            keys_ahead=freshness.names_due(keys_ahead),
-            attributes=csr_attributes(back) if back else "",
-            attributes_path=facts.attributes_path,
-        )
+    aside = regeneration.aside
+    ready = [name for name in due if aside.is_of(freshness.ca, name)]
+    if ready or freshness.ca_due:
+        yield putting(facts, aside.layers_of(ready))
+    for to_be_made in credentials_wanted(regeneration, [n for n in due if n not in ready]):
+        if freshness.ca_due:
+            break  # a preview: they are going to be made aside
         typed = ca_commands(facts.deployment.authority).issue(conf, to_be_made)
         yield changing(facts.lock, typed.script, *typed.arguments, limit=KEYS_LIMIT)
     facts.forget("ssl", "components")
@@ -218,12 +223,16 @@ def placed() -> Generator[PyinfraCommand, None, None]:
     Copy the CRL into place and give everything to Puppet's account (step 2.7).
 
     The CA's certificate is put where the master's own agent looks for it, if it is not there;
-    private keys are closed to others.
+    private keys are closed to others. Nothing is left of what was made aside: all of it is in
+    place by now.
     """
     regeneration = regeneration_of(host)
     facts, freshness = regeneration.facts, regeneration.freshness
     conf, problems = facts.settings, freshness.placement_problems
     owner = f"{conf.user}:{conf.group}"
+    aside = regeneration.aside
+    if aside.exists:
+        problems = (*problems, Defect(aside.where.top, "is not needed any more"))
     if not problems:
         host.noop("CRL, owners and modes are as they should be")
         return
@@ -236,6 +245,7 @@ def placed() -> Generator[PyinfraCommand, None, None]:
     yield changing(
         facts.lock,
         PLACED,
+        aside.where.top,
         conf.cacrl,
         conf.hostcrl,
         conf.cacert,
@@ -246,7 +256,7 @@ def placed() -> Generator[PyinfraCommand, None, None]:
     for root in conf.ssl_roots:
         stay = patterns_within(root, freshness.kept)
         yield changing(facts.lock, PLACING + 'give "$@"', owner, root, "directory", *stay)
-    facts.forget("ssl", "components")
+    facts.forget("ssl", "components", "aside")
     left = regeneration.freshness.placement_problems
     if left:
         yield step_failed(left)

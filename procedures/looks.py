@@ -213,7 +213,8 @@ def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
         # Only beside those it tells anything.
         autosign=facts.known("autosign") if before else Autosign(),
     )
-    return _host_look(facts, Role.MASTER, facts.seat.directories, retired, side)
+    directories = [*facts.seat.directories, facts.aside.top]
+    return _host_look(facts, Role.MASTER, directories, retired, side)
 
 
 def _look_at_agent(facts: AgentFacts, role: Role, retired: Retired | None) -> HostLook:

@@ -16,6 +16,7 @@ from facts.tls import PresentedCertificate
 from facts.together import Question
 from procedures.host import HostFacts
 from recert.altnames import AltNames
+from recert.aside import Aside
 from recert.certificates import (
     Certificate,
     read_certificate,
@@ -24,9 +25,10 @@ from recert.certificates import (
     utc_now,
 )
 from recert.deployments.model import Component, Seat
-from recert.freshness import Freshness, Retired
+from recert.freshness import CredentialPaths, Freshness, Retired
 from recert.observed import Answer, ComponentState, SslState
 from recert.others import PRIVATE_KEY
+from recert.settings import Settings
 from recert.turns import in_turns
 
 MOST_REQUESTS = 128 * 1024 * 1024
@@ -66,22 +68,10 @@ class MasterFacts(HostFacts):
     def question(self, name: str) -> Question:
         conf = self.settings
         if name == "ssl":
-            paths = [self.paths(name) for name in self.credential_names]
-            public = [p for c in paths for p in (c.certificate, c.signed, c.public_key)]
-            arguments = self._ssl_arguments(
-                texts=[
-                    conf.cacert,
-                    conf.cacrl,
-                    conf.serial,
-                    conf.hostcrl,
-                    conf.localcacert,
-                    *public,
-                ],
-                keys=[conf.cakey, *(c.private_key for c in paths)],
-                certificate_dirs=[conf.signeddir, conf.certdir],
-                cacert=conf.cacert,
-            )
-            return SslDirectories, {**arguments, "owner": (conf.user, conf.group)}
+            return self._look_into(conf, self.ssl_roots, [conf.hostcrl, conf.localcacert])
+        if name == "aside":
+            aside = self.aside
+            return self._look_into(aside.settings, [aside.top], [aside.note])
         if name == "signing":
             places = [conf.serial, conf.signeddir, conf.csrdir, conf.cacrl]
             nothing: dict[str, list[str]] = {"paths": [], "accounts": [], "files": []}
@@ -100,10 +90,33 @@ class MasterFacts(HostFacts):
             return AutosignSetting, {"autosign": conf.autosign}
         return super().question(name)
 
+    def _look_into(self, conf: Settings, roots: Iterable[str], texts: list[str]) -> Question:
+        """The question what is in directories of a CA, by the settings that it was made by.
+
+        :param texts: further files to read.
+        """
+        paths = [CredentialPaths.of(conf, name) for name in self.credential_names]
+        public = [p for c in paths for p in (c.certificate, c.signed, c.public_key)]
+        return SslDirectories, {
+            "lock": self.lock,
+            "roots": list(roots),
+            "texts": [conf.cacert, conf.cacrl, conf.serial, *texts, *public],
+            "keys": [conf.cakey, *(c.private_key for c in paths)],
+            "capass": conf.capass,
+            "certificate_dirs": [conf.signeddir, conf.certdir],
+            "cacert": conf.cacert,
+            "owner": (conf.user, conf.group),
+        }
+
     @property
     def ssl(self) -> SslState:
         ssl: SslState = self.known("ssl")
         return ssl
+
+    @property
+    def aside(self) -> Aside:
+        """Where a new CA is made for this master."""
+        return Aside(self.settings)
 
     @property
     def components(self) -> dict[str, ComponentState]:

@@ -27,12 +27,13 @@ from recert.altnames import (
     signable,
     told_alt_names,
 )
+from recert.aside import MadeAside
 from recert.certificates import Certificate, read_certificate, read_revocation_list, utc_now
 from recert.classification import unclassified_groups
 from recert.errors import RecertError
 from recert.extensions import loss_refusals
 from recert.freshness import CaStatus, Freshness, Retired
-from recert.observed import Service
+from recert.observed import Service, SslState
 from recert.others import SURVEYED, other_names, told, told_of_other_cas, told_of_readers
 from recert.settings import Settings, duration
 
@@ -46,7 +47,7 @@ class Regeneration(Procedure):
     of the CA to retire, which is None where only a backup's manifest remembers it. `signed`: their
     names, and what is still on the host; `signed_here`: those that are.
     `classifier_confirmed`: the classifier said that the node groups are classified, which has
-    to be remembered once it is stopped.
+    to be remembered once it is stopped. `deletion_begun`: this run has begun to delete the CA.
     """
 
     facts: MasterFacts
@@ -59,10 +60,29 @@ class Regeneration(Procedure):
     kept_names: dict[str, frozenset[str]] = field(default_factory=dict)
     holders: dict[str, Certificate | None] = field(default_factory=dict)
     classifier_confirmed: bool = False
+    deletion_begun: bool = False
 
     @property
     def freshness(self) -> Freshness:
         return self.facts.freshness(self.retired, self.alt_names, self.extensions, self.kept_names)
+
+    @property
+    def aside(self) -> MadeAside:
+        """What there is aside."""
+        facts = self.facts
+        ssl: SslState = facts.known("aside")
+        fresh = Freshness(
+            facts.deployment,
+            facts.aside.settings,
+            ssl,
+            {},
+            self.retired,
+            self.alt_names,
+            utc_now(),
+            extensions=self.extensions,
+            kept_names=self.kept_names,
+        )
+        return MadeAside(facts.aside, ssl, fresh)
 
     @property
     def work_due(self) -> bool:
@@ -158,6 +178,11 @@ def announce(regeneration: Regeneration) -> None:
             "The new CA: "
             + ", ".join(" ".join(line.split()) for line in new_ca(freshness.settings)),
         )
+        aside = regeneration.aside
+        if aside.exists:
+            why = "; ".join(map(str, aside.problems))
+            so = f"is made anew: {why}" if why else "is used: it is sound"
+            say(host, f"What an interrupted run has made in {aside.where.top} {so}")
     in_use = regeneration.facts.certificate_in_use
     names = freshness.settings.certname, set(regeneration.alt_names.names)
     if in_use is None:
@@ -353,10 +378,11 @@ def _refusals_of_the_host(
         accounts=[facts.settings.user],
         files=[facts.settings.config],
         links=facts.emptied,
-        places=facts.places,
+        places=[*facts.places, facts.aside.directory],
         made=[facts.attributes_directory],
         filled=[
             *facts.settings.ssl_roots,
+            facts.aside.directory,
             facts.settings.vardir,
             *facts.seat.directories,
             TEMPORARY,
@@ -408,6 +434,7 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
     conf, host = facts.settings, facts.host
     refusals = []
     if freshness.ca_due:
+        refusals += preflight.outside_refusals(facts.aside.outside, conf)
         refusals += preflight.lifetime_refusals(conf.ca_ttl)
         # What a run that was cut off has broken is for this one to mend.
         if freshness.ca_status is CaStatus.RETIRING and not facts.backups.stopped:

@@ -37,6 +37,7 @@ class FindingKind(Enum):
     # The master
     FAULT = auto()
     LEFTOVER = auto()
+    MADE_ASIDE = auto()
     NAME_OF_ANOTHER = auto()
     CRL_EXPIRES = auto()
     SIGNED_FOR_ANOTHER = auto()

@@ -594,6 +594,18 @@ def crl_renewal(conf: Settings, deployment: Deployment) -> str:
 SHORTEST_CA = timedelta(days=30)
 
 
+def outside_refusals(outside: Mapping[str, str], conf: Settings) -> list[str]:
+    """What Puppet writes with a CA, and would go on with: step 2.2 deletes neither of it.
+
+    :param outside: paths that lie neither in ssldir nor in cadir, by setting.
+    """
+    return [
+        f"{conf.config} sets {name} to {path}, which is not among what the document's `rm -rf …/*` "
+        f"deletes. Take {name} out of it, or set it below cadir."
+        for name, path in outside.items()
+    ]
+
+
 def lifetime_refusals(ca_ttl: str) -> list[str]:
     """:param ca_ttl: the setting; seconds, or a number with a unit."""
     try:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from recert import interlock
+from recert.aside import Aside
 from recert.causes import REGENERATE, faults, leftovers
 from recert.certificates import read_revocation_list
 from recert.delivered import RUN_PUPPET, is_delivered
@@ -54,6 +55,7 @@ _OF_MASTER = frozenset(
     {
         FindingKind.FAULT,
         FindingKind.LEFTOVER,
+        FindingKind.MADE_ASIDE,
         FindingKind.NAME_OF_ANOTHER,
         FindingKind.CRL_EXPIRES,
         FindingKind.SIGNED_FOR_ANOTHER,
@@ -253,7 +255,16 @@ def _of_master(state: SiteState) -> Iterable[Finding]:
     fresh = state.freshness
     if fresh is None or state.master is None:
         return
-    host = state.master.host
+    host, aside = state.master.host, Aside(fresh.settings)
+    if any(map(aside.holds, state.master.found.keys)):
+        yield Finding(
+            FindingKind.MADE_ASIDE,
+            Severity.WARNING,
+            host,
+            aside.top,
+            "holds a new CA with its key, made aside by a run that was cut off",
+            f"The same command goes on with it; to do without: {for_sh('rm -r', aside.top)}",
+        )
     for one in faults(fresh):
         yield Finding(FindingKind.FAULT, Severity.BAD, host, one.path, one.why, one.remedy)
     for one in leftovers(fresh):
@@ -348,10 +359,11 @@ def _of_ca(state: SiteState, host: str, conf: Settings) -> Iterable[Finding]:
 def _of_certificates(state: SiteState, look: HostLook) -> Iterable[Finding]:
     """What the files alone show."""
     others = state.others(look)
+    aside = Aside(look.settings) if look is state.master and look.settings is not None else None
     for judged in state.judged_certificates(look):
         record = judged.record
         path = record.path
-        if path in others:
+        if path in others or (aside is not None and aside.holds(path)):
             continue
         retired = record.standing is Standing.RETIRED
         if not retired and (path in look.extras or not is_pes_own(look, path)):

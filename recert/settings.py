@@ -41,6 +41,8 @@ PATH_SETTINGS = (
 )
 SHARED_SETTINGS = ("certname", "ssldir", "cadir", *CREDENTIAL_SETTINGS)
 """What the agent and the CA on a master have to agree on."""
+WRITTEN_BESIDE = ("capub", "caprivatedir", "cert_inventory", "privatedir", "passfile")
+"""Of what Puppet writes with a CA and nothing here reads."""
 OTHER_SETTINGS = (
     "certname",
     "dns_alt_names",
@@ -58,6 +60,7 @@ OTHER_SETTINGS = (
     "ca_name",
     "ca_ttl",
     "csr_attributes",
+    *WRITTEN_BESIDE,
 )
 SETTINGS = PATH_SETTINGS + OTHER_SETTINGS
 
@@ -115,6 +118,11 @@ class Settings:
     ca_name: str = ""
     ca_ttl: str = ""
     csr_attributes: str = ""
+    capub: str = ""
+    caprivatedir: str = ""
+    cert_inventory: str = ""
+    privatedir: str = ""
+    passfile: str = ""
 
     @property
     def server_names(self) -> tuple[str, ...]:
@@ -239,6 +247,7 @@ def check_settings(
         autosign=master["autosign"],
         ca_name=master["ca_name"],
         ca_ttl=master["ca_ttl"],
+        **{n: rules.check(n, master[n]) if master[n] else "" for n in WRITTEN_BESIDE},
         **paths,
     )
 

@@ -43,6 +43,7 @@ PROVEN: Mapping[About, tuple[FindingKind, ...]] = {
     About.PLACED: (
         FindingKind.FAULT,
         FindingKind.LEFTOVER,
+        FindingKind.MADE_ASIDE,
         FindingKind.CERTIFICATE_STALE,
         FindingKind.CERTIFICATE_UNSEEN,
         FindingKind.CA_NOT_TRUSTED,

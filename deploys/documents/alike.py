@@ -1,10 +1,16 @@
 """The steps that read the same in every document of a monolithic master. The numbers are theirs."""
 
-from operations import backup, puppet_run, services, ssl
+from operations import aside, backup, puppet_run, services, ssl
 from recert.deployments.model import CERTNAME, Deployment
 
 
-def step_1() -> None:
+def step_1(deployment: Deployment) -> None:
+    # Against the document's order: nothing is stopped before all that will be needed is there.
+    aside.made(
+        (CERTNAME,),
+        deployment.internal_names,
+        name="2.4-2.6 Make the new CA and its certs, aside",
+    )
     services.stopped(name="1 Shut down all PE-related services")
 
 
@@ -13,12 +19,7 @@ def step_2(deployment: Deployment) -> None:
     ssl.cleared(name="2.2 Delete the CA and clear all certs from the master")
     ssl.catalog_removed(name="2.3 Remove the cached catalog")
     ssl.ca_created(name="2.4 Regenerate the CA")
-    ssl.certificates_generated(
-        (CERTNAME,),
-        alt_names=True,
-        keys_ahead=deployment.internal_names,
-        name="2.5 Generate the master's certs",
-    )
+    ssl.certificates_generated((CERTNAME,), name="2.5 Generate the master's certs")
     ssl.certificates_generated(
         deployment.internal_names, name="2.6 Create the certs for PE's services"
     )

@@ -11,7 +11,7 @@ def regenerate(deployment: Deployment) -> None:
     """On the master, whose regeneration has begun."""
     puppetdb, postgresql, console = deployment.master.components
 
-    step_1()
+    step_1(deployment)
     step_2(deployment)
 
     credentials.cleared(puppetdb, name="3.1 Clear PuppetDB's SSL directory")

@@ -13,7 +13,7 @@ PUPPETDB, POSTGRESQL, ORCHESTRATION, CONSOLE = PE_2016_2.master.components
 
 def regenerate() -> None:
     """On the master, whose regeneration has begun."""
-    step_1()
+    step_1(PE_2016_2)
     step_2(PE_2016_2)
 
     credentials.cleared(PUPPETDB, name="3.1 Clear PuppetDB's SSL directory")

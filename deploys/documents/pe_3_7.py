@@ -12,7 +12,7 @@ PUPPETDB, POSTGRESQL, CONSOLE, DASHBOARD = PE_3_7.master.components
 
 def regenerate() -> None:
     """On the master, whose regeneration has begun. The numbers are those of the document."""
-    step_1()
+    step_1(PE_3_7)
     step_2(PE_3_7)
 
     credentials.cleared(PUPPETDB, name="3.1 Clear PuppetDB's SSL directory")

@@ -14,7 +14,7 @@ def regenerate(deployment: Deployment) -> None:
     """
     puppetdb, postgresql, console, dashboard = deployment.master.components
 
-    step_1()
+    step_1(deployment)
     step_2(deployment)
 
     credentials.cleared(puppetdb, name="3.1 Clear PuppetDB's SSL directory")

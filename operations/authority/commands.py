@@ -6,21 +6,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from recert.aside import Aside
 from recert.settings import Settings
 
 
 @dataclass(frozen=True)
 class CredentialsWanted:
     """Keys and certificates to be made. `names`: certnames. `alt_names`: which the certificates
-    carry, as Puppet wants them; empty for none. `keys_ahead`: of which only the keys are made.
-    `attributes`: a csr_attributes.yaml to have there meanwhile, at `attributes_path`; empty for
-    none."""
+    carry, as Puppet wants them; empty for none. `attributes`: a csr_attributes.yaml to go by; empty
+    for none of ours."""
 
     names: Sequence[str]
     alt_names: str
-    keys_ahead: Sequence[str]
-    attributes: str
-    attributes_path: str
+    attributes: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,15 @@ class Typed:
 class CaCommands(Protocol):
     """What each method gives is to be typed on the master. What counts is the state afterwards."""
 
-    def create(self) -> Typed:
-        """Make a CA where there is none."""
+    def make_aside(self, aside: Aside, wanted: Sequence[CredentialsWanted], retires: str) -> Typed:
+        """Make a CA, and its first keys and certificates, while another one serves. Nothing is left
+        of it if that fails.
+
+        :param retires: the fingerprint of the CA in whose place it is to come.
+        """
 
     def issue(self, conf: Settings, wanted: CredentialsWanted) -> Typed:
-        """Make keys and certificates, on the master itself."""
+        """Make keys and certificates, on the master itself, of the CA in place."""
 
     def sign(self, conf: Settings, waiting: Iterable[WaitingRequest], alt_names: bool) -> Typed:
         """Sign those requests that are still the ones with these digests.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
 from facts.reading import READING, SAME
@@ -10,6 +11,7 @@ from operations.attributes import WITH_ATTRIBUTES
 from operations.authority.commands import CredentialsWanted, Typed, WaitingRequest
 from operations.clearing import REMOVING
 from operations.placing import PLACING
+from recert.aside import Aside
 from recert.settings import Settings
 
 # Puppet uses a key that is there, but then leaves its public half unwritten. What is made here
@@ -38,22 +40,68 @@ _ISSUE = (
     + UTF8_LOCALE
     + _MAKE_KEY
     + r"""
-keys=$1 public=$2 owner=$3 length=$4 first=$5 meanwhile=$6; shift 6
-for name in $first; do make_key "$name" </dev/null & done
+keys=$1 public=$2 owner=$3 length=$4 several=$5; shift 5
+for name in $several; do make_key "$name" </dev/null & done
 wait
-for name in $meanwhile; do make_key "$name" </dev/null & done
 """
     + ROOMY_HEAP
     + r"""
-puppet cert generate --color=false "$@" </dev/null
-status=$?
-wait
-[ "$status" -eq 0 ] || fail "puppet cert generate failed."
+puppet cert generate --color=false "$@" </dev/null || fail "puppet cert generate failed."
 # Puppet 3.7 leaves private keys readable by everybody in a directory that is not. What else is
 # there is not Puppet's to close.
 for name; do
     case $name in (--*) ;; (*) close_to_others "$keys/$name.pem" ;; esac
 done
+"""
+)
+
+# Puppet makes its directories open to others as far as that is usual, so it gets one of its own
+# in one that is not. What it has made is given to its account afterwards, who may not come
+# near it by then: what has another name besides stays root's, and is not put into place.
+_ASIDE = (
+    PLACING
+    + UTF8_LOCALE
+    + _MAKE_KEY
+    + r"""
+top=$1 retires=$2 asked_for=$3 owner=$4 length=$5 ssldir=$6 keys=$7 public=$8; shift 8
+names=$1 first=$2; shift 2
+enter "${top%/*}"
+name=./${top##*/} complete=
+without_aside() {
+    [ -n "$complete" ] || {
+        cd "${top%/*}" && rm -rf -- "$name"
+        echo "Nothing is left of what was to be made aside in $top." >&2
+    }
+}
+rm -rf -- "$name"
+[ ! -e "$name" ] && [ ! -L "$name" ] || fail "$top is in the way, and cannot be removed."
+trap without_aside EXIT
+trap 'exit 1' HUP INT PIPE TERM
+mkdir -m 0700 -- "$name" && cd -- "$name" && [ "$(pwd -P)" = "$here/${top##*/}" ] &&
+    [ "$(stat -c '%u %a' .)" = "$(id -u) 700" ] || fail "Cannot make $top."
+umask 077
+mkdir new && chown "$owner" new && chmod 0711 . || fail "Cannot make $top/new."
+[ -z "$asked_for" ] || printf '%s' "$asked_for" >csr_attributes.yaml || fail "Cannot write to $top."
+umask 022
+cd / || exit
+make "$ssldir" 0771 "$owner"
+make "$keys" 0750 "$owner"
+make "$public" 0755 "$owner"
+"""
+    + ROOMY_HEAP
+    + r"""
+could_not() { fail "Puppet could not make the new CA and its certificates: see above."; }
+eval "$first" </dev/null &
+making=$!
+for name in $names; do make_key "$name" </dev/null & done
+wait "$making" || { wait; could_not; }
+wait
+for typed; do eval "$typed" </dev/null || could_not; done
+chown 0:0 "$top/new" || fail "Cannot close $top/new."
+for made in "$top"/new/*; do give "$owner" "$made" directory; done
+for name in $names; do close_to_others "$keys/$name.pem"; done
+(umask 077; printf '%s\n' "$retires" >"$top/retires") || fail "Cannot write to $top."
+complete=yes
 """
 )
 
@@ -107,20 +155,46 @@ _BY_VERB = (
 class PuppetCert:
     """See `operations.authority.CaCommands`."""
 
-    def create(self) -> Typed:
-        return Typed(PUPPET_WITHOUT_CATALOG + "puppet cert list --all --color=false </dev/null")
+    def make_aside(self, aside: Aside, wanted: Sequence[CredentialsWanted], retires: str) -> Typed:
+        conf, place = aside.settings, aside.place
+        attributes = next((one.attributes for one in wanted if one.attributes), "")
+
+        def typed(*words: str, more: Iterable[str] = ()) -> str:
+            return shlex.join(["puppet", "cert", *words, "--color=false", *aside.options, *more])
+
+        def generate(one: CredentialsWanted) -> str:
+            more = [f"--csr_attributes={aside.attributes}"] if one.attributes else []
+            more += [f"--dns_alt_names={one.alt_names}"] if one.alt_names else []
+            return typed("generate", more=[*more, *one.names])
+
+        return Typed(
+            _ASIDE,
+            (
+                aside.top,
+                retires,
+                attributes,
+                f"{place.user}:{place.group}",
+                str(place.keylength),
+                conf.ssldir,
+                conf.privatekeydir,
+                conf.publickeydir,
+                " ".join(name for one in wanted for name in one.names),
+                # Which makes a CA where it finds none.
+                typed("list", "--all"),
+                *map(generate, wanted),
+            ),
+        )
 
     def issue(self, conf: Settings, wanted: CredentialsWanted) -> Typed:
         names, alt_names = wanted.names, wanted.alt_names
         arguments = (
-            wanted.attributes_path,
+            conf.csr_attributes,
             wanted.attributes,
             conf.privatekeydir,
             conf.publickeydir,
             f"{conf.user}:{conf.group}",
             str(conf.keylength),
             " ".join(names if len(names) > 1 else ()),
-            " ".join(wanted.keys_ahead),
             *([f"--dns_alt_names={alt_names}"] if alt_names else []),
             *names,
         )

@@ -47,8 +47,8 @@ PUPPET_CERT = Authority(
     new_crl="puppet cert revoke 0x0",
     list="puppet cert list --all",
     signeddir="puppet master --configprint signeddir",
-    # A server that runs makes a CA as well, where it finds none.
-    creates=Server.DOWN,
+    # Aside, where no server looks for one.
+    creates=Server.EITHER,
     issues=Server.EITHER,
     signs=Server.EITHER,
     revokes=Server.EITHER,

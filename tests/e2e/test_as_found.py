@@ -203,7 +203,7 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
         closed = site.preview(retired)
         lab.run("master", f"chattr -i {asked_in.rpartition('/')[0]}", privileged=True)
         preview = site.pyinfra(*options, "--dry")
-        killed = site.pyinfra(*options, "-y", *KILLING, env={"KILL_AFTER": "6"})
+        killed = site.pyinfra(*options, "-y", *KILLING, env={"KILL_AFTER": "7"})
         rest = site.pyinfra(*options, "--dry")
         run = site.whole(retired)
     finally:

@@ -18,7 +18,7 @@ from tests.e2e.site import (
 )
 from tests.tables import INTERNAL_NAMES, STOP_ORDER
 
-ALL_STEPS = 22
+ALL_STEPS = 23
 
 
 def test_a_run_regenerates_everything_and_a_second_changes_nothing(any_master: Master) -> None:

@@ -27,14 +27,14 @@ def test_a_site_is_back_under_its_new_ca_with_one_command(site: Site) -> None:
     options = ("deploys/site.py", "--json", "--data", f"retire_ca={retired}")
 
     preview = site.pyinfra(*options, "--dry")
-    killed = site.pyinfra(*options, "-y", *KILLING, env={"KILL_AFTER": "30"})
+    killed = site.pyinfra(*options, "-y", *KILLING, env={"KILL_AFTER": "31"})
     rest = site.pyinfra(*options, "--dry")
     run = site.whole(retired)
 
     assert killed.status == -9
     assert run.status == 0, run.stderr
     assert run.changes == rest.plan
-    assert len(preview.planned) == 32
+    assert len(preview.planned) == 33
     changing = [hosts for hosts in preview.plan.values() if hosts]
     assert all(hosts == list(AGENTS) for hosts in changing[-10:])
     proof = {check["result"]: check["saw"] for check in reported(run)["checks"]}

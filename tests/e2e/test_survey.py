@@ -184,7 +184,7 @@ def test_a_host_that_is_off_is_told_and_nothing_is_asked(
 def test_a_regeneration_that_was_cut_off(site: Site) -> None:
     retired = site.ca.fingerprint
     options = ("--data", f"retire_ca={retired}")
-    killed = site.pyinfra("deploys/site.py", "-y", *options, *KILLING, env={"KILL_AFTER": "7"})
+    killed = site.pyinfra("deploys/site.py", "-y", *options, *KILLING, env={"KILL_AFTER": "8"})
     assert killed.status == -9
     # What is left in the end of a disk that was full.
     site.sh(f": >{SSLDIR}/certs/pe-internal-dashboard.pem; head -c 300 /dev/urandom >{DB_CERT}")

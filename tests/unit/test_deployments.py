@@ -16,9 +16,11 @@ from pyinfra.api import Config, Inventory, State
 
 from deploys.documents import regeneration
 from facts.deployment import DeploymentSigns
-from operations import backup, credentials, puppet_run, services, ssl
+from operations import aside, backup, credentials, puppet_run, services, ssl
 from operations.authority import ca_commands
+from operations.authority.commands import CredentialsWanted
 from procedures.deployment import deployment_of_agent
+from recert.aside import Aside
 from recert.deployments.authority import Server
 from recert.deployments.known import DEPLOYMENTS, is_internal, of_program
 from recert.deployments.model import CERTNAME, Component, Deployment, Part
@@ -29,7 +31,7 @@ from recert.deployments.recognition import Signs, generation_refusals, recognise
 from recert.errors import RecertError
 from recert.preflight import extra_refusals
 from tests.unit.issuing_ca import CERTNAME as MASTER
-from tests.unit.issuing_ca import OLD, master, reasons
+from tests.unit.issuing_ca import OLD, master, reasons, settings
 from tests.unit.shell import Sh
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +85,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> DONE:
         return lambda *arguments, **more: calls.append((name, arguments, more))
 
     for module, names in (
+        (aside, ("made",)),
         (puppet_run, ("run",)),
         (backup, ("made",)),
         (credentials, ("cleared", "copied", "owned", "put_back")),
@@ -117,8 +120,10 @@ def test_a_deploy_does_all_that_its_table_has(deployment: Deployment, done: DONE
     assert given == {one.title for one in known}
     put_back = {one.title for one in about.get("credentials.put_back", [])}
     assert put_back == {one.title for one in known if any(extra.source for extra in one.extras)}
-    made = [name for what, arguments, _ in done if "certificates" in what for name in arguments[0]]
-    assert made == [CERTNAME, *deployment.internal_names]
+    put = [name for what, arguments, _ in done if "certificates" in what for name in arguments[0]]
+    assert put == [CERTNAME, *deployment.internal_names]
+    (made,) = ([*own, *rest] for what, (own, rest), _ in done[:1] if what == "aside.made")
+    assert made == put
     everything = {one for components in about.values() for one in components}
     assert everything == set(known)
 
@@ -127,6 +132,8 @@ def test_a_deploy_does_all_that_its_table_has(deployment: Deployment, done: DONE
 def test_a_deploy_keeps_the_documents_order(deployment: Deployment, done: DONE) -> None:
     regeneration(deployment)()
     order = [operation for operation, *_ in done]
+    # But for what is made aside, while nothing is stopped.
+    assert order.pop(0) == "aside.made"
     assert order[:7] == [
         *("services.stopped", "backup.made", "ssl.cleared", "ssl.catalog_removed"),
         *("ssl.ca_created", "ssl.certificates_generated", "ssl.certificates_generated"),
@@ -138,7 +145,7 @@ def test_a_deploy_keeps_the_documents_order(deployment: Deployment, done: DONE) 
         own = [what for what, arguments, _ in done if component in arguments]
         assert own[0] == "credentials.cleared"
         assert own[-1] in ("credentials.owned", "credentials.copied")
-    numbers = [more["name"].split()[0] for _, _, more in done]
+    numbers = [more["name"].split()[0] for _, _, more in done[1:]]
     assert numbers == sorted(numbers, key=lambda number: [int(n) for n in number.split(".")])
     assert len(set(numbers[:-2])) == len(numbers[:-2])
 
@@ -394,7 +401,7 @@ def test_a_deploy_works_with_the_ca_while_its_server_is_as_that_wants(
     order = [operation for operation, *_ in done]
     stopped = range(order.index("services.stopped") + 1, order.index("services.running"))
     wanted = {
-        "ssl.ca_created": deployment.authority.creates,
+        "aside.made": deployment.authority.creates,
         "ssl.certificates_generated": deployment.authority.issues,
     }
     for place, operation in enumerate(order):
@@ -408,6 +415,11 @@ def test_a_deploy_works_with_the_ca_while_its_server_is_as_that_wants(
 @EACH
 def test_what_is_typed_for_a_ca_is_known(deployment: Deployment) -> None:
     commands = ca_commands(deployment.authority)
-    assert deployment.authority.name in commands.create().script
+    where = Aside(settings())
+    typed = commands.make_aside(where, [CredentialsWanted(["web01"], "")], "AB:CD")
+    calls = [one for one in typed.arguments if one.startswith(deployment.authority.name)]
+    assert len(calls) == 2 and calls[-1].endswith(" web01")
+    # Nothing of what it writes is left to where the host's puppet.conf puts it.
+    assert all(f"{option} " in call for call in calls[:1] for option in where.options[:-1])
     assert commands.clean(["web01", "web02"]).arguments[-2:] == ("web01", "web02")
     assert commands.revoke(["0x1f"]).arguments[-1] == "0x1f"

@@ -127,7 +127,7 @@ def test_a_pipe_in_the_place_of_the_cas_certificate(sh: Sh, theirs: Path) -> Non
     crl.write_text("a list")
     os.mkfifo(pipe)
     with released(pipe) as waited:
-        done = change(sh, PLACED, crl, theirs / "crl.pem", held, pipe, ME)
+        done = change(sh, PLACED, "", crl, theirs / "crl.pem", held, pipe, ME)
     assert not waited
     assert done.returncode == 0, done.stderr
     assert pipe.read_text() == "a certificate"

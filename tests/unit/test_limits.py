@@ -46,10 +46,10 @@ from facts.ssl import NOT_READ, ComponentDirectory, PemFiles, SslDirectories
 from facts.windows import credential_files as windows_credential_files
 from facts.windows.credential_files import WindowsCredentialFiles
 from operations import readiness, signing, windows
+from operations.aside import KEYS_LIMIT
 from operations.backup import ARCHIVE_LIMIT
 from operations.on_agent import LIMIT
 from operations.services import RUN_LIMIT, SERVICE_LIMIT
-from operations.ssl import KEYS_LIMIT
 from operations.step import CHANGE_LIMIT, changing
 from procedures import agent, requests, run, terminal
 from procedures.agent import FACT_LIMIT, AgentRefusedError, ask_agent

@@ -146,7 +146,7 @@ def test_no_copy_is_made_of_what_a_link_in_the_place_of_a_key_leads_to(
 COPIES = {
     "placed": 'place "$1" "$2" nobody 0644',
     "closed": 'close_to_others "$1"',
-    "the list": PLACED.removeprefix(PLACING),
+    "the list": "set -- '' \"$@\"" + PLACED.removeprefix(PLACING),
 }
 
 
