@@ -25,9 +25,9 @@ WHERE = Aside(settings())
 DASHBOARD = "pe-internal-dashboard"
 
 
-def made(**changes: str) -> Master:
+def made() -> Master:
     """A whole CA aside, as Puppet leaves one, with the note of whom it is to replace."""
-    found = master(**changes)
+    found = master()
     where = Aside(found.settings)
     found.settings = where.settings
     found.files = {where.path_of(path): entry for path, entry in found.files.items()}
