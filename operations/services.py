@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 
 from pyinfra import host, logger
 from pyinfra.api import operation
@@ -48,9 +48,10 @@ limit=
 timeout {SERVICE_LIMIT} true >/dev/null 2>&1 && limit='timeout {SERVICE_LIMIT}' # old ones want -t
 """
     + r"""
-log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+logs=$(mktemp -d) || exit 1
+trap 'rm -rf "$logs"' EXIT
 manage() { # start or stop $1 a service $2
+    log=$logs/$2
     if loaded_unit "$2"; then $limit systemctl "$1" "$2"
     elif init_script "$2"; then $limit "/etc/init.d/$2" "$1"
     else $limit initctl "$1" "$2"
@@ -87,17 +88,28 @@ start_service() {
     if loaded_unit "$1"; then systemctl status --no-pager -n 20 "$1" >&2 2>&1; fi
     fail "The service $1 does not run after it was started."
 }
+side_by_side() { # the function $1 with each of the services after it
+    act=$1 begun='' failed=0; shift
+    for service; do
+        ("$act" "$service") &
+        begun="$begun $!"
+    done
+    for each in $begun; do wait "$each" || failed=1; done
+    [ "$failed" -eq 0 ] || exit 1
+}
 """
 )
-"""Takes the first argument of a script, as `SERVICE_FUNCTIONS` does."""
+"""Takes the first argument of a script, as `SERVICE_FUNCTIONS` does. `side_by_side` ends the script
+with an error if one of the services has ended in one, once the others have come to their ends."""
 
 
 @operation()
 def stopped() -> Commands:
     """
-    Stop PE's services while anything has to be replaced, in the document's order (step 1).
+    Stop PE's services while anything has to be replaced: the agent first, then the others side by
+    side, but none before those that cannot do without it (step 1).
 
-    Fails at the first service that still runs afterwards; those after it are left running.
+    Fails if one still runs afterwards; those that it needs are left running.
     """
     procedure = procedure_of(host)
     facts = procedure.facts
@@ -155,11 +167,12 @@ done
                     f"{RUN_LIMIT} s, as {facts.settings.agent_catalog_run_lockfile} says."
                 ]
             )
+    waves = in_waves([name for name in running if name != agent], facts.seat.needs)
     yield changing(
         facts.lock,
-        SERVICE_CHANGES + 'for service in "$@"; do stop_service "$service"; done',
+        SERVICE_CHANGES + "for wave; do side_by_side stop_service $wave; done",
         facts.listeners,
-        *(name for name in running if name != agent),
+        *map(" ".join, reversed(waves)),
         limit=services_limit(len(running)),
     )
     facts.forget("services", "presented")
@@ -168,9 +181,9 @@ done
 @operation()
 def running() -> Commands:
     """
-    Start the services of PE's that ran before, in the document's order, each once those answer that
-    it cannot do without, and wait until all of them do and the Puppet master presents the
-    certificate that is in ssldir (step 5: "restart the PE services you stopped").
+    Start the services of PE's that ran before, side by side, but each once those answer that it
+    cannot do without, and wait until all of them do and the Puppet master presents the certificate
+    that is in ssldir (step 5: "restart the PE services you stopped").
     """
     procedure = procedure_of(host)
     facts = procedure.facts
@@ -208,6 +221,22 @@ def running() -> Commands:
         note_up(host.state, began)
 
 
+def in_waves(services: Sequence[str], needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """The services, each in its order, in as few groups as there can be if none is in the same as
+    one that it needs, or before it.
+
+    :param needs: by service, those which it cannot do without.
+    """
+    waves: list[list[str]] = []
+    left = list(services)
+    while left:
+        wave = [name for name in left if not set(needs.get(name, ())) & set(left)]
+        assert wave, f"these need each other: {left}"
+        waves.append(wave)
+        left = [name for name in left if name not in wave]
+    return waves
+
+
 def _silent(procedure: Procedure, running: list[str]) -> list[str]:
     """The services that run and do not answer."""
     facts = procedure.facts
@@ -229,38 +258,28 @@ def _start_in_order(procedure: Procedure, services: list[str]) -> Commands:
     facts, seat = procedure.facts, procedure.facts.seat
     must_answer = procedure.must_answer
     answering: set[str] = set()
-    begun: list[str] = []
     # What runs by now works with the files of before. All of it is stopped before any is started:
     # a manager may start others with one, or stop them with it.
     again = set(services) - {facts.deployment.agent.puppet} if procedure.stopped_now else set()
     running_again = [name for name in seat.stopped if name in again]
-
-    def start() -> Commands:
-        if begun:
-            yield changing(
-                facts.lock,
-                SERVICE_CHANGES
-                + """
+    for wave in in_waves(services, seat.needs):
+        needed = {need for name in wave for need in seat.needs.get(name, ())} - answering
+        yield from until_answering(facts, [name for name in must_answer if name in needed])
+        answering |= needed
+        yield changing(
+            facts.lock,
+            SERVICE_CHANGES
+            + """
 stop_running $1
 shift
-for service in "$@"; do start_service "$service"; done
+side_by_side start_service "$@"
 """,
-                facts.listeners,
-                " ".join(running_again),
-                *begun,
-                limit=services_limit(len(begun) + len(running_again)),
-            )
-            begun.clear()
-            running_again.clear()
-
-    for service in services:
-        needs = [n for n in seat.needs.get(service, ()) if n in must_answer and n not in answering]
-        if needs:
-            yield from start()
-            yield from until_answering(facts, needs)
-            answering |= set(needs)
-        begun.append(service)
-    yield from start()
+            facts.listeners,
+            " ".join(running_again),
+            *wave,
+            limit=services_limit(len(wave) + len(running_again)),
+        )
+        running_again.clear()
     # What some work with is made by the Puppet run that follows.
     yield from until_answering(
         facts, [s for s in must_answer if s not in answering and s not in seat.fed_by_run]

@@ -19,6 +19,7 @@ from facts.deployment import DeploymentSigns
 from operations import aside, backup, credentials, puppet_run, services, ssl
 from operations.authority import ca_commands
 from operations.authority.commands import CredentialsWanted
+from operations.services import in_waves
 from procedures.deployment import deployment_of_agent
 from recert.aside import Aside
 from recert.deployments.authority import Server
@@ -423,3 +424,26 @@ def test_what_is_typed_for_a_ca_is_known(deployment: Deployment) -> None:
     assert all(f"{option} " in call for call in calls[:1] for option in where.options[:-1])
     assert commands.clean(["web01", "web02"]).arguments[-2:] == ("web01", "web02")
     assert commands.revoke(["0x1f"]).arguments[-1] == "0x1f"
+
+
+# Services side by side
+
+
+@EACH
+def test_no_service_starts_beside_one_that_it_needs(deployment: Deployment) -> None:
+    seat = deployment.master
+    waves = in_waves(seat.started, seat.needs)
+    assert [name for wave in waves for name in seat.started if name in wave] == [
+        name for wave in waves for name in wave
+    ]
+    assert sorted(name for wave in waves for name in wave) == sorted(seat.started)
+    place = {name: number for number, wave in enumerate(waves) for name in wave}
+    for name, needs in seat.needs.items():
+        assert all(place[need] < place[name] for need in needs if name in place)
+    # As few as can be: what needs nothing waits for nobody.
+    assert set(waves[0]) == {name for name in seat.started if not seat.needs.get(name)}
+
+
+def test_what_somebody_wants_stopped_is_not_waited_for() -> None:
+    assert in_waves(["a", "b"], {"b": ("gone",)}) == [["a", "b"]]
+    assert in_waves(["c", "b", "a"], {"b": ("a",), "c": ("b",)}) == [["a"], ["b"], ["c"]]
