@@ -42,7 +42,7 @@ remove_aside() {
 
 # What lies aside has been given to Puppet's account, but for what has another name besides. It is
 # copied into a directory that is root's alone, looked at there, and renamed into place.
-_PUT = (
+PUTTING = (
     PLACING
     + r"""
 owner=$1 user=${1%%:*}; shift
@@ -58,7 +58,7 @@ lay() { # from $from into $to as many of the files after $1 as that says
     apart "$to"
     status=0
     for name; do cp -pR "$from/$name" "./$name" || status=1; done
-    odd=$(find . -mindepth 1 \( ! -type f -o ! -user "$user" -o -links +1 \)) || status=1
+    odd=$(find . -mindepth 1 \( ! -type f -o ! -user "$user" \)) || status=1
     [ -z "$odd" ] || status=1
     [ "$status" -ne 0 ] || for name; do mv -f "./$name" .. || status=1; done
     for name; do rm -rf "./$name"; done
@@ -147,7 +147,7 @@ def putting(facts: MasterFacts, layers: Iterable[Layer]) -> StringCommand:
             *one.names,
         )
     )
-    return changing(facts.lock, _PUT, f"{conf.user}:{conf.group}", *words)
+    return changing(facts.lock, PUTTING, f"{conf.user}:{conf.group}", *words)
 
 
 def removing_aside(regeneration: Regeneration) -> StringCommand:

@@ -14,6 +14,7 @@ import pytest
 
 from facts.host import Basics
 from facts.ssl import AS_PK8
+from operations.aside import PUTTING
 from operations.credentials import COPYING
 from operations.placing import PLACING
 from operations.ssl import PLACED
@@ -446,3 +447,63 @@ def test_an_account_that_is_quick_gains_nothing(sh: Sh, theirs: Path, roots: Pat
     finally:
         racer.kill()
         racer.wait()
+
+
+# What was made aside
+
+
+def put_made(sh: Sh, *words: object) -> subprocess.CompletedProcess[bytes]:
+    command = changing("/dev/null/lock", PUTTING, "nobody:nogroup", *map(str, words))
+    return sh.run(command.get_raw_value())
+
+
+@pytest.fixture
+def aside(place: Path) -> Path:
+    """What Puppet's account was given of what is made aside."""
+    directory = place / "aside"
+    directory.mkdir(mode=0o755)
+    for name in ("ca_key.pem", "ca_crt.pem"):
+        (directory / name).write_text(name)
+        (directory / name).chmod(0o640)
+        os.chown(directory / name, NOBODY, NOBODY)
+    os.chown(directory, NOBODY, NOBODY)
+    return directory
+
+
+def test_what_was_made_aside_is_put_where_it_goes_with_owners_and_modes(
+    sh: Sh, theirs: Path, aside: Path
+) -> None:
+    (theirs / "ca_key.pem").write_text("of before")
+    to = theirs / "ca"
+    layers = [aside, theirs, "0755", 1, "ca_key.pem", aside, to / "requests", "0750", 0]
+    done = put_made(sh, *layers, aside, to, "0755", 2, "ca_key.pem", "ca_crt.pem")
+    assert done.returncode == 0, done.stderr
+    assert (theirs / "ca_key.pem").read_text() == "ca_key.pem"
+    assert sorted(path.name for path in theirs.iterdir()) == ["ca", "ca_key.pem"]
+    assert sorted(path.name for path in to.iterdir()) == ["ca_crt.pem", "ca_key.pem", "requests"]
+    for path, mode in ((to / "ca_crt.pem", 0o640), (to / "requests", 0o750)):
+        assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (NOBODY, mode)
+    # Until all of it is in place it is needed again.
+    assert sorted(path.name for path in aside.iterdir()) == ["ca_crt.pem", "ca_key.pem"]
+
+
+@pytest.mark.parametrize("what", ["a link", "root's", "a pipe", "a directory", "gone"])
+def test_nothing_is_put_that_is_no_plain_file_of_puppets_account(
+    sh: Sh, theirs: Path, roots: Path, aside: Path, what: str
+) -> None:
+    (aside / "ca_crt.pem").unlink()
+    if what == "a link":
+        (aside / "ca_crt.pem").symlink_to(roots / "shadow")
+    elif what == "root's":
+        # As one that another name was given to, where the kernel lets everybody do that.
+        os.link(roots / "shadow", aside / "ca_crt.pem")
+    elif what == "a pipe":
+        os.mkfifo(aside / "ca_crt.pem")
+    elif what == "a directory":
+        (aside / "ca_crt.pem").mkdir()
+    done = put_made(sh, aside, theirs, "0755", 2, "ca_key.pem", "ca_crt.pem")
+    assert done.returncode == 1
+    assert b"could not be put into" in done.stderr
+    assert [path.name for path in theirs.iterdir()] == []
+    assert (roots / "shadow").read_text() == "secret"
+    assert (roots / "shadow").stat().st_uid == 0
