@@ -134,6 +134,12 @@ def test_a_ca_that_ends_soon_cannot() -> None:
     assert f"{WHERE.settings.cacert}: ends on" in why(found)
 
 
+def test_a_list_that_has_expired_cannot() -> None:
+    found = made()
+    found.texts[WHERE.settings.cacrl] = found.ca.crl(expires=timedelta(seconds=-1))
+    assert f"{WHERE.settings.cacrl}: expired on" in why(found)
+
+
 def test_all_of_it_goes_into_place_and_certificates_last() -> None:
     aside = judged(made())
     names = aside.fresh.credential_names

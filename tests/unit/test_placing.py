@@ -501,6 +501,8 @@ def test_nothing_is_put_that_is_no_plain_file_of_puppets_account(
         os.mkfifo(aside / "ca_crt.pem")
     elif what == "a directory":
         (aside / "ca_crt.pem").mkdir()
+    if what in ("a link", "a pipe", "a directory"):
+        os.chown(aside / "ca_crt.pem", NOBODY, NOBODY, follow_symlinks=False)
     done = put_made(sh, aside, theirs, "0755", 2, "ca_key.pem", "ca_crt.pem")
     assert done.returncode == 1
     assert b"could not be put into" in done.stderr
