@@ -290,7 +290,8 @@ def assert_regenerated(
 
     served = _certificate(pems["served"])
     assert served.issued_by(ca) and served.subject == certname
-    assert master.running() == list(running)
+    runs = master.running()
+    assert runs == list(running), f"{set(running) ^ set(runs)} should not or should run"
 
 
 def short(fingerprint: str) -> str:

@@ -474,6 +474,7 @@ def test_what_was_made_aside_is_put_where_it_goes_with_owners_and_modes(
     sh: Sh, theirs: Path, aside: Path
 ) -> None:
     (theirs / "ca_key.pem").write_text("of before")
+    os.utime(aside / "ca_crt.pem", (1, 1))
     to = theirs / "ca"
     layers = [aside, theirs, "0755", 1, "ca_key.pem", aside, to / "requests", "0750", 0]
     done = put_made(sh, *layers, aside, to, "0755", 2, "ca_key.pem", "ca_crt.pem")
@@ -483,6 +484,8 @@ def test_what_was_made_aside_is_put_where_it_goes_with_owners_and_modes(
     assert sorted(path.name for path in to.iterdir()) == ["ca_crt.pem", "ca_key.pem", "requests"]
     for path, mode in ((to / "ca_crt.pem", 0o640), (to / "requests", 0o750)):
         assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (NOBODY, mode)
+    # By that it is told whether a Puppet run was one under the new CA.
+    assert (to / "ca_crt.pem").stat().st_mtime > 1
     # Until all of it is in place it is needed again.
     assert sorted(path.name for path in aside.iterdir()) == ["ca_crt.pem", "ca_key.pem"]
 
