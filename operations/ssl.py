@@ -199,12 +199,11 @@ def certificates_generated(names: tuple[str, ...]) -> Generator[PyinfraCommand, 
             after,
         )
     aside = regeneration.aside
-    ready = [name for name in due if aside.is_of(freshness.ca, name)]
-    if ready or freshness.ca_due:
+    # In a preview their CA is still to come, and they come with it.
+    ready = [n for n in due if freshness.ca_due or aside.is_of(freshness.ca, n)]
+    if ready:
         yield putting(facts, aside.layers_of(ready))
     for to_be_made in credentials_wanted(regeneration, [n for n in due if n not in ready]):
-        if freshness.ca_due:
-            break  # a preview: they are going to be made aside
         typed = ca_commands(facts.deployment.authority).issue(conf, to_be_made)
         yield changing(facts.lock, typed.script, *typed.arguments, limit=KEYS_LIMIT)
     facts.forget("ssl", "components")
