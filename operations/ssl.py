@@ -86,13 +86,15 @@ def cleared() -> Generator[PyinfraCommand, None, None]:
             + REMOVING
             + CLEARING
             + r"""
-cakey=$1 roots=$2; shift 2
+cakey=$1 new=$2 roots=$3; shift 3
+[ -s "$new" ] || fail "Nothing was deleted: $new is gone."
 remove "$cakey"
 while [ "$roots" -gt 0 ]; do clear_below "$@"; shift 2; roots=$((roots - 1)); done
 [ ! -e "$cakey" ] || fail "The CA's key could not be removed: $cakey"
 """,
             *unchanged,
             conf.cakey,
+            regeneration.aside.where.settings.cakey,
             str(len(conf.ssl_roots)),
             *(word for root in conf.ssl_roots for word in (root, pattern(root))),
             *patterns(freshness.others),

@@ -246,27 +246,35 @@ def test_other_names_wanted_since_make_it_stale_and_a_preview_makes_nothing(
     assert master.ca.fingerprint != made.fingerprint
 
 
-def test_nothing_is_left_where_a_later_step_fails_before_the_deletion(
-    serving: Master,
+@pytest.mark.parametrize(
+    ("meanwhile", "said"),
+    [
+        ("exit 2", "nothing of a new one is left"),
+        (f"rm {ASIDE}/new/ssldir/ca/ca_key.pem", "Nothing was deleted"),
+    ],
+    ids=["no backup can be made", "what was aside is gone"],
+)
+def test_where_a_later_step_fails_before_the_deletion_the_old_ca_stays(
+    serving: Master, meanwhile: str, said: str
 ) -> None:
     master, retired = serving, serving.ca.fingerprint
     before = master.sh(f"find {SSLDIR} -type f -exec sha256sum {{}} + | sort")
-    # No backup can be made: its archive's name is taken by what cannot be removed.
-    with wrapped_tar(master):
+    with wrapped_tar(master, meanwhile):
         run = master.regenerate(retired)
     assert run.status == 1
-    assert "nothing of a new one is left" in " ".join(run.stderr.split())
-    assert master.sh(f"ls -a {CONFDIR}").count("pe-recert") == 0
+    assert said in " ".join(run.stderr.split())
+    assert not master.sh(f"ls {ASIDE}/new/ssldir/ca/ca_key.pem 2>/dev/null; true")
     assert master.sh(f"find {SSLDIR} -type f -exec sha256sum {{}} + | sort") == before
     done = master.regenerate(retired)
     assert done.status == 0, done.stderr
     assert_regenerated(master, retired, alt_names=NAMES)
+    assert master.sh(f"ls -a {CONFDIR}").count("pe-recert") == 0
 
 
 @contextmanager
-def wrapped_tar(master: Master) -> Iterator[None]:
-    """No archive of ssldir can be made."""
-    wrapper = '#!/bin/sh\ncase "$*" in (*archive*) exit 2 ;; esac\nexec /run/tar "$@"\n'
+def wrapped_tar(master: Master, meanwhile: str) -> Iterator[None]:
+    """This is done when the archive of the backup is made."""
+    wrapper = f'#!/bin/sh\ncase "$*" in (*archive*) {meanwhile} ;; esac\nexec /run/tar "$@"\n'
     master.sh(f"mv /bin/tar /run/tar; printf '%s' '{wrapper}' >/bin/tar; chmod 755 /bin/tar")
     try:
         yield
