@@ -29,6 +29,7 @@ from recert.freshness import CredentialPaths, Freshness, Retired
 from recert.observed import Answer, ComponentState, SslState
 from recert.others import PRIVATE_KEY
 from recert.settings import Settings
+from recert.site_cas import SiteCas, ca_of_master
 from recert.turns import in_turns
 
 MOST_REQUESTS = 128 * 1024 * 1024
@@ -213,9 +214,13 @@ class MasterFacts(HostFacts):
     def known_cas(self) -> list[Certificate]:
         """Every CA that this master has or has had, as far as it knows them."""
         texts, conf = self.ssl.texts, self.settings
-        here = [texts.get(conf.cacert, ""), texts.get(conf.localcacert, "")]
-        before = [backup.manifest.ca_certificate or "" for backup in self.backups.backups]
-        return [ca for ca in map(read_certificate, (*here, *before)) if ca is not None]
+        cacert, trusted = texts.get(conf.cacert, ""), texts.get(conf.localcacert, "")
+        ca = ca_of_master(cacert, trusted, self.certificate_in_use)
+        manifests = [backup.manifest for backup in self.backups.backups]
+        before = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
+        # Of some a backup has the key alone.
+        known = [ca, *SiteCas.of(ca, None, manifests).among(trusted), *before]
+        return [found for found in known if found is not None]
 
     def left_alone(self, retired: Retired) -> dict[str, str]:
         """See `others`: what of these directories stays in a regeneration.

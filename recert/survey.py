@@ -30,6 +30,7 @@ from recert.report import (
     Severity,
     Snapshot,
 )
+from recert.site_cas import SiteCas, ca_of_master
 from recert.standing import JudgedCertificate, KnownCas, ca_record, judged_certificates
 
 T = TypeVar("T")
@@ -136,6 +137,21 @@ class SiteState:
             now=self.at,
         )
 
+    @cached_property
+    def site_cas(self) -> SiteCas:
+        """Those that the master has or has had, also where no more than the key is known."""
+        manifests = self._side.manifests if self._side is not None else ()
+        return SiteCas.of(self._ca_of_master, self.retired, manifests)
+
+    @cached_property
+    def _ca_of_master(self) -> Certificate | None:
+        master = self.master
+        if master is None or master.settings is None:
+            return None
+        conf, texts = master.settings, master.ssl.texts
+        pems = texts.get(conf.cacert, ""), texts.get(conf.localcacert, "")
+        return ca_of_master(*pems, self.certificate_of(master))
+
     @property
     def _former_cas(self) -> tuple[Certificate, ...]:
         manifests = self._side.manifests if self._side is not None else ()
@@ -156,8 +172,8 @@ class SiteState:
         if not look.strays or self.master is None or self.master.settings is None:
             return {}
         conf = self.master.settings
-        texts = (self.master.ssl.texts.get(path, "") for path in (conf.cacert, conf.localcacert))
-        here = [ca for ca in map(read_certificate, texts) if ca is not None]
+        ca, trusted = self._ca_of_master, self.master.ssl.texts.get(conf.localcacert, "")
+        here = [*([ca] if ca is not None else []), *self.site_cas.among(trusted)]
         if not here:
             return {}
         found = self.master.found.certificates
@@ -267,8 +283,8 @@ class SiteState:
         """The judgement over an agent; None if it could not be looked at."""
         if look.settings is None or look.role is Role.MASTER:
             return None
-        others = frozenset(self.others(look))
-        return Renewal(look.settings, look.ssl, self.ca_records, self.at, others=others)
+        others, cas = frozenset(self.others(look)), self.site_cas
+        return Renewal(look.settings, look.ssl, self.ca_records, self.at, others=others, cas=cas)
 
     def certificate_of(self, look: HostLook) -> Certificate | None:
         """The one that a host uses itself."""
@@ -389,7 +405,7 @@ class SiteState:
         cert = self.certificate_of(look)
         trusted = None
         if look.settings is not None:
-            trusted = read_certificate(look.ssl.texts.get(look.settings.localcacert, ""))
+            trusted = self.site_cas.trusted(look.ssl.texts.get(look.settings.localcacert, ""), cert)
         skew, last = self.clock_skew(look), look.last_run
         return HostRecord(
             host=look.host,
