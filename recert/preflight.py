@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from os.path import normpath
 from pathlib import PurePosixPath, PureWindowsPath
@@ -13,6 +13,7 @@ from recert.deployments.known import PROGRAMS
 from recert.deployments.model import Component, Deployment
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
+from recert.harmless import harmless
 from recert.observed import ArchiveState, ComponentState, FileState, LastRun, Service
 from recert.pasted import for_sh, word
 from recert.settings import CREDENTIAL_SETTINGS, PATH_SETTINGS, Settings, duration
@@ -438,7 +439,7 @@ def archive_refusals(archive: str, found: ArchiveState) -> list[str]:
     ]
     if found.lost:
         refusals.append(
-            f"{', '.join(found.lost[:5])} is a key or certificate of somebody else's that came "
+            f"{_listed(found.lost)} is a key or certificate of somebody else's that came "
             "after this backup, and would be deleted: the directories become what they were. Move "
             "it elsewhere first, and back afterwards."
         )
@@ -456,6 +457,11 @@ def archive_refusals(archive: str, found: ArchiveState) -> list[str]:
             "has changed the backup: do not restore it, look for another copy."
         )
     return refusals
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Some names, in one line whatever is in them."""
+    return harmless(", ".join(names[:5]).replace("\n", "\\n"))
 
 
 def unchangeable_refusals(paths: Iterable[str]) -> list[str]:
