@@ -437,12 +437,7 @@ def archive_refusals(archive: str, found: ArchiveState) -> list[str]:
         f"{mount} is a mount point that the backup does not have, and would stay. Unmount it."
         for mount in found.mounts
     ]
-    if found.lost:
-        refusals.append(
-            f"{_listed(found.lost)} is a key or certificate of somebody else's that came "
-            "after this backup, and would be deleted: the directories become what they were. Move "
-            "it elsewhere first, and back afterwards."
-        )
+    refusals += lost_refusals(found.lost)
     if found.missing and found.outside:
         moved = ", ".join(f"{path} leads to {real}" for path, real in found.missing.items())
         refusals.append(
@@ -457,6 +452,17 @@ def archive_refusals(archive: str, found: ArchiveState) -> list[str]:
             "has changed the backup: do not restore it, look for another copy."
         )
     return refusals
+
+
+def lost_refusals(lost: Sequence[str]) -> list[str]:
+    """What is somebody else's and in no backup that is to be put back."""
+    if not lost:
+        return []
+    return [
+        f"{_listed(lost)} is a key or certificate of somebody else's that came after this backup, "
+        "and would be deleted: the directories become what they were. Move it elsewhere first, and "
+        "back afterwards."
+    ]
 
 
 def _listed(names: Sequence[str]) -> str:
