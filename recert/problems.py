@@ -75,6 +75,19 @@ def findings_of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
     yield from _of_certificates(state, look)
 
 
+def findings_of_inventory(state: SiteState) -> Iterable[Finding]:
+    """The hosts that nobody looks at, and that every run is refused for."""
+    for host, groups in state.groupless.items():
+        yield Finding(
+            FindingKind.IN_NO_GROUP,
+            Severity.BAD,
+            host,
+            "",
+            f"is in none of the groups of agents (in {groups}), and was not looked at",
+            "Put it into the inventory's group agents or windows_agents, or leave it out.",
+        )
+
+
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Each of them once, the worst first."""
     order = list(Severity)

@@ -18,7 +18,12 @@ from recert.freshness import Defect, Freshness, Retired
 from recert.identity import never_believed
 from recert.looks import HostLook, MasterSide
 from recert.others import of_others
-from recert.problems import findings_of_host, in_order, worth_telling
+from recert.problems import (
+    findings_of_host,
+    findings_of_inventory,
+    in_order,
+    worth_telling,
+)
 from recert.renewal import Renewal
 from recert.report import (
     CaRecord,
@@ -43,7 +48,8 @@ class SiteState:
     `retired`: the CA to retire, if the run has named one. `retiring`: it is still to be done, so
     that what is of that CA is no problem yet. `inventory_names`: by which the inventory's hosts may
     be known to the CA. `not_asked`: those of its hosts that have not said their certnames, so that
-    they may be known by others. `stopped_before`: by host, the services that did not run before
+    they may be known by others. `groupless`: those that are in no group that a run is about, and in
+    which they are instead. `stopped_before`: by host, the services that did not run before
     the run of which this is the end. `approved`: fingerprints of certificates that somebody has
     said may carry more than those before.
     """
@@ -54,6 +60,7 @@ class SiteState:
     retiring: bool = False
     inventory_names: frozenset[str] = frozenset()
     not_asked: tuple[str, ...] = ()
+    groupless: Mapping[str, str] = field(default_factory=dict)
     stopped_before: Mapping[str, frozenset[str]] = field(default_factory=dict)
     approved: frozenset[str] = frozenset()
     pause: Callable[[], None] = field(default=lambda: None, compare=False)
@@ -333,7 +340,8 @@ class SiteState:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Everything that is wrong, the worst first."""
-        return in_order(one for look in self.looks for one in self.findings_of(look))
+        of_hosts = [one for look in self.looks for one in self.findings_of(look)]
+        return in_order([*findings_of_inventory(self), *of_hosts])
 
     @cached_property
     def told(self) -> tuple[Finding, ...]:

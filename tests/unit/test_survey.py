@@ -591,3 +591,9 @@ def test_others_have_a_turn_while_a_host_of_many_certificates_is_judged(
     state = replace(well, pause=lambda: turns.append(None))
     certificates = len(state.judged_certificates(state.looks[0]))
     assert len(turns) == certificates // 2 > 1
+
+
+def test_a_host_in_no_group_is_nobodys_and_told(well: SiteState) -> None:
+    one = only(replace(well, groupless={"web03": "agent"}).problems)
+    assert (one.host, one.severity) == ("web03", Severity.BAD)
+    assert one.what == "is in none of the groups of agents (in agent), and was not looked at"
