@@ -35,7 +35,7 @@ from tests.e2e.site import (
     until_no_run,
 )
 from tests.tables import COMPONENTS, STOP_ORDER
-from tests.unit.issuing_ca import IssuingCa
+from tests.unit.issuing_ca import IssuingCa, key_pem
 
 CONF = "/etc/puppetlabs/puppet/puppet.conf"
 ROLE = "1.3.6.1.4.1.34380.1.1.13"
@@ -177,8 +177,10 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
     site.sh(f"chown nobody:nogroup {open_keys[1]}")
     # Both trust another CA as well, one of them that first.
     other = IssuingCa("other-ca").certificate
+    of_other = f"{SSLDIR}/shop.pem"
     for host, order in (("master", "ca.pem other.pem"), ("agent01", "other.pem ca.pem")):
         write(host, "/root/other.pem", other.pem.encode())
+        write(host, of_other, (key_pem("shop") + IssuingCa("other-ca").issue("shop", 3)).encode())
         site.on(host, f"cd /root; cp {SSLDIR}/certs/ca.pem .; cat {order} >{SSLDIR}/certs/ca.pem")
     opened = site.sh(f"stat -c '%n %i %U:%G %a' {' '.join(open_keys)}")
     lab.run(
@@ -230,6 +232,10 @@ def test_what_a_site_had_it_has_afterwards(tmp_path: Path) -> None:
         assert f"{DB}/shop.pem stays as it is: a private key" in told.stderr
         assert "Does not run, and so is not started: pe-httpd, pe-puppet" in told.stderr
     assert (kept_of("master", EYAML), kept_of("agent01", EYAML)) == (keys, agents_keys)
+    # And the keys that it has certified are not the site's.
+    for host in ("master", "agent01"):
+        assert f"{of_other} stays as it is: a private key" in said_of(preview, host)
+        assert key_pem("shop") in site.on(host, f"cat {of_other}")
     assert kept_of("master", f"{DB}/shop.pem") == shop
     assert site.sh(f"stat -c '%n %i %U:%G %a' {' '.join(open_keys)}") == opened
     assert site.sh(f"ls {DB}/notes 2>/dev/null; true") == ""

@@ -60,11 +60,13 @@ def test_a_preview_of_a_restoration_shows_both_cas_and_changes_nothing(serving: 
     assert master.snapshot() == before
 
     # What somebody has put there since is in no backup.
-    since = f"{SSLDIR}/private_keys/web.pem"
-    master.sh(f"openssl genrsa -out {since} 2048")
+    since = [f"{SSLDIR}/private_keys/{of}.pem" for of in ("web", "schl\u00fcssel", "back\\slash")]
+    for path in since:
+        master.sh(f"openssl genrsa -out '{path}' 2048")
     refused = master.pyinfra("deploys/restore.py", "--dry", "--data", f"backup={name}")
     assert refused.status == 1
-    assert f"{since} is a key or certificate of somebody else's that came after" in refused.stderr
+    named = ", ".join(sorted(since))
+    assert f"{named} is a key or certificate of somebody else's that came after" in refused.stderr
 
 
 def test_it_restores_what_a_broken_puppet_cannot_tell(serving: Master) -> None:
