@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
 UNTRUSTED = "is not the certificate of the master's CA"
+GIVEN_UP = "has the certificate of a CA that the site has given up"
 STALE_CRL = "is not a revocation list of the master's CA that is in force"
 
 
@@ -256,7 +257,8 @@ def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Fi
         )
     if not renewal.trusts_ca_in_place:
         path = renewal.settings.localcacert
-        yield Finding(FindingKind.CA_NOT_TRUSTED, Severity.BAD, look.host, path, UNTRUSTED, RENEW)
+        what = GIVEN_UP if renewal.trusts_given_up else UNTRUSTED
+        yield Finding(FindingKind.CA_NOT_TRUSTED, Severity.BAD, look.host, path, what, RENEW)
     elif stale is None and renewal.crl_is_stale:
         path = renewal.settings.hostcrl
         yield Finding(

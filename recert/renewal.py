@@ -107,12 +107,30 @@ class Renewal:
     def trusts_ca_in_place(self) -> bool:
         """Whether the agent checks its master against the CA that the master has, and against none
         that the site has given up: whoever has the key of such a one could be its master."""
-        ca, trusted = self.ca_records.ca, bundled(self._trusted)
         # Puppet can use nothing of a file that begins with a damaged one.
-        if ca is None or read_certificate(self._trusted) is None:
+        if read_certificate(self._trusted) is None or self.trusts_given_up:
             return False
-        given_up = any(one.key != ca.key and self.cas.has(one) for one in trusted)
-        return not given_up and any(one.fingerprint == ca.fingerprint for one in trusted)
+        return self._has_ca_in_place
+
+    @cached_property
+    def trusts_given_up(self) -> bool:
+        """Whether it has the CA that the master has, and beside it one that the site has given
+        up."""
+        ca = self.ca_records.ca
+        return self._has_ca_in_place and any(
+            ca is not None and one.key != ca.key and self.cas.has(one) for one in self._trusted_cas
+        )
+
+    @property
+    def _has_ca_in_place(self) -> bool:
+        ca = self.ca_records.ca
+        return ca is not None and any(
+            one.fingerprint == ca.fingerprint for one in self._trusted_cas
+        )
+
+    @cached_property
+    def _trusted_cas(self) -> list[Certificate]:
+        return bundled(self._trusted)
 
     # Step 6.4
 

@@ -239,6 +239,11 @@ def test_an_agent_of_the_old_ca() -> None:
     untrusted = "is not the certificate of the master's CA"
     assert ("web01", f"{SSLDIR}/certs/ca.pem", untrusted) in said(state)
     assert (host.in_inventory, host.trusts) == (False, OLD.certificate.fingerprint)
+    both = agent()
+    both.write(both.settings.localcacert, NEW.pem + OLD.pem)
+    state = site(look_at_master(master(), [both]), look_at_agent(both))
+    given_up = "has the certificate of a CA that the site has given up"
+    assert ("web01", f"{SSLDIR}/certs/ca.pem", given_up) in said(state)
 
 
 def test_what_is_going_to_be_retired_is_no_problem_yet() -> None:
