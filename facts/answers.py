@@ -52,8 +52,8 @@ def ask_postgresql(stream)
 end
 
 def ask(addresses, host, service)
-  _, port, protocol, path, certificate, key = service
-  socket = open_socket(addresses, port.to_i)
+  _, port, protocol, path, certificate, key, bound = service
+  socket = open_socket(bound.split(",") + addresses, port.to_i)
   begin
     plain = protocol == "postgresql" && !takes_tls?(socket)
     stream = plain ? socket : over_tls(socket, certificate, key)
@@ -86,7 +86,7 @@ words = ARGV.dup
 finish = Time.now + words.shift.to_f
 host = words.shift
 addresses = words.shift(words.shift.to_i)
-asked = words.each_slice(6).map do |service|
+asked = words.each_slice(7).map do |service|
   [service, Thread.new { wait_for(addresses, host, service, finish) }]
 end
 asked.each do |service, thread|
@@ -99,7 +99,7 @@ end
 @dataclass(frozen=True)
 class AskedService:
     """`protocol`: "http", "postgresql" or "tls". `path`: over HTTP. `certificate`, `key`: paths of
-    what it is offered."""
+    what it is offered. `addresses`: where to try first, with commas."""
 
     name: str
     port: int
@@ -107,6 +107,7 @@ class AskedService:
     path: str
     certificate: str
     key: str
+    addresses: str
 
 
 class ServiceAnswers(FactBase[dict[str, Answer]]):
@@ -115,7 +116,7 @@ class ServiceAnswers(FactBase[dict[str, Answer]]):
     with another status than 502 to 504, and PostgreSQL does not say that it is still starting.
     Returns as soon as all do.
 
-    + addresses: where to try, in this order
+    + addresses: where to try each, in this order
     + called: the name by which they are addressed
     + services: whom to ask
     + patience: seconds after which it returns in any case

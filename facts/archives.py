@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from pyinfra.api import FactBase, StringCommand
 
 from facts.script import REAL_PATH, read_records, record_script
+from facts.tar_names import as_it_is, as_printed, is_plain
 from recert.observed import ArchiveState
 
 # Paths come first, up to an empty line. What the others are about has to be at or below these.
@@ -111,9 +110,6 @@ END { for (place in allowed) if (!(place in members)) print "missing /" place }
 """
 
 
-_PLAIN = re.compile(r"[ -\[\]-~]+")
-
-
 class ArchiveFit(FactBase[ArchiveState]):
     """
     Whether an archive can be put back: everything in it at or below the real paths of those that
@@ -136,8 +132,7 @@ class ArchiveFit(FactBase[ArchiveState]):
     def command(
         self, archive: str, paths: list[str], mounts: list[str], others: list[str] | None = None
     ) -> StringCommand:
-        # Others may be called as tar does not print it.
-        plain = [path for path in others or [] if _PLAIN.fullmatch(path)]
+        halves = [half for path in others or [] for half in _halves(path)]
         return record_script(
             REAL_PATH
             + ARCHIVED
@@ -153,14 +148,15 @@ done
 count=$1 others=; shift
 while [ "$count" -gt 0 ]; do
     real=$(real_path "$1") || fail "Nobody knows where $1 leads to."
+    real=$real$2
     others="$others
 ${real#/}"
-    shift; count=$((count - 1))
+    shift 2; count=$((count - 1))
 done
 for path; do say place "$path" "$(real_path "$path")"; done
 names() {
     allowed "$@" && echo && tar -tf "$archive" &&
-        printf 'mounts:\n%sothers:%s\n' "$mounts" "$others"
+        printf 'mounts:\n%sothers:' "$mounts" && lines_of "$others"
 }
 fit() { stage names "$@" | stage awk "$WITHIN$FIT"; }
 say fit "$(fit "$@")"
@@ -171,8 +167,8 @@ say odd "$(few "$@")"
             archive,
             str(len(mounts)),
             *mounts,
-            str(len(plain)),
-            *plain,
+            str(len(halves) // 2),
+            *halves,
             *paths,
         )
 
@@ -195,5 +191,14 @@ say odd "$(few "$@")"
             outside=tuple(found.get("outside", [])),
             odd=odd,
             mounts=tuple(found.get("mount", [])),
-            lost=tuple(found.get("lost", [])),
+            lost=tuple(map(as_it_is, found.get("lost", []))),
         )
+
+
+def _halves(path: str) -> tuple[str, str]:
+    """A path from which the rest is taken that tar prints otherwise, and that rest, as it does:
+    only a path can be asked where it leads."""
+    plain = path
+    while not is_plain(plain):
+        plain = plain.rpartition("/")[0]
+    return plain, as_printed(path.removeprefix(plain))

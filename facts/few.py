@@ -18,6 +18,12 @@ MOST_OF_A_CA = 150_000
 
 MOST_BACKUPS = 1000
 
+MOST_TOLD = 200_000
+"""Things that an agent on Windows tells of itself: it is no CA, and has some thousand files."""
+
+MOST_LINES = 10_000
+"""That one of its programs prints."""
+
 
 def require_few(found: int, most: int, what: str) -> None:
     """:raises FactProcessError: there are more than that."""

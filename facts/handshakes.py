@@ -63,8 +63,9 @@ words.shift(words.shift.to_i * 5).each_slice(5) do |label, *how|
   pair = load_credential(label, *how)
   credentials[label] = pair if pair
 end
-words.each_slice(3) do |service, port, protocol|
-  credentials.each { |label, pair| shake(addresses, service, port, protocol, label, pair) }
+words.each_slice(4) do |service, port, protocol, bound|
+  tried = bound.split(",") + addresses
+  credentials.each { |label, pair| shake(tried, service, port, protocol, label, pair) }
 end
 """
 )
@@ -76,7 +77,8 @@ class TlsHandshakes(FactBase[Handshakes]):
     in place and of a retired one. A service that asks for none takes any.
 
     + addresses: where to try, in this order
-    + services: (service, port, protocol), the protocol being "tls" or "postgresql"
+    + services: (service, port, protocol, addresses), the protocol being "tls" or "postgresql", and
+      the addresses where to try it first, with commas
     + current: paths of a certificate and its private key on the host
     + retired: a backup's archive, and the names of both in it; None if there is no backup
     """
@@ -84,7 +86,7 @@ class TlsHandshakes(FactBase[Handshakes]):
     def command(
         self,
         addresses: list[str],
-        services: list[tuple[str, int, str]],
+        services: list[tuple[str, int, str, str]],
         current: tuple[str, str],
         retired: tuple[str, str, str] | None,
     ) -> StringCommand:
@@ -105,8 +107,8 @@ ruby --disable-gems -e "$client" -- "$@" 2>/dev/null </dev/null ||
             *(word for credential in credentials for word in credential),
             *(
                 word
-                for service, port, protocol in services
-                for word in (service, str(port), protocol)
+                for service, port, protocol, bound in services
+                for word in (service, str(port), protocol, bound)
             ),
         )
 

@@ -206,7 +206,7 @@ def read_strays(records: Iterable[list[str]]) -> list[Stray]:
         if record[0] == "looked":
             return found
         _, path, what, certs, *halves = record
-        total += certificates_in([certs]) + len(halves)
+        total += certificates_in([certs]) + len(halves) or 1
         require_few(total, MOST_CERTIFICATES, "certificates and keys of others")
         found.append(
             Stray(

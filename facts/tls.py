@@ -27,7 +27,8 @@ port=$1; shift
 shaken() { $limit openssl s_client -connect "$1" </dev/null 2>/dev/null || :; } # nobody may listen
 presented() {
     if openssl version >/dev/null 2>&1; then
-        stage shaken "$1:$port" |
+        case $1 in (*:*) where="[$1]:$port" ;; (*) where=$1:$port ;; esac
+        stage shaken "$where" |
             stage sed -n '/^-----BEGIN CERTIFICATE/,/^-----END CERTIFICATE/p'
     else
         $limit ruby --disable-gems -rsocket -ropenssl -e '

@@ -62,7 +62,7 @@ def replaced_saved() -> Commands:
     if not restoration.work_due or not facts.backups.unsaved:
         host.noop("what is replaced is backed up")
         return
-    trusted = read_certificate(facts.ssl.texts.get(facts.settings.localcacert, ""))
+    trusted = restoration.trusted_ca
     of = Retired(trusted.fingerprint, trusted.key) if trusted is not None else None
     yield from make_backup(facts, hands_of(facts).archive, of, trusted, limit=LIMIT)
     if facts.backups.unsaved:

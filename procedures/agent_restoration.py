@@ -17,18 +17,34 @@ from procedures.preflight import backup_root_of, check_restorable, send_at_once
 from procedures.renewal import left_out
 from procedures.run import Run, run_of
 from procedures.telling import reason_of
-from recert.backups import Backup
+from recert.backups import Backup, Manifest
 from recert.certificates import Certificate, read_certificate
 from recert.errors import RecertError
 from recert.settings import stored_settings
+from recert.site_cas import SiteCas
 
 
 class AgentRestoration(AgentWork):
     """An agent that goes back. `backup`: to which, None if it holds what it held all the time."""
 
-    def __init__(self, facts: AgentFacts, name: str | None) -> None:
+    def __init__(self, facts: AgentFacts, name: str | None, cas: SiteCas) -> None:
         super().__init__(facts)
         self._name = name
+        self._cas = cas
+
+    @property
+    def trusted_ca(self) -> Certificate | None:
+        """As for `Renewal`."""
+        return self._cas.trusted(self._trusted, self.facts.certificate_in_use)
+
+    @property
+    def cas(self) -> list[Certificate]:
+        """The site's, of those that the agent trusts."""
+        return self._cas.among(self._trusted)
+
+    @property
+    def _trusted(self) -> str:
+        return self.facts.ssl.texts.get(self.facts.settings.localcacert, "")
 
     @property
     def backup(self) -> Backup | None:
@@ -72,7 +88,7 @@ def prepare_agent_restoration(host: Host) -> bool:
 
 def _prepared(host: Host, run: Run) -> AgentRestoration:
     """:raises AgentRefusedError: it cannot go back."""
-    ca = restored_ca(run)
+    ca, cas = restored_ca(run), _ever_had(run)
     _, store = platform_of(host).kept(host)
     of_it = store.of_ca(ca.fingerprint, ca.key)
     fitting = [b for b in of_it if b.valid]
@@ -85,16 +101,16 @@ def _prepared(host: Host, run: Run) -> AgentRestoration:
             )
             facts = facts_by_settings(host, settings)
             check_restorable(facts, backup.manifest)
-        restoration = AgentRestoration(facts, backup.name)
-        trusted = read_certificate(facts.ssl.texts.get(facts.settings.localcacert, ""))
-        cas = [ca, *([trusted] if trusted is not None else [])]
-        if restoration.work_due and (refusals := facts.refusals_to_go_back(backup, cas)):
-            raise AgentRefusedError(*refusals)
+        restoration = AgentRestoration(facts, backup.name, cas)
+        if restoration.work_due:
+            known = [ca, *restoration.cas]
+            if refusals := facts.refusals_to_go_back(backup, known):
+                raise AgentRefusedError(*refusals)
         return restoration
     facts = facts_by_settings(host, None)
     cert = facts.certificate_in_use
     if cert is not None and cert.issued_by(ca):
-        return AgentRestoration(facts, None)
+        return AgentRestoration(facts, None, cas)
     damaged = ", ".join(b.name for b in of_it)
     raise AgentRefusedError(
         f"It has no backup from under that CA ({ca.fingerprint})"
@@ -109,7 +125,26 @@ def restored_ca(run: Run) -> Certificate:
 
     :raises DeployError: the master's backup says nothing of one.
     """
-    return run.once("restored CA", lambda: _read_restored(run)[1], lasting=True)
+    return _restored(run)[1]
+
+
+def _ever_had(run: Run) -> SiteCas:
+    """The CAs of the site, the one among them that is in place when the run begins.
+
+    :raises DeployError: the master cannot tell.
+    """
+
+    def read() -> SiteCas:
+        facts, _, manifests = _restored(run)
+        texts, conf = facts.ssl.texts, facts.settings
+        in_place = read_certificate(texts.get(conf.cacert, ""))
+        return SiteCas.of(in_place, None, manifests)
+
+    return run.once("CAs ever had", read, lasting=True)
+
+
+def _restored(run: Run) -> tuple[MasterFacts, Certificate, list[Manifest]]:
+    return run.once("restored CA", lambda: _read_restored(run), lasting=True)
 
 
 def master_not_back(run: Run) -> str | None:
@@ -121,7 +156,7 @@ def _find_problem(run: Run) -> str | None:
     if run.master in run.state.failed_hosts:
         return "the master failed before; see above."
     try:
-        facts, ca = _read_restored(run)
+        facts, ca, _ = _read_restored(run)
         in_place = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
         presented = facts.presented
     except Exception as error:
@@ -134,7 +169,7 @@ def _find_problem(run: Run) -> str | None:
     return None
 
 
-def _read_restored(run: Run) -> tuple[MasterFacts, Certificate]:
+def _read_restored(run: Run) -> tuple[MasterFacts, Certificate, list[Manifest]]:
     master = run.master
     try:
         name = run.options.backup
@@ -154,6 +189,7 @@ def _read_restored(run: Run) -> tuple[MasterFacts, Certificate]:
     try:
         deployment = deployment_of_master(master)
         settings = stored_settings(found.manifest.settings, deployment)
-        return MasterFacts(master, settings, root, deployment), ca
+        manifests = [backup.manifest for backup in store.backups]
+        return MasterFacts(master, settings, root, deployment), ca, manifests
     except RecertError as error:
         raise DeployError(f"Nothing was changed: {name}: {error}") from error

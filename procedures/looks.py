@@ -93,6 +93,7 @@ class Survey:
                 retiring=self.retiring,
                 inventory_names=frozenset(inventory_certnames(run.master)),
                 not_asked=hosts_not_asked(run.master),
+                groupless=run.groupless,
                 stopped_before=self._stopped_before(),
                 approved=approved_of(run),
                 pause=give_turn,

@@ -26,9 +26,10 @@ from recert.certificates import (
 )
 from recert.deployments.model import Component, Seat
 from recert.freshness import CredentialPaths, Freshness, Retired
-from recert.observed import Answer, ComponentState, SslState
+from recert.observed import Answer, ComponentState, Listening, SslState
 from recert.others import PRIVATE_KEY
 from recert.settings import Settings
+from recert.site_cas import SiteCas, ca_of_master
 from recert.turns import in_turns
 
 MOST_REQUESTS = 128 * 1024 * 1024
@@ -77,9 +78,9 @@ class MasterFacts(HostFacts):
             nothing: dict[str, list[str]] = {"paths": [], "accounts": [], "files": []}
             return Basics, {"backup_root": conf.signeddir, "places": places, **nothing}
         if name == "presented":
-            addresses = ["127.0.0.1", conf.certname]
-            port = self.port_of(self.seat.server)
-            return PresentedCertificate, {"addresses": addresses, "port": port}
+            server = self.seat.server
+            addresses = [*self.bound(server), *self.addresses]
+            return PresentedCertificate, {"addresses": addresses, "port": self.port_of(server)}
         if name == "requests":
             return PemFiles, {"directory": conf.csrdir, "most": MOST_REQUESTS}
         if name == "signed":
@@ -156,11 +157,12 @@ class MasterFacts(HostFacts):
                 endpoint.path,
                 own.certificate,
                 own.private_key,
+                ",".join(self.bound(name)),
             )
 
         return self.seen(
             ServiceAnswers,
-            addresses=["127.0.0.1", self.settings.certname],
+            addresses=self.addresses,
             called=self.settings.certname,
             services=[asked(name) for name in names],
             patience=patience,
@@ -172,10 +174,26 @@ class MasterFacts(HostFacts):
         return self.ports.get(service, self.settings.masterport if own else usual)
 
     @property
+    def addresses(self) -> list[str]:
+        """Of the host itself, where whatever listens on all of its own is to be met."""
+        return ["127.0.0.1", self.settings.certname]
+
+    def bound(self, service: str) -> tuple[str, ...]:
+        """The addresses that a service is configured to listen on, where these are not all of the
+        host's. None of them may be right, where its configuration is read wrongly."""
+        listening = self._listening.get(service)
+        return listening.addresses if listening is not None else ()
+
+    @property
     def ports(self) -> dict[str, int]:
         """Where services listen that are configured to."""
-        ports: dict[str, int] = self.known("ports")
-        return ports
+        found = self._listening
+        return {name: where.port for name, where in found.items() if where.port is not None}
+
+    @property
+    def _listening(self) -> dict[str, Listening]:
+        listening: dict[str, Listening] = self.known("ports")
+        return listening
 
     @property
     def emptied(self) -> list[str]:
@@ -213,9 +231,13 @@ class MasterFacts(HostFacts):
     def known_cas(self) -> list[Certificate]:
         """Every CA that this master has or has had, as far as it knows them."""
         texts, conf = self.ssl.texts, self.settings
-        here = [texts.get(conf.cacert, ""), texts.get(conf.localcacert, "")]
-        before = [backup.manifest.ca_certificate or "" for backup in self.backups.backups]
-        return [ca for ca in map(read_certificate, (*here, *before)) if ca is not None]
+        cacert, trusted = texts.get(conf.cacert, ""), texts.get(conf.localcacert, "")
+        ca = ca_of_master(cacert, trusted, self.certificate_in_use)
+        manifests = [backup.manifest for backup in self.backups.backups]
+        before = [read_certificate(manifest.ca_certificate or "") for manifest in manifests]
+        # Of some a backup has the key alone.
+        known = [ca, *SiteCas.of(ca, None, manifests).among(trusted), *before]
+        return [found for found in known if found is not None]
 
     def left_alone(self, retired: Retired) -> dict[str, str]:
         """See `others`: what of these directories stays in a regeneration.

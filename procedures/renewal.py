@@ -29,7 +29,6 @@ from recert.certificates import (
     Certificate,
     describe,
     read_certificate,
-    read_certificates,
     utc_now,
 )
 from recert.extensions import loss_refusals
@@ -76,7 +75,8 @@ class AgentRenewal(AgentWork):
             or self._judged.ca_records is not ca_records
         ):
             others = frozenset(self.left_alone)
-            judged = Renewal(self.facts.settings, ssl, ca_records, utc_now(), others=others)
+            conf, cas = self.facts.settings, self.site.ever_had
+            judged = Renewal(conf, ssl, ca_records, utc_now(), others=others, cas=cas)
             if judged.certificate_problem is not None and judged.trusts_ca_in_place:
                 # The only case in which they matter; reading them takes a while.
                 judged = replace(judged, former=tuple(self.former_certificates))
@@ -91,11 +91,11 @@ class AgentRenewal(AgentWork):
 
     @property
     def known_cas(self) -> list[Certificate]:
-        """The CAs that the site has had, and the one that this agent trusts. Not those that its own
-        backups name: it could have as many as it likes."""
+        """The CAs that the site has had; of some the master knows the key alone, and the agent that
+        trusts one has its certificate. None that nobody but the agent knows."""
         facts = self.facts
-        trusted = read_certificate(facts.ssl.texts.get(facts.settings.localcacert, ""))
-        return [*self.site.cas, *([trusted] if trusted is not None else [])]
+        trusted = facts.ssl.texts.get(facts.settings.localcacert, "")
+        return [*self.site.cas, *self.site.ever_had.among(trusted)]
 
     @property
     def backup_due(self) -> bool:
@@ -431,7 +431,7 @@ def _warn_of_what_is_left(renewal: AgentRenewal) -> None:
     facts, host = renewal.facts, renewal.facts.host
     if renewal.now.everything_goes:
         path = facts.settings.localcacert
-        for line in told_of_other_cas(path, facts.ssl.texts.get(path, ""), renewal.site.cas):
+        for line in told_of_other_cas(path, facts.ssl.texts.get(path, ""), renewal.known_cas):
             warn(host, line)
     if facts.settings.noop:
         warn(
@@ -484,24 +484,17 @@ def _named(renewal: AgentRenewal, view: MasterView) -> list[str]:
         return _certificate_named(renewal)
     if now.certificate_problem is None:
         return []
-    ca, retired = now.ca_records.ca, view.retired.fingerprint
-    manifests = [b.manifest for b in view.facts.backups.backups]
-    master_has_had = {manifest.ca_fingerprint for manifest in manifests}
-    # A CA that was signed anew for some more years is the same one: its key counts.
-    keys = {view.retired.key, *(manifest.ca_key for manifest in manifests), ca.key if ca else None}
-    # One that trusts several trusts this site's, whichever it names first.
-    several = read_certificates(now.ssl.texts.get(now.settings.localcacert, ""))
-    trusted = next((cert for cert in several if cert.key in keys), now.trusted_ca)
+    ca, retired, trusted = now.ca_records.ca, view.retired.fingerprint, now.trusted_ca
     trusts = None if trusted is None else trusted.fingerprint
-    is_known = trusts in {None, retired, *master_has_had, ca.fingerprint if ca else None}
-    if not is_known and (trusted is None or trusted.key not in keys):
+    if trusted is not None and not now.cas.has(trusted):
         return [
             f"It trusts another CA ({trusts}) than the one to retire ({retired}), and "
             "none that the master has had: does it belong to this site? If it does, move "
             f"{now.settings.localcacert} away and run the same command again."
         ]
     # Before the master has a new CA, the one to retire is the one that it still has.
-    known = master_has_had | {b.manifest.ca_fingerprint for b in backups.backups}
+    held = (*view.facts.backups.backups, *backups.backups)
+    known = {backup.manifest.ca_fingerprint for backup in held}
     if ca is None or retired in {trusts, *known}:
         return []
     if trusted is not None and trusted.key == view.retired.key:

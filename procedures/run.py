@@ -92,23 +92,22 @@ class Run:
         ]
 
     @property
-    def groupless(self) -> str:
+    def groupless(self) -> dict[str, str]:
         """The hosts that are neither master nor agent, and in which groups they are instead."""
         known = {*self.group(AGENTS), *self.group(WINDOWS_AGENTS), self.master}
-        found = [
-            f"{host.name} (in {', '.join(host.groups) or 'no group'})"
+        return {
+            host.name: ", ".join(host.groups) or "no group"
             for host in sorted(self.state.inventory, key=lambda host: host.name)
             if host not in known and self.state.is_host_in_limit(host)
-        ]
-        return ", ".join(found[:_SHOWN]) + (
-            f" and {len(found) - _SHOWN} more" if found[_SHOWN:] else ""
-        )
+        }
 
     def require_grouped(self) -> None:
         """:raises DeployError: a host would have nothing done to it, as if it were well."""
-        if self.groupless:
+        if found := [f"{name} (in {groups})" for name, groups in self.groupless.items()]:
+            shown = ", ".join(found[:_SHOWN])
+            shown += f" and {len(found) - _SHOWN} more" if found[_SHOWN:] else ""
             raise DeployError(
-                f"Nothing was changed: in the inventory, {self.groupless} would be left as it is: "
+                f"Nothing was changed: in the inventory, {shown} would be left as it is: "
                 f"it is in none of the groups {AGENTS} and {WINDOWS_AGENTS}. Put it into one, or "
                 "leave it out (--exclude)."
             )

@@ -32,6 +32,7 @@ from recert.identity import never_believed
 from recert.interlock import named_ca
 from recert.pasted import for_sh
 from recert.preflight import expired_crl, signing_refusals
+from recert.site_cas import SiteCas
 
 _AUTHORITY = ("ssl", "presented", "requests", "signed")
 """What of the master tells whether it serves as a CA, and what it holds of agents."""
@@ -348,6 +349,18 @@ class Site:
         retired = self.view().retired
         named = retired.certificate if retired is not None else None
         return [ca for ca in (self.ca_records().ca, named, *found) if ca is not None]
+
+    @property
+    def ever_had(self) -> SiteCas:
+        """The CAs of the site, also those of which the master knows no more than the key, and the
+        one that it has made in this run."""
+        before: SiteCas = self.run.once("CAs ever had", self._read_ever_had, lasting=True)
+        return before.with_ca(self.ca_records().ca)
+
+    def _read_ever_had(self) -> SiteCas:
+        view = self.view()
+        manifests = [backup.manifest for backup in view.facts.backups.backups]
+        return SiteCas.of(self.ca_records().ca, view.retired, manifests)
 
     def learn_signed(self, pems: dict[str, str]) -> None:
         """Take in what the master has just signed, by name."""

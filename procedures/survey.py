@@ -7,15 +7,12 @@ from pyinfra.api import Host
 from procedures.looks import NOW, Survey, master_facts, retired_of, survey_of
 from procedures.reports import Reporting
 from procedures.run import Run
-from procedures.telling import warn
 
 
 def survey(run: Run, host: Host) -> None:
     """Look at a host; the last one brings the report."""
     reporting = run.part(Reporting)
     expected = run.part(_expected)
-    if host == run.master and run.groupless:
-        warn(host, f"In none of the groups that are looked at: {run.groupless}")
     if host.name not in expected:
         return
     found = survey_of(run, NOW, lambda: _begun(run))

@@ -80,9 +80,9 @@ class Verification:
         of_ca = [b for b in backups if b.manifest.certificate] or backups
         return facts.seen(
             TlsHandshakes,
-            addresses=["127.0.0.1", conf.certname],
+            addresses=facts.addresses,
             services=[
-                (name, facts.port_of(name), endpoint.handshake)
+                (name, facts.port_of(name), endpoint.handshake, ",".join(facts.bound(name)))
                 for name, endpoint in facts.seat.endpoints.items()
                 if facts.port_of(name) != NOWHERE
                 and facts.services.get(name) is not Service.MISSING

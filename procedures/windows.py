@@ -31,7 +31,7 @@ from recert.certificates import Certificate
 from recert.deployments.model import Deployment
 from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
 from recert.others import Stray
-from recert.preflight import beside_refusals, puppet_refusals
+from recert.preflight import beside_refusals, lost_refusals, puppet_refusals
 from recert.renewal import Renewal
 from recert.settings import Settings, check_settings, parse_printed
 from recert.windows import (
@@ -194,7 +194,19 @@ class WindowsAgentFacts(AgentFacts):
         return {}  # nobody has tried
 
     def refusals_to_go_back(self, backup: Backup, cas: Collection[Certificate]) -> list[str]:
-        return []  # what cannot be copied ends it before anything is deleted
+        # What cannot be copied ends it before anything is deleted.
+        others = self.others(cas) if self.strays else {}
+        if not others:
+            return []
+        place, paths = f"{self.backup_root}/{backup.name}", backup.manifest.paths
+        held = self.held_by(place, len(paths))
+        there = {
+            path: f"{place}/files/{number}{path.removeprefix(root)}"
+            for number, root in enumerate(paths)
+            for path in others
+            if path.startswith(f"{root}/")
+        }
+        return lost_refusals([path for path in others if there.get(path) not in held])
 
     def refusals(self, now: Renewal, backup_due: bool) -> list[str]:
         refusals = beside_refusals(self.backup_root, self.backups.beside)

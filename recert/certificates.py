@@ -229,6 +229,15 @@ def read_certificates(pem: str) -> list[Certificate]:
     return [cert for cert in found if cert is not None]
 
 
+LONGEST_BUNDLE = 2**20
+"""Characters: all public CAs together are a quarter of that, and a host may say what it likes."""
+
+
+def bundled(pem: str) -> list[Certificate]:
+    """The certificates in a file of CAs that a host trusts."""
+    return read_certificates(pem[:LONGEST_BUNDLE])
+
+
 def read_request(pem: str) -> CertificateRequest | None:
     """The request in `pem`, or None for anything that is not one.
 

@@ -15,6 +15,7 @@ class FindingKind(Enum):
     # A host
     NOT_ASKED = auto()
     NOT_JUDGED = auto()
+    IN_NO_GROUP = auto()
     SERVICE_STOPPED = auto()
     SERVICE_STOPPED_BEFORE = auto()
     CLOCK_WRONG = auto()

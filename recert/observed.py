@@ -157,6 +157,15 @@ class Orchestration:
 
 
 @dataclass(frozen=True)
+class Listening:
+    """Where a service is configured to listen. `port`: None for its usual one. `addresses`: where
+    these are not all of the host's."""
+
+    port: int | None
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ArchiveState:
     """How a backup's archive fits where it is to be put back. `missing`: of the paths that the
     backup is of, those that it does not have where they are now, each with that place. `outside`:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from recert.certificates import Certificate, read_certificates
+from recert.certificates import Certificate, bundled
 from recert.errors import RecertError
 from recert.observed import FileState
 from recert.settings import Settings
@@ -160,10 +160,6 @@ def told_of_readers(path: str, key: FileState | None, group: str) -> list[str]:
     ]
 
 
-LONGEST_BUNDLE = 2**20
-"""Characters: all public CAs together are a quarter of that, and a host may say what it likes."""
-
-
 def told_of_other_cas(path: str, pem: str, cas: Iterable[Certificate]) -> list[str]:
     """One line about what else is in the file in which Puppet keeps the CA that it trusts: a new
     one has that CA's certificate alone.
@@ -171,8 +167,7 @@ def told_of_other_cas(path: str, pem: str, cas: Iterable[Certificate]) -> list[s
     :param cas: those that the site has had.
     """
     keys = {ca.key for ca in cas}
-    certs = read_certificates(pem[:LONGEST_BUNDLE])
-    others = sorted({cert.subject for cert in certs if cert.key not in keys})
+    others = sorted({cert.subject for cert in bundled(pem) if cert.key not in keys})
     if not keys or not others:
         return []
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from os.path import normpath
 from pathlib import PurePosixPath, PureWindowsPath
@@ -13,6 +13,7 @@ from recert.deployments.known import PROGRAMS
 from recert.deployments.model import Component, Deployment
 from recert.errors import RecertError
 from recert.freshness import CaStatus, Freshness
+from recert.harmless import harmless
 from recert.observed import ArchiveState, ComponentState, FileState, LastRun, Service
 from recert.pasted import for_sh, word
 from recert.settings import CREDENTIAL_SETTINGS, PATH_SETTINGS, Settings, duration
@@ -436,12 +437,7 @@ def archive_refusals(archive: str, found: ArchiveState) -> list[str]:
         f"{mount} is a mount point that the backup does not have, and would stay. Unmount it."
         for mount in found.mounts
     ]
-    if found.lost:
-        refusals.append(
-            f"{', '.join(found.lost[:5])} is a key or certificate of somebody else's that came "
-            "after this backup, and would be deleted: the directories become what they were. Move "
-            "it elsewhere first, and back afterwards."
-        )
+    refusals += lost_refusals(found.lost)
     if found.missing and found.outside:
         moved = ", ".join(f"{path} leads to {real}" for path, real in found.missing.items())
         refusals.append(
@@ -456,6 +452,22 @@ def archive_refusals(archive: str, found: ArchiveState) -> list[str]:
             "has changed the backup: do not restore it, look for another copy."
         )
     return refusals
+
+
+def lost_refusals(lost: Sequence[str]) -> list[str]:
+    """What is somebody else's and in no backup that is to be put back."""
+    if not lost:
+        return []
+    return [
+        f"{_listed(lost)} is a key or certificate of somebody else's that came after this backup, "
+        "and would be deleted: the directories become what they were. Move it elsewhere first, and "
+        "back afterwards."
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Some names, in one line whatever is in them."""
+    return harmless(", ".join(names[:5]).replace("\n", "\\n"))
 
 
 def unchangeable_refusals(paths: Iterable[str]) -> list[str]:

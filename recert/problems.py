@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
 UNTRUSTED = "is not the certificate of the master's CA"
+GIVEN_UP = "has the certificate of a CA that the site has given up"
 STALE_CRL = "is not a revocation list of the master's CA that is in force"
 
 
@@ -73,6 +74,19 @@ def findings_of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
     if look is state.master:
         yield from _of_master(state)
     yield from _of_certificates(state, look)
+
+
+def findings_of_inventory(state: SiteState) -> Iterable[Finding]:
+    """The hosts that nobody looks at, and that every run is refused for."""
+    for host, groups in state.groupless.items():
+        yield Finding(
+            FindingKind.IN_NO_GROUP,
+            Severity.BAD,
+            host,
+            "",
+            f"is in none of the groups of agents (in {groups}), and was not looked at",
+            "Put it into the inventory's group agents or windows_agents, or leave it out.",
+        )
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -243,7 +257,8 @@ def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Fi
         )
     if not renewal.trusts_ca_in_place:
         path = renewal.settings.localcacert
-        yield Finding(FindingKind.CA_NOT_TRUSTED, Severity.BAD, look.host, path, UNTRUSTED, RENEW)
+        what = GIVEN_UP if renewal.trusts_given_up else UNTRUSTED
+        yield Finding(FindingKind.CA_NOT_TRUSTED, Severity.BAD, look.host, path, what, RENEW)
     elif stale is None and renewal.crl_is_stale:
         path = renewal.settings.hostcrl
         yield Finding(

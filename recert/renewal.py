@@ -7,7 +7,7 @@ the host, and from the master, at the moment of asking.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from math import inf
@@ -16,6 +16,7 @@ from recert.ca_records import CaRecords
 from recert.certificates import (
     Certificate,
     CertificateRequest,
+    bundled,
     read_certificate,
     read_request,
     read_revocation_list,
@@ -29,6 +30,7 @@ from recert.signing import (
     conflict_at_ca,
     foreign_request,
 )
+from recert.site_cas import SiteCas
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Renewal:
 
     `former`: certificates that the agent has had, as far as its backups hold them. `others`: the
     files in ssldir that are somebody else's, and stay; see `recert.others`. `alt_names`: those that
-    its request is to carry.
+    its request is to carry. `cas`: those of the site, the one in place among them.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class Renewal:
     former: tuple[Certificate, ...] = ()
     others: frozenset[str] = frozenset()
     alt_names: frozenset[str] = frozenset()
+    cas: SiteCas = field(default_factory=SiteCas)
 
     @property
     def certname(self) -> str:
@@ -62,7 +65,12 @@ class Renewal:
 
     @cached_property
     def trusted_ca(self) -> Certificate | None:
-        return read_certificate(self.ssl.texts.get(self.settings.localcacert, ""))
+        """The site's, if the agent trusts it, whatever else it trusts."""
+        return self.cas.trusted(self._trusted, self.certificate)
+
+    @property
+    def _trusted(self) -> str:
+        return self.ssl.texts.get(self.settings.localcacert, "")
 
     @cached_property
     def request(self) -> CertificateRequest | None:
@@ -95,11 +103,34 @@ class Renewal:
             return Defect(self.paths.private_key, "does not belong to the certificate")
         return None
 
-    @property
+    @cached_property
     def trusts_ca_in_place(self) -> bool:
-        """Whether the agent checks its master against the CA that the master has."""
-        ca, trusted = self.ca_records.ca, self.trusted_ca
-        return ca is not None and trusted is not None and trusted.fingerprint == ca.fingerprint
+        """Whether the agent checks its master against the CA that the master has, and against none
+        that the site has given up: whoever has the key of such a one could be its master."""
+        # Puppet can use nothing of a file that begins with a damaged one.
+        if read_certificate(self._trusted) is None or self.trusts_given_up:
+            return False
+        return self._has_ca_in_place
+
+    @cached_property
+    def trusts_given_up(self) -> bool:
+        """Whether it has the CA that the master has, and beside it one that the site has given
+        up."""
+        ca = self.ca_records.ca
+        return self._has_ca_in_place and any(
+            ca is not None and one.key != ca.key and self.cas.has(one) for one in self._trusted_cas
+        )
+
+    @property
+    def _has_ca_in_place(self) -> bool:
+        ca = self.ca_records.ca
+        return ca is not None and any(
+            one.fingerprint == ca.fingerprint for one in self._trusted_cas
+        )
+
+    @cached_property
+    def _trusted_cas(self) -> list[Certificate]:
+        return bundled(self._trusted)
 
     # Step 6.4
 

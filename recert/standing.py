@@ -165,6 +165,10 @@ def _judged(look: HostLook, path: str, text: str, cas: KnownCas) -> JudgedCertif
     entry = look.found.files.get(path, FileState("f", 0, "?", "?", 0, 0.0))
     certs = read_certificates(text)
     first = certs[0] if certs else None
+    if look.settings is not None and path == look.settings.localcacert and cas.ca is not None:
+        # Puppet trusts all of them, whichever stands first.
+        in_place = cas.ca.fingerprint
+        first = next((one for one in certs if one.fingerprint == in_place), first)
     cert = next((one for one in certs if cas.is_retired(one)), first)
     used_by = _used_by(look, path)
     # Windows has neither.

@@ -18,7 +18,12 @@ from recert.freshness import Defect, Freshness, Retired
 from recert.identity import never_believed
 from recert.looks import HostLook, MasterSide
 from recert.others import of_others
-from recert.problems import findings_of_host, in_order, worth_telling
+from recert.problems import (
+    findings_of_host,
+    findings_of_inventory,
+    in_order,
+    worth_telling,
+)
 from recert.renewal import Renewal
 from recert.report import (
     CaRecord,
@@ -30,6 +35,7 @@ from recert.report import (
     Severity,
     Snapshot,
 )
+from recert.site_cas import SiteCas, ca_of_master
 from recert.standing import JudgedCertificate, KnownCas, ca_record, judged_certificates
 
 T = TypeVar("T")
@@ -42,7 +48,8 @@ class SiteState:
     `retired`: the CA to retire, if the run has named one. `retiring`: it is still to be done, so
     that what is of that CA is no problem yet. `inventory_names`: by which the inventory's hosts may
     be known to the CA. `not_asked`: those of its hosts that have not said their certnames, so that
-    they may be known by others. `stopped_before`: by host, the services that did not run before
+    they may be known by others. `groupless`: those that are in no group that a run is about, and in
+    which they are instead. `stopped_before`: by host, the services that did not run before
     the run of which this is the end. `approved`: fingerprints of certificates that somebody has
     said may carry more than those before.
     """
@@ -53,6 +60,7 @@ class SiteState:
     retiring: bool = False
     inventory_names: frozenset[str] = frozenset()
     not_asked: tuple[str, ...] = ()
+    groupless: Mapping[str, str] = field(default_factory=dict)
     stopped_before: Mapping[str, frozenset[str]] = field(default_factory=dict)
     approved: frozenset[str] = frozenset()
     pause: Callable[[], None] = field(default=lambda: None, compare=False)
@@ -136,6 +144,21 @@ class SiteState:
             now=self.at,
         )
 
+    @cached_property
+    def site_cas(self) -> SiteCas:
+        """Those that the master has or has had, also where no more than the key is known."""
+        manifests = self._side.manifests if self._side is not None else ()
+        return SiteCas.of(self._ca_of_master, self.retired, manifests)
+
+    @cached_property
+    def _ca_of_master(self) -> Certificate | None:
+        master = self.master
+        if master is None or master.settings is None:
+            return None
+        conf, texts = master.settings, master.ssl.texts
+        pems = texts.get(conf.cacert, ""), texts.get(conf.localcacert, "")
+        return ca_of_master(*pems, self.certificate_of(master))
+
     @property
     def _former_cas(self) -> tuple[Certificate, ...]:
         manifests = self._side.manifests if self._side is not None else ()
@@ -156,8 +179,8 @@ class SiteState:
         if not look.strays or self.master is None or self.master.settings is None:
             return {}
         conf = self.master.settings
-        texts = (self.master.ssl.texts.get(path, "") for path in (conf.cacert, conf.localcacert))
-        here = [ca for ca in map(read_certificate, texts) if ca is not None]
+        ca, trusted = self._ca_of_master, self.master.ssl.texts.get(conf.localcacert, "")
+        here = [*([ca] if ca is not None else []), *self.site_cas.among(trusted)]
         if not here:
             return {}
         found = self.master.found.certificates
@@ -267,8 +290,8 @@ class SiteState:
         """The judgement over an agent; None if it could not be looked at."""
         if look.settings is None or look.role is Role.MASTER:
             return None
-        others = frozenset(self.others(look))
-        return Renewal(look.settings, look.ssl, self.ca_records, self.at, others=others)
+        others, cas = frozenset(self.others(look)), self.site_cas
+        return Renewal(look.settings, look.ssl, self.ca_records, self.at, others=others, cas=cas)
 
     def certificate_of(self, look: HostLook) -> Certificate | None:
         """The one that a host uses itself."""
@@ -317,7 +340,8 @@ class SiteState:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """Everything that is wrong, the worst first."""
-        return in_order(one for look in self.looks for one in self.findings_of(look))
+        of_hosts = [one for look in self.looks for one in self.findings_of(look)]
+        return in_order([*findings_of_inventory(self), *of_hosts])
 
     @cached_property
     def told(self) -> tuple[Finding, ...]:
@@ -389,7 +413,7 @@ class SiteState:
         cert = self.certificate_of(look)
         trusted = None
         if look.settings is not None:
-            trusted = read_certificate(look.ssl.texts.get(look.settings.localcacert, ""))
+            trusted = self.site_cas.trusted(look.ssl.texts.get(look.settings.localcacert, ""), cert)
         skew, last = self.clock_skew(look), look.last_run
         return HostRecord(
             host=look.host,

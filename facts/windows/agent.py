@@ -11,8 +11,7 @@ from facts.few import read_few_keys
 from facts.numbers import count, file_time
 from facts.proof import read_signatures
 from facts.puppet import COMMAND_FAILED, REPORT, WENT_BY_CACHE, AgentState, read_summary
-from facts.script import read_records
-from facts.windows.ruby import ruby_script
+from facts.windows.ruby import read_answer, ruby_script
 from recert.observed import FileState, LastRun, SslState
 
 
@@ -57,7 +56,7 @@ class WindowsDirectories(FactBase[dict[str, FileState]]):
         return ruby_script(ruby, _LISTING + script, *roots)
 
     def process(self, output: list[str]) -> dict[str, FileState]:
-        return read_entries(list(read_records(output)))
+        return read_entries(read_answer(output))
 
 
 class WindowsAgentFiles(FactBase[WindowsFiles]):
@@ -145,7 +144,7 @@ end
         )
 
     def process(self, output: list[str]) -> WindowsFiles:
-        records = list(read_records(output))
+        records = read_answer(output)
         texts: dict[str, str] = {}
         keys: dict[str, str] = {}
         last_run: LastRun | None = None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pyinfra.api import FactBase, StringCommand
 
-from facts.script import read_records
-from facts.windows.ruby import ruby_script
+from facts.windows.ruby import read_answer, ruby_script
 from recert.extensions import MARK
 
 _READ = r"""
@@ -36,4 +35,4 @@ class WindowsCsrAttributes(FactBase[list[str]]):
         return ruby_script(ruby, _READ, path, MARK)
 
     def process(self, output: list[str]) -> list[str]:
-        return [record[1] for record in read_records(output)]
+        return [record[1] for record in read_answer(output)]

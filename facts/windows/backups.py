@@ -9,8 +9,7 @@ from pyinfra.api import FactBase, StringCommand
 from facts.backups import BackupStore
 from facts.few import MOST_BACKUPS, require_few
 from facts.numbers import count
-from facts.script import read_records
-from facts.windows.ruby import TREE, ruby_script
+from facts.windows.ruby import TREE, read_answer, ruby_script
 from recert.backups import Backup, read_manifest
 
 
@@ -72,7 +71,7 @@ say 'unsaved', files(live).reject { |path, sum| [saved[path]].flatten.include?(s
     def process(self, output: list[str]) -> WindowsBackupStore:
         backups: list[Backup] = []
         values = {"stopped": "", "live": "", "unsaved": "0", "beside": ""}
-        for record in read_records(output):
+        for record in read_answer(output):
             if record[0] != "backup":
                 values[record[0]] = record[1]
                 continue

@@ -12,9 +12,8 @@ from facts.few import (
     read_few_keys,
     require_few,
 )
-from facts.script import read_records
 from facts.windows.agent import read_entries
-from facts.windows.ruby import TREE, ruby_script
+from facts.windows.ruby import TREE, read_answer, ruby_script
 from recert.observed import FoundCredentials
 
 # Names are compared as Windows does, so that what lies in two directories is met once. Puppet's
@@ -112,7 +111,7 @@ end
         )
 
     def process(self, output: list[str]) -> FoundCredentials:
-        records = list(read_records(output))
+        records = read_answer(output)
         certificates: dict[str, str] = {}
         keys: dict[str, str] = {}
         public_keys: dict[str, str] = {}

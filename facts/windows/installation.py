@@ -6,6 +6,7 @@ from pyinfra.api import FactBase, StringCommand
 from pyinfra.api.exceptions import FactProcessError
 
 from facts import numbers
+from facts.few import MOST_LINES, require_few
 from facts.script import read_records
 from facts.windows.ruby import ruby_script
 from recert.commandline import line, native
@@ -115,8 +116,9 @@ def framed(output: list[str]) -> list[str]:
     """What was printed between the marks of a command; before the first there may be what cmd.exe
     has been told to run first (AutoRun), be it without the end of a line.
 
-    :raises FactProcessError: it was cut short.
+    :raises FactProcessError: it was cut short, or is longer than any program prints.
     """
+    require_few(len(output), MOST_LINES, "lines to say to one question")
     lines = [text.strip() for text in output]
     begin = next((at for at, text in enumerate(lines, 1) if text.endswith("pe-recert:")), None)
     if begin is None or "pe-recert." not in lines[begin:]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pyinfra.api import FactBase, StringCommand
 
 from facts.others import LOOKING, read_strays
-from facts.script import read_records
-from facts.windows.ruby import ruby_script
+from facts.windows.ruby import read_answer, ruby_script
 from recert.others import Stray
 
 _BELOW = r"""
@@ -34,4 +33,4 @@ class WindowsStrayCredentials(FactBase[list[Stray]]):
         return ruby_script(ruby, LOOKING + _BELOW, "\n".join(roots), "\n".join(own))
 
     def process(self, output: list[str]) -> list[Stray]:
-        return read_strays(read_records(output))
+        return read_strays(read_answer(output))

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import base64
 import zlib
+from itertools import islice
 
 from pyinfra.api import StringCommand
 
+from facts.few import MOST_TOLD, require_few
+from facts.script import read_records
 from recert.commandline import line, native
 
 _PREAMBLE = r"""
@@ -63,6 +66,17 @@ def files(tree)
 end
 """
 """Everything at and below a path with the SHA-256 of each file, and one digest over all of it."""
+
+
+def read_answer(output: list[str]) -> list[list[str]]:
+    """The records that a `ruby_script` has told.
+
+    :raises FactProcessError: the answer is damaged, was cut short, or tells of more than any host
+        has.
+    """
+    records = list(islice(read_records(output), MOST_TOLD + 1))
+    require_few(len(records), MOST_TOLD, "files, or things to tell of them")
+    return records
 
 
 def ruby_script(ruby: str, script: str, *arguments: str) -> StringCommand:

@@ -112,7 +112,8 @@ class Endpoint:
     """Where a service listens, and how it shows that it is ready.
 
     `port`: the usual one; `configured`: the files that may name another, and what `sed -n` finds it
-    with there. `path`: what it is asked for over HTTP, empty where a TLS handshake has to do.
+    with there; `bound`: what finds there the addresses that it listens on, where these are not all
+    of the host's. `path`: what it is asked for over HTTP, empty where a TLS handshake has to do.
     `handshake`: how TLS begins there, "tls" or "postgresql". `client`: the name whose credential it
     is offered. `log`: where it says why it is not ready.
     """
@@ -123,6 +124,7 @@ class Endpoint:
     handshake: str = "tls"
     client: str = CERTNAME
     configured: tuple[str, str] = ("", "")
+    bound: str = ""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,13 @@ INTERNAL_NAMES = (
 SSL_PORT = r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p"
 """Of a service's webserver.conf, without its comments."""
 
+ADDRESS = r"\([[:alnum:]:][[:alnum:]._:-]*\)"
+SSL_HOST = (
+    rf"s/#.*//; s,//.*,,; s/^/ /; h; s/.*ssl-host[\"[:space:]]*[:=][\"[:space:]]*{ADDRESS}.*/\1/p; "
+    rf"g; s/.*[^[:alnum:]-]host[\"[:space:]]*[:=][\"[:space:]]*{ADDRESS}.*/\1/p"
+)
+"""There, too: `host` counts where there is no `ssl-host`."""
+
 
 def title(version: str) -> str:
     return f"Puppet Enterprise {version}, monolithic"
@@ -59,7 +66,7 @@ def document(version: str) -> str:
 def master_endpoint(log: str) -> Endpoint:
     # puppet.conf's `masterport` is the agents'; where both differ, this is where it listens.
     configured = (f"{ETC}/puppetserver/conf.d/webserver.conf", SSL_PORT)
-    return Endpoint(8140, log, path="/", configured=configured)
+    return Endpoint(8140, log, path="/", configured=configured, bound=SSL_HOST)
 
 
 def puppetdb_endpoint(log: str) -> Endpoint:
@@ -72,6 +79,7 @@ def puppetdb_endpoint(log: str) -> Endpoint:
             f"{ETC}/puppetdb/conf.d/jetty.ini",
             r"s/^[[:space:]]*ssl-port[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p",
         ),
+        bound=rf"s/^[[:space:]]*\(ssl-\)\{{0,1\}}host[[:space:]]*=[[:space:]]*{ADDRESS}.*/\2/p",
     )
 
 
@@ -90,6 +98,7 @@ def postgresql_endpoint(log: str, data: str, *later: str) -> Endpoint:
             r"s/^[[:space:]]*listen_addresses[[:space:]=]*''.*/0/p; "
             rf"s/^[[:space:]]*listen_addresses[[:space:]=]*'*[^'[:space:]=].*/{SOMEWHERE}/p",
         ),
+        bound=r"s/^[[:space:]]*listen_addresses[[:space:]=]*'*\([^'#]*\).*/\1/p",
     )
 
 
@@ -100,6 +109,7 @@ def console_endpoint(log: str) -> Endpoint:
         path="/classifier-api/v1/groups",
         client=CLASSIFIER_CERT,
         configured=(f"{ETC}/console-services/conf.d/webserver.conf", SSL_PORT),
+        bound=SSL_HOST,
     )
 
 
@@ -113,6 +123,8 @@ def broker_endpoint(log: str) -> Endpoint:
             r"s/<!--.*-->//; /<!--/,/-->/d; "
             r"s/.*[\"']stomp[^\"':]*ssl:[/][/][^\"':]*:\([0-9]*\).*/\1/p",
         ),
+        bound=r"s/<!--.*-->//; /<!--/,/-->/d; "
+        r"s/.*[\"']stomp[^\"':]*ssl:[/][/]\([^\"':]*\):[0-9].*/\1/p",
     )
 
 

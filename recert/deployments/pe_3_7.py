@@ -18,6 +18,7 @@ from recert.deployments.model import (
     Seat,
 )
 from recert.deployments.monolithic import (
+    ADDRESS,
     BROKER,
     CLASSIFIER_CERT,
     CONSOLE,
@@ -60,6 +61,7 @@ _ENDPOINTS = {
             f"{ETC}/httpd/conf.d/*.conf",
             r"s/^[[:space:]]*Listen[[:space:]]*\([^[:space:]]*:\)\{0,1\}\([0-9][0-9]*\).*/\2/p",
         ),
+        bound=rf"s/^[[:space:]]*Listen[[:space:]]*\[*{ADDRESS}\]*:[0-9].*/\1/p",
     ),
     BROKER: broker_endpoint(f"{_LOG}/pe-activemq/activemq.log"),
 }

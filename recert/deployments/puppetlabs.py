@@ -21,6 +21,7 @@ from recert.deployments.model import (
     Seat,
 )
 from recert.deployments.monolithic import (
+    ADDRESS,
     BROKER,
     CONSOLE,
     ETC,
@@ -31,6 +32,7 @@ from recert.deployments.monolithic import (
     POSTGRESQL,
     PUPPETDB,
     PUPPETDB_COPIES,
+    SSL_HOST,
     SSL_PORT,
     broker_endpoint,
     console_copies,
@@ -66,6 +68,7 @@ _ENDPOINTS = {
             f"{ETC}/nginx/conf.d/*.conf",
             r"s/^[[:space:]]*listen[[:space:]][^;]*\b\([0-9][0-9]*\)[[:space:]]*ssl.*/\1/p",
         ),
+        bound=rf"s/^[[:space:]]*listen[[:space:]]*\[*{ADDRESS}\]*:[0-9][0-9]*[[:space:]]*ssl.*/\1/p",
     ),
     BROKER: broker_endpoint(f"{_LOG}/activemq/activemq.log"),
 }
@@ -74,6 +77,7 @@ _ORCHESTRATOR_ENDPOINT = Endpoint(
     f"{_LOG}/orchestration-services.log",
     client=ORCHESTRATOR_CERT,
     configured=(f"{ETC}/orchestration-services/conf.d/webserver.conf", SSL_PORT),
+    bound=SSL_HOST,
 )
 
 # A certificate for browsers that somebody has bought.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from pathlib import Path
 
 import lab
+from tests.e2e.nodes import Site, statuses, why
 from tests.e2e.site import BACKUPS, KILLING, SSLDIR, Master, assert_regenerated, short
+from tests.unit.issuing_ca import IssuingCa, key_pem
 
 PLACES = (
     f"{SSLDIR} /etc/puppetlabs/puppetdb/ssl /opt/puppet/share/console-services/certs "
@@ -60,11 +64,46 @@ def test_a_preview_of_a_restoration_shows_both_cas_and_changes_nothing(serving: 
     assert master.snapshot() == before
 
     # What somebody has put there since is in no backup.
-    since = f"{SSLDIR}/private_keys/web.pem"
-    master.sh(f"openssl genrsa -out {since} 2048")
+    since = [f"{SSLDIR}/private_keys/{of}.pem" for of in ("web", "schl\u00fcssel", "back\\slash")]
+    for path in since:
+        master.sh(f"openssl genrsa -out '{path}' 2048")
     refused = master.pyinfra("deploys/restore.py", "--dry", "--data", f"backup={name}")
     assert refused.status == 1
-    assert f"{since} is a key or certificate of somebody else's that came after" in refused.stderr
+    named = ", ".join(sorted(since))
+    assert f"{named} is a key or certificate of somebody else's that came after" in refused.stderr
+
+
+def test_agents_go_back_with_their_master_and_over_nobodys_key(tmp_path: Path) -> None:
+    site = Site.of(tmp_path, "master", ("agent01", "agent02"))
+    site.reset()
+    retired = site.ca.fingerprint
+    assert site.whole(retired).status == 0
+    replacement = site.ca.fingerprint
+    name = sorted(site.sh(f"ls {BACKUPS}").split())[0]
+    # Both trust another CA as well, and that first; the one has a key of which that knows.
+    other = IssuingCa("other-ca")
+    trusted = f"{SSLDIR}/certs/ca.pem"
+    site.on_all(f"cat - {trusted} >/root/ca.pem <<'E'\n{other.pem}E\ncat /root/ca.pem >{trusted}")
+    shop = f"{SSLDIR}/shop \u00e4.pem"
+    site.on("agent01", f"cat >'{shop}' <<'E'\n{key_pem('shop')}{other.issue('shop', 3)}E\n")
+    back = ("deploys/restore.py", "-y", "--json", "--data", f"backup={name}")
+
+    refused = site.pyinfra(*back)
+
+    assert statuses(refused) == {"agent01": "failed", "agent02": "restored"}, refused.stderr
+    assert f"{shop} is a key or certificate of somebody else's that came" in why(refused, "agent01")
+    assert site.ca.fingerprint == retired
+    assert site.certificate_of("agent02").issued_by(site.ca)
+
+    site.on("agent01", f"rm '{shop}'")
+    rest = site.pyinfra(*back)
+
+    assert statuses(rest) == {"agent01": "restored", "agent02": "as it was"}, rest.stderr
+    assert site.certificate_of("agent01").issued_by(site.ca)
+    # What was replaced is known by the CA of the site.
+    for agent in site.agents:
+        kept = site.on(agent, f"cat {BACKUPS}/*-{short(replacement)}/manifest.json")
+        assert json.loads(kept)["ca_fingerprint"] == replacement
 
 
 def test_it_restores_what_a_broken_puppet_cannot_tell(serving: Master) -> None:

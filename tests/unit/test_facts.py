@@ -1386,6 +1386,13 @@ def test_certificate_that_a_server_presents(sh: Sh, tmp_path: Path) -> None:
 
 
 @needs_openssl
+@pytest.mark.parametrize("address", ["::ffff:127.0.0.1", "localhost"])
+def test_a_server_at_another_address(sh: Sh, tmp_path: Path, address: str) -> None:
+    with tls_server(tmp_path) as port:
+        assert sh.ask(PresentedCertificate, addresses=[address], port=port) is not None
+
+
+@needs_openssl
 def test_next_address_is_tried(sh: Sh, tmp_path: Path) -> None:
     with tls_server(tmp_path) as port:
         addresses = ["no-such-host.invalid", "127.0.0.1"]

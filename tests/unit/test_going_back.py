@@ -14,6 +14,7 @@ from facts.archives import ArchiveFit
 from facts.backups import Backups, BackupStore
 from facts.host import Basics, HostBasics
 from facts.others import StrayCredentials
+from facts.tar_names import as_it_is, as_printed, is_plain
 from procedures.agent import AgentFacts
 from procedures.host import HostFacts
 from procedures.preflight import restoration_refusals
@@ -134,7 +135,7 @@ def test_a_mount_point_that_it_has_not_would_stay(sh: Sh, live: Path) -> None:
 def test_what_somebody_else_has_put_there_since_would_be_lost(sh: Sh, live: Path) -> None:
     back_up(live)
     (live / "ssl" / "a new key").write_text("key")
-    others = [f"{live}/ssl/a b.pem", f"{live}/ssl/a new key", f"{live}/ssl/n\u00e4me"]
+    others = [f"{live}/ssl/a b.pem", f"{live}/ssl/a new key"]
     moved = move(live / "ssl")
     archive = str(live.parent / "archive.tar")
     found = sh.ask(ArchiveFit, archive=archive, paths=[str(moved)], mounts=[], others=others)
@@ -146,6 +147,41 @@ def test_what_somebody_else_has_put_there_since_would_be_lost(sh: Sh, live: Path
     assert found.lost == (f"{live}/ssl/a new key",)
     (message,) = archive_refusals(ARCHIVE, found)
     assert message.startswith(f"{live}/ssl/a new key is a key or certificate of somebody else's")
+
+
+ODD_NAMES = [
+    "schl\u00fcssel.key",
+    "latin-\udce9",
+    "back\\slash",
+    "back\\344slash",
+    "new\nline",
+    "new\\nline",
+    "tab\tbell\a\x1b[2J\x7f",
+    "\u202edirection",
+    "odd d\u00efr/plain",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("came", ["before", "since"])
+def test_names_that_tar_prints_in_its_own_way_are_seen(
+    sh: Sh, live: Path, name: str, came: str
+) -> None:
+    other = live / "ssl" / name
+    other.parent.mkdir(exist_ok=True)
+    if came == "since":
+        back_up(live)
+    other.write_text("key")
+    if came == "before":
+        back_up(live)
+    archive = str(live.parent / "archive.tar")
+    found = sh.ask(ArchiveFit, archive=archive, paths=paths(live), mounts=[], others=[str(other)])
+    assert found.lost == ((str(other),) if came == "since" else ())
+    for message in archive_refusals(ARCHIVE, found):
+        assert message.startswith(f"{live}/ssl/")
+        assert message.replace("\t", "").isprintable()
+    assert as_it_is(as_printed(name)) == name
+    assert is_plain(as_printed(name)) is ("\\" not in as_printed(name))
 
 
 # On the way there

@@ -44,7 +44,13 @@ from facts.script import ScriptFailedError, read_records
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import NOT_READ, ComponentDirectory, PemFiles, SslDirectories
 from facts.windows import credential_files as windows_credential_files
+from facts.windows import installation, ruby
+from facts.windows.agent import WindowsAgentFiles, WindowsDirectories
+from facts.windows.attributes import WindowsCsrAttributes
+from facts.windows.backups import WindowsBackups
 from facts.windows.credential_files import WindowsCredentialFiles
+from facts.windows.installation import WindowsPuppetSettings
+from facts.windows.services import WindowsServices
 from operations import readiness, signing, windows
 from operations.aside import KEYS_LIMIT
 from operations.backup import ARCHIVE_LIMIT
@@ -293,6 +299,11 @@ def test_what_a_host_says_it_has_takes_no_longer_to_copy(monkeypatch: pytest.Mon
     assert list(copying) == []
 
 
+def told_of(*record: str) -> Callable[[int], list[list[str]]]:
+    """The same record again and again."""
+    return lambda most: [list(record)] * most
+
+
 TELLING: dict[str, tuple[type[FactBase[Any]], Callable[[int], list[list[str]]]]] = {
     "others": (
         StrayCredentials,
@@ -323,6 +334,22 @@ TELLING: dict[str, tuple[type[FactBase[Any]], Callable[[int], list[list[str]]]]]
         for kind in ("key", "saved", "sealed")
     },
     "keystores": (KeystoreCertificates, lambda most: [["keystore", "/x", PEM * most]]),
+    "what nobody can read, of others": (
+        StrayCredentials,
+        lambda most: [*[["stray", "/x", "unread", ""]] * most, ["looked"]],
+    ),
+    **{
+        f"{kind}, {fact.__name__}": (fact, told_of(*told))
+        for fact, kind, *told in (
+            (WindowsAgentFiles, "files", "file", "/x", "f", "1", "1.0"),
+            (WindowsAgentFiles, "what nobody can read", "unreadable", "/x"),
+            (WindowsDirectories, "files", "file", "/x", "f", "1", "1.0"),
+            (WindowsCredentialFiles, "files", "file", "/x", "f", "1", "1.0"),
+            (WindowsCredentialFiles, "what nobody can read", "unreadable", "/x"),
+            (WindowsBackups, "notes", "stopped", "x"),
+            (WindowsCsrAttributes, "attributes", "attributes", "x"),
+        )
+    },
     "backups": (
         Backups,
         lambda most: [["backup", "valid", "0", "0", "x", MANIFEST.to_json()]] * most,
@@ -336,13 +363,24 @@ def test_more_than_a_host_can_have_is_not_looked_into(
 ) -> None:
     """Some hundred megabytes of certificates are a minute in which nobody else has a turn, and
     gigabytes."""
-    for module in (others, credential_files, windows_credential_files, backups, few, packed):
-        for limit in ("MOST_CERTIFICATES", "MOST_OF_A_CA", "MOST_BACKUPS"):
+    modules = (others, credential_files, windows_credential_files, backups, few, packed, ruby)
+    for module in modules:
+        for limit in ("MOST_CERTIFICATES", "MOST_OF_A_CA", "MOST_BACKUPS", "MOST_TOLD"):
             monkeypatch.setattr(module, limit, 20, raising=False)
     fact, telling = TELLING[kind]
     fact().process(printed(*telling(20)))
     with pytest.raises(FactProcessError, match="more than 20"):
         fact().process(printed(*telling(21)))
+
+
+def test_nor_are_more_lines_than_a_program_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installation, "MOST_LINES", 20)
+    for most, outcome in ((20, nullcontext()), (21, pytest.raises(FactProcessError))):
+        lines = ["pe-recert:", *["service=x"] * (most - 2), "pe-recert."]
+        with outcome:
+            assert WindowsServices().process(lines) == {}
+        with outcome:
+            assert len(WindowsPuppetSettings().process(lines)) == most - 2
 
 
 class Master:

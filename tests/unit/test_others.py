@@ -33,6 +33,7 @@ from recert.others import (
     told_of_other_cas,
     told_of_readers,
 )
+from recert.site_cas import SiteCas
 from tests.tables import PUPPETDB
 from tests.unit.issuing_ca import (
     NEW,
@@ -42,6 +43,7 @@ from tests.unit.issuing_ca import (
     file_state,
     key_digest,
     master,
+    retired,
     settings,
 )
 from tests.unit.shell import ME, Sh
@@ -162,14 +164,17 @@ def test_what_lies_there_is_compared_once_for_all_steps(verifications: list[obje
     assert HostFacts.others(facts, CAS) == {}
 
 
-def test_an_agent_names_no_cas_but_the_one_that_it_trusts() -> None:
-    """Its backups are its own, and name as many as it likes."""
+def test_an_agent_names_no_cas() -> None:
+    """Its backups are its own, and name as many as it likes, as does what it trusts."""
     conf = settings()
     manifest = SimpleNamespace(ca_certificate=OTHER.pem)
     backups = SimpleNamespace(backups=[SimpleNamespace(manifest=manifest)] * 1000)
-    ssl = SimpleNamespace(texts={conf.localcacert: OLD.pem})
+    ssl = SimpleNamespace(texts={conf.localcacert: OTHER.pem + OLD.pem})
     facts = SimpleNamespace(settings=conf, ssl=ssl, backups=backups)
-    asked = SimpleNamespace(facts=facts, site=SimpleNamespace(cas=[NEW.certificate]))
+    known = SiteCas.of(NEW.certificate, retired(OLD), [])
+    asked = SimpleNamespace(
+        facts=facts, site=SimpleNamespace(cas=[NEW.certificate], ever_had=known)
+    )
     assert AgentRenewal.known_cas.fget(asked) == [NEW.certificate, OLD.certificate]  # type: ignore[attr-defined]
 
 

@@ -7,16 +7,22 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pyinfra.api import Config, Inventory, State
 
 from facts.ports import ConfiguredPorts
 from facts.script import PIPELINES, shell
 from facts.services import SERVICE_FUNCTIONS, in_lines
+from facts.tls import PresentedCertificate
+from procedures.master import MasterFacts
 from recert.deployments.model import NOWHERE, Endpoint
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.deployments.pe_2016_2 import PE_2016_2
+from recert.observed import Listening
 from tests.tables import ENDPOINTS
+from tests.unit.issuing_ca import CERTNAME, settings
 from tests.unit.shell import Sh
 
 
@@ -94,7 +100,54 @@ def test_the_port_that_a_service_is_configured_to(
     place.write_text(text)
     output = sh.output(ConfiguredPorts, endpoints=endpoints)
     found = ConfiguredPorts().process(output)
-    assert found == ({service: port} if port is not None else {})
+    assert {name: where.port for name, where in found.items() if where.port is not None} == (
+        {service: port} if port is not None else {}
+    )
+    assert b"secret" not in base64.b64decode("".join(output[1:-1]))
+
+
+ONE = "192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "text", "addresses"),
+    [
+        ("pe-puppetdb", "", f"[jetty]\nssl-host = {ONE}\nssl-port = 8081\n", [ONE]),
+        ("pe-puppetdb", "", f"[jetty]\nhost = {ONE}\n", [ONE]),
+        ("pe-puppetdb", "", f"host = localhost\nssl-host={ONE}\n", ["localhost", ONE]),
+        ("pe-puppetdb", "", f"# ssl-host = {ONE}\nssl-host = 0.0.0.0\n", []),
+        ("pe-puppetdb", "", "ssl-host = ::\nkey-password = secret\n", []),
+        ("pe-puppetdb", "", "ssl-host = fe80::1\n", ["fe80::1"]),
+        ("pe-puppetdb", "", "ssl-host = -help\nssl-host = $(touch it)\n", []),
+        ("pe-puppetserver", "", f"webserver: {{\n ssl-host: {ONE}\n ssl-port: 8140\n}}\n", [ONE]),
+        ("pe-puppetserver", "", f'webserver: {{ "ssl-host" = "{ONE}", ssl-port: 8140 }}\n', [ONE]),
+        ("pe-puppetserver", "", f"host: 10.0.0.1, ssl-host: {ONE}\n", [ONE, "10.0.0.1"]),
+        ("pe-puppetserver", "", f"# ssl-host: {ONE}\n // host: {ONE}\n", []),
+        ("pe-puppetserver", "", "virtual-host: a\nhostname: b\nssl-hosts: c\n", []),
+        (
+            "pe-console-services",
+            "",
+            f"console: {{\n ssl-host: 10.0.0.1\n}}\napi: {{\n ssl-host: {ONE}\n}}\n",
+            ["10.0.0.1", ONE],
+        ),
+        ("pe-httpd", "console.conf", f"Listen {ONE}:443\nListen [fe80::1]:443\n", [ONE, "fe80::1"]),
+        ("pe-httpd", "console.conf", "Listen 443 https\nListen [::]:443\nListen *:80\n", []),
+        ("pe-postgresql", "", f"listen_addresses = 'localhost, {ONE}' # c\n", ["localhost", ONE]),
+        ("pe-postgresql", "", f"#listen_addresses = '{ONE}'\nlisten_addresses = '*'\n", []),
+        ("pe-postgresql", "", "listen_addresses = ''\n", []),
+        ("pe-activemq", "", f'uri="stomp+ssl://{ONE}:61613?needClientAuth=true"\n', [ONE]),
+        ("pe-activemq", "", 'uri="stomp+ssl://0.0.0.0:61613"\n', []),
+    ],
+)
+def test_the_addresses_that_a_service_listens_on_alone(
+    sh: Sh, endpoints: dict[str, Endpoint], service: str, name: str, text: str, addresses: list[str]
+) -> None:
+    place = Path(endpoints[service].configured[0].replace("*.conf", name))
+    place.parent.mkdir(parents=True)
+    place.write_text(text)
+    output = sh.output(ConfiguredPorts, endpoints=endpoints)
+    found = ConfiguredPorts().process(output).get(service, Listening(None))
+    assert list(found.addresses) == addresses
     assert b"secret" not in base64.b64decode("".join(output[1:-1]))
 
 
@@ -121,7 +174,7 @@ def test_what_postgresql_reads_later_counts(
         (tmp_path / name).write_text(text)
     files = " ".join(f"{tmp_path}/{name}" for name in names)
     asked = replace(endpoint, configured=(files, expression))
-    assert sh.ask(ConfiguredPorts, endpoints={"db": asked}) == {"db": port}
+    assert sh.ask(ConfiguredPorts, endpoints={"db": asked})["db"].port == port
     assert names == ["postgresql.conf", "postgresql.auto.conf"]
 
 
@@ -139,7 +192,26 @@ def test_the_orchestrators_port(sh: Sh, tmp_path: Path, text: str, port: int) ->
     place = tmp_path / "webserver.conf"
     place.write_text(text)
     asked = replace(endpoint, configured=(str(place), endpoint.configured[1]))
-    assert sh.ask(ConfiguredPorts, endpoints={"it": asked}) == {"it": port}
+    assert sh.ask(ConfiguredPorts, endpoints={"it": asked}) == {"it": Listening(port)}
+
+
+def test_a_service_is_asked_first_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    (host,) = State(Inventory((["master"], {})), Config()).inventory
+    facts = MasterFacts(host, settings(), "/b", PE_3_7)
+    asked: dict[str, Any] = {}
+    known = {"pe-puppetserver": Listening(None, (ONE,)), "pe-puppetdb": Listening(8085, (ONE,))}
+    monkeypatch.setattr(facts, "known", {"ports": known}.get)
+    monkeypatch.setattr(facts, "seen", lambda _, **arguments: asked.update(arguments))
+    fact, arguments = facts.question("presented")
+    assert fact is PresentedCertificate
+    assert arguments == {"addresses": [ONE, "127.0.0.1", CERTNAME], "port": 8140}
+    assert facts.ports == {"pe-puppetdb": 8085}
+    facts.ask_services(["pe-puppetdb", "pe-activemq"], 1)
+    assert asked["addresses"] == ["127.0.0.1", CERTNAME]
+    assert [(s.name, s.port, s.addresses) for s in asked["services"]] == [
+        ("pe-puppetdb", 8085, ONE),
+        ("pe-activemq", 61613, ""),
+    ]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.exceptions import DeployError
 
+from procedures.looks import Survey
 from procedures.platforms import PLATFORMS, POSIX, WINDOWS, platform_of
 from procedures.restoration import prepare_restoration
 from procedures.run import AGENTS, WINDOWS_AGENTS, Aim, Run, run_of
@@ -88,7 +89,8 @@ def test_a_host_of_a_misspelt_group_is_refused() -> None:
     groups = {"master": ["puppet"], "agents": ["web01"], "agent": ["web03"]}
     inventory = Inventory((hosts, {}), **{name: (found, {}) for name, found in groups.items()})
     state = State(inventory, Config())
-    assert run_of(state).groupless == "web02 (in no group), web03 (in agent)"
+    assert run_of(state).groupless == {"web02": "no group", "web03": "agent"}
+    assert Survey(run_of(state)).state().groupless == run_of(state).groupless
     with pytest.raises(DeployError, match=r"web03 \(in agent\) would be left as it is"):
         run_of(state).require_grouped()
     master = inventory.get_host("puppet")

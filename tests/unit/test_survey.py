@@ -239,6 +239,11 @@ def test_an_agent_of_the_old_ca() -> None:
     untrusted = "is not the certificate of the master's CA"
     assert ("web01", f"{SSLDIR}/certs/ca.pem", untrusted) in said(state)
     assert (host.in_inventory, host.trusts) == (False, OLD.certificate.fingerprint)
+    both = agent()
+    both.write(both.settings.localcacert, NEW.pem + OLD.pem)
+    state = site(look_at_master(master(), [both]), look_at_agent(both))
+    given_up = "has the certificate of a CA that the site has given up"
+    assert ("web01", f"{SSLDIR}/certs/ca.pem", given_up) in said(state)
 
 
 def test_what_is_going_to_be_retired_is_no_problem_yet() -> None:
@@ -591,3 +596,9 @@ def test_others_have_a_turn_while_a_host_of_many_certificates_is_judged(
     state = replace(well, pause=lambda: turns.append(None))
     certificates = len(state.judged_certificates(state.looks[0]))
     assert len(turns) == certificates // 2 > 1
+
+
+def test_a_host_in_no_group_is_nobodys_and_told(well: SiteState) -> None:
+    one = only(replace(well, groupless={"web03": "agent"}).problems)
+    assert (one.host, one.severity) == ("web03", Severity.BAD)
+    assert one.what == "is in none of the groups of agents (in agent), and was not looked at"

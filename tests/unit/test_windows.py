@@ -27,11 +27,13 @@ from facts.windows.others import WindowsStrayCredentials
 from facts.windows.ruby import ruby_script
 from facts.windows.services import WindowsServices
 from procedures.agent import AgentRefusedError
-from procedures.windows import windows_backup_root
+from procedures.windows import WindowsAgentFacts, windows_backup_root
+from recert.backups import Backup, Manifest
 from recert.commandline import LIMIT
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.errors import RecertError
 from recert.observed import FileState, LastRun, Service
+from recert.others import PRIVATE_KEY, Stray
 from recert.settings import check_settings
 from recert.windows import (
     WINDOWS,
@@ -376,3 +378,25 @@ def test_credentials_that_lie_anywhere_are_read() -> None:
 
 def test_credentials_are_searched_where_puppetlabs_keeps_its_data() -> None:
     assert known().puppetlabs == "C:/ProgramData/PuppetLabs"
+
+
+@pytest.mark.parametrize("name", ["eyaml key.pem", "schl\u00fcssel.key"])
+@pytest.mark.parametrize("is_held", [True, False])
+def test_what_somebody_else_has_put_there_since_would_be_lost(name: str, is_held: bool) -> None:
+    ssldir, root = f"{ETC}/ssl", "C:/ProgramData/pe-recert/backups"
+    held = {f"{root}/b/files/0/{name}": FileState("f", 0, "", "", 9, 0)} if is_held else {}
+    facts = cast(
+        WindowsAgentFacts,
+        SimpleNamespace(
+            backup_root=root,
+            strays=[Stray(f"{ssldir}/{name}", PRIVATE_KEY, keys=("ab",))],
+            others=lambda cas: {f"{ssldir}/{name}": PRIVATE_KEY},
+            held_by=lambda place, count: held if (place, count) == (f"{root}/b", 1) else {},
+        ),
+    )
+    manifest = Manifest("", "", "", None, None, None, None, (ssldir,), {})
+    backup = Backup("b", manifest, valid=True, uncovered=0, differs=True)
+    refusals = WindowsAgentFacts.refusals_to_go_back(facts, backup, [])
+    assert [refusal.startswith(f"{ssldir}/{name} is a key") for refusal in refusals] == (
+        [] if is_held else [True]
+    )
