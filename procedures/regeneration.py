@@ -36,6 +36,7 @@ from recert.freshness import CaStatus, Freshness, Retired
 from recert.observed import Service, SslState
 from recert.others import SURVEYED, other_names, told, told_of_other_cas, told_of_readers
 from recert.settings import Settings, duration
+from recert.site_cas import ca_of_master
 
 
 @dataclass
@@ -216,7 +217,9 @@ def announce(regeneration: Regeneration) -> None:
         for line in preflight.untried_run_warnings(regeneration.facts.agent.last_run, utc_now()):
             warn(host, line)
         path = freshness.settings.localcacert
-        cas = [ca for ca in (freshness.ca, regeneration.retired.certificate) if ca is not None]
+        cas = [*regeneration.facts.known_cas]
+        if regeneration.retired.certificate is not None:
+            cas.append(regeneration.retired.certificate)
         for line in told_of_other_cas(path, regeneration.facts.ssl.texts.get(path, ""), cas):
             warn(host, line)
     if freshness.ca_due and (waiting := freshness.requests_waiting):
@@ -267,8 +270,8 @@ def _listed(facts: MasterFacts) -> str:
 def nameable_ca(facts: MasterFacts) -> Certificate | None:
     """The CA's certificate; where that cannot be read, the copy that the host itself trusts."""
     texts, conf = facts.ssl.texts, facts.settings
-    return read_certificate(texts.get(conf.cacert, "")) or read_certificate(
-        texts.get(conf.localcacert, "")
+    return ca_of_master(
+        texts.get(conf.cacert, ""), texts.get(conf.localcacert, ""), facts.certificate_in_use
     )
 
 
@@ -397,7 +400,7 @@ def _refusals_of_the_host(
         *preflight.damage_refusals(
             freshness,
             signed,
-            read_certificate(facts.ssl.texts.get(facts.settings.localcacert, "")),
+            nameable_ca(facts),
         ),
         *preflight.extra_refusals(freshness),
         *preflight.link_refusals(facts.ssl.files, facts.settings.ssl_roots),
@@ -494,7 +497,7 @@ def _classification(host: Host, regeneration: Regeneration, store: BackupStore) 
     answer = ask(
         host,
         ClassifierGroups,
-        addresses=["127.0.0.1", facts.settings.certname],
+        addresses=[*facts.bound(classifier.service), *facts.addresses],
         port=port,
         certificate=paths.certificate,
         private_key=paths.private_key,
