@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from recert.delivered import RUN_PUPPET, is_delivered
 from recert.looks import HostLook
 from recert.observed import Orchestration, Service
-from recert.problems import RENEW, start_remedy
+from recert.problems import renew_remedy, start_remedy
 from recert.report import Result, Role, Standing
 from recert.survey import SiteState
 
@@ -118,7 +118,8 @@ def _node_answer(
     if answers:
         return NodeAnswer(look.host, f"{answers[0]} answers", Result.PASSED)
     if look.why:
-        return NodeAnswer(look.host, f"it does not answer: {look.why}", Result.FAILED, RENEW)
+        saw = f"it does not answer: {look.why}"
+        return NodeAnswer(look.host, saw, Result.FAILED, renew_remedy(state))
     if not _has_to(state, look):
         installed = look.services.get(service, Service.MISSING)
         what = "is not installed" if installed is Service.MISSING else "did not run before, either"
@@ -185,7 +186,7 @@ def _obstacles(state: SiteState, look: HostLook) -> Iterator[tuple[str, str]]:
         )
     renewal = state.renewal(look)
     if renewal is not None and not renewal.trusts_ca_in_place:
-        yield "it trusts another CA than the one in place", RENEW
+        yield "it trusts another CA than the one in place", renew_remedy(state)
     if old := [one.path for one in state.delivered(look)]:
         yield f"its credentials there are old: {', '.join(old)}", RUN_PUPPET
     cert_at = _made(look)

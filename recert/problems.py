@@ -28,7 +28,6 @@ from recert.standing import SOON, is_pes_own, open_keys
 if TYPE_CHECKING:
     from recert.survey import SiteState
 
-RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
 UNTRUSTED = "is not the certificate of the master's CA"
 STALE_CRL = "is not a revocation list of the master's CA that is in force"
 
@@ -214,9 +213,10 @@ def _lost(state: SiteState, look: HostLook) -> Iterable[Finding]:
 
 
 def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Finding]:
+    renew = renew_remedy(state)
     if stale := renewal.certificate_problem:
         yield Finding(
-            FindingKind.CERTIFICATE_STALE, Severity.BAD, look.host, stale.path, stale.why, RENEW
+            FindingKind.CERTIFICATE_STALE, Severity.BAD, look.host, stale.path, stale.why, renew
         )
     elif state.is_in_inventory(look) is False:
         what = "is not the certificate that the CA has for that name"
@@ -226,7 +226,7 @@ def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Fi
             look.host,
             renewal.paths.certificate,
             what,
-            RENEW,
+            renew,
         )
     # The CA's own copy: the node would show another one, or none.
     name, ca_records = renewal.certname, state.ca_records
@@ -243,7 +243,7 @@ def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Fi
         )
     if not renewal.trusts_ca_in_place:
         path = renewal.settings.localcacert
-        yield Finding(FindingKind.CA_NOT_TRUSTED, Severity.BAD, look.host, path, UNTRUSTED, RENEW)
+        yield Finding(FindingKind.CA_NOT_TRUSTED, Severity.BAD, look.host, path, UNTRUSTED, renew)
     elif stale is None and renewal.crl_is_stale:
         path = renewal.settings.hostcrl
         yield Finding(
@@ -377,6 +377,14 @@ def _of_certificates(state: SiteState, look: HostLook) -> Iterable[Finding]:
             yield Finding(flaw.kind, severity, record.host, path, flaw.what, remedy)
 
 
+def renew_remedy(state: SiteState) -> str:
+    """How nodes get a certificate of the CA in place."""
+    gone = state.ca_gone
+    if gone is None:
+        return "Run deploys/agents.py with the retire_ca of the CA that is gone."
+    return f"Run deploys/agents.py with --data {word(f'retire_ca={gone}')}"
+
+
 def start_remedy(look: HostLook, service: str) -> str:
     """What to do about a service that does not run."""
     if look.role is Role.WINDOWS_AGENT:
@@ -416,7 +424,7 @@ def _weight(
         case Standing.FOREIGN:
             return Severity.WARNING, "If nothing uses it, remove it; if a CA is gone, renew it."
         case Standing.EXPIRED:
-            return Severity.BAD if record.used_by else Severity.WARNING, RENEW
+            return Severity.BAD if record.used_by else Severity.WARNING, renew_remedy(state)
         case Standing.EXPIRING:
             return Severity.WARNING, "Renew it before: deploys/replace.py, or a new CA."
         case Standing.REVOKED | Standing.UNJUDGED | Standing.GOOD:

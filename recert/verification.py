@@ -13,7 +13,7 @@ from recert.findings import Finding, FindingKind
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import node_answers
-from recert.problems import RENEW
+from recert.problems import renew_remedy
 from recert.report import CertificateRecord, Check, Result, Role, Severity, Standing
 from recert.survey import SiteState
 
@@ -422,15 +422,15 @@ class _HostChecks:
         own = conf.hostcert if conf is not None else "its certificate"
         did = f"looked for {own} in the CA's inventory and revocation list"
         cert = self.state.certificate_of(self.look)
-        known = self.state.is_in_inventory(self.look)
+        known, renew = self.state.is_in_inventory(self.look), renew_remedy(self.state)
         if known is None:
             yield self._not_made(About.KNOWN, did, "the CA could not be asked")
         elif cert is None:
-            yield self._check(About.KNOWN, did, "it has no certificate", False, RENEW)
+            yield self._check(About.KNOWN, did, "it has no certificate", False, renew)
         else:
             revoked = cert.serial in self.state.ca_records.revoked
             shown = f"{cert.subject} (0x{cert.serial:04x})"
             saw = f"{shown} is there" if known else f"{shown} is not what the CA has signed"
             if revoked:
                 saw += ", and revoked"
-            yield self._check(About.KNOWN, did, saw, known and not revoked, RENEW)
+            yield self._check(About.KNOWN, did, saw, known and not revoked, renew)

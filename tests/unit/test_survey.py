@@ -17,7 +17,7 @@ from recert.certificates import Certificate
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.deployments.pe_2015_2 import PE_2015_2
 from recert.extensions import ARC
-from recert.findings import Flaw
+from recert.findings import FindingKind, Flaw
 from recert.looks import HostLook
 from recert.observed import FileState, LastRun, Service
 from recert.others import PRIVATE_KEY, Stray
@@ -239,6 +239,26 @@ def test_an_agent_of_the_old_ca() -> None:
     untrusted = "is not the certificate of the master's CA"
     assert ("web01", f"{SSLDIR}/certs/ca.pem", untrusted) in said(state)
     assert (host.in_inventory, host.trusts) == (False, OLD.certificate.fingerprint)
+
+
+def test_a_remedy_names_the_ca_that_is_gone_where_it_is_known() -> None:
+    def remedy(named: bool, *backed_up: str | None) -> str:
+        own = look_at_master(master())
+        assert own.master is not None
+        manifests = tuple(
+            Manifest("", "", "", fingerprint, None, None, None, (), {}) for fingerprint in backed_up
+        )
+        own = replace(own, master=replace(own.master, manifests=manifests))
+        found = site(own, look_at_agent(agent(OLD)), named=named).findings
+        (one,) = {f.remedy for f in found if f.kind is FindingKind.CA_NOT_TRUSTED}
+        return one
+
+    old, third, new = (ca.certificate.fingerprint for ca in (OLD, THIRD, NEW))
+    run = "Run deploys/agents.py with"
+    assert remedy(False) == f"{run} the retire_ca of the CA that is gone."
+    assert remedy(False, None, new) == f"{run} the retire_ca of the CA that is gone."
+    assert remedy(False, third, old, None, new) == f"{run} --data retire_ca={old}"
+    assert remedy(True, third) == f"{run} --data retire_ca={old}"
 
 
 def test_what_is_going_to_be_retired_is_no_problem_yet() -> None:
