@@ -217,7 +217,7 @@ def test_a_key_for_java_may_be_tighter(mode: int) -> None:
 
 PE37 = Signs({"/opt/puppet/pe_version": "3.7.2"}, frozenset({"/opt/puppet"}))
 PE2016 = Signs({"/opt/puppetlabs/server/pe_version": "2016.2.1"}, frozenset({"/opt/puppetlabs"}))
-UNNAMED = Signs({}, frozenset({"/opt/puppet"}), puppet="3.7.4")
+UNNAMED = Signs({}, frozenset({"/opt/puppet"}))
 
 
 def found(signs: Signs, named: str | None = None) -> Deployment:
@@ -259,6 +259,61 @@ def test_two_that_match_are_for_a_person_to_decide() -> None:
     assert "pe-3.7-mono or pe-3.8.0-mono or pe-3.8-mono" in str(refused.value)
     assert "--data deployment=<name>" in str(refused.value)
     assert found(UNNAMED, "pe-3.8-mono") is PE_3_8
+
+
+@EACH
+def test_where_no_file_names_a_version_puppets_own_decides(deployment: Deployment) -> None:
+    for begin in deployment.puppet_versions:
+        signs = Signs({}, frozenset({deployment.prefix}), f"{begin}.2")
+        alike = [one for one in DEPLOYMENTS if one.puppet_versions == deployment.puppet_versions]
+        assert found(signs, deployment.name) is deployment
+        if alike == [deployment]:
+            assert found(signs) is deployment
+        else:
+            with pytest.raises(RecertError, match=" or ".join(one.name for one in alike) + r"\. S"):
+                found(signs)
+        for other in DEPLOYMENTS:
+            if other not in alike:
+                with pytest.raises(RecertError, match=f"That is not {other.name}"):
+                    found(signs, other.name)
+
+
+@pytest.mark.parametrize("puppet", ["5.5.22", "4.10.1", "3.4.3", "3", "4", "4.50.1", "x"])
+def test_a_puppet_that_no_table_has_is_that_of_another_shape(puppet: str) -> None:
+    for prefix, name in (("/opt/puppet", "pe-3.7-mono"), ("/opt/puppetlabs", "pe-2016.2-mono")):
+        signs = Signs({}, frozenset({prefix}), puppet)
+        with pytest.raises(RecertError, match=f"Puppet is {puppet}. That is none of the"):
+            found(signs)
+        with pytest.raises(RecertError, match=f"That is not {name}"):
+            found(signs, name)
+
+
+@EACH
+def test_a_puppet_of_another_shape_contradicts_the_file(deployment: Deployment) -> None:
+    versions, places = (
+        {deployment.version_file: deployment.versions[0]},
+        frozenset({deployment.prefix}),
+    )
+    for other in DEPLOYMENTS:
+        signs = Signs(versions, places, f"{other.puppet_versions[0]}.1")
+        if other.puppet_versions == deployment.puppet_versions:
+            assert found(signs) is deployment
+            continue
+        with pytest.raises(RecertError) as refused:
+            found(signs)
+        assert f"say {deployment.name}, and its Puppet is that of" in str(refused.value)
+        assert other.name in str(refused.value) and "half way" in str(refused.value)
+        with pytest.raises(RecertError, match=f"That is not {deployment.name}"):
+            found(signs, deployment.name)
+    # Somebody may have put a newer one there, and the vendor's file is its own word.
+    assert found(Signs(versions, places, "5.5.22")) is deployment
+
+
+def test_with_two_generations_programs_nobody_knows_whose_puppet_that_is() -> None:
+    both = PE37.directories | PE2016.directories
+    assert found(Signs(PE2016.versions, both, "3.7.4")) is PE_2016_2
+    with pytest.raises(RecertError, match="That may be"):
+        found(Signs({}, both, "3.7.4"))
 
 
 def test_nobody_decides_against_what_a_host_shows() -> None:
