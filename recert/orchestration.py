@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from recert.delivered import RUN_PUPPET, is_delivered
 from recert.looks import HostLook
 from recert.observed import Orchestration, Service
-from recert.problems import renew_remedy, start_remedy
-from recert.report import Result, Role, Standing
+from recert.problems import renew_remedy
+from recert.report import Result, Standing
 from recert.survey import SiteState
 
 MESSAGE_LIFE = 60
@@ -128,7 +128,8 @@ def _node_answer(
     if not reasons:
         said = f"; mco says: {seen.said}" if seen.said else ""
         why = f"nothing that is known of it explains that{said}"
-        reasons = [(why, f"Look into {_log(look)} there, then restart {service}.")]
+        log = look.kind.orchestration_log(look.deployment, look.credential_places)
+        reasons = [(why, f"Look into {log} there, then restart {service}.")]
     saw = "; ".join(why for why, _ in reasons)
     remedy = " ".join(dict.fromkeys(remedy for _, remedy in reasons))
     return NodeAnswer(look.host, f"it does not answer: {saw}", Result.FAILED, remedy)
@@ -172,9 +173,9 @@ def _obstacles(state: SiteState, look: HostLook) -> Iterator[tuple[str, str]]:
     service = look.deployment.agent.orchestration
     found = look.services.get(service)
     if found is Service.STOPPED:
-        yield f"{service} does not run", start_remedy(look, service)
+        yield f"{service} does not run", look.kind.start(service)
     elif found is Service.PENDING:
-        yield f"{service} hangs while it starts or stops", _end_remedy(look, service)
+        yield f"{service} hangs while it starts or stops", look.kind.end(service)
     skew = state.clock_skew(look)
     if skew is not None and abs(skew) > MESSAGE_LIFE:
         assert state.master is not None
@@ -221,17 +222,3 @@ def _accepted(look: HostLook) -> str:
         f"Something takes credentials of the retired CA: look at the master's {truststore}, "
         f"restart {deployment.messaging.broker} there, then run the same command again."
     )
-
-
-def _end_remedy(look: HostLook, service: str) -> str:
-    if look.role is Role.WINDOWS_AGENT:
-        return (
-            f"sc queryex {service} names its process: taskkill /F /PID …, then net start {service}"
-        )
-    return start_remedy(look, service)
-
-
-def _log(look: HostLook) -> str:
-    if look.role is Role.WINDOWS_AGENT:
-        return f"{look.credential_places[0]}/var/log/mcollective.log"
-    return look.deployment.messaging.log

@@ -17,7 +17,7 @@ from recert.identity import never_believed
 from recert.looks import HostLook
 from recert.observed import Service
 from recert.others import UNREAD
-from recert.pasted import for_cmd, for_sh, word
+from recert.pasted import for_sh, word
 from recert.preflight import MAX_CLOCK_SKEW, crl_renewal
 from recert.renewal import Renewal
 from recert.report import CertificateRecord, Role, Severity, Standing
@@ -115,7 +115,7 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
         yield finding(FindingKind.NOT_ASKED, Severity.BAD, "", look.why, remedy)
     for service, found in look.services.items():
         if found is Service.STOPPED:
-            remedy = start_remedy(look, service)
+            remedy = look.kind.start(service)
             if service in state.stopped_before.get(look.host, ()):
                 what = "does not run, and did not before the run"
                 yield finding(
@@ -385,15 +385,6 @@ def renew_remedy(state: SiteState) -> str:
     return f"Run deploys/agents.py with --data {word(f'retire_ca={gone}')}"
 
 
-def start_remedy(look: HostLook, service: str) -> str:
-    """What to do about a service that does not run."""
-    if look.role is Role.WINDOWS_AGENT:
-        plain = word(service) == service
-        command = f"net start {service}" if plain else for_cmd("net start", service)
-        return f"{command}; if it stops again, look into the event log"
-    return f"service {word(service)} start; if it stops again, look into its log"
-
-
 def _revocation(state: SiteState, serial: str) -> str:
     return (
         "Find out who asked for it; revoke it on the master, and restart its server: "
@@ -403,9 +394,7 @@ def _revocation(state: SiteState, serial: str) -> str:
 
 def crl_remedy(look: HostLook, path: str) -> str:
     """What to do about a revocation list at `path` that Puppet itself never replaces."""
-    windows = look.role is Role.WINDOWS_AGENT
-    remove = for_cmd("del", path) if windows else for_sh("rm", path)
-    return f"{remove}; Puppet fetches it anew"
+    return f"{look.kind.remove(path)}; Puppet fetches it anew"
 
 
 def _weight(

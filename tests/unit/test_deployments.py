@@ -29,7 +29,9 @@ from recert.deployments.pe_3_8 import PE_3_8
 from recert.deployments.pe_2016_2 import PE_2016_2
 from recert.deployments.recognition import Signs, generation_refusals, recognised
 from recert.errors import RecertError
+from recert.kinds import kind_of
 from recert.preflight import extra_refusals
+from recert.report import Role
 from tests.unit.issuing_ca import CERTNAME as MASTER
 from tests.unit.issuing_ca import OLD, master, reasons, settings
 from tests.unit.shell import Sh
@@ -419,6 +421,19 @@ def test_nothing_else_knows_a_shape() -> None:
         and any(SHAPES.search(text) for text in texts_of(path))
     }
     assert knowing == set()
+
+
+def test_what_differs_between_kinds_of_hosts_is_a_value_of_theirs() -> None:
+    """A third kind is one more value, and no `if`."""
+    asking = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("recert", "facts", "operations", "procedures")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "WINDOWS_AGENT"
+    }
+    assert asking == {"recert/kinds.py", "procedures/platforms.py"}
+    assert {role for role in Role if kind_of(role)} == set(Role)
 
 
 def test_the_parts_of_a_credential() -> None:

