@@ -56,7 +56,9 @@ WINDOWS_HOST = HostKind(
         f"sc queryex {service} names its process: taskkill /F /PID …, then net start {service}"
     ),
     remove=lambda path: for_cmd("del", path),
-    orchestration_log=lambda _, places: f"{places[0]}/var/log/mcollective.log",
+    orchestration_log=lambda deployment, places: (
+        f"{places[0]}/var/log/{deployment.messaging.log.rpartition('/')[2]}"
+    ),
     delivered=lambda _, places: places,
 )
 
