@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recert.survey import SiteState
 
 UNTRUSTED = "is not the certificate of the master's CA"
+STRAY = "Find out what uses it, give that a certificate of the CA in place, then remove it."
 STALE_CRL = "is not a revocation list of the master's CA that is in force"
 
 
@@ -47,6 +48,10 @@ OF_A_FILE = frozenset(
     }
 )
 """What a certificate's file shows by itself, whatever else has been judged of it."""
+
+_TOLD_BY_CHECKS = frozenset({FindingKind.KEY_OF_RETIRED_CA})
+"""Before a node is renewed its own key is one, beside the certificate that tells all of it: what is
+left in the end, a verification tells."""
 
 _TOLD_OF_ALL = frozenset({FindingKind.WEAK, FindingKind.EXPIRED, FindingKind.EXPIRES_SOON})
 
@@ -94,6 +99,8 @@ def worth_telling(state: SiteState, findings: Iterable[Finding]) -> Iterable[Fin
             own |= {(look.host, conf.hostcert)}
             own |= {(look.host, conf.localcacert)}
     for one in findings:
+        if one.kind in _TOLD_BY_CHECKS:
+            continue
         place = (one.host, one.subject)
         known = place in own or place in going
         if one.kind in OF_A_FILE and (place in judged or (known and one.kind not in _TOLD_OF_ALL)):
@@ -165,6 +172,14 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
             continue
         what, remedy = f"is open to others ({mode:04o})", for_sh("chmod o-rwx", path)
         yield finding(FindingKind.KEY_OPEN, Severity.BAD, path, what, remedy)
+    for path in sorted(_old_keys(state, look)):
+        yield finding(
+            FindingKind.KEY_OF_RETIRED_CA,
+            Severity.BAD,
+            path,
+            "is a private key from before the CA was retired",
+            RUN_PUPPET if is_delivered(look, path) else STRAY,
+        )
     for path in sorted(look.found.unreadable):
         what, remedy = "may not be read by the connected account", "Give it the right to."
         yield finding(FindingKind.UNREADABLE, Severity.WARNING, path, what, remedy)
@@ -178,6 +193,16 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
     renewal = state.renewal(look)
     if renewal is not None and state.ca_records.ca is not None:
         yield from _of_agent(state, look, renewal)
+
+
+def _old_keys(state: SiteState, look: HostLook) -> frozenset[str]:
+    """The private keys that are in a backup of the retired CA's, or that it has certified."""
+    if state.retiring:
+        return frozenset()
+    ca_key = state.retired.key if state.retired is not None else None
+    certified = state.retired_keys | ({ca_key} if ca_key else set())
+    kept = look.found.saved - state.others(look).keys() - look.extras
+    return kept | {path for path, key in look.found.keys.items() if key in certified}
 
 
 def _lost(state: SiteState, look: HostLook) -> Iterable[Finding]:
