@@ -15,7 +15,7 @@ import re
 import time
 from codecs import getincrementaldecoder
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, NoReturn
 
@@ -348,7 +348,7 @@ class Connector(SSHConnector):
             if not isinstance(error.__context__, AuthenticationException):
                 raise
             if not self._may_take_sha1():
-                raise ConnectError(f"{error}. {self._offers()}") from error
+                raise ConnectError(self._account_refused(str(error))) from error
         except IncompatiblePeer as error:
             raise ConnectError(f"SSH error ({error}). {self._offers()}") from error
         else:
@@ -358,7 +358,11 @@ class Connector(SSHConnector):
         try:
             super()._connect()
         except ConnectError as error:
-            raise ConnectError(f"{error}, with SHA-1 as well. {self._offers()}") from error
+            raise ConnectError(
+                self._account_refused(f"{error}, with SHA-1 as well")
+                if isinstance(error.__context__, AuthenticationException)
+                else f"{error}, with SHA-1 as well"
+            ) from error
         logger.info(
             f"{self.host.print_prefix}Its SSH server ({self._version}) takes an RSA key's "
             "signatures with SHA-1 only, and got one"
@@ -389,17 +393,29 @@ class Connector(SSHConnector):
         said = getattr(self._transport, "server_extensions", {}).get("server-sig-algs", b"")
         return [name for name in said.decode("ascii", "replace").split(",") if name]
 
-    def _offers(self) -> str:
-        """What the server offers, as far as it has said so."""
-        transport = self._transport
-        offered: dict[str, list[str]] = dict(getattr(transport, "offered", {}))
-        if transport is not None and transport.is_active():
-            offered["logins"] = _logins(transport, self.data["ssh_user"] or "")
-            offered["signatures of keys"] = self._signatures
-        lists = [f"{what} {', '.join(names)}" for what, names in offered.items() if names]
-        return f"The server, {self._version or 'of which nothing is known'}, offers " + (
-            "; ".join(lists) or "nothing"
+    def _account_refused(self, error: str) -> str:
+        """That the server does not let an account in, and what it would take. What it offers for
+        the connection was good enough for that question."""
+        transport, user = self._transport, self.data["ssh_user"] or ""
+        account = f"the account {user}" if user else "the account"
+        said = (
+            f"The server refuses {account}: {error}. Correct ssh_user, or have that account accept "
+            "the key"
         )
+        if transport is None or not transport.is_active():
+            return said
+        taken = {"logins": _logins(transport, user), "signatures of keys": self._signatures}
+        told = _told(taken)
+        return f"{said}. {self._name} takes {told}" if told else said
+
+    def _offers(self) -> str:
+        """What the server offers, as far as it has said so, where nothing could be agreed on."""
+        told = _told(getattr(self._transport, "offered", {}))
+        return f"{self._name} offers {told or 'nothing'}"
+
+    @property
+    def _name(self) -> str:
+        return f"The server, {self._version or 'of which nothing is known'},"
 
     def run_shell_command(
         self,
@@ -482,6 +498,10 @@ class Connector(SSHConnector):
             f"{self.host.print_prefix}The login's shell there, {shell}, did not read the command. "
             "Give the login another (`chsh -s /bin/sh`), or use another login with --sudo."
         )
+
+
+def _told(lists: Mapping[str, list[str]]) -> str:
+    return "; ".join(f"{what} {', '.join(names)}" for what, names in lists.items() if names)
 
 
 def _logins(transport: Transport, user: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 from lab.containers import build_images, down, reset, status, up
@@ -73,7 +74,10 @@ def _add_services(command: argparse.ArgumentParser) -> None:
 
 
 def _show_status() -> None:
-    for name, host in status().items():
+    found = status()
+    # Whoever reads (`| head`) may have had enough.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for name, host in found.items():
         services = (
             "" if host.state in ("down", "off") else f"not running: {host.services_down or 'none'}"
         )

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pyinfra.api import Host
 
 from facts.backups import Backups
+from facts.configuration import BothConfigurations
 from facts.host import Basics
 from procedures.deployment import deployment_of_master
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.options import options_of
 from procedures.preflight import (
+    archive_of,
     backup_root_of,
     check_restorable,
     fit_of,
@@ -23,9 +25,10 @@ from procedures.preflight import (
 )
 from procedures.procedure import Procedure, procedure_of
 from procedures.run import run_of
-from procedures.telling import say, warn
+from procedures.telling import say, warn, within_reason
 from recert.backups import Backup
 from recert.certificates import read_certificate
+from recert.configuration import refusal, told_differences
 from recert.errors import RecertError
 from recert.freshness import Retired
 from recert.preflight import service_refusals
@@ -89,6 +92,7 @@ def prepare_restoration(host: Host) -> Restoration:
     say(host, f"Backup {name} of {found.manifest.made_at}: {fingerprint}")
     if restoration.backup.differs:
         _require_possible(facts, restoration.backup)
+        _tell_configuration(facts, restoration.backup)
         warn(host, "A CA that was retired for security reasons is compromised: whoever has its key")
         warn(
             host, "can impersonate any node. Restore it to get going, then get help and retire it."
@@ -122,3 +126,18 @@ def _require_possible(facts: MasterFacts, backup: Backup) -> None:
     refusals += service_refusals(facts.services, facts.seat.needed)
     if refusals:
         refuse(facts.host, refusals)
+
+
+def _tell_configuration(facts: MasterFacts, backup: Backup) -> None:
+    """Show what the puppet.conf that goes back says otherwise than the one there is.
+
+    :raises DeployError: nobody can know what it would be.
+    """
+    path = facts.settings.config
+    if path not in backup.manifest.paths:
+        return
+    found = facts.seen(BothConfigurations, archive=archive_of(facts, backup), path=path)
+    if why := refusal(path, found):
+        refuse(facts.host, [why])
+    for line in within_reason(told_differences(path, found)):
+        warn(facts.host, line)

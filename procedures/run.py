@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pyinfra.api import Host, State
 from pyinfra.api.exceptions import DeployError, NoGroupError
 
-from procedures.options import options_of, refuse_misunderstood
+from procedures.options import options_of, refuse_misunderstood, warn_of_misspelt
 from procedures.seats import the_master
 from procedures.telling import refuse_options
 from procedures.terminal import guard
@@ -222,6 +222,7 @@ def run_of(state: State, *aims: Aim) -> Run:
         guard()  # also where another configuration is used
         refuse_options()
         refuse_misunderstood(state)
+        warn_of_misspelt(state)
         # Otherwise pyinfra asks at each step whether to go on without who has failed, and
         # everything waits with services stopped. One agent's failure is no question here.
         state.should_raise_failed_hosts = lambda _: False

@@ -200,8 +200,14 @@ class Site:
         """Say which of the named certificates no agent of this run has or had. An agent that hides
         its own is no reason not to replace those of the others; the run fails in its end.
 
-        :raises DeployError: none of them is anybody's, though all agents could be looked at.
+        :raises DeployError: none of them is anybody's, though all agents could be looked at; or
+            none is named, so that nothing is left to be asked or done.
         """
+        if self.run.replaces and not self.retire_certs:
+            raise DeployError(
+                "Nothing was changed: no certificate to retire is named. Which ones the agents "
+                "have, and what to run, is told above."
+            )
         missing = sorted(self.retire_certs - self.found)
         if not missing:
             return

@@ -11,7 +11,6 @@ from pathlib import PurePosixPath
 from recert.certificates import Certificate, read_certificate
 from recert.freshness import Defect
 from recert.looks import HostLook
-from recert.report import Role
 
 RUN_PUPPET = "A Puppet run of the node makes it anew: puppet agent --test"
 
@@ -41,8 +40,7 @@ class Sources:
 
 def is_delivered(look: HostLook, path: str) -> bool:
     """Whether a file lies where Puppet runs put credentials."""
-    windows = look.role is Role.WINDOWS_AGENT
-    places = look.credential_places if windows else look.deployment.delivery.places
+    places = look.kind.delivered(look.deployment, look.credential_places)
     return path.startswith(tuple(f"{place}/" for place in places))
 
 

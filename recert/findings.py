@@ -23,6 +23,7 @@ class FindingKind(Enum):
     RUN_FAILED = auto()
     SOMEBODY_ELSES = auto()
     KEY_OPEN = auto()
+    KEY_OF_RETIRED_CA = auto()
     UNREADABLE = auto()
     SEALED = auto()
     NOT_AS_DELIVERED = auto()

@@ -10,6 +10,7 @@ from recert.ca_records import Autosign
 from recert.certificates import Certificate
 from recert.deployments.model import Deployment
 from recert.errors import RecertError
+from recert.kinds import HostKind, kind_of
 from recert.observed import (
     ComponentState,
     FoundCredentials,
@@ -76,6 +77,11 @@ class HostLook:
     csr_attributes: tuple[str, ...] = ()
     borne_out: bool = False
     not_judged: bool = False
+
+    @property
+    def kind(self) -> HostKind:
+        """How a person is told what to do there."""
+        return kind_of(self.role)
 
     def without_judgement(self, error: Exception) -> HostLook:
         """The same host, of which nothing counts as seen."""

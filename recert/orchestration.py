@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from recert.delivered import RUN_PUPPET, is_delivered
 from recert.looks import HostLook
 from recert.observed import Orchestration, Service
-from recert.problems import RENEW, start_remedy
-from recert.report import Result, Role, Standing
+from recert.problems import renew_remedy
+from recert.report import Result, Standing
 from recert.survey import SiteState
 
 MESSAGE_LIFE = 60
@@ -118,7 +118,8 @@ def _node_answer(
     if answers:
         return NodeAnswer(look.host, f"{answers[0]} answers", Result.PASSED)
     if look.why:
-        return NodeAnswer(look.host, f"it does not answer: {look.why}", Result.FAILED, RENEW)
+        saw = f"it does not answer: {look.why}"
+        return NodeAnswer(look.host, saw, Result.FAILED, renew_remedy(state))
     if not _has_to(state, look):
         installed = look.services.get(service, Service.MISSING)
         what = "is not installed" if installed is Service.MISSING else "did not run before, either"
@@ -127,7 +128,8 @@ def _node_answer(
     if not reasons:
         said = f"; mco says: {seen.said}" if seen.said else ""
         why = f"nothing that is known of it explains that{said}"
-        reasons = [(why, f"Look into {_log(look)} there, then restart {service}.")]
+        log = look.kind.orchestration_log(look.deployment, look.credential_places)
+        reasons = [(why, f"Look into {log} there, then restart {service}.")]
     saw = "; ".join(why for why, _ in reasons)
     remedy = " ".join(dict.fromkeys(remedy for _, remedy in reasons))
     return NodeAnswer(look.host, f"it does not answer: {saw}", Result.FAILED, remedy)
@@ -171,9 +173,9 @@ def _obstacles(state: SiteState, look: HostLook) -> Iterator[tuple[str, str]]:
     service = look.deployment.agent.orchestration
     found = look.services.get(service)
     if found is Service.STOPPED:
-        yield f"{service} does not run", start_remedy(look, service)
+        yield f"{service} does not run", look.kind.start(service)
     elif found is Service.PENDING:
-        yield f"{service} hangs while it starts or stops", _end_remedy(look, service)
+        yield f"{service} hangs while it starts or stops", look.kind.end(service)
     skew = state.clock_skew(look)
     if skew is not None and abs(skew) > MESSAGE_LIFE:
         assert state.master is not None
@@ -185,7 +187,7 @@ def _obstacles(state: SiteState, look: HostLook) -> Iterator[tuple[str, str]]:
         )
     renewal = state.renewal(look)
     if renewal is not None and not renewal.trusts_ca_in_place:
-        yield "it trusts another CA than the one in place", RENEW
+        yield "it trusts another CA than the one in place", renew_remedy(state)
     if old := [one.path for one in state.delivered(look)]:
         yield f"its credentials there are old: {', '.join(old)}", RUN_PUPPET
     cert_at = _made(look)
@@ -220,17 +222,3 @@ def _accepted(look: HostLook) -> str:
         f"Something takes credentials of the retired CA: look at the master's {truststore}, "
         f"restart {deployment.messaging.broker} there, then run the same command again."
     )
-
-
-def _end_remedy(look: HostLook, service: str) -> str:
-    if look.role is Role.WINDOWS_AGENT:
-        return (
-            f"sc queryex {service} names its process: taskkill /F /PID …, then net start {service}"
-        )
-    return start_remedy(look, service)
-
-
-def _log(look: HostLook) -> str:
-    if look.role is Role.WINDOWS_AGENT:
-        return f"{look.credential_places[0]}/var/log/mcollective.log"
-    return look.deployment.messaging.log

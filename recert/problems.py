@@ -17,7 +17,7 @@ from recert.identity import never_believed
 from recert.looks import HostLook
 from recert.observed import Service
 from recert.others import UNREAD
-from recert.pasted import for_cmd, for_sh, word
+from recert.pasted import for_sh, word
 from recert.preflight import MAX_CLOCK_SKEW, crl_renewal
 from recert.renewal import Renewal
 from recert.report import CertificateRecord, Role, Severity, Standing
@@ -28,9 +28,9 @@ from recert.standing import SOON, is_pes_own, open_keys
 if TYPE_CHECKING:
     from recert.survey import SiteState
 
-RENEW = "Run deploys/agents.py with the retire_ca of the CA that is gone."
 UNTRUSTED = "is not the certificate of the master's CA"
 GIVEN_UP = "has the certificate of a CA that the site has given up"
+STRAY = "Find out what uses it, give that a certificate of the CA in place, then remove it."
 STALE_CRL = "is not a revocation list of the master's CA that is in force"
 
 
@@ -49,6 +49,10 @@ OF_A_FILE = frozenset(
     }
 )
 """What a certificate's file shows by itself, whatever else has been judged of it."""
+
+_TOLD_BY_CHECKS = frozenset({FindingKind.KEY_OF_RETIRED_CA})
+"""Before a node is renewed its own key is one, beside the certificate that tells all of it: what is
+left in the end, a verification tells."""
 
 _TOLD_OF_ALL = frozenset({FindingKind.WEAK, FindingKind.EXPIRED, FindingKind.EXPIRES_SOON})
 
@@ -109,6 +113,8 @@ def worth_telling(state: SiteState, findings: Iterable[Finding]) -> Iterable[Fin
             own |= {(look.host, conf.hostcert)}
             own |= {(look.host, conf.localcacert)}
     for one in findings:
+        if one.kind in _TOLD_BY_CHECKS:
+            continue
         place = (one.host, one.subject)
         known = place in own or place in going
         if one.kind in OF_A_FILE and (place in judged or (known and one.kind not in _TOLD_OF_ALL)):
@@ -130,7 +136,7 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
         yield finding(FindingKind.NOT_ASKED, Severity.BAD, "", look.why, remedy)
     for service, found in look.services.items():
         if found is Service.STOPPED:
-            remedy = start_remedy(look, service)
+            remedy = look.kind.start(service)
             if service in state.stopped_before.get(look.host, ()):
                 what = "does not run, and did not before the run"
                 yield finding(
@@ -180,6 +186,14 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
             continue
         what, remedy = f"is open to others ({mode:04o})", for_sh("chmod o-rwx", path)
         yield finding(FindingKind.KEY_OPEN, Severity.BAD, path, what, remedy)
+    for path in sorted(_old_keys(state, look)):
+        yield finding(
+            FindingKind.KEY_OF_RETIRED_CA,
+            Severity.BAD,
+            path,
+            "is a private key from before the CA was retired",
+            RUN_PUPPET if is_delivered(look, path) else STRAY,
+        )
     for path in sorted(look.found.unreadable):
         what, remedy = "may not be read by the connected account", "Give it the right to."
         yield finding(FindingKind.UNREADABLE, Severity.WARNING, path, what, remedy)
@@ -193,6 +207,16 @@ def _of_host(state: SiteState, look: HostLook) -> Iterable[Finding]:
     renewal = state.renewal(look)
     if renewal is not None and state.ca_records.ca is not None:
         yield from _of_agent(state, look, renewal)
+
+
+def _old_keys(state: SiteState, look: HostLook) -> frozenset[str]:
+    """The private keys that are in a backup of the retired CA's, or that it has certified."""
+    if state.retiring:
+        return frozenset()
+    ca_key = state.retired.key if state.retired is not None else None
+    certified = state.retired_keys | ({ca_key} if ca_key else set())
+    kept = look.found.saved - state.others(look).keys() - look.extras
+    return kept | {path for path, key in look.found.keys.items() if key in certified}
 
 
 def _lost(state: SiteState, look: HostLook) -> Iterable[Finding]:
@@ -228,9 +252,10 @@ def _lost(state: SiteState, look: HostLook) -> Iterable[Finding]:
 
 
 def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Finding]:
+    renew = renew_remedy(state)
     if stale := renewal.certificate_problem:
         yield Finding(
-            FindingKind.CERTIFICATE_STALE, Severity.BAD, look.host, stale.path, stale.why, RENEW
+            FindingKind.CERTIFICATE_STALE, Severity.BAD, look.host, stale.path, stale.why, renew
         )
     elif state.is_in_inventory(look) is False:
         what = "is not the certificate that the CA has for that name"
@@ -240,7 +265,7 @@ def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Fi
             look.host,
             renewal.paths.certificate,
             what,
-            RENEW,
+            renew,
         )
     # The CA's own copy: the node would show another one, or none.
     name, ca_records = renewal.certname, state.ca_records
@@ -258,7 +283,7 @@ def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Fi
     if not renewal.trusts_ca_in_place:
         path = renewal.settings.localcacert
         what = GIVEN_UP if renewal.trusts_given_up else UNTRUSTED
-        yield Finding(FindingKind.CA_NOT_TRUSTED, Severity.BAD, look.host, path, what, RENEW)
+        yield Finding(FindingKind.CA_NOT_TRUSTED, Severity.BAD, look.host, path, what, renew)
     elif stale is None and renewal.crl_is_stale:
         path = renewal.settings.hostcrl
         yield Finding(
@@ -392,13 +417,12 @@ def _of_certificates(state: SiteState, look: HostLook) -> Iterable[Finding]:
             yield Finding(flaw.kind, severity, record.host, path, flaw.what, remedy)
 
 
-def start_remedy(look: HostLook, service: str) -> str:
-    """What to do about a service that does not run."""
-    if look.role is Role.WINDOWS_AGENT:
-        plain = word(service) == service
-        command = f"net start {service}" if plain else for_cmd("net start", service)
-        return f"{command}; if it stops again, look into the event log"
-    return f"service {word(service)} start; if it stops again, look into its log"
+def renew_remedy(state: SiteState) -> str:
+    """How nodes get a certificate of the CA in place."""
+    gone = state.ca_gone
+    if gone is None:
+        return "Run deploys/agents.py with the retire_ca of the CA that is gone."
+    return f"Run deploys/agents.py with --data {word(f'retire_ca={gone}')}"
 
 
 def _revocation(state: SiteState, serial: str) -> str:
@@ -410,9 +434,7 @@ def _revocation(state: SiteState, serial: str) -> str:
 
 def crl_remedy(look: HostLook, path: str) -> str:
     """What to do about a revocation list at `path` that Puppet itself never replaces."""
-    windows = look.role is Role.WINDOWS_AGENT
-    remove = for_cmd("del", path) if windows else for_sh("rm", path)
-    return f"{remove}; Puppet fetches it anew"
+    return f"{look.kind.remove(path)}; Puppet fetches it anew"
 
 
 def _weight(
@@ -431,7 +453,7 @@ def _weight(
         case Standing.FOREIGN:
             return Severity.WARNING, "If nothing uses it, remove it; if a CA is gone, renew it."
         case Standing.EXPIRED:
-            return Severity.BAD if record.used_by else Severity.WARNING, RENEW
+            return Severity.BAD if record.used_by else Severity.WARNING, renew_remedy(state)
         case Standing.EXPIRING:
             return Severity.WARNING, "Renew it before: deploys/replace.py, or a new CA."
         case Standing.REVOKED | Standing.UNJUDGED | Standing.GOOD:

@@ -125,6 +125,14 @@ def is_pes_own(look: HostLook, path: str) -> bool:
     return path.startswith(tuple(f"{place}/" for place in (*own, *look.credential_places)))
 
 
+def is_where_put(look: HostLook, path: str) -> bool:
+    """Whether a file lies where the procedure puts credentials, and not only Puppet or people."""
+    roots = list(look.settings.ssl_roots) if look.settings is not None else []
+    if look.role is Role.MASTER:
+        roots += look.deployment.master.directories
+    return path.startswith(tuple(f"{root}/" for root in roots))
+
+
 def open_keys(look: HostLook) -> Iterator[tuple[str, int]]:
     """PE's private keys, and keystores that may hold some, that others can get at, and their
     modes."""

@@ -167,6 +167,18 @@ class SiteState:
             known.append(self.retired.certificate)
         return tuple(found for found in known if found is not None)
 
+    @cached_property
+    def ca_gone(self) -> str | None:
+        """The fingerprint of the CA whose place the one there is has taken: the one that was named,
+        else that of the newest backup of another one; None where nobody knows it."""
+        if self.retired is not None and self.retired.fingerprint:
+            return self.retired.fingerprint
+        here = self.freshness.ca if self.freshness is not None else None
+        if here is None or self._side is None:
+            return None
+        had = (manifest.ca_fingerprint for manifest in reversed(self._side.manifests))
+        return next((one for one in had if one and one != here.fingerprint), None)
+
     def others(self, look: HostLook) -> dict[str, str]:
         """What is somebody else's in the directories that a run empties on a host, and so is left
         alone: by path, each with what it is. Nothing, where the master's CA is not known.

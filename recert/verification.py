@@ -13,13 +13,13 @@ from recert.findings import Finding, FindingKind
 from recert.looks import HostLook
 from recert.observed import Handshake, Handshakes, Offered, Orchestration, Service
 from recert.orchestration import node_answers
-from recert.problems import RENEW
+from recert.problems import STRAY, renew_remedy
 from recert.report import CertificateRecord, Check, Result, Role, Severity, Standing
+from recert.standing import is_where_put
 from recert.survey import SiteState
 
 AGAIN = "Mend that, then run the same command again."
 READABLE = "Connect as an account that may read it, or give this one the right to."
-STRAY = "Find out what uses it, give that a certificate of the CA in place, then remove it."
 
 
 class About(Enum):
@@ -39,7 +39,11 @@ class About(Enum):
 
 PROVEN: Mapping[About, tuple[FindingKind, ...]] = {
     About.ASKED: (FindingKind.NOT_ASKED, FindingKind.NOT_JUDGED),
-    About.RETIRED: (FindingKind.OF_RETIRED_CA, FindingKind.UNREADABLE),
+    About.RETIRED: (
+        FindingKind.OF_RETIRED_CA,
+        FindingKind.KEY_OF_RETIRED_CA,
+        FindingKind.UNREADABLE,
+    ),
     About.PLACED: (
         FindingKind.FAULT,
         FindingKind.LEFTOVER,
@@ -177,8 +181,8 @@ class _HostChecks:
 
     def _retired(self) -> Iterator[Check]:
         about, records = About.RETIRED, self._records()
-        known = [r for r in records if self._is_known(r.path)]
-        elsewhere = [r for r in records if not self._is_known(r.path)]
+        known = [r for r in records if is_where_put(self.look, r.path)]
+        elsewhere = [r for r in records if not is_where_put(self.look, r.path)]
         retired = self._of_the_retired
         for did, group in (
             ("read the certificates where the procedure puts them", known),
@@ -225,23 +229,12 @@ class _HostChecks:
     def _remedy(self, path: str) -> str:
         return RUN_PUPPET if is_delivered(self.look, path) else STRAY
 
-    def _is_known(self, path: str) -> bool:
-        assert self.look.settings is not None
-        roots = list(self.look.settings.ssl_roots)
-        if self.look.role is Role.MASTER:
-            roots += self.look.deployment.master.directories
-        return any(path.startswith(f"{root}/") for root in roots)
-
     def _private_keys(self) -> Iterator[Check]:
         about, found = About.RETIRED, self.look.found
         did = "compared private keys with those in the backups of the retired CA"
-        ca_key = self.state.retired.key if self.state.retired is not None else None
-        stale = found.saved - self.state.others(self.look).keys() - self.look.extras
-        old = self.state.retired_keys | ({ca_key} if ca_key else set())
-        stale |= {path for path, key in found.keys.items() if key in old}
-        for path in sorted(stale):
-            saw = f"{path} is a private key from before the CA was retired"
-            yield self._check(about, did, saw, False, self._remedy(path))
+        stale = self._found(FindingKind.KEY_OF_RETIRED_CA)
+        for one in stale:
+            yield self._check(about, did, str(one), False, one.remedy)
         if stale:
             return
         if found.backups or self.state.retired_keys:
@@ -422,15 +415,15 @@ class _HostChecks:
         own = conf.hostcert if conf is not None else "its certificate"
         did = f"looked for {own} in the CA's inventory and revocation list"
         cert = self.state.certificate_of(self.look)
-        known = self.state.is_in_inventory(self.look)
+        known, renew = self.state.is_in_inventory(self.look), renew_remedy(self.state)
         if known is None:
             yield self._not_made(About.KNOWN, did, "the CA could not be asked")
         elif cert is None:
-            yield self._check(About.KNOWN, did, "it has no certificate", False, RENEW)
+            yield self._check(About.KNOWN, did, "it has no certificate", False, renew)
         else:
             revoked = cert.serial in self.state.ca_records.revoked
             shown = f"{cert.subject} (0x{cert.serial:04x})"
             saw = f"{shown} is there" if known else f"{shown} is not what the CA has signed"
             if revoked:
                 saw += ", and revoked"
-            yield self._check(About.KNOWN, did, saw, known and not revoked, RENEW)
+            yield self._check(About.KNOWN, did, saw, known and not revoked, renew)

@@ -215,7 +215,8 @@ class Deployment:
     `name`: by which it is called in data; `title`: in messages; `document`: the title of the one
     that it is the table of. `programs`: where its Puppet's are, and `java` its Java's. A host shows
     that it is one by its programs' directory `prefix` and by `version_file`, which says one of
-    `versions`, or that and more numbers. `internal_names`: the certificates for the vendor's own
+    `versions`, or that and more numbers; `puppet_versions`: likewise Puppet's own, which decide
+    where that file is missing. `internal_names`: the certificates for the vendor's own
     services, and `internal_prefix` how those of all its versions begin. `classifier`: where it
     matters whether node groups are classified. `credential_places`: where the vendor keeps
     credentials; elsewhere below `searched` there are others' too, such as bundles of public CAs,
@@ -230,6 +231,7 @@ class Deployment:
     prefix: str
     version_file: str
     versions: tuple[str, ...]
+    puppet_versions: tuple[str, ...]
     seats: tuple[Seat, ...]
     agent: Agent
     authority: Authority

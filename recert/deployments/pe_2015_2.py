@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from recert.deployments.puppetlabs import puppetlabs
 
-PE_2015_2 = puppetlabs("2015.2", orchestrator=False)
+PE_2015_2 = puppetlabs("2015.2", "4.2", orchestrator=False)

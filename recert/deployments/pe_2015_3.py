@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from recert.deployments.puppetlabs import puppetlabs
 
-PE_2015_3 = puppetlabs("2015.3")
+PE_2015_3 = puppetlabs("2015.3", "4.3")

@@ -7,6 +7,7 @@ from recert.deployments.puppetlabs import puppetlabs
 
 PE_2016_2 = puppetlabs(
     "2016.2",
+    "4.5",
     orchestrator_copies=True,
     pk8_of=frozenset({"PuppetDB", "orchestration-services", "console-services"}),
 )

@@ -108,6 +108,7 @@ PE_3_7 = Deployment(
     prefix="/opt/puppet",
     version_file="/opt/puppet/pe_version",
     versions=("3.7",),
+    puppet_versions=("3.7",),
     seats=(_MONOLITHIC,),
     # Steps 6.2 and 6.3
     agent=Agent(

@@ -32,6 +32,7 @@ PE_3_8_0 = replace(
     title=title("3.8.0"),
     document=document("3.8"),
     versions=("3.8.0",),
+    puppet_versions=("3.8",),
     classifier=None,
 )
 

@@ -86,6 +86,7 @@ _BOUGHT = (Extra("public-console.cert.pem"), Extra("public-console.private_key.p
 
 def puppetlabs(
     version: str,
+    puppet: str,
     *,
     orchestrator: bool = True,
     orchestrator_copies: bool = False,
@@ -93,7 +94,7 @@ def puppetlabs(
 ) -> Deployment:
     """One of them.
 
-    :param version: the vendor's, without its last number.
+    :param version: the vendor's, without its last number; `puppet`: Puppet's own likewise.
     :param orchestrator: whether there is one, and its agent on every node (from 2015.3).
     :param orchestrator_copies: whether the document copies its credentials; before, Puppet does.
     :param pk8_of: titles of the components that want the host's own key as PKCS#8.
@@ -151,6 +152,7 @@ def puppetlabs(
         prefix="/opt/puppetlabs",
         version_file="/opt/puppetlabs/server/pe_version",
         versions=(version,),
+        puppet_versions=(puppet,),
         seats=(seat,),
         agent=Agent(
             puppet=_AGENT,

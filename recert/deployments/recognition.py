@@ -41,7 +41,8 @@ def recognised(
     :raises RecertError: there is none, there are several, or `named` is none of them.
     """
     known = list(known)
-    fitting = [one for one in known if _fits(signs, one)]
+    by_files = [one for one in known if _fits(signs, one)]
+    fitting = _by_puppet(signs, by_files, known)
     there_are = ", ".join(f"{one.name} ({one.title})" for one in known)
     seen = f"{host} is left as it is: {signs}."
     if named is not None:
@@ -52,14 +53,21 @@ def recognised(
         if named not in [one.name for one in fitting]:
             raise RecertError(f"{seen} That is not {named}. Take deployment={named} away.")
         return next(one for one in fitting if one.name == named)
+    if by_files and not fitting and signs.versions:
+        says, its = _names(by_files), _names(one for one in known if _has_puppet(signs, one))
+        raise RecertError(
+            f"{seen} Its files say {says}, and its Puppet is that of {its}: an upgrade has come "
+            "half way. Bring it to its end, or the former Puppet back."
+        )
     if not fitting:
         raise RecertError(
             f"{seen} That is none of the deployments that are known here: {there_are}. A procedure "
             "for another one would leave this one half done."
         )
     if len(fitting) > 1:
-        names = " or ".join(one.name for one in fitting)
-        raise RecertError(f"{seen} That may be {names}. Say which: --data deployment=<name>")
+        raise RecertError(
+            f"{seen} That may be {_names(fitting)}. Say which: --data deployment=<name>"
+        )
     return fitting[0]
 
 
@@ -84,4 +92,30 @@ def _fits(signs: Signs, deployment: Deployment) -> bool:
     if not signs.versions:
         return True
     version = signs.versions.get(deployment.version_file, "")
-    return any(f"{version}.".startswith(f"{begin}.") for begin in deployment.versions)
+    return _is_one_of(version, deployment.versions)
+
+
+def _by_puppet(
+    signs: Signs, fitting: list[Deployment], known: list[Deployment]
+) -> list[Deployment]:
+    """Those of the fitting that Puppet's own version allows. Where the vendor's file names one, a
+    Puppet that no table has says nothing against it; where none does, it fits none."""
+    prefixes = {one.prefix for one in known}
+    # With two generations' programs nobody knows of which one that Puppet is.
+    if not signs.puppet or len(prefixes & signs.directories) != 1:
+        return fitting
+    own = [one for one in fitting if _has_puppet(signs, one)]
+    decides = not signs.versions or any(_has_puppet(signs, one) for one in known)
+    return own if decides else fitting
+
+
+def _has_puppet(signs: Signs, deployment: Deployment) -> bool:
+    return _is_one_of(signs.puppet, deployment.puppet_versions)
+
+
+def _is_one_of(version: str, begins: Iterable[str]) -> bool:
+    return any(f"{version}.".startswith(f"{begin}.") for begin in begins)
+
+
+def _names(deployments: Iterable[Deployment]) -> str:
+    return " or ".join(one.name for one in deployments)

@@ -635,6 +635,11 @@ def test_a_few_certificates_only(site: Site, retired: str, tmp_path: Path) -> No
     assert f"--limit agent01 --dry --diff --data retire_certs={first.fingerprint}" in (
         unnamed.stderr.replace("\n", "")
     )
+    # Nobody is asked whether to begin what is nothing.
+    without = site.pyinfra("deploys/replace.py", "--limit", "agent01", "--limit", "agent02")
+    assert without.status == 1
+    assert "no certificate to retire is named. Which ones the agents have" in without.text
+    assert "Press enter" not in without.text
     unknown = site.replace("AB" * 32, *agents)
     assert unknown.status == 1 and "the certificate of no agent of this run" in unknown.stderr
     preview = site.preview_replacement(named, *agents)

@@ -61,6 +61,8 @@ def test_a_preview_of_a_restoration_shows_both_cas_and_changes_nothing(serving: 
     assert f"- fingerprint: {master.ca.fingerprint}" in run.text
     assert f"+ fingerprint: {retired}" in run.text
     assert "- pe-puppetserver: running" in run.text
+    conf = "/etc/puppetlabs/puppet/puppet.conf"
+    assert f"{conf} goes back as well. It says what it does now" in " ".join(run.stderr.split())
     assert master.snapshot() == before
 
     # What somebody has put there since is in no backup.
@@ -116,6 +118,7 @@ def test_it_restores_what_a_broken_puppet_cannot_tell(serving: Master) -> None:
     run = master.pyinfra("deploys/restore.py", "-y", "--data", f"backup={name}")
 
     assert run.status == 0, run.stderr
+    assert "- [agent] junk [" in run.stderr
     assert master.sh(EVERYTHING) == before
 
 

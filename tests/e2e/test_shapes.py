@@ -146,12 +146,30 @@ def test_a_master_that_is_none_of_these_is_left_as_it_is(tmp_path: Path) -> None
         assert "pe-3.8-mono (Puppet Enterprise 3.8, monolithic)" in why
     site.sh(f"echo {version} >{file}")
     site.sh(f"mv {file} /root/aside")
-    assert "That may be pe-3.7-mono or pe-3.8.0-mono or pe-3.8-mono" in refused()
-    preview = site.pyinfra(*named[:1], "--dry", *named[2:], "--data", "deployment=pe-3.8-mono")
+    # Then Puppet's own decides: the lab's is none of PE's.
+    assert "Puppet is 5.5.22. That is none of the deployments" in refused()
+    own = "deployment=pe-3.8-mono"
+    assert "That is not pe-3.8-mono" in refused("--data", own)
+    ruby = "/opt/puppet/bin/ruby"
+    site.sh(f"mv {ruby} {ruby}.real")
+
+    def says(puppet: str) -> None:
+        site.sh(
+            f"cat >{ruby} <<'END'\n#!/bin/sh\n"
+            f'case $2 in (*puppet/version*) printf {puppet} ;; (*) exec {ruby}.real "$@" ;; esac\n'
+            f"END\nchmod 755 {ruby}"
+        )
+
+    says("3.8.7")
+    assert "That may be pe-3.8.0-mono or pe-3.8-mono." in refused()
+    preview = site.pyinfra(*named[:1], "--dry", *named[2:], "--data", own)
     assert preview.status == 0, preview.stderr
     site.sh(f"mv /root/aside {file}; echo {version} >{file}; touch -r / {file}")
+    says("3.7.4")
+    assert "its Puppet is that of pe-3.7-mono: an upgrade has come half way" in refused()
+    site.sh(f"mv {ruby}.real {ruby}")
     changed = {line.split()[0] for line in {*site.snapshot().splitlines()} ^ {*before.splitlines()}}
-    ours = {file, file.rpartition("/")[0], "/root"}
+    ours = {file, file.rpartition("/")[0], "/root", ruby.rpartition("/")[0], ruby}
     assert {path for path in changed if path.startswith("/")} <= ours
 
     # Before 3.8.1 there were no DH files, which nothing puts back where the vendor's are gone too.

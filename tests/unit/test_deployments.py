@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +30,9 @@ from recert.deployments.pe_3_8 import PE_3_8
 from recert.deployments.pe_2016_2 import PE_2016_2
 from recert.deployments.recognition import Signs, generation_refusals, recognised
 from recert.errors import RecertError
+from recert.kinds import kind_of
 from recert.preflight import extra_refusals
+from recert.report import Role
 from tests.unit.issuing_ca import CERTNAME as MASTER
 from tests.unit.issuing_ca import OLD, master, reasons, settings
 from tests.unit.shell import Sh
@@ -218,7 +220,7 @@ def test_a_key_for_java_may_be_tighter(mode: int) -> None:
 
 PE37 = Signs({"/opt/puppet/pe_version": "3.7.2"}, frozenset({"/opt/puppet"}))
 PE2016 = Signs({"/opt/puppetlabs/server/pe_version": "2016.2.1"}, frozenset({"/opt/puppetlabs"}))
-UNNAMED = Signs({}, frozenset({"/opt/puppet"}), puppet="3.7.4")
+UNNAMED = Signs({}, frozenset({"/opt/puppet"}))
 
 
 def found(signs: Signs, named: str | None = None) -> Deployment:
@@ -260,6 +262,61 @@ def test_two_that_match_are_for_a_person_to_decide() -> None:
     assert "pe-3.7-mono or pe-3.8.0-mono or pe-3.8-mono" in str(refused.value)
     assert "--data deployment=<name>" in str(refused.value)
     assert found(UNNAMED, "pe-3.8-mono") is PE_3_8
+
+
+@EACH
+def test_where_no_file_names_a_version_puppets_own_decides(deployment: Deployment) -> None:
+    for begin in deployment.puppet_versions:
+        signs = Signs({}, frozenset({deployment.prefix}), f"{begin}.2")
+        alike = [one for one in DEPLOYMENTS if one.puppet_versions == deployment.puppet_versions]
+        assert found(signs, deployment.name) is deployment
+        if alike == [deployment]:
+            assert found(signs) is deployment
+        else:
+            with pytest.raises(RecertError, match=" or ".join(one.name for one in alike) + r"\. S"):
+                found(signs)
+        for other in DEPLOYMENTS:
+            if other not in alike:
+                with pytest.raises(RecertError, match=f"That is not {other.name}"):
+                    found(signs, other.name)
+
+
+@pytest.mark.parametrize("puppet", ["5.5.22", "4.10.1", "3.4.3", "3", "4", "4.50.1", "x"])
+def test_a_puppet_that_no_table_has_is_that_of_another_shape(puppet: str) -> None:
+    for prefix, name in (("/opt/puppet", "pe-3.7-mono"), ("/opt/puppetlabs", "pe-2016.2-mono")):
+        signs = Signs({}, frozenset({prefix}), puppet)
+        with pytest.raises(RecertError, match=f"Puppet is {puppet}. That is none of the"):
+            found(signs)
+        with pytest.raises(RecertError, match=f"That is not {name}"):
+            found(signs, name)
+
+
+@EACH
+def test_a_puppet_of_another_shape_contradicts_the_file(deployment: Deployment) -> None:
+    versions, places = (
+        {deployment.version_file: deployment.versions[0]},
+        frozenset({deployment.prefix}),
+    )
+    for other in DEPLOYMENTS:
+        signs = Signs(versions, places, f"{other.puppet_versions[0]}.1")
+        if other.puppet_versions == deployment.puppet_versions:
+            assert found(signs) is deployment
+            continue
+        with pytest.raises(RecertError) as refused:
+            found(signs)
+        assert f"say {deployment.name}, and its Puppet is that of" in str(refused.value)
+        assert other.name in str(refused.value) and "half way" in str(refused.value)
+        with pytest.raises(RecertError, match=f"That is not {deployment.name}"):
+            found(signs, deployment.name)
+    # Somebody may have put a newer one there, and the vendor's file is its own word.
+    assert found(Signs(versions, places, "5.5.22")) is deployment
+
+
+def test_with_two_generations_programs_nobody_knows_whose_puppet_that_is() -> None:
+    both = PE37.directories | PE2016.directories
+    assert found(Signs(PE2016.versions, both, "3.7.4")) is PE_2016_2
+    with pytest.raises(RecertError, match="That may be"):
+        found(Signs({}, both, "3.7.4"))
 
 
 def test_nobody_decides_against_what_a_host_shows() -> None:
@@ -355,16 +412,82 @@ def texts_of(path: Path) -> list[str]:
     ]
 
 
-def test_nothing_else_knows_a_shape() -> None:
-    knowing = {
-        str(path.relative_to(ROOT))
+NO_WORDS = {"document", "versions", "puppet_versions", "authority", "handshake", "configured"}
+"""Fields of tables that name no service, directory, account or certificate."""
+
+ORDINARY = {"/", "puppet", "PuppetDB", "PostgreSQL"}
+"""Words of tables that are Puppet's own program, or a product, wherever else they stand."""
+
+KNOWING = {
+    # What orchestration is asked by, which all of the tables have alike.
+    "facts/orchestration.py": {"mco", "peadmin"},
+    "recert/orchestration.py": {"mco", "peadmin"},
+    "recert/verification.py": {"mco", "peadmin"},
+    # Where that is on Windows, of which no table tells the directories.
+    "procedures/windows.py": {"mcollective"},
+    # The question to the classifier, and what a person is told to look for who asks it himself.
+    "facts/tls.py": {"/classifier-api/v1/groups"},
+    "recert/preflight.py": set(PE_3_7.classifier.classes) if PE_3_7.classifier else set(),
+}
+"""Who names what is a table's, all the same."""
+
+
+def words_of(value: object) -> Iterator[str]:
+    """What a table names: each text in it, but for those of `NO_WORDS`."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from words_of([*value.keys(), *value.values()])
+    elif isinstance(value, (tuple, list, frozenset)):
+        for one in value:
+            yield from words_of(one)
+    elif is_dataclass(value):
+        own = {"name", "title"} if isinstance(value, Deployment) else set()
+        for one in fields(value):
+            if one.name not in NO_WORDS | own:
+                yield from words_of(getattr(value, one.name))
+
+
+def modules_without_shapes() -> Iterator[Path]:
+    return (
+        path
         for folder in ELSEWHERE
         for path in (ROOT / folder).rglob("*.py")
         if path.parts[len(ROOT.parts) : -1]
         not in (("recert", "deployments"), ("deploys", "documents"))
-        and any(SHAPES.search(text) for text in texts_of(path))
+    )
+
+
+def test_nothing_else_knows_a_shape() -> None:
+    words = set(words_of(DEPLOYMENTS)) - {"", CERTNAME, *ORDINARY}
+    # Files by their names alone, too.
+    words |= {name for word in words if "." in (name := word.rpartition("/")[2])}
+    assert {"pe-puppetserver", "pxp-agent", "peadmin", "/opt/puppetlabs", "broker.ks"} <= words
+    assert len(words) > 80
+    # The longest first: a path is named, and not the directories above it.
+    named = re.compile(
+        rf"(?<![\w-])(?:{'|'.join(map(re.escape, sorted(words, key=len, reverse=True)))})(?![\w-])"
+    )
+    knowing: dict[str, set[str]] = {}
+    for path in modules_without_shapes():
+        for text in texts_of(path):
+            found = set(named.findall(text)) | {match[0] for match in SHAPES.finditer(text)}
+            if found:
+                knowing.setdefault(path.relative_to(ROOT).as_posix(), set()).update(found)
+    assert knowing == KNOWING
+
+
+def test_what_differs_between_kinds_of_hosts_is_a_value_of_theirs() -> None:
+    """A third kind is one more value, and no `if`."""
+    asking = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("recert", "facts", "operations", "procedures")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == "WINDOWS_AGENT"
     }
-    assert knowing == set()
+    assert asking == {"recert/kinds.py", "procedures/platforms.py"}
+    assert {role for role in Role if kind_of(role)} == set(Role)
 
 
 def test_the_parts_of_a_credential() -> None:

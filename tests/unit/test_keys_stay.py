@@ -16,6 +16,7 @@ from pyinfra.api import FactBase
 from facts.agent import AgentFiles
 from facts.attributes import CsrAttributes
 from facts.backups import ArchivedCertificates
+from facts.configuration import BothConfigurations
 from facts.credential_files import CredentialFiles
 from facts.puppet import PuppetAgent
 from facts.script import ScriptFailedError, payload
@@ -77,6 +78,7 @@ def questions(path: Path) -> dict[str, tuple[type[FactBase[Any]], dict[str, Any]
             ArchivedCertificates,
             {"archive": str(archive), "directory": directory[1:]},
         ),
+        "BothConfigurations": (BothConfigurations, {"archive": str(archive), "path": str(path)}),
         "CaInventory": (CaInventory, {"path": str(path)}),
         "CredentialFiles": (CredentialFiles, {"roots": [directory], "capass": "/dev/null/pass"}),
         "PuppetAgent": (PuppetAgent, dict.fromkeys(traces, str(path))),
@@ -100,7 +102,7 @@ def unpacked(raw: bytes) -> bytes:
     [
         *("SslDirectories", "AgentFiles", "ComponentDirectory", "PemFiles"),
         *("ArchivedCertificates", "CaInventory", "CredentialFiles"),
-        *("PuppetAgent", "AutosignSetting"),
+        *("BothConfigurations", "PuppetAgent", "AutosignSetting"),
     ],
 )
 def test_no_line_of_a_key_is_in_an_answer(sh: Sh, tmp_path: Path, fact: str, kind: str) -> None:

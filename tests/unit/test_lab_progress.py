@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -72,3 +73,22 @@ def test_it_is_told_while_the_program_works(
 
     assert over.exists()
     assert "Get:1 " in (tmp_path / "log").read_text()
+
+
+_STATUS = """
+import sys, types
+from lab import __main__ as command
+host = types.SimpleNamespace(state="running", services="real", ssh="", services_down="")
+command.status = lambda: {f"host{number}": host for number in range(10_000)}
+sys.argv = ["lab", "status"]
+command.main()
+"""
+
+
+def test_whoever_has_read_enough_of_the_status_gets_no_traceback() -> None:
+    command = [sys.executable, "-c", _STATUS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as shown:
+        assert shown.stdout is not None and shown.stderr is not None
+        assert shown.stdout.readline().startswith(b"host0 ")
+        shown.stdout.close()
+        assert shown.stderr.read() == b""

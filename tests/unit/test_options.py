@@ -10,7 +10,9 @@ import pytest
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.exceptions import DeployError
 
+from procedures import options as said_of_hosts
 from procedures.options import refuse_misunderstood
+from procedures.run import run_of
 from recert.errors import RecertError
 from recert.options import OPTIONS, Options, RunMode, mistyped
 
@@ -178,3 +180,31 @@ def test_data_are_read_in_one_place() -> None:
         ("procedures/names.py", "name"),
     }
     assert len(read) == 3
+
+
+def test_a_misspelt_name_in_the_inventory_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(said_of_hosts, "warn", lambda host, line: told.append((host.name, line)))
+    pyinfras = {"ssh_certname": "root", "_backup_dir": "x", "winrm_certname": 1}
+    own = {**pyinfras, "rack": 3, "owner": "ops"}
+    hosts = [
+        ("web01", {**own, "certname": "web01.example.com", "retire_ca": "AB"}),
+        ("web02", {"certnme": "web02.example.com"}),
+        *((f"web{number}", {}) for number in range(3, 6)),
+    ]
+    names = [name for name, _ in hosts]
+    of_all, of_agents = {"backupdir": "/b", "rack": 3}, {"retire_cas": "AB", "datacenter": 1}
+    inventory = Inventory((hosts, of_all), agents=(names[2:], of_agents))
+    run_of(State(inventory, Config()))
+
+    (backup, certname, (whose, retire)) = told
+    assert "no data backupdir. Was backup_dir meant" in backup[1]
+    assert "It is in the data of 4 more hosts." in backup[1]
+    assert certname == (
+        "web02",
+        "In the inventory there is no data certnme. Was certname meant (a host's, in the "
+        "inventory)? If it is yours, all is well.",
+    )
+    assert whose == "web3"
+    assert "no data retire_cas. Was retire_ca meant" in retire
+    assert "It is in the data of 2 more hosts." in retire

