@@ -558,6 +558,29 @@ def test_alt_names_that_the_agent_did_not_have_before(site: Site, retired: str) 
     assert_renewed(site, "agent01")
 
 
+def test_nothing_is_carried_over_of_what_was_signed_since_the_ca_was_compromised(
+    site: Site, retired: str
+) -> None:
+    had = site.certificate_of("agent05").alt_names - {"agent05.lab.test"}
+    assert had
+    since = ("--limit", "agent05", "--data", "compromised_since=2015-11-23")
+    told = "nothing of it is carried over: " + ", ".join(sorted(had))
+
+    preview = site.preview_renewal(retired, *since)
+    run = site.renew(retired, *since)
+
+    assert told in " ".join(preview.stderr.split())
+    assert run.status == 1
+    assert statuses(run) == {"agent05": "waiting for a signature"}
+    names = ", ".join(sorted(had))
+    assert f"carries the alt names {names}. It may have none" in why(run, "agent05")
+    assert fresh(site) == []
+    # What was signed before is worth what it was.
+    rest = site.renew(retired, "--limit", "agent05", "--data", "compromised_since=2100-01-01")
+    assert rest.status == 0, rest.stderr
+    assert site.certificate_of("agent05").alt_names == had | {"agent05.lab.test"}
+
+
 def test_the_master_among_the_agents(site: Site, retired: str, tmp_path: Path) -> None:
     before = site.state_of("agent01")
     both = Site.of(tmp_path, "master", ("master", "agent01"))
