@@ -12,6 +12,7 @@ import pytest
 
 import lab
 from recert.certificates import Certificate
+from tests.e2e.nodes import reported
 from tests.e2e.site import KILLING, LOOKING_FIRST, SSLDIR, Master, assert_regenerated
 from tests.e2e.test_master import wrapped_puppet
 from tests.tables import STOP_ORDER
@@ -187,9 +188,9 @@ def test_what_a_killed_run_has_made_is_named_and_used(serving: Master) -> None:
     preview = master.preview(retired)
     run = master.regenerate(retired, *LOOKING_FIRST)
 
-    said = " ".join(survey.stderr.split())
-    assert ASIDE in said and "holds a new CA with its key" in said
-    assert "without: rm -r -- " in said
+    (told,) = (one for one in reported(survey)["now"]["problems"] if one["subject"] == ASIDE)
+    assert "holds a new CA with its key" in told["what"]
+    assert told["remedy"].endswith(f"rm -r -- {ASIDE}")
     assert MAKING not in preview.planned
     assert "is used: it is sound" in " ".join(preview.stderr.split())
     assert run.status == 0, run.stderr
