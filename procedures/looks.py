@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import DeployError
@@ -35,6 +36,7 @@ from recert.interlock import named_ca
 from recert.looks import HostLook, MasterSide
 from recert.observed import Service
 from recert.report import Role, Snapshot
+from recert.signing import signed_since
 from recert.survey import SiteState
 
 BEFORE, NOW = "before", "now"
@@ -188,7 +190,7 @@ def _look(run: Run, host: Host, retired: Retired | None) -> HostLook:
     role = role_of(run, host)
     try:
         if role is Role.MASTER:
-            return _look_at_master(master_facts(run), retired)
+            return _look_at_master(master_facts(run), retired, run.options.compromised_since)
         facts = agent_facts(run, host)
         # Who was prepared has been believed; see `require_identity`.
         believed = known_renewal(run, host) is not None or facts.is_given
@@ -198,19 +200,26 @@ def _look(run: Run, host: Host, retired: Retired | None) -> HostLook:
         return _not_seen(host, role, reason_of(error))
 
 
-def _look_at_master(facts: MasterFacts, retired: Retired | None) -> HostLook:
+def _look_at_master(
+    facts: MasterFacts, retired: Retired | None, since: datetime | None
+) -> HostLook:
+    """
+    :param since: what was signed at that moment or later is not believed.
+    """
     _forget(facts)
     conf = facts.settings
     inventory = facts.seen(CaInventory, path=f"{conf.cadir}/inventory.txt")
     old = retired or Retired("", None)
     before = facts.retired_certificates(old)
+    doubted = frozenset(name for name, cert in before.items() if signed_since(cert, since))
     side = MasterSide(
         components=facts.components,
         inventory=inventory,
         manifests=tuple(backup.manifest for backup in facts.backups.backups),
         # None of them may live on.
         retired_keys=facts.retired_keys(old),
-        retired_certificates=before,
+        retired_certificates={n: cert for n, cert in before.items() if n not in doubted},
+        doubted=doubted,
         # Only beside those it tells anything.
         autosign=facts.known("autosign") if before else Autosign(),
     )

@@ -44,7 +44,7 @@ from recert.observed import Service
 from recert.others import SURVEYED, other_names, told, told_of_other_cas, told_of_readers
 from recert.renewal import Renewal
 from recert.settings import Settings
-from recert.signing import Application, another_key_refusals, certified, signed_unseen
+from recert.signing import Application, Before, another_key_refusals, certified, signed_unseen
 
 
 class AgentRenewal(AgentWork):
@@ -184,12 +184,15 @@ class AgentRenewal(AgentWork):
         return certified(name, true, ca_records.ca)
 
     @property
-    def certificate_before(self) -> Certificate | None:
+    def certificate_before(self) -> Certificate | Before | None:
         """The one by which it is told what the new one may carry, also when that is there: only
         what is not the new one itself is a measure of it."""
+        name = self.facts.settings.certname
         if self.site.run.replaces:
             return self.former_certificate
-        return self.site.retired_certificate(self.facts.settings.certname)
+        if self.site.doubted_certificate(name) is not None:
+            return Before.NOTHING
+        return self.site.retired_certificate(name)
 
     @property
     def unseen(self) -> str | None:

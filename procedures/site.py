@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import ConnectError, DeployError, PyinfraError
@@ -32,6 +31,7 @@ from recert.identity import never_believed
 from recert.interlock import named_ca
 from recert.pasted import for_sh
 from recert.preflight import expired_crl, signing_refusals
+from recert.signing import signed_since
 from recert.site_cas import SiteCas
 
 _AUTHORITY = ("ssl", "presented", "requests", "signed")
@@ -77,10 +77,6 @@ def _nothing_changed() -> Iterator[None]:
         yield
     except RecertError as error:
         raise DeployError(f"Nothing was changed: {error}") from error
-
-
-BACKDATED = timedelta(days=1)
-"""By which Puppet's CA dates what it signs, for the sake of clocks that are behind."""
 
 
 class Site:
@@ -173,7 +169,7 @@ class Site:
         ca = self.ca_records().ca
         if ca is not None and ca.fingerprint != retired.fingerprint and cert.issued_by(ca):
             return False
-        return cert.not_before + BACKDATED >= since
+        return signed_since(cert, since)
 
     def retired_certificate(self, certname: str) -> Certificate | None:
         """What the CA to retire had signed for a name, and not revoked, before anybody else could

@@ -31,13 +31,15 @@ class MasterSide:
     """What only a master has. `inventory`: serial number and name of every certificate that the
     CA's own list has. `manifests`: of the backups there, oldest first. `retired_keys`: digests of
     the public halves that the CA to retire has certified, and `retired_certificates` its
-    certificates that it had not revoked, by name. `autosign`: how it signs by itself."""
+    certificates that it had not revoked, by name, less those that are not believed: `doubted` are
+    the names of these. `autosign`: how it signs by itself."""
 
     components: Mapping[str, ComponentState]
     inventory: frozenset[tuple[int, str]]
     manifests: tuple[Manifest, ...] = ()
     retired_keys: frozenset[str] = frozenset()
     retired_certificates: Mapping[str, Certificate] = field(default_factory=dict)
+    doubted: frozenset[str] = frozenset()
     autosign: Autosign = field(default_factory=Autosign)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from recert import interlock
 from recert.aside import Aside
 from recert.causes import REGENERATE, faults, leftovers
-from recert.certificates import read_revocation_list
+from recert.certificates import Certificate, read_revocation_list
 from recert.delivered import RUN_PUPPET, is_delivered
 from recert.extensions import carried, missing, named
 from recert.findings import Finding, FindingKind
@@ -22,7 +22,7 @@ from recert.preflight import MAX_CLOCK_SKEW, crl_renewal
 from recert.renewal import Renewal
 from recert.report import CertificateRecord, Role, Severity, Standing
 from recert.settings import Settings
-from recert.signing import more_unseen, unseen_remedy
+from recert.signing import Before, more_unseen, unseen_remedy
 from recert.standing import SOON, is_pes_own, open_keys
 
 if TYPE_CHECKING:
@@ -270,14 +270,15 @@ def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Fi
     # The CA's own copy: the node would show another one, or none.
     name, ca_records = renewal.certname, state.ca_records
     cert = ca_records.signed(name) or (None if stale else renewal.certificate)
-    more = more_unseen(cert, state.retired_certificate(name), ca_records) if cert else ""
+    before = state.certificate_before(name)
+    more = more_unseen(cert, before, ca_records) if cert else ""
     if cert is not None and more:
         yield Finding(
             FindingKind.CERTIFICATE_UNSEEN,
             Severity.BAD,
             look.host,
             renewal.paths.certificate,
-            f"says more than that of the retired CA, and the master signs by itself: {more}",
+            f"says more than {_measure(before)}, and the master signs by itself: {more}",
             unseen_remedy(cert, ca_records),
         )
     if not renewal.trusts_ca_in_place:
@@ -289,6 +290,12 @@ def _of_agent(state: SiteState, look: HostLook, renewal: Renewal) -> Iterable[Fi
         yield Finding(
             FindingKind.CRL_STALE, Severity.BAD, look.host, path, STALE_CRL, crl_remedy(look, path)
         )
+
+
+def _measure(before: Certificate | Before | None) -> str:
+    if before is Before.NOTHING:
+        return "its name, and that of the retired CA is not believed"
+    return "that of the retired CA"
 
 
 def _of_master(state: SiteState) -> Iterable[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 
 from cryptography import x509
@@ -46,7 +47,7 @@ class Application:
     previous_extensions: frozenset[tuple[str, str]] = frozenset()
     previous_demands: frozenset[Demand] = frozenset()
     kept_alt_names: frozenset[str] = frozenset()
-    former: Certificate | None = None
+    former: Certificate | Before | None = None
 
 
 def certified(
@@ -169,9 +170,29 @@ def more_than_judged(cert: Certificate, application: Application, ca_records: Ca
     return _more(cert, names, demands)
 
 
-def more_than_before(cert: Certificate, former: Certificate) -> str:
+BACKDATED = timedelta(days=1)
+"""By which Puppet's CA dates what it signs, for the sake of clocks that are behind."""
+
+
+def signed_since(cert: Certificate, since: datetime | None) -> bool:
+    """Whether a certificate may have been signed at that moment or later.
+
+    :param since: None for no moment.
+    """
+    return since is not None and cert.not_before + BACKDATED >= since
+
+
+class Before(Enum):
+    """What a node had before, where it is not a certificate that tells."""
+
+    NOTHING = "nothing that is believed"
+
+
+def more_than_before(cert: Certificate, former: Certificate | Before) -> str:
     """What a certificate says beyond the one that its node had before, and beyond what Puppet puts
     into each; empty if nothing, or if nobody can know because that one cannot be read."""
+    if isinstance(former, Before):
+        return _more(cert, {cert.subject}, frozenset())
     try:
         had = demands_of(former.x509.extensions)
     except Exception:
@@ -211,7 +232,9 @@ def another_key_refusals(
     ]
 
 
-def more_unseen(cert: Certificate, former: Certificate | None, ca_records: CaRecords) -> str:
+def more_unseen(
+    cert: Certificate, former: Certificate | Before | None, ca_records: CaRecords
+) -> str:
     """What a certificate says beyond its node's former one and no person has looked at, because the
     master may have signed it by itself; empty if nothing.
 
@@ -228,16 +251,19 @@ def more_unseen(cert: Certificate, former: Certificate | None, ca_records: CaRec
 
 
 def signed_unseen(
-    cert: Certificate, former: Certificate | None, ca_records: CaRecords
+    cert: Certificate, former: Certificate | Before | None, ca_records: CaRecords
 ) -> str | None:
     """Why a certificate does not count before a person has looked at it, with what to do."""
     more = more_unseen(cert, former, ca_records)
     if not more:
         return None
+    measure = "than its name, and the one before may be somebody else's (compromised_since)"
+    if former is not Before.NOTHING:
+        measure = "than the one before, by the master's own copy of that"
     return (
-        f"The certificate that the master has for {cert.subject} says more than the one before, by "
-        f"the master's own copy of that: {more}. The master signs by itself, so that nobody may "
-        f"have seen it. {unseen_remedy(cert, ca_records)}"
+        f"The certificate that the master has for {cert.subject} says more {measure}: {more}. The "
+        f"master signs by itself, so that nobody may have seen it. "
+        f"{unseen_remedy(cert, ca_records)}"
     )
 
 

@@ -35,6 +35,7 @@ from recert.report import (
     Severity,
     Snapshot,
 )
+from recert.signing import Before
 from recert.site_cas import SiteCas, ca_of_master
 from recert.standing import JudgedCertificate, KnownCas, ca_record, judged_certificates
 
@@ -247,8 +248,15 @@ class SiteState:
         return self._side.retired_keys if self._side is not None else frozenset()
 
     def retired_certificate(self, certname: str) -> Certificate | None:
-        """The one that the CA to retire had made for a name, and not revoked."""
+        """The one that the CA to retire had made for a name, and not revoked, if it is
+        believed."""
         return self._side.retired_certificates.get(certname) if self._side is not None else None
+
+    def certificate_before(self, certname: str) -> Certificate | Before | None:
+        """By which it is told what the one of the CA in place may carry."""
+        if self._side is not None and certname in self._side.doubted:
+            return Before.NOTHING
+        return self.retired_certificate(certname)
 
     def retired_extensions(self, certname: str) -> Mapping[str, str]:
         """Puppet's extensions of the same."""

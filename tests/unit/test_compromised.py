@@ -12,13 +12,12 @@ import pytest
 from pyinfra.api.exceptions import DeployError
 
 from procedures.renewal import AgentRenewal, _told_of_doubted
-from procedures.site import BACKDATED, Site
+from procedures.site import Site
 from recert.ca_records import CaRecords
-from recert.certificates import Certificate
 from recert.deployments.authority import PUPPET_CERT
 from recert.freshness import Retired
 from recert.options import Options
-from recert.signing import Verdict, judge
+from recert.signing import BACKDATED, Before, Verdict, judge
 from tests.unit.issuing_ca import (
     NEW,
     OLD,
@@ -153,8 +152,8 @@ def test_nothing_of_it_is_carried_over(at: datetime) -> None:
 
     assert found.kept_alt_names == found.alt_names == ({ALIAS} if believed else set())
     assert found.previous_extensions == (had if believed else {})
-    before: Certificate | None = found.certificate_before
-    assert (before is not None) is believed
+    before = found.certificate_before
+    assert before == (read(signed_at(at)) if believed else Before.NOTHING)
 
     found.apply()
     application = found.application_for(site.ca_records())

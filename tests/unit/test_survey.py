@@ -450,6 +450,26 @@ def test_what_a_master_has_signed_by_itself_and_the_node_did_not_have(well: Site
     assert told(well) == set()
 
 
+def test_what_is_not_believed_allows_nothing_and_is_not_missed(well: SiteState) -> None:
+    role = OLD.issue(AGENT, SERIAL, extensions=[(ROLE, "puppet::master")])
+
+    def told(state: SiteState) -> set[str]:
+        assert state.master is not None and state.master.master is not None
+        own = replace(
+            state.master.master,
+            doubted=frozenset({AGENT}),
+            autosign=Autosign(Autosigning.ALL),
+            retired_certificates={},
+        )
+        return {p.what for p in changed(state, "master", master=own).problems}
+
+    (what,) = told(with_forged(well))
+    assert "says more than its name, and that of the retired CA is not believed" in what
+    assert what.endswith("pp_role = 'puppet::master'")
+    assert told(well) == set()
+    assert with_retired(well, role).problems, "it would be missed if it were believed"
+
+
 def test_extensions_that_were_lost_or_would_be(well: SiteState) -> None:
     path = f"{SSLDIR}/certs/{AGENT}.pem"
     had = NEW.issue(AGENT, SERIAL, extensions=[(ROLE, "web")])

@@ -25,7 +25,11 @@ FORGED, PLAIN = NEW.issue(NAME, 9, extensions=[ROLE]), NEW.issue(NAME, 9)
 
 
 def agent(
-    shown: str | None, signed: str | None, former: str | None = None, key: str = NAME
+    shown: str | None,
+    signed: str | None,
+    former: str | None = None,
+    key: str = NAME,
+    doubted: str | None = None,
 ) -> AgentRenewal:
     """One that shows a certificate, of a master that has signed one and signs by itself."""
     records = CaRecords(
@@ -40,6 +44,7 @@ def agent(
         run=SimpleNamespace(replaces=False),
         ca_records=lambda: records,
         retired_certificate=lambda _: before,
+        doubted_certificate=lambda _: read(doubted) if doubted else None,
     )
     now = SimpleNamespace(
         certname=NAME,
@@ -87,6 +92,14 @@ def test_whatever_is_in_place_is_compared_with_the_one_before(
 def test_the_new_one_is_no_measure_of_itself_and_without_one_nobody_can_know() -> None:
     assert agent(FORGED, FORGED).unseen is None
     assert agent(FORGED, FORGED, OLD.issue(NAME, 5, extensions=[ROLE])).unseen is None
+
+
+def test_one_that_is_not_believed_allows_nothing() -> None:
+    """Whoever could have the old CA sign had it sign this."""
+    why = agent(FORGED, FORGED, doubted=OLD.issue(NAME, 5, extensions=[ROLE])).unseen
+    assert why is not None and "pp_role = 'puppet::master'" in why
+    assert "says more than its name" in why and "compromised_since" in why
+    assert agent(PLAIN, PLAIN, doubted=OLD.issue(NAME, 5, extensions=[ROLE])).unseen is None
 
 
 def test_who_has_one_is_refused_before_the_first_change(monkeypatch: pytest.MonkeyPatch) -> None:
