@@ -624,6 +624,11 @@ _SETTINGS = {
     "ca_name": "Puppet CA: puppet",
     "ca_ttl": "5y",
     "csr_attributes": f"{CONFDIR}/csr_attributes.yaml",
+    "capub": f"{SSLDIR}/ca/ca_pub.pem",
+    "caprivatedir": f"{SSLDIR}/ca/private",
+    "cert_inventory": f"{SSLDIR}/ca/inventory.txt",
+    "privatedir": f"{SSLDIR}/private",
+    "passfile": f"{SSLDIR}/private/password",
 }
 
 _SUMMARY = """---

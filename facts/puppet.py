@@ -57,7 +57,7 @@ puppet_process() { # whether $1 is the number of a live process of Puppet's
     case $1 in (''|*[!0-9]*) return 1 ;; esac
     kill -0 "$1" 2>/dev/null || return 1
     [ -r "/proc/$1/cmdline" ] || return 0
-    called=$(tr '\000' ' ' <"/proc/$1/cmdline") || {
+    called=$({ tr '\000' ' ' <"/proc/$1/cmdline"; } 2>/dev/null) || {
         ! kill -0 "$1" 2>/dev/null || fail "Nobody knows what process $1 is."
     }
     case $called in (*puppet*|*ruby*) ;; (*) return 1 ;; esac
