@@ -152,11 +152,9 @@ def putting(facts: MasterFacts, layers: Iterable[Layer]) -> StringCommand:
     return changing(facts.lock, PUTTING, f"{conf.user}:{conf.group}", *words)
 
 
-def removing_aside(regeneration: Regeneration) -> StringCommand:
+def removing_aside(facts: MasterFacts) -> StringCommand:
     """What leaves nothing of it."""
-    facts = regeneration.facts
-    top = regeneration.aside.where.top
-    return changing(facts.lock, REMOVING_ASIDE + 'remove_aside "$1"', top)
+    return changing(facts.lock, REMOVING_ASIDE + 'remove_aside "$1"', facts.aside.top)
 
 
 class _Tidying(BaseStateCallback):
@@ -181,7 +179,7 @@ class _Tidying(BaseStateCallback):
         given = state.get_op_data_for_host(host, op_hash).global_arguments
         passed = {key: given[key] for key in CONNECTOR_ARGUMENT_KEYS if key in given}  # type: ignore[literal-required]
         try:
-            done, _ = removing_aside(regeneration).execute(
+            done, _ = removing_aside(regeneration.facts).execute(
                 state, host, cast(ConnectorArguments, passed)
             )
         except Exception as error:

@@ -94,7 +94,7 @@ while [ "$roots" -gt 0 ]; do clear_below "$@"; shift 2; roots=$((roots - 1)); do
 """,
             *unchanged,
             conf.cakey,
-            regeneration.aside.where.settings.cakey,
+            facts.aside.settings.cakey,
             str(len(conf.ssl_roots)),
             *(word for root in conf.ssl_roots for word in (root, pattern(root))),
             *patterns(freshness.others),

@@ -18,6 +18,9 @@ from recert.settings import CREDENTIAL_SETTINGS, Settings
 LONGEST_ASIDE = timedelta(days=1)
 """What was made earlier than that is made anew: nobody knows who has been at it since."""
 
+_MOVED = ("ssldir", "cadir", *CREDENTIAL_SETTINGS)
+"""The settings of what is made aside, as far as anything here reads it."""
+
 
 @dataclass(frozen=True)
 class Aside:
@@ -68,15 +71,13 @@ class Aside:
     @cached_property
     def settings(self) -> Settings:
         """Those that Puppet makes it by."""
-        moved = ("ssldir", "cadir", *CREDENTIAL_SETTINGS)
-        paths: dict[str, Any] = {name: self.path_of(getattr(self.place, name)) for name in moved}
+        paths: dict[str, Any] = {n: self.path_of(getattr(self.place, n)) for n in _MOVED}
         return replace(self.place, **paths)
 
     @cached_property
     def options(self) -> tuple[str, ...]:
         """The same for Puppet's command line: each, since a puppet.conf may have set it."""
-        conf = self.settings
-        named = {name: getattr(conf, name) for name in ("ssldir", "cadir", *CREDENTIAL_SETTINGS)}
+        named = {name: getattr(self.settings, name) for name in _MOVED}
         named |= {name: self.path_of(path) for name, path in self._unjudged.items()}
         return tuple(f"--{name}={path}" for name, path in named.items())
 
@@ -135,11 +136,6 @@ class MadeAside:
     @property
     def exists(self) -> bool:
         return self.where.top in self.ssl.files
-
-    @property
-    def key_is_there(self) -> bool:
-        """Whether a CA's key is among it."""
-        return self.where.settings.cakey in self.ssl.files
 
     @cached_property
     def problems(self) -> tuple[Defect, ...]:
