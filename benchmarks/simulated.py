@@ -498,7 +498,7 @@ _FACTS: dict[str, type] = {
         ConfiguredPorts: ConfiguredPorts().command({}),
         CredentialFiles: CredentialFiles().command([], ""),
         CsrAttributes: CsrAttributes().command(""),
-        DeploymentSigns: DeploymentSigns().command([], []),
+        DeploymentSigns: DeploymentSigns().command([], [], []),
         PemFiles: PemFiles().command(""),
         PresentedCertificate: PresentedCertificate().command([], 0),
         PuppetAgent: PuppetAgent().command("", "", "", ""),

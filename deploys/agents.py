@@ -31,7 +31,8 @@ if run.has_agent(host) and prepare_renewal(host):
     runs = known_deployment(host).agent
     agents.backed_up(name="6.1 Back up the SSL directory")
     agents.stopped(runs.puppet, name="6.2 Stop the Puppet agent service")
-    agents.stopped(runs.orchestration, name="6.3 Stop the orchestration service")
+    if runs.orchestration:
+        agents.stopped(runs.orchestration, name="6.3 Stop the orchestration service")
     for service in runs.others:
         agents.stopped(service, name=f"6.3 Stop {service}")
     agents.ssldir_deleted(name="6.4 Delete the agent's SSL directory")

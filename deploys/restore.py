@@ -30,10 +30,10 @@ elif run.agents:
 if host == run.master and not listing:
     begin(host, prepare_restoration(host))
 
-    services.stopped(name="1 Shut down all PE-related services")
+    services.stopped(name="1 Stop the services")
     restore.replaced_saved(name="2 Back up what is going to be replaced")
     restore.put_back(name="3 Put the backup back")
-    services.running(name="4 Start PE services")
+    services.running(name="4 Start the services")
 
 if run.agents and not listing and (host == run.master or run.has_agent(host)):
     agent_restore.master_is_back(name="5 Verify that the master is back")

@@ -10,10 +10,12 @@ from recert.deployments.recognition import Signs
 
 class DeploymentSigns(FactBase[Signs]):
     """
-    The versions that the host's own files name, which directories there are, and Puppet's version.
+    The versions that the host's own files name, which directories and accounts there are, and
+    Puppet's version.
 
     + files: that may name a version
     + directories: to look for
+    + accounts: to look for
 
     .. code:: python
 
@@ -21,10 +23,13 @@ class DeploymentSigns(FactBase[Signs]):
             versions={"/opt/puppet/pe_version": "3.7.2"},
             directories=frozenset({"/opt/puppet"}),
             puppet="3.7.4",
+            accounts=frozenset({"pe-puppet"}),
         )
     """
 
-    def command(self, files: list[str], directories: list[str]) -> StringCommand:
+    def command(
+        self, files: list[str], directories: list[str], accounts: list[str]
+    ) -> StringCommand:
         return record_script(
             r"""
 count=$1; shift
@@ -32,12 +37,19 @@ while [ "$count" -gt 0 ]; do
     [ ! -s "$1" ] || say version "$1" "$(head -c 100 "$1")"
     shift; count=$((count - 1))
 done
-for directory; do [ ! -d "$directory" ] || say directory "$directory"; done
+count=$1; shift
+while [ "$count" -gt 0 ]; do
+    [ ! -d "$1" ] || say directory "$1"
+    shift; count=$((count - 1))
+done
+for account; do ! id "$account" >/dev/null 2>&1 || say account "$account"; done
 say puppet "$(ruby -e 'require "puppet/version"; print Puppet.version' 2>/dev/null </dev/null)"
 """,
             str(len(files)),
             *files,
+            str(len(directories)),
             *directories,
+            *accounts,
         )
 
     def process(self, output: list[str]) -> Signs:
@@ -46,6 +58,7 @@ say puppet "$(ruby -e 'require "puppet/version"; print Puppet.version' 2>/dev/nu
             versions={r[1]: r[2].strip() for r in records if r[0] == "version" and r[2].strip()},
             directories=frozenset(r[1] for r in records if r[0] == "directory"),
             puppet=next((r[1].strip() for r in records if r[0] == "puppet"), ""),
+            accounts=frozenset(r[1] for r in records if r[0] == "account"),
         )
 
 

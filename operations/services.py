@@ -1,4 +1,4 @@
-"""Steps 1 and 5: PE's services, all in one process on the host, each looked at afterwards."""
+"""Steps 1 and 5: a master's services, all in one process on the host, each looked at afterwards."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ with an error if one of the services has ended in one, once the others have come
 @operation()
 def stopped() -> Commands:
     """
-    Stop PE's services while anything has to be replaced: the agent first, then the others side by
+    Stop the services while anything has to be replaced: the agent first, then the others side by
     side, but none before those that cannot do without it (step 1).
 
     Fails if one still runs afterwards; those that it needs are left running.
@@ -181,7 +181,7 @@ done
 @operation()
 def running() -> Commands:
     """
-    Start the services of PE's that ran before, side by side, but each once those answer that it
+    Start the services that ran before, side by side, but each once those answer that it
     cannot do without, and wait until all of them do and the Puppet master presents the certificate
     that is in ssldir (step 5: "restart the PE services you stopped").
     """

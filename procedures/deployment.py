@@ -31,8 +31,9 @@ def deployment_of_master(master: Host) -> Deployment:
         signs = ask(
             master,
             DeploymentSigns,
-            files=sorted({one.version_file for one in DEPLOYMENTS}),
-            directories=sorted({one.prefix for one in DEPLOYMENTS}),
+            files=sorted({one.version_file for one in DEPLOYMENTS if one.version_file}),
+            directories=sorted({one.sign for one in DEPLOYMENTS}),
+            accounts=sorted({one.account for one in DEPLOYMENTS}),
         )
         try:
             named = options_of(master).deployment

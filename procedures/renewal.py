@@ -439,7 +439,7 @@ def _warn_of_what_is_left(renewal: AgentRenewal) -> None:
     if facts.settings.noop:
         warn(
             host,
-            "Its puppet.conf says noop = true: what Puppet delivers, such as MCollective's keys, "
+            "Its puppet.conf says noop = true: what Puppet delivers "
             "stays of the CA to retire until `puppet agent --test --no-noop` is run there.",
         )
     if all(state is Service.MISSING for state in facts.services.values()):

@@ -240,4 +240,4 @@ def _show(report: Report) -> None:
         show_checks(report.checks)
         show_warnings(report.now.problems if report.now is not None else ())
     if report.outage is not None and report.outage.seconds is not None:
-        logger.info(f"    PE's services were down for {report.outage.seconds:.0f} s")
+        logger.info(f"    The services were down for {report.outage.seconds:.0f} s")

@@ -136,6 +136,8 @@ class Verification:
     def _ask_orchestration(self) -> None:
         try:
             facts = master_facts(self.run)
+            if facts.deployment.messaging is None:
+                return
             hosts = awaited(self.survey.state())
             self._orchestration = ask_orchestration(facts, hosts)
         except Exception as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from recert.certificates import Certificate, read_certificate
+from recert.deployments.model import Delivery
 from recert.freshness import Defect
 from recert.looks import HostLook
 
@@ -40,27 +41,33 @@ class Sources:
 
 def is_delivered(look: HostLook, path: str) -> bool:
     """Whether a file lies where Puppet runs put credentials."""
-    places = look.kind.delivered(look.deployment, look.credential_places)
+    delivery = look.deployment.delivery
+    if delivery is None:
+        return False
+    places = look.kind.delivered(delivery, look.credential_places)
     return path.startswith(tuple(f"{place}/" for place in places))
 
 
 def delivered_problems(look: HostLook, sources: Sources) -> list[Defect]:
     """Which copies differ from their sources; whose copy a file is, its name says."""
+    delivery = look.deployment.delivery
+    if delivery is None:
+        return []
     problems = [
         problem
         for path in sorted(look.found.files)
-        if is_delivered(look, path) and (problem := _problem(look, path, sources))
+        if is_delivered(look, path) and (problem := _problem(look, delivery, path, sources))
     ]
-    return [*problems, *_of_keystores(look, sources)]
+    return [*problems, *_of_keystores(look, delivery, sources)]
 
 
-def _problem(look: HostLook, path: str, sources: Sources) -> Defect | None:
+def _problem(look: HostLook, delivery: Delivery, path: str, sources: Sources) -> Defect | None:
     found, file = look.found, PurePosixPath(path).name
     source: Certificate | None
     if _OF_A_CA.fullmatch(file):
         source, what = sources.ca, "the certificate of the CA in place"
     elif match := _OF_A_NAME.fullmatch(file):
-        name = look.deployment.delivery.names.get(match["stem"], match["stem"])
+        name = delivery.names.get(match["stem"], match["stem"])
         own = look.settings is not None and name == look.settings.certname
         source = _own(look) if own else sources.certificates.get(name)
         what = f"the {'certificate' if file.endswith('cert.pem') else 'key'} of {name}"
@@ -84,10 +91,9 @@ def _own(look: HostLook) -> Certificate | None:
     return read_certificate(look.found.certificates.get(path, ""))
 
 
-def _of_keystores(look: HostLook, sources: Sources) -> Iterator[Defect]:
+def _of_keystores(look: HostLook, delivery: Delivery, sources: Sources) -> Iterator[Defect]:
     # Releases differ in whether the broker has the shared credential or the master's own.
     own = _own(look) if look.settings is not None else None
-    delivery = look.deployment.delivery
     broker = [sources.certificates.get(delivery.broker), own]
     for path, allowed, what in (
         (delivery.keystore, broker, "a certificate of the master's that it has now"),

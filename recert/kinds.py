@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from recert.deployments.model import Deployment
+from recert.deployments.model import Delivery, Messaging
 from recert.pasted import for_cmd, for_sh, word
 from recert.report import Role
 
@@ -26,8 +26,8 @@ class HostKind:
     start: Callable[[str], str]
     end: Callable[[str], str]
     remove: Callable[[str], str]
-    orchestration_log: Callable[[Deployment, tuple[str, ...]], str]
-    delivered: Callable[[Deployment, tuple[str, ...]], tuple[str, ...]]
+    orchestration_log: Callable[[Messaging, tuple[str, ...]], str]
+    delivered: Callable[[Delivery, tuple[str, ...]], tuple[str, ...]]
 
 
 def _with_service(service: str) -> str:
@@ -45,8 +45,8 @@ POSIX_HOST = HostKind(
     start=_with_service,
     end=_with_service,
     remove=lambda path: for_sh("rm", path),
-    orchestration_log=lambda deployment, _: deployment.messaging.log,
-    delivered=lambda deployment, _: deployment.delivery.places,
+    orchestration_log=lambda messaging, _: messaging.log,
+    delivered=lambda delivery, _: delivery.places,
 )
 
 WINDOWS_HOST = HostKind(
@@ -56,8 +56,8 @@ WINDOWS_HOST = HostKind(
         f"sc queryex {service} names its process: taskkill /F /PID …, then net start {service}"
     ),
     remove=lambda path: for_cmd("del", path),
-    orchestration_log=lambda deployment, places: (
-        f"{places[0]}/var/log/{deployment.messaging.log.rpartition('/')[2]}"
+    orchestration_log=lambda messaging, places: (
+        f"{places[0]}/var/log/{messaging.log.rpartition('/')[2]}"
     ),
     delivered=lambda _, places: places,
 )

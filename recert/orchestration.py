@@ -87,14 +87,14 @@ def node_answers(
             unsigned.append(identity)
         elif state.master.deployment.is_internal(identity):
             saw = f"{identity} answers, which is the name of a service and of no node"
-            yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state.master))
+            yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state))
     saws = [f"{name} answers, and has no certificate of the CA in place" for name in unsigned]
     if len(saws) > MOST_STRANGERS:
         # Any node can answer under any number of names.
         more = len(saws) - MOST_STRANGERS
         saws[MOST_STRANGERS:] = [f"{more} more names answer that have no certificate of that CA"]
     for saw in saws:
-        yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state.master))
+        yield NodeAnswer(state.master.host, saw, Result.FAILED, _accepted(state))
 
 
 def _node_answer(
@@ -112,7 +112,7 @@ def _node_answer(
     if not is_renewed(state, look) and not (look.why and _is_signed(state, look)):
         if answers:
             saw = f"{answers[0]} answers, though it has not been renewed"
-            return NodeAnswer(look.host, saw, Result.FAILED, _accepted(look))
+            return NodeAnswer(look.host, saw, Result.FAILED, _accepted(state))
         if not look.why:
             return NodeAnswer(look.host, "it does not answer: it is not renewed", Result.PASSED)
     if answers:
@@ -120,6 +120,9 @@ def _node_answer(
     if look.why:
         saw = f"it does not answer: {look.why}"
         return NodeAnswer(look.host, saw, Result.FAILED, renew_remedy(state))
+    if not service:
+        saw = f"there is none on an agent of {look.deployment.title}"
+        return NodeAnswer(look.host, saw, Result.NOT_MADE)
     if not _has_to(state, look):
         installed = look.services.get(service, Service.MISSING)
         what = "is not installed" if installed is Service.MISSING else "did not run before, either"
@@ -128,7 +131,8 @@ def _node_answer(
     if not reasons:
         said = f"; mco says: {seen.said}" if seen.said else ""
         why = f"nothing that is known of it explains that{said}"
-        log = look.kind.orchestration_log(look.deployment, look.credential_places)
+        assert look.deployment.messaging is not None
+        log = look.kind.orchestration_log(look.deployment.messaging, look.credential_places)
         reasons = [(why, f"Look into {log} there, then restart {service}.")]
     saw = "; ".join(why for why, _ in reasons)
     remedy = " ".join(dict.fromkeys(remedy for _, remedy in reasons))
@@ -215,10 +219,12 @@ def _clock(at: datetime, ahead: float | None) -> str:
     return f"{at + timedelta(seconds=ahead or 0):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _accepted(look: HostLook) -> str:
-    deployment = look.deployment
-    truststore = deployment.delivery.truststore.rpartition("/")[2]
+def _accepted(state: SiteState) -> str:
+    assert state.master is not None
+    site = state.master.deployment
+    assert site.delivery is not None and site.messaging is not None
+    truststore = site.delivery.truststore.rpartition("/")[2]
     return (
         f"Something takes credentials of the retired CA: look at the master's {truststore}, "
-        f"restart {deployment.messaging.broker} there, then run the same command again."
+        f"restart {site.messaging.broker} there, then run the same command again."
     )

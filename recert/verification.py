@@ -106,6 +106,8 @@ def _of_host(state: SiteState, evidence: Evidence, look: HostLook) -> list[Check
 
 
 def _orchestrated(state: SiteState, evidence: Evidence) -> Iterator[Check]:
+    if state.master is not None and state.master.deployment.messaging is None:
+        return
     about, did = About.ORCHESTRATED.value, "asked as peadmin, with mco find, who is there"
     seen = evidence.orchestration
     if seen is None or seen.why:
@@ -181,12 +183,13 @@ class _HostChecks:
 
     def _retired(self) -> Iterator[Check]:
         about, records = About.RETIRED, self._records()
+        vendor = self.look.deployment.vendor
         known = [r for r in records if is_where_put(self.look, r.path)]
         elsewhere = [r for r in records if not is_where_put(self.look, r.path)]
         retired = self._of_the_retired
         for did, group in (
             ("read the certificates where the procedure puts them", known),
-            ("searched for certificates elsewhere in PE's directories", elsewhere),
+            (f"searched for certificates elsewhere in {vendor}'s directories", elsewhere),
         ):
             stale = [record for record in group if record.path in retired]
             for record in stale:

@@ -13,6 +13,7 @@ INTERNAL_NAMES = PE_3_7.internal_names
 assert PE_3_7.classifier is not None
 CLASSES = PE_3_7.classifier.classes
 POSTGRESQL_SERVICE = "pe-postgresql"
+assert PE_3_7.delivery is not None
 KEYSTORE, TRUSTSTORE = PE_3_7.delivery.keystore, PE_3_7.delivery.truststore
 DELIVERED_NAMES = PE_3_7.delivery.names
 PEADMIN_CLIENT = "/var/lib/peadmin/.mcollective.d"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recert.deployments.debian_5 import DEBIAN_5
 from recert.deployments.model import Deployment
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.deployments.pe_3_8 import PE_3_8, PE_3_8_0
@@ -10,7 +11,10 @@ from recert.deployments.pe_2015_3 import PE_2015_3
 from recert.deployments.pe_2016_1 import PE_2016_1
 from recert.deployments.pe_2016_2 import PE_2016_2
 
-DEPLOYMENTS = (PE_3_7, PE_3_8_0, PE_3_8, PE_2015_2, PE_2015_3, PE_2016_1, PE_2016_2)
+DEPLOYMENTS = (
+    *(PE_3_7, PE_3_8_0, PE_3_8, PE_2015_2, PE_2015_3, PE_2016_1, PE_2016_2),
+    DEBIAN_5,
+)
 
 PROGRAMS = tuple(dict.fromkeys(path for one in DEPLOYMENTS for path in one.programs))
 """Where Puppet's programs are at any site: often missing from the PATH of a session that is no
@@ -19,7 +23,7 @@ login, and to be found before another Puppet on it."""
 JAVA = tuple(dict.fromkeys(path for one in DEPLOYMENTS for path in one.java))
 """The same of Java's."""
 
-_GENERATIONS = (PE_3_7, PE_2016_2)
+_GENERATIONS = (DEBIAN_5, PE_3_7, PE_2016_2)
 """Of agents: within one they differ in nothing but services that may not be installed."""
 
 NEWEST = _GENERATIONS[-1]

@@ -155,18 +155,19 @@ class Seat:
 @dataclass(frozen=True)
 class Agent:
     """What runs on every node. `puppet`: the service that runs Puppet; `orchestration`: the one
-    that answers in orchestration; `others`: what else works with the node's certificate.
-    `windows`: what they may be called there, by the document's names."""
+    that answers in orchestration, empty where there is none; `others`: what else works with the
+    node's certificate. `windows`: what they may be called there, by the document's names."""
 
     puppet: str
-    orchestration: str
     windows: Mapping[str, tuple[str, ...]]
+    orchestration: str = ""
     others: tuple[str, ...] = ()
 
     @property
     def services(self) -> tuple[str, ...]:
         """In the document's order of stopping."""
-        return (self.puppet, self.orchestration, *self.others)
+        orchestration = (self.orchestration,) if self.orchestration else ()
+        return (self.puppet, *orchestration, *self.others)
 
 
 @dataclass(frozen=True)
@@ -212,36 +213,44 @@ class Messaging:
 class Deployment:
     """A shape of a site.
 
-    `name`: by which it is called in data; `title`: in messages; `document`: the title of the one
-    that it is the table of. `programs`: where its Puppet's are, and `java` its Java's. A host shows
-    that it is one by its programs' directory `prefix` and by `version_file`, which says one of
-    `versions`, or that and more numbers; `puppet_versions`: likewise Puppet's own, which decide
-    where that file is missing. `internal_names`: the certificates for the vendor's own
-    services, and `internal_prefix` how those of all its versions begin. `classifier`: where it
-    matters whether node groups are classified. `credential_places`: where the vendor keeps
-    credentials; elsewhere below `searched` there are others' too, such as bundles of public CAs,
-    and some may have been put by hand.
+    `name`: by which it is called in data; `title`: in messages; `vendor`: whose it is, there;
+    `document`: the title of the one that it is the table of. `programs`: where its Puppet's are
+    that may not be on the PATH, and `java` its Java's; `prefix`: below which its `puppet` is.
+
+    A host shows that it is one by the directory `sign`, by the account `account`, which Puppet's
+    files are of, and by `version_file`, which says one of `versions`, or that and more numbers;
+    `puppet_versions`: likewise Puppet's own, which decide where that file is missing, or where the
+    vendor has none.
+
+    `internal_names`: the certificates for the vendor's own services, and `internal_prefix` how
+    those of all its versions begin. `delivery`, `messaging`: None where there is no orchestration.
+    `classifier`: where it matters whether node groups are classified. `credential_places`: where
+    the vendor keeps credentials; elsewhere below `searched` there are others' too, such as bundles
+    of public CAs, and some may have been put by hand.
     """
 
     name: str
     title: str
+    vendor: str
     document: str
     programs: tuple[str, ...]
     java: tuple[str, ...]
     prefix: str
-    version_file: str
-    versions: tuple[str, ...]
+    sign: str
+    account: str
     puppet_versions: tuple[str, ...]
     seats: tuple[Seat, ...]
     agent: Agent
     authority: Authority
-    internal_names: tuple[str, ...]
-    internal_prefix: str
     searched: tuple[str, ...]
     configuration: str
-    delivery: Delivery
-    classifier: Classifier | None
-    messaging: Messaging
+    version_file: str = ""
+    versions: tuple[str, ...] = ()
+    internal_names: tuple[str, ...] = ()
+    internal_prefix: str = ""
+    delivery: Delivery | None = None
+    classifier: Classifier | None = None
+    messaging: Messaging | None = None
 
     @property
     def master(self) -> Seat:
@@ -252,7 +261,7 @@ class Deployment:
     def users(self) -> dict[str, str]:
         """Which service works with the credentials below a directory."""
         own = {c.directory: c.used_by for seat in self.seats for c in seat.components}
-        return {**own, **self.delivery.users}
+        return {**own, **(self.delivery.users if self.delivery is not None else {})}
 
     @property
     def credential_places(self) -> tuple[str, ...]:
@@ -265,4 +274,5 @@ class Deployment:
 
     def is_internal(self, name: str) -> bool:
         """Whether a certificate is for one of the vendor's own services, of whatever version."""
-        return name in self.internal_names or name.startswith(self.internal_prefix)
+        prefix = self.internal_prefix
+        return name in self.internal_names or (bool(prefix) and name.startswith(prefix))

@@ -18,6 +18,7 @@ from recert.deployments.model import (
     Extra,
 )
 
+VENDOR, ACCOUNT = "PE", "pe-puppet"
 ETC, PEADMIN = "/etc/puppetlabs", "/var/lib/peadmin"
 
 MASTER, PUPPETDB, POSTGRESQL = "pe-puppetserver", "pe-puppetdb", "pe-postgresql"

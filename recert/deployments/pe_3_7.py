@@ -18,6 +18,7 @@ from recert.deployments.model import (
     Seat,
 )
 from recert.deployments.monolithic import (
+    ACCOUNT,
     ADDRESS,
     BROKER,
     CLASSIFIER_CERT,
@@ -31,6 +32,7 @@ from recert.deployments.monolithic import (
     POSTGRESQL,
     PUPPETDB,
     PUPPETDB_COPIES,
+    VENDOR,
     broker_endpoint,
     console_copies,
     console_endpoint,
@@ -101,11 +103,14 @@ _MONOLITHIC = Seat(
 
 PE_3_7 = Deployment(
     name="pe-3.7-mono",
+    vendor=VENDOR,
     title=title("3.7"),
     document=document("3.7"),
     programs=("/opt/puppet/bin",),
     java=("/opt/puppet/jre/bin", f"{_SHARE}/java/bin"),
     prefix="/opt/puppet",
+    sign="/opt/puppet",
+    account=ACCOUNT,
     version_file="/opt/puppet/pe_version",
     versions=("3.7",),
     puppet_versions=("3.7",),

@@ -21,6 +21,7 @@ from recert.deployments.model import (
     Seat,
 )
 from recert.deployments.monolithic import (
+    ACCOUNT,
     ADDRESS,
     BROKER,
     CONSOLE,
@@ -34,6 +35,7 @@ from recert.deployments.monolithic import (
     PUPPETDB_COPIES,
     SSL_HOST,
     SSL_PORT,
+    VENDOR,
     broker_endpoint,
     console_copies,
     console_endpoint,
@@ -145,11 +147,14 @@ def puppetlabs(
     )
     return Deployment(
         name=f"pe-{version}-mono",
+        vendor=VENDOR,
         title=title(version),
         document=document(version),
         programs=("/opt/puppetlabs/bin", "/opt/puppetlabs/puppet/bin"),
         java=("/opt/puppetlabs/server/bin",),
         prefix="/opt/puppetlabs",
+        sign="/opt/puppetlabs",
+        account=ACCOUNT,
         version_file="/opt/puppetlabs/server/pe_version",
         versions=(version,),
         puppet_versions=(puppet,),

@@ -13,18 +13,21 @@ from recert.errors import RecertError
 
 @dataclass(frozen=True)
 class Signs:
-    """What a host shows. `versions`: what its own files say, by path. `directories`: those that
-    there are. `puppet`: Puppet's version, empty if it has not said it."""
+    """What a host shows. `versions`: what its own files say, by path. `directories`, `accounts`:
+    those that there are. `puppet`: Puppet's version, empty if it has not said it."""
 
     versions: Mapping[str, str] = field(default_factory=dict)
     directories: frozenset[str] = frozenset()
     puppet: str = ""
+    accounts: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         versions = [f"{path} says {version}" for path, version in sorted(self.versions.items())]
         seen = versions or ["no file names a version"]
         if self.directories:
             seen.append(f"there is {' and '.join(sorted(self.directories))}")
+        if self.accounts:
+            seen.append(f"accounts are {' and '.join(sorted(self.accounts))}")
         if self.puppet:
             seen.append(f"Puppet is {self.puppet}")
         return ", ".join(seen)
@@ -87,7 +90,10 @@ def generation_refusals(program: str, deployment: Deployment) -> list[str]:
 
 
 def _fits(signs: Signs, deployment: Deployment) -> bool:
-    if deployment.prefix not in signs.directories:
+    if deployment.sign not in signs.directories:
+        return False
+    # Who does not say its accounts has none of these, and Puppet none of its own then.
+    if signs.accounts and deployment.account not in signs.accounts:
         return False
     if not signs.versions:
         return True
@@ -100,12 +106,13 @@ def _by_puppet(
 ) -> list[Deployment]:
     """Those of the fitting that Puppet's own version allows. Where the vendor's file names one, a
     Puppet that no table has says nothing against it; where none does, it fits none."""
-    prefixes = {one.prefix for one in known}
+    vendors = {one.vendor for one in fitting}
+    alike = [one for one in known if one.vendor in vendors]
     # With two generations' programs nobody knows of which one that Puppet is.
-    if not signs.puppet or len(prefixes & signs.directories) != 1:
+    if not signs.puppet or len({one.sign for one in alike} & signs.directories) != 1:
         return fitting
     own = [one for one in fitting if _has_puppet(signs, one)]
-    decides = not signs.versions or any(_has_puppet(signs, one) for one in known)
+    decides = not signs.versions or any(_has_puppet(signs, one) for one in alike)
     return own if decides else fitting
 
 

@@ -23,6 +23,7 @@ from operations.services import in_waves
 from procedures.deployment import deployment_of_agent
 from recert.aside import Aside
 from recert.deployments.authority import Server
+from recert.deployments.debian_5 import DEBIAN_5
 from recert.deployments.known import DEPLOYMENTS, is_internal, of_program
 from recert.deployments.model import CERTNAME, Component, Deployment, Part
 from recert.deployments.pe_3_7 import PE_3_7
@@ -39,6 +40,7 @@ from tests.unit.shell import Sh
 
 ROOT = Path(__file__).resolve().parents[2]
 EACH = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda one: one.name)
+VERSIONED = [one for one in DEPLOYMENTS if one.version_file]
 
 # Tables
 
@@ -61,7 +63,11 @@ def test_a_table_hangs_together(deployment: Deployment) -> None:
         assert {*component.pk8} <= {*component.credentials}
         assert component.used_by in seat.stopped
     assert {endpoint.client for endpoint in seat.endpoints.values()} <= names
-    assert {*deployment.delivery.names.values(), deployment.delivery.broker} <= names
+    # Who answers in orchestration does so with what is delivered.
+    orchestrated = (deployment.messaging, deployment.delivery, deployment.agent.orchestration)
+    assert all(orchestrated) or not any(orchestrated)
+    if deployment.delivery is not None:
+        assert {*deployment.delivery.names.values(), deployment.delivery.broker} <= names
     assert all(name.startswith(deployment.internal_prefix) for name in deployment.internal_names)
     if deployment.classifier is not None:
         assert deployment.classifier.service in seat.endpoints
@@ -116,9 +122,8 @@ def test_a_deploy_does_all_that_its_table_has(deployment: Deployment, done: DONE
         if operation == "credentials.owned":
             given.add(components[0].title)
     known = list(deployment.master.components)
-    assert sorted(one.title for one in about["credentials.cleared"]) == sorted(
-        one.title for one in known
-    )
+    cleared = about.get("credentials.cleared", [])
+    assert sorted(one.title for one in cleared) == sorted(one.title for one in known)
     assert copied == {one.title: set(one.credentials) for one in known}
     assert given == {one.title for one in known}
     put_back = {one.title for one in about.get("credentials.put_back", [])}
@@ -137,11 +142,11 @@ def test_a_deploy_keeps_the_documents_order(deployment: Deployment, done: DONE) 
     order = [operation for operation, *_ in done]
     # But for what is made aside, while nothing is stopped.
     assert order.pop(0) == "aside.made"
-    assert order[:7] == [
+    generations = 2 if deployment.internal_names else 1
+    assert order[: 6 + generations] == [
         *("services.stopped", "backup.made", "ssl.cleared", "ssl.catalog_removed"),
-        *("ssl.ca_created", "ssl.certificates_generated", "ssl.certificates_generated"),
+        *("ssl.ca_created", *["ssl.certificates_generated"] * generations, "ssl.placed"),
     ]
-    assert order[7] == "ssl.placed"
     assert order[-2:] == ["services.running", "puppet_run.run"]
     # What is given away is whole by then, and what is copied has been cleared.
     for component in deployment.master.components:
@@ -157,7 +162,7 @@ def test_a_deploy_keeps_the_documents_order(deployment: Deployment, done: DONE) 
 def test_a_deploy_names_the_document_that_it_carries_out(deployment: Deployment) -> None:
     found = regeneration(deployment)
     module = import_module((found.func if isinstance(found, partial) else found).__module__)
-    title, version = deployment.document.rsplit(", PE ")
+    title, version = deployment.document.rsplit(f", {deployment.vendor} ")
     said = " ".join((module.__doc__ or "").split())
     assert title in said and version in said
 
@@ -237,7 +242,7 @@ def test_a_host_says_what_it_is(named: str | None) -> None:
 def test_each_shape_is_recognised(deployment: Deployment, more: str) -> None:
     for version in deployment.versions:
         versions = {deployment.version_file: f"{version}{more}"}
-        assert found(Signs(versions, frozenset({deployment.prefix}))) is deployment
+        assert found(Signs(versions, frozenset({deployment.sign}))) is deployment
 
 
 @pytest.mark.parametrize("version", ["3.3.2", "3.70", "3", "2016.2.1", "", "n/a"])
@@ -267,7 +272,7 @@ def test_two_that_match_are_for_a_person_to_decide() -> None:
 @EACH
 def test_where_no_file_names_a_version_puppets_own_decides(deployment: Deployment) -> None:
     for begin in deployment.puppet_versions:
-        signs = Signs({}, frozenset({deployment.prefix}), f"{begin}.2")
+        signs = Signs({}, frozenset({deployment.sign}), f"{begin}.2")
         alike = [one for one in DEPLOYMENTS if one.puppet_versions == deployment.puppet_versions]
         assert found(signs, deployment.name) is deployment
         if alike == [deployment]:
@@ -291,13 +296,13 @@ def test_a_puppet_that_no_table_has_is_that_of_another_shape(puppet: str) -> Non
             found(signs, name)
 
 
-@EACH
+@pytest.mark.parametrize("deployment", VERSIONED, ids=lambda one: one.name)
 def test_a_puppet_of_another_shape_contradicts_the_file(deployment: Deployment) -> None:
     versions, places = (
         {deployment.version_file: deployment.versions[0]},
-        frozenset({deployment.prefix}),
+        frozenset({deployment.sign}),
     )
-    for other in DEPLOYMENTS:
+    for other in VERSIONED:
         signs = Signs(versions, places, f"{other.puppet_versions[0]}.1")
         if other.puppet_versions == deployment.puppet_versions:
             assert found(signs) is deployment
@@ -317,6 +322,29 @@ def test_with_two_generations_programs_nobody_knows_whose_puppet_that_is() -> No
     assert found(Signs(PE2016.versions, both, "3.7.4")) is PE_2016_2
     with pytest.raises(RecertError, match="That may be"):
         found(Signs({}, both, "3.7.4"))
+
+
+def test_whose_files_puppets_are_tells_vendors_apart() -> None:
+    """Another vendor's directory may have stayed, or been made for something else."""
+    here = PE37.directories | {DEBIAN_5.sign}
+    for account, own in (("pe-puppet", PE_3_7), ("puppet", DEBIAN_5)):
+        signs = Signs({}, here, f"{own.puppet_versions[0]}.4", frozenset({account}))
+        assert found(signs) is own
+        with pytest.raises(RecertError, match=f"accounts are {account}"):
+            found(signs, "pe-2016.2-mono")
+    both = frozenset({"puppet", "pe-puppet"})
+    with pytest.raises(RecertError, match=r"That may be pe-3\.7-mono.* or debian-5"):
+        found(Signs({}, here, "3.7.4", both))
+    assert found(Signs(PE37.versions, here, "3.7.4", both)) is PE_3_7
+    # What the vendor has no file for is not told by another one's.
+    assert found(Signs(PE37.versions, here, "5.5.22", both)) is PE_3_7
+
+
+def test_an_open_source_master_has_what_debian_gives_it() -> None:
+    signs = Signs({}, frozenset({"/etc/puppet"}), "5.5.22", frozenset({"puppet"}))
+    assert found(signs) is DEBIAN_5
+    with pytest.raises(RecertError, match=r"Puppet is 7\.23\.0"):
+        found(replace(signs, puppet="7.23.0"))
 
 
 def test_nobody_decides_against_what_a_host_shows() -> None:
@@ -346,7 +374,8 @@ def test_an_agent_is_known_by_where_its_puppet_is() -> None:
     assert of_program("/opt/puppet/bin/puppet") is PE_3_7
     for path in ("/opt/puppetlabs/bin/puppet", "/opt/puppetlabs/puppet/bin/puppet"):
         assert of_program(path) is PE_2016_2
-    assert of_program("/usr/bin/puppet") is None
+    assert of_program("/usr/bin/puppet") is DEBIAN_5
+    assert of_program("/usr/local/bin/puppet") is None
 
 
 def test_a_windows_agent_may_be_of_another_generation_than_its_master() -> None:
@@ -354,7 +383,8 @@ def test_a_windows_agent_may_be_of_another_generation_than_its_master() -> None:
     for deployment in DEPLOYMENTS:
         windows = deployment.agent.windows
         assert set(deployment.agent.services) <= windows.keys()
-        for service in ("puppet", "mcollective"):
+        orchestrated = ("mcollective",) if deployment.agent.orchestration else ()
+        for service in ("puppet", *orchestrated):
             (names,) = (one for one in windows.values() if service in one)
             assert set(names) == {service, f"pe-{service}"}
 
@@ -387,8 +417,13 @@ def test_what_a_host_shows(sh: Sh, tmp_path: Path) -> None:
     (tmp_path / "pe_version").write_text("3.7.2\n")
     (tmp_path / "empty").write_text("")
     files = [f"{tmp_path}/{name}" for name in ("pe_version", "empty", "missing")]
-    seen = sh.ask(DeploymentSigns, files=files, directories=[str(tmp_path), f"{tmp_path}/missing"])
-    assert seen == Signs({files[0]: "3.7.2"}, frozenset({str(tmp_path)}), "3.7.4")
+    directories = [str(tmp_path), f"{tmp_path}/missing"]
+    seen = sh.ask(
+        DeploymentSigns, files=files, directories=directories, accounts=["root", "nobody-of-these"]
+    )
+    assert seen == Signs(
+        {files[0]: "3.7.2"}, frozenset(directories[:1]), "3.7.4", frozenset({"root"})
+    )
 
 
 # Who knows shapes
@@ -412,10 +447,18 @@ def texts_of(path: Path) -> list[str]:
     ]
 
 
-NO_WORDS = {"document", "versions", "puppet_versions", "authority", "handshake", "configured"}
+NO_WORDS = {
+    "document",
+    "vendor",
+    "versions",
+    "puppet_versions",
+    "authority",
+    "handshake",
+    "configured",
+}
 """Fields of tables that name no service, directory, account or certificate."""
 
-ORDINARY = {"/", "puppet", "PuppetDB", "PostgreSQL"}
+ORDINARY = {"/", "/usr/bin", "/var/log/syslog", "puppet", "PuppetDB", "PostgreSQL"}
 """Words of tables that are Puppet's own program, or a product, wherever else they stand."""
 
 KNOWING = {

@@ -141,4 +141,5 @@ def test_the_products_table_says_the_same(generation: Generation) -> None:
         name: (one.ports[0], one.log) for name, one in listening.items()
     }
     logs = {one.service: one.log for one in generation.agent_programs}
+    assert shape.messaging is not None
     assert shape.messaging.log == logs[shape.agent.orchestration]
