@@ -89,6 +89,14 @@ LINUX = Base(
     setup=("compile.sh",),
     lasting=("compiled.rb", "ready.rb"),
 )
+# A server of Debian's own packages, and its agents.
+PACKAGED = Base(
+    name="packaged",
+    suite="bullseye",
+    packages=(*LINUX.packages, "puppet-master"),
+    setup=LINUX.setup,
+    lasting=LINUX.lasting,
+)
 REAL_AGENT = Base(name="real-agent", suite="bullseye", packages=(*LINUX.packages, "mcollective"))
 REAL_MASTER = Base(
     name="real-master",
@@ -167,13 +175,15 @@ WINDOWS = Base(
 )
 
 
-BASES = (LINUX, REAL_AGENT, REAL_MASTER, PUPPETDB, WINDOWS)
+BASES = (LINUX, PACKAGED, REAL_AGENT, REAL_MASTER, PUPPETDB, WINDOWS)
 
 
 def base_of(host: Host) -> Base:
     """What the host's image is built on."""
     if host.windows:
         return WINDOWS
+    if host.generation.packaged:
+        return PACKAGED
     if host.kind == STAND_INS:
         return LINUX
     return REAL_MASTER if host.role == "master" else REAL_AGENT

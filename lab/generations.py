@@ -112,12 +112,17 @@ class Generation:
     # Besides Puppet itself; in the order in which they start at boot, for want of a better one.
     master_programs: tuple[Program, ...]
     agent_programs: tuple[Program, ...]
+    confdir: str = "/etc/puppetlabs/puppet"
+    ssldir: str = SSLDIR
+    server_service: str = "pe-puppetserver"
+    # True: Debian's own packages as they are, with their units; nothing is laid out around them.
+    packaged: bool = False
 
     @property
     def master_services(self) -> tuple[str, ...]:
         """All that runs on a master."""
         programs = (program.service for program in self.master_programs)
-        return ("pe-puppetserver", *programs, self.agent_service)
+        return (self.server_service, *programs, self.agent_service)
 
     @property
     def agent_services(self) -> tuple[str, ...]:
@@ -471,6 +476,39 @@ PE_2016_2 = _newer(
     "2016.2.0",
     "1.5.2",
 )
+
+DEBIAN_5 = Generation(
+    name="debian-5",
+    version="",
+    version_file="",
+    agent_version="",
+    agent_version_file="",
+    programs="/usr/bin",
+    links="",
+    codedir="/etc/puppet/code",
+    vardir="/var/cache/puppet",
+    rundir="/run/puppet",
+    logdir="/var/log/puppet",
+    configured=(),
+    server_vardir="",
+    server_pidfile="/run/puppet/master.pid",
+    server_log="/var/log/puppet/master.log",
+    server_status=False,
+    accounts=("puppet",),
+    agent_account="puppet",
+    internal_certnames=(),
+    places=(),
+    agent_service="puppet",
+    stopped=("puppet", "puppet-master"),
+    started=("puppet-master", "puppet"),
+    master_programs=(),
+    agent_programs=(),
+    confdir="/etc/puppet",
+    ssldir="/var/lib/puppet/ssl",
+    server_service="puppet-master",
+    packaged=True,
+)
+"""Open source: bullseye's `puppet` and `puppet-master`, Puppet 5.5.22."""
 
 GENERATIONS = {
     generation.name: generation

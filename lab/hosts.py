@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lab.generations import (
+    DEBIAN_5,
     PE_3_7,
     PE_3_8,
     PE_2015_2,
@@ -263,6 +264,33 @@ HOSTS = {
             master="master-38",
             generation=PE_2016_2,
         ),
+        # Open source, of Debian's own packages.
+        Host(
+            name="puppet5",
+            hostname="puppet5.lab.test",
+            certname="puppet5.lab.test",
+            alt_names=("puppet", "puppet.lab.test"),
+            service_manager="systemd",
+            only_stand_ins=True,
+            generation=DEBIAN_5,
+        ),
+        Host(
+            name="agent09",
+            hostname="agent09.lab.test",
+            certname="agent09.lab.test",
+            service_manager="systemd",
+            master="puppet5",
+            generation=DEBIAN_5,
+        ),
+        # Of another vendor than its master, as agents are that have stayed when a site moved.
+        Host(
+            name="agent10",
+            hostname="agent10.lab.test",
+            certname="agent10.lab.test",
+            service_manager="init",
+            sh="bash",
+            master="puppet5",
+        ),
     )
 }
 
@@ -276,5 +304,6 @@ def named_hosts(names: Sequence[str]) -> list[Host]:
     if unknown:
         raise LabError(f"no such host: {', '.join(unknown)}; there are {', '.join(HOSTS)}")
     if not names:
-        return [host for host in HOSTS.values() if host.generation == PE_3_7]
+        masters = {host.name for host in HOSTS.values() if host.generation == PE_3_7}
+        return [host for host in HOSTS.values() if (host.master or host.name) in masters]
     return [host for host in HOSTS.values() if host.name in names]

@@ -102,7 +102,7 @@ def _host_files(host: Host) -> Files:
             files[source[1:]] = (0o644, (FILES / Path(source).name).read_bytes())
     if host.service_manager == "init":
         files["opt/pe-lab/init"] = (0o755, (FILES / "init").read_bytes())
-    for service in host.services:
+    for service in () if generation.packaged else host.services:
         if host.service_manager == "systemd":
             path = f"etc/systemd/system/{service.name}.service"
             files[path] = (0o644, _render("service.in", service))
@@ -118,7 +118,7 @@ def _versions(host: Host) -> dict[str, str]:
     versions = {generation.agent_version_file: generation.agent_version}
     if host.role == "master":
         versions[generation.version_file] = generation.version
-    return {path[1:]: version for path, version in versions.items()}
+    return {path[1:]: version for path, version in versions.items() if path}
 
 
 def _generation(host: Host) -> bytes:
@@ -128,6 +128,9 @@ def _generation(host: Host) -> bytes:
     account = generation.accounts[0] if master else generation.agent_account
     accounts = generation.accounts if master else () if account == "root" else (account,)
     values = {
+        "PACKAGED": _yes(generation.packaged),
+        "CONFDIR": generation.confdir,
+        "SSLDIR": generation.ssldir,
         "PROGRAMS": generation.programs,
         "LINKS": generation.links,
         "CODEDIR": generation.codedir,
@@ -185,7 +188,7 @@ def _places(host: Host) -> list[str]:
 def _puppet_code(host: Host) -> Files:
     """The manifests, and for real services the module: path below / to mode and content."""
     production = f"{host.generation.codedir[1:]}/environments/production"
-    manifests: list[str] = ["site", host.kind]
+    manifests: list[str] = ["site"] if host.generation.packaged else ["site", host.kind]
     if "pxp-agent" in host.generation.agent_services:
         manifests.append("pxp-agent")
     files = {f"{production}/manifests/{name}.pp": f"manifests/{name}.pp" for name in manifests}

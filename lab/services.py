@@ -51,7 +51,7 @@ def _stand_in(program: Program) -> Service:
 
 def _server(generation: Generation) -> Service:
     return Service(
-        "pe-puppetserver",
+        generation.server_service,
         "Puppet master",
         "/opt/pe-lab/start-puppetserver",
         generation.server_pidfile,

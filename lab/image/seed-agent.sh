@@ -3,10 +3,10 @@
 # Environment: CERTNAME and what `configure` wants; and /opt/pe-lab/generation
 set -eu
 . /opt/pe-lab/generation
-ssl=/etc/puppetlabs/puppet/ssl
+ssl=$SSLDIR
 here=$(dirname "$0")
 
-"$here/configure" >/etc/puppetlabs/puppet/puppet.conf
+"$here/configure" >"$CONFDIR/puppet.conf"
 install -d -m 0771 "$ssl"
 tar -C "$ssl" -xf "$here/credential.tar"
 install -d -m 0755 "$ssl/certificate_requests"

@@ -6,15 +6,17 @@
 set -eu
 . /opt/pe-lab/generation
 PATH=$PATH:$PROGRAMS
-ssl=/etc/puppetlabs/puppet/ssl
+ssl=$SSLDIR
 credentials=/opt/pe-lab/credentials
 here=$(dirname "$0")
 
 make_authority() {
     puppet cert list -a
     puppet cert generate "$CERTNAME" "--dns_alt_names=$ALT_NAMES"
-    # shellcheck disable=SC2086 # a list of words
-    puppet cert generate $INTERNAL_CERTNAMES
+    if [ -n "$INTERNAL_CERTNAMES" ]; then
+        # shellcheck disable=SC2086 # a list of words
+        puppet cert generate $INTERNAL_CERTNAMES
+    fi
 }
 
 # The agents' keys are on the agents: only what they sent is here. Those of the lab's own agents wait in
@@ -76,9 +78,10 @@ words() {
 
 distribute() {
     cp "$ssl/ca/ca_crl.pem" "$ssl/crl.pem"
-    chown -R pe-puppet:pe-puppet "$ssl"
+    chown -R "$ACCOUNT:$ACCOUNT" "$ssl"
 
     echo "$PLACES" | while IFS=: read -r directory account traits names custom files; do
+        [ -n "$directory" ] || continue
         for name in $(words "$names"); do
             copy "$name" "$directory"
         done
@@ -157,14 +160,14 @@ run_agent() {
     test -s "$CATALOGS/$CERTNAME.json"
 }
 
-"$here/configure" >/etc/puppetlabs/puppet/puppet.conf
+"$here/configure" >"$CONFDIR/puppet.conf"
 sed "s/@CERTNAME@/$CERTNAME/g" "$here/classifier-groups.json.in" >/etc/pe-lab/classifier-groups.json
 make_authority
 install -d -m 0700 "$credentials"
 admit_agents
 pack_credentials
 if [ "$AUTOSIGNS" = yes ]; then
-    echo '*.lab.test' >/etc/puppetlabs/puppet/autosign.conf
+    echo '*.lab.test' >"$CONFDIR/autosign.conf"
 fi
 if [ "$LEFTOVERS" = yes ]; then
     leave_behind

@@ -1,68 +1,77 @@
 #!/bin/sh
-# Makes PE's layout around Debian's Puppet. Environment: ROLE CERTNAME SERVICE_MANAGER SSH_USER OPENSSL SERVICES
-# SH LOGIN_SHELL OLD_SSH; and /opt/pe-lab/generation
+# Makes PE's layout around Debian's Puppet, where that is not to stay as it is.
+# Environment: ROLE CERTNAME SERVICE_MANAGER SSH_USER OPENSSL SERVICES SH LOGIN_SHELL OLD_SSH; and /opt/pe-lab/generation
 set -eu
 . /opt/pe-lab/generation
 ruby=/usr/lib/ruby/vendor_ruby
 
-for user in $ACCOUNTS; do
-    # The one of them that is a person's.
-    if [ "$user" = peadmin ]; then
-        useradd --system --user-group --create-home --home-dir /var/lib/peadmin --shell /bin/bash "$user"
-    else
-        useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
-    fi
-done
-
-# Puppet at PE's paths, also for one that is started without a configuration.
-sed -i \
-    -e 's|which_dir("/etc/puppet", |which_dir("/etc/puppetlabs/puppet", |' \
-    -e 's|which_dir("/etc/puppet/code", |which_dir("'"$CODEDIR"'", |' \
-    -e 's|which_dir("/var/cache/puppet", |which_dir("'"$VARDIR"'", |' \
-    -e 's|which_dir("/run/puppet", |which_dir("'"$RUNDIR"'", |' \
-    -e 's|which_dir("/var/log/puppet", |which_dir("'"$LOGDIR"'", |' \
-    "$ruby/puppet/util/run_mode.rb"
-mkdir -p "$PROGRAMS"
-mv /usr/bin/puppet "$PROGRAMS/puppet"
-ln -s /usr/bin/ruby /usr/bin/facter "$PROGRAMS/"
-if [ -n "$LINKS" ]; then
-    mkdir -p "$LINKS"
-    ln -s "$PROGRAMS/puppet" "$PROGRAMS/facter" "$LINKS/"
-fi
-rm -rf /etc/puppet /var/cache/puppet /var/lib/puppet /var/log/puppet /etc/default/puppet
-case "$SERVICE_MANAGER $SERVICES " in
-    # The lab's own, which is there already. Debian's takes whatever is called puppet for its agent.
-    init*' puppet '*) ;;
-    *) rm -f /etc/init.d/puppet ;;
-esac
-rm -f /etc/rc?.d/???puppet /lib/systemd/system/puppet*.service \
-    /usr/lib/tmpfiles.d/puppet*.conf /etc/systemd/system/*.wants/puppet*.service
-if id puppet >/dev/null 2>&1; then
-    userdel puppet
-fi
-install -d /etc/puppetlabs/puppet /etc/pe-lab
-# shellcheck disable=SC2086 # a list of words
-install -d $LOG_DIRECTORIES
-install -d -o "$ACCOUNT" -g "$ACCOUNT" -m 0750 "$LOGDIR"
-install -d -o "$ACCOUNT" -g "$ACCOUNT" -m 0755 "$VARDIR"
-echo "$CERTNAME" >/etc/pe-lab/certname
-
-if [ "$ROLE" = master ]; then
-    install -d -o pe-activemq -g pe-activemq -m 0750 /etc/puppetlabs/activemq
-    echo "$PLACES" | while IFS=: read -r directory account _; do
-        install -d -o "$account" -g "$account" "$directory"
+lay_out() {
+    for user in $ACCOUNTS; do
+        # The one of them that is a person's.
+        if [ "$user" = peadmin ]; then
+            useradd --system --user-group --create-home --home-dir /var/lib/peadmin --shell /bin/bash "$user"
+        else
+            useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$user"
+        fi
     done
-    if [ -n "$SERVER_VARDIR" ]; then
-        install -d -o pe-puppet -g pe-puppet "$SERVER_VARDIR"
+
+    # Puppet at PE's paths, also for one that is started without a configuration.
+    sed -i \
+        -e 's|which_dir("/etc/puppet", |which_dir("/etc/puppetlabs/puppet", |' \
+        -e 's|which_dir("/etc/puppet/code", |which_dir("'"$CODEDIR"'", |' \
+        -e 's|which_dir("/var/cache/puppet", |which_dir("'"$VARDIR"'", |' \
+        -e 's|which_dir("/run/puppet", |which_dir("'"$RUNDIR"'", |' \
+        -e 's|which_dir("/var/log/puppet", |which_dir("'"$LOGDIR"'", |' \
+        "$ruby/puppet/util/run_mode.rb"
+    mkdir -p "$PROGRAMS"
+    mv /usr/bin/puppet "$PROGRAMS/puppet"
+    ln -s /usr/bin/ruby /usr/bin/facter "$PROGRAMS/"
+    if [ -n "$LINKS" ]; then
+        mkdir -p "$LINKS"
+        ln -s "$PROGRAMS/puppet" "$PROGRAMS/facter" "$LINKS/"
     fi
-    if [ "$SERVER_STATUS" = yes ]; then
-        # Among what the server answers, the first.
-        route='Puppet::Network::HTTP::Route.path(%r{^/status/v1/simple$}).get('
-        route="$route"'->(_, response) { response.respond_with(200, "text/plain", "running") }), '
-        sed -i "s|^ *register(\\[|&$route|" "$ruby/puppet/network/http/webrick/rest.rb"
-        grep -q status/v1 "$ruby/puppet/network/http/webrick/rest.rb"
+    rm -rf /etc/puppet /var/cache/puppet /var/lib/puppet /var/log/puppet /etc/default/puppet
+    case "$SERVICE_MANAGER $SERVICES " in
+        # The lab's own, which is there already. Debian's takes whatever is called puppet for its agent.
+        init*' puppet '*) ;;
+        *) rm -f /etc/init.d/puppet ;;
+    esac
+    rm -f /etc/rc?.d/???puppet /lib/systemd/system/puppet*.service \
+        /usr/lib/tmpfiles.d/puppet*.conf /etc/systemd/system/*.wants/puppet*.service
+    if id puppet >/dev/null 2>&1; then
+        userdel puppet
     fi
+    install -d /etc/puppetlabs/puppet
+    # shellcheck disable=SC2086 # a list of words
+    install -d $LOG_DIRECTORIES
+    install -d -o "$ACCOUNT" -g "$ACCOUNT" -m 0750 "$LOGDIR"
+    install -d -o "$ACCOUNT" -g "$ACCOUNT" -m 0755 "$VARDIR"
+
+    if [ "$ROLE" = master ]; then
+        install -d -o pe-activemq -g pe-activemq -m 0750 /etc/puppetlabs/activemq
+        echo "$PLACES" | while IFS=: read -r directory account _; do
+            install -d -o "$account" -g "$account" "$directory"
+        done
+        if [ -n "$SERVER_VARDIR" ]; then
+            install -d -o pe-puppet -g pe-puppet "$SERVER_VARDIR"
+        fi
+        if [ "$SERVER_STATUS" = yes ]; then
+            # Among what the server answers, the first.
+            route='Puppet::Network::HTTP::Route.path(%r{^/status/v1/simple$}).get('
+            route="$route"'->(_, response) { response.respond_with(200, "text/plain", "running") }), '
+            sed -i "s|^ *register(\\[|&$route|" "$ruby/puppet/network/http/webrick/rest.rb"
+            grep -q status/v1 "$ruby/puppet/network/http/webrick/rest.rb"
+        fi
+    fi
+}
+
+if [ "$PACKAGED" = no ]; then
+    lay_out
+else
+    rm -rf "$CONFDIR/puppet.conf" "$SSLDIR"
 fi
+install -d /etc/pe-lab
+echo "$CERTNAME" >/etc/pe-lab/certname
 
 rm -f /etc/ssh/ssh_host_*
 key=ed25519

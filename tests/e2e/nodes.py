@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lab
+from lab.hosts import HOSTS
 from lab.services import REAL
 from recert.certificates import Certificate, read_certificate, read_public_key, read_request
 from tests.e2e.site import BACKUPS, KILLING, ROOT, SSLDIR, VARDIR, Master, Run, until_no_run
@@ -101,7 +102,8 @@ class Site(Master):
         return lab.hosts()[agent]["certname"]
 
     def certificate_of(self, agent: str) -> Certificate:
-        pem = self.on(agent, f"cat {SSLDIR}/certs/{self.certname_of(agent)}.pem")
+        ssldir = HOSTS[agent].generation.ssldir
+        pem = self.on(agent, f"cat {ssldir}/certs/{self.certname_of(agent)}.pem")
         cert = read_certificate(pem)
         assert cert is not None
         return cert

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import lab
+from lab.hosts import HOSTS
 from recert.certificates import (
     Certificate,
     read_certificate,
@@ -210,8 +211,12 @@ class Master:
         return self.pyinfra("deploys/master.py", *options, *arguments)
 
     @property
+    def ssldir(self) -> str:
+        return HOSTS[self.name].generation.ssldir
+
+    @property
     def ca(self) -> Certificate:
-        return self.certificate(f"{SSLDIR}/ca/ca_crt.pem")
+        return self.certificate(f"{self.ssldir}/ca/ca_crt.pem")
 
     def certificate(self, path: str) -> Certificate:
         cert = read_certificate(self.sh(f"cat '{path}'"))

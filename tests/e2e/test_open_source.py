@@ -1,0 +1,154 @@
+"""A site that is none of Puppet Enterprise's: Debian's own packages, a CA and nothing beside it."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+import lab
+from lab.hosts import HOSTS
+from recert.certificates import read_certificate
+from tests.e2e.nodes import Site, reported, statuses
+from tests.e2e.site import KILLING
+from tests.e2e.test_resume import LAST_STEP
+
+MASTER, OWN_AGENT, PES_AGENT = "puppet5", "agent09", "agent10"
+SSL = HOSTS[MASTER].generation.ssldir
+EVERYTHING = (
+    f"find {SSL} /etc/puppet/puppet.conf -printf '%p %y %u:%g %m\\n' | sort;"
+    f"find {SSL} /etc/puppet/puppet.conf -type f -exec sha256sum {{}} + | sort"
+)
+# Steps 1 and 2 of the document; its Ctrl-C is a signal here.
+TYPED = f"""
+    set -e
+    puppet resource service puppet ensure=stopped
+    puppet resource service puppet-master ensure=stopped
+    find {SSL} -mindepth 1 -delete
+    puppet cert list -a
+    puppet master --no-daemonize --verbose >/tmp/master.log 2>&1 &
+    until grep -q 'Starting Puppet master' /tmp/master.log; do kill -0 $!; sleep 0.2; done
+    kill -TERM $!
+    wait $! || :
+    puppet resource service puppet-master ensure=running
+    puppet resource service puppet ensure=running
+"""
+VENDORS_WORDS = re.compile(r"\bPE\b|\bEnterprise\b|\bpe-(?!recert|lab)|\bmco\b|peadmin|console")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    site = Site.of(tmp_path, MASTER, (OWN_AGENT, PES_AGENT))
+    site.reset()
+    return site
+
+
+def runs(host: str, *services: str) -> bool:
+    names = " ".join(services)
+    return not lab.run(host, f"/opt/pe-lab/wait-for-services 0 {names}; true").stdout.strip()
+
+
+def succeeds(host: str) -> int:
+    """How an ordinary run of Puppet ends, once the daemon's own is over."""
+    puppet = f"{HOSTS[host].generation.programs}/puppet agent --test"
+    script = f"""
+        for try in $(seq 100); do
+            {puppet} >/tmp/run.log 2>&1; status=$?
+            grep -q 'already in progress' /tmp/run.log || break
+            sleep 0.5
+        done
+        exit $status
+    """
+    return lab.run(host, script, check=False).returncode
+
+
+def assert_new(site: Site, retired: str) -> None:
+    """What a whole run promises, looked at past it."""
+    ca = site.ca
+    assert ca.fingerprint != retired
+    served = site.sh(
+        "openssl s_client -connect 127.0.0.1:8140 </dev/null 2>/dev/null | openssl x509"
+    )
+    cert = read_certificate(served)
+    assert cert is not None and cert.issued_by(ca)
+    assert cert.alt_names == {site.certname, *HOSTS[MASTER].alt_names}
+    modes = site.sh(f"stat -c '%U:%G %a' {SSL}/ca/ca_key.pem {SSL}/private_keys/*.pem").split("\n")
+    assert {*modes} == {"puppet:puppet 640", ""}
+    for agent in site.agents:
+        assert site.certificate_of(agent).issued_by(ca)
+        assert succeeds(agent) in (0, 2), site.on(agent, "cat /tmp/run.log")
+    assert runs(MASTER, "puppet-master", "puppet")
+    assert runs(OWN_AGENT, "puppet") and runs(PES_AGENT, "pe-puppet", "pe-mcollective")
+
+
+def test_an_open_source_site_goes_to_its_new_ca_and_back(site: Site) -> None:
+    retired, before = site.ca.fingerprint, site.sh(EVERYTHING)
+    options = ("deploys/site.py", "--json", "--data", f"retire_ca={retired}")
+    surveyed = site.pyinfra("deploys/survey.py", "-y")
+    assert surveyed.status == 0, surveyed.stderr
+
+    preview = site.pyinfra(*options, "--dry")
+    assert preview.status == 0, preview.stderr
+    assert site.sh(EVERYTHING) == before
+    run = site.pyinfra(*options, "-y")
+
+    assert run.status == 0, run.stderr
+    assert set(statuses(run).values()) == {"renewed"}
+    planned = [step for step, hosts in preview.plan.items() if hosts]
+    assert planned == [step for step, hosts in run.changes.items() if hosts]
+    assert_new(site, retired)
+    (name,) = site.backups()
+    again = site.pyinfra(*options, "--dry")
+    assert again.status == 0, again.stderr
+    assert not any(again.plan.values())
+
+    verified = site.pyinfra("deploys/verify.py", "-y", "--data", f"retire_ca={retired}")
+    assert verified.status == 0, verified.stderr
+    # Nothing of what it says is about what there is not.
+    alone = [line for line in (surveyed.text + preview.text + verified.text).splitlines()]
+    assert [line for line in alone if VENDORS_WORDS.search(line) and PES_AGENT not in line] == []
+    checks = {check["about"] for check in reported(verified)["checks"]}
+    assert not any("orchestration" in about for about in checks)
+
+    serial = site.certificate_of(OWN_AGENT)
+    replaced = site.replace(serial.fingerprint)
+    assert replaced.status == 0, replaced.stderr
+    assert site.certificate_of(OWN_AGENT).key != serial.key
+
+    restored = site.pyinfra("deploys/restore.py", "-y", "--data", f"backup={name}")
+    assert restored.status == 0, restored.stderr
+    assert site.ca.fingerprint == retired
+    assert site.sh(EVERYTHING) == before
+    for agent in site.agents:
+        assert succeeds(agent) in (0, 2), site.on(agent, "cat /tmp/run.log")
+
+
+def test_killed_after_each_step_of_an_open_source_master(site: Site) -> None:
+    retired = site.ca.fingerprint
+    left = site.preview(retired).planned
+    while left and left != [LAST_STEP]:
+        run = site.regenerate(retired, *KILLING, env={"KILL_AFTER": "1"})
+        assert run.status == -signal.SIGKILL, run.stderr
+        assert run.planned == left
+        left = left[1:]
+    done = site.regenerate(retired)
+    assert done.status == 0, done.stderr
+    assert not site.preview(retired).planned
+    assert site.whole(retired).status == 0
+    assert_new(site, retired)
+
+
+def tree(site: Site) -> str:
+    listing = f"find {SSL} ! -name 'agent*.pem' -printf '%p %y %U:%G %m\\n' | sort"
+    return site.sh(listing)
+
+
+def test_the_document_typed_leaves_the_same(site: Site) -> None:
+    retired = site.ca.fingerprint
+    assert site.regenerate(retired).status == 0
+    deployed = tree(site)
+    site.sh(TYPED)
+    assert site.ca.fingerprint != retired
+    assert tree(site) == deployed
