@@ -223,18 +223,26 @@ def running() -> Commands:
 
 def in_waves(services: Sequence[str], needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
     """The services, each in its order, in as few groups as there can be if none is in the same as
-    one that it needs, or before it.
+    one that it needs, or before it. Each is as late as who needs it allows, and what nobody needs
+    is not in the first: the start of that is what others wait for.
 
     :param needs: by service, those which it cannot do without.
     """
-    waves: list[list[str]] = []
-    left = list(services)
-    while left:
-        wave = [name for name in left if not set(needs.get(name, ())) & set(left)]
-        assert wave, f"these need each other: {left}"
-        waves.append(wave)
-        left = [name for name in left if name not in wave]
-    return waves
+
+    def earliest(name: str) -> int:
+        return max(
+            (1 + earliest(need) for need in needs.get(name, ()) if need in services), default=0
+        )
+
+    last = max(map(earliest, services), default=0)
+
+    def place(name: str) -> int:
+        waiting = [place(other) for other in services if name in needs.get(other, ())]
+        return min(waiting) - 1 if waiting else max(earliest(name), min(1, last))
+
+    places = {name: place(name) for name in services}
+    waves = [[name for name in services if places[name] == number] for number in range(last + 1)]
+    return [wave for wave in waves if wave]
 
 
 def _silent(procedure: Procedure, running: list[str]) -> list[str]:

@@ -213,7 +213,7 @@ def _look_at_master(
     before = facts.retired_certificates(old)
     doubted = frozenset(name for name, cert in before.items() if signed_since(cert, since))
     side = MasterSide(
-        components=facts.components,
+        components=dict(facts.components),
         inventory=inventory,
         manifests=tuple(backup.manifest for backup in facts.backups.backups),
         # None of them may live on.

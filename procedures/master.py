@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from connectors.limits import give_turn
 from facts.answers import AskedService, ServiceAnswers
@@ -120,10 +120,13 @@ class MasterFacts(HostFacts):
         return Aside(self.settings)
 
     @property
-    def components(self) -> dict[str, ComponentState]:
-        return {c.directory: self._component(c) for c in self.seat.components}
+    def components(self) -> ComponentsSeen:
+        """By directory, each asked when it is first looked at."""
+        return ComponentsSeen(self)
 
-    def _component(self, component: Component) -> ComponentState:
+    def component(self, component: Component) -> ComponentState:
+        """What there is of one of them."""
+
         def read() -> ComponentState:
             return self._ask(
                 ComponentDirectory,
@@ -301,14 +304,14 @@ class MasterFacts(HostFacts):
         kept_names: Mapping[str, frozenset[str]],
     ) -> Freshness:
         """The judgement over what is there now."""
-        ssl, components = self.ssl, self.components
+        ssl = self.ssl
         kept: Freshness | None = self._kept.get("freshness")
-        if kept is None or kept.ssl is not ssl or kept.components != components:
+        if kept is None or kept.ssl is not ssl or not self._still_hold(kept.components):
             kept = Freshness(
                 self.deployment,
                 self.settings,
                 ssl,
-                components,
+                self.components,
                 retired,
                 alt_names,
                 utc_now(),
@@ -318,3 +321,28 @@ class MasterFacts(HostFacts):
             )
             self._kept["freshness"] = kept
         return kept
+
+    def _still_hold(self, components: Mapping[str, ComponentState]) -> bool:
+        assert isinstance(components, ComponentsSeen)
+        return all(self._kept.get(path) is state for path, state in components.seen.items())
+
+
+class ComponentsSeen(Mapping[str, ComponentState]):
+    """The components of a master as they were when each was first looked at: as long as a step
+    looks at none of them, none is asked. `seen`: those that were looked at."""
+
+    def __init__(self, facts: MasterFacts) -> None:
+        self._facts = facts
+        self.seen: dict[str, ComponentState] = {}
+
+    def __getitem__(self, directory: str) -> ComponentState:
+        if directory not in self.seen:
+            known = {one.directory: one for one in self._facts.seat.components}
+            self.seen[directory] = self._facts.component(known[directory])
+        return self.seen[directory]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._facts.seat.directories)
+
+    def __len__(self) -> int:
+        return len(self._facts.seat.components)

@@ -65,8 +65,8 @@ def test_nothing_is_started_before_what_it_needs_answers(master: Master) -> None
     assert started(master, "pe-postgresql") < database
     assert database < started(master, "pe-puppetdb") < puppetdb
     assert database < started(master, "pe-console-services")
-    # What needs nobody waits for nobody; the agent, whose run needs PuppetDB, does.
-    assert max(started(master, name) for name in ("pe-httpd", "pe-mcollective")) < database
+    # What needs nobody does not wait for PuppetDB; the agent, whose run needs it, does.
+    assert max(started(master, name) for name in ("pe-httpd", "pe-mcollective")) < puppetdb
     assert puppetdb < started(master, "pe-puppet")
     waiting = "waiting for pe-postgresql (port 5432: the database system is starting up): "
     assert waiting in run.text
