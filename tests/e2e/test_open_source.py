@@ -107,7 +107,7 @@ def test_an_open_source_site_goes_to_its_new_ca_and_back(site: Site) -> None:
     verified = site.pyinfra("deploys/verify.py", "-y", "--data", f"retire_ca={retired}")
     assert verified.status == 0, verified.stderr
     # Nothing of what it says is about what there is not.
-    alone = [line for line in (surveyed.text + preview.text + verified.text).splitlines()]
+    alone = (surveyed.text + preview.text + verified.text).splitlines()
     assert [line for line in alone if VENDORS_WORDS.search(line) and PES_AGENT not in line] == []
     checks = {check["about"] for check in reported(verified)["checks"]}
     assert not any("orchestration" in about for about in checks)
