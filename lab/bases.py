@@ -89,9 +89,9 @@ LINUX = Base(
     setup=("compile.sh",),
     lasting=("compiled.rb", "ready.rb"),
 )
-# A server of Debian's own packages, and its agents.
-PACKAGED = Base(
-    name="packaged",
+# For a server of Debian's own packages; its agents have all of theirs.
+PACKAGED_MASTER = Base(
+    name="packaged-master",
     suite="bullseye",
     packages=(*LINUX.packages, "puppet-master"),
     setup=LINUX.setup,
@@ -175,15 +175,15 @@ WINDOWS = Base(
 )
 
 
-BASES = (LINUX, PACKAGED, REAL_AGENT, REAL_MASTER, PUPPETDB, WINDOWS)
+BASES = (LINUX, PACKAGED_MASTER, REAL_AGENT, REAL_MASTER, PUPPETDB, WINDOWS)
 
 
 def base_of(host: Host) -> Base:
     """What the host's image is built on."""
     if host.windows:
         return WINDOWS
-    if host.generation.packaged:
-        return PACKAGED
+    if host.generation.packaged and host.role == "master":
+        return PACKAGED_MASTER
     if host.kind == STAND_INS:
         return LINUX
     return REAL_MASTER if host.role == "master" else REAL_AGENT

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lab import generations, services
-from lab.generations import CERTNAME, GENERATIONS, PE_3_7, Generation
+from lab.generations import CERTNAME, DEBIAN_5, GENERATIONS, PE_3_7, Generation
 from lab.hosts import HOSTS, named_hosts
 from recert.deployments.known import DEPLOYMENTS
 from recert.deployments.model import Extra
@@ -117,15 +117,20 @@ def test_stand_ins_of_37_are_as_they_were() -> None:
     assert not any(component["pk8"] or component["dh"] for component in told.values())
 
 
-@EACH
-def test_the_products_table_says_the_same(generation: Generation) -> None:
-    """Both are read from the documents, by different eyes; three of the shapes have no host."""
-    (shape,) = (one for one in DEPLOYMENTS if one.name == f"pe-{generation.name}-mono")
+@pytest.mark.parametrize(
+    ("name", "generation"),
+    [*((f"pe-{one.name}-mono", one) for one in GENERATIONS.values()), ("debian-5", DEBIAN_5)],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_the_products_table_says_the_same(name: str, generation: Generation) -> None:
+    """Both are read from the documents, by different eyes; one of the shapes has no host."""
+    (shape,) = (one for one in DEPLOYMENTS if one.name == name)
     seat = shape.master
     assert (seat.stopped, seat.started) == (generation.stopped, generation.started)
     assert shape.internal_names == generation.internal_certnames
     assert set(shape.agent.services) == set(generation.agent_services)
     assert shape.version_file == generation.version_file
+    assert shape.account == generation.accounts[0]
     assert [(c.directory, c.account, c.credentials, bool(c.pk8)) for c in seat.components] == [
         (place.directory, place.account, place.trios, place.pk8) for place in generation.places
     ]
@@ -141,5 +146,5 @@ def test_the_products_table_says_the_same(generation: Generation) -> None:
         name: (one.ports[0], one.log) for name, one in listening.items()
     }
     logs = {one.service: one.log for one in generation.agent_programs}
-    assert shape.messaging is not None
-    assert shape.messaging.log == logs[shape.agent.orchestration]
+    assert (shape.messaging is None) is generation.packaged
+    assert shape.messaging is None or shape.messaging.log == logs[shape.agent.orchestration]
