@@ -215,6 +215,8 @@ went_by_cache='{WENT_BY_CACHE[0]}
 {WENT_BY_CACHE[1]}'
 command_failed='{COMMAND_FAILED}'
 report=${{1%/*}}/{REPORT}
+# Since Puppet 7 the summary lies apart, where everybody may read it.
+[ -e "$report" ] || report=${{1%/public/*}}/state/{REPORT}
 """
     + r"""
 of_that_run() { [ -f "$1" ] && [ -r "$1" ] && [ -z "$(find "$2" -newer "$1")" ]; }

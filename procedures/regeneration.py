@@ -326,8 +326,9 @@ def _extensions(facts: MasterFacts, retired: Retired) -> dict[str, str]:
     """Puppet's extensions of the certificate that the master has had of the CA to retire."""
     before = [b.manifest.certificate for b in facts.backups.of_ca(retired.fingerprint)]
     found = [facts.certificate_in_use, *(read_certificate(pem or "") for pem in before)]
-    ca = retired.certificate
-    return next((c.extensions for c in found if c and ca and c.issued_by(ca)), {})
+    ca, by_itself = retired.certificate, facts.deployment.authority.adds
+    had = next((c.extensions for c in found if c and ca and c.issued_by(ca)), {})
+    return {number: value for number, value in had.items() if number not in by_itself}
 
 
 def _kept_names(facts: MasterFacts, retired: Retired) -> dict[str, frozenset[str]]:

@@ -141,7 +141,8 @@ def kept_directories(stay: Iterable[str], settings: Settings, roots: Iterable[st
         *roots,
     }
     puppets |= {str(parent) for path in puppets for parent in PurePosixPath(path).parents}
-    puppets |= {str(parent) for parent in PurePosixPath(settings.capass).parents}
+    if settings.capass:
+        puppets |= {str(parent) for parent in PurePosixPath(settings.capass).parents}
     parents = {str(parent) for path in stay for parent in PurePosixPath(path).parents}
     return parents - puppets
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import PurePath, PurePosixPath
@@ -63,6 +63,8 @@ OTHER_SETTINGS = (
     *WRITTEN_BESIDE,
 )
 SETTINGS = PATH_SETTINGS + OTHER_SETTINGS
+GONE = frozenset({"capass", "ca", "caprivatedir"})
+"""Which Puppet has no more since 6: those it prints as empty."""
 
 _CERTNAME = re.compile(r"[A-Za-z0-9][ -.0-~]{0,252}")  # what Puppet allows, less a leading "-"
 _DNS_NAME = re.compile(
@@ -78,7 +80,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one host; paths are absolute, `dns_alt_names` those of every section."""
+    """The settings of one host; paths are absolute, `dns_alt_names` those of every section. What
+    its Puppet does not know is empty."""
 
     certname: str
     dns_alt_names: tuple[str, ...]
@@ -219,11 +222,12 @@ def check_settings(
                 f"puppet.conf sets {name} differently for [agent] ({agent[name]}) and [master] "
                 f"({master[name]}). The procedure needs one {name}: set it in [main] only."
             )
-    paths = {name: rules.check(name, agent[name]) for name in PATH_SETTINGS}
+    here = [name for name in PATH_SETTINGS if agent[name] or name not in GONE]
+    paths = {**dict.fromkeys(GONE & {*PATH_SETTINGS}, ""), **_checked(agent, here, rules)}
     # A Puppet that does not know it prints nothing, and earlier backups do not have it.
     attributes = master["csr_attributes"] or f"{paths['confdir']}/{FILE}"
     paths["csr_attributes"] = rules.check("csr_attributes", attributes)
-    flavoured = {name: rules.flavour(path) for name, path in paths.items()}
+    flavoured = {name: rules.flavour(path) for name, path in paths.items() if path}
     for emptied in ("ssldir", "cadir"):
         _check_safe_to_empty(emptied, flavoured, rules, deployment)
     _check_emptied(flavoured)
@@ -238,7 +242,7 @@ def check_settings(
         group=_check("group", master["group"], _ACCOUNT, "a group name"),
         masterport=_number("masterport", master["masterport"], 1, 65535),
         keylength=_number("keylength", master["keylength"], 512, 16384),
-        ca=master["ca"].lower() == "true",
+        ca=master["ca"].lower() in ("true", ""),
         noop=agent["noop"].lower() == "true",
         server=agent["server"].lower(),
         ca_server=agent["ca_server"].lower(),
@@ -250,6 +254,10 @@ def check_settings(
         **{n: rules.check(n, master[n]) if master[n] else "" for n in WRITTEN_BESIDE},
         **paths,
     )
+
+
+def _checked(printed: Mapping[str, str], names: Iterable[str], rules: PathRules) -> dict[str, str]:
+    return {name: rules.check(name, printed[name]) for name in names}
 
 
 def duration(value: str) -> timedelta | None:
@@ -346,7 +354,7 @@ def _check_safe_to_empty(
 def _check_emptied(paths: Mapping[str, PurePath]) -> None:
     """Step 2.2 deletes by emptying two directories; what lies elsewhere would survive it."""
     emptied = [paths[name] for name in ("ssldir", "cadir")]
-    for name in CREDENTIAL_SETTINGS:
+    for name in [name for name in CREDENTIAL_SETTINGS if name in paths]:
         path = paths[name]
         within = [path.relative_to(root) for root in emptied if root in path.parents]
         if not within or any(part.startswith(".") for way in within for part in way.parts[:1]):

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 
 from operations.authority.commands import CaCommands
 from operations.authority.puppet_cert import PuppetCert
-from recert.deployments.authority import PUPPET_CERT, Authority
+from operations.authority.puppetserver_ca import PuppetserverCa
+from recert.deployments.authority import PUPPET_CERT, PUPPETSERVER_CA, Authority
 
-_COMMANDS: Mapping[Authority, CaCommands] = {PUPPET_CERT: PuppetCert()}
+_COMMANDS: Mapping[Authority, CaCommands] = {
+    PUPPET_CERT: PuppetCert(),
+    PUPPETSERVER_CA: PuppetserverCa(),
+}
 
 
 def ca_commands(authority: Authority) -> CaCommands:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from facts.puppet import PUPPET_WITHOUT_CATALOG, ROOMY_HEAP, UTF8_LOCALE
 from facts.reading import READING, SAME
 from operations.attributes import WITH_ATTRIBUTES
+from operations.authority.beside import BESIDE, beside
 from operations.authority.commands import CredentialsWanted, Typed, WaitingRequest
 from operations.clearing import REMOVING
 from operations.placing import PLACING
@@ -55,53 +56,26 @@ done
 """
 )
 
-# Puppet makes its directories open to others as far as that is usual, so it gets one of its own
-# in one that is not. What it has made is given to its account afterwards, who may not come
-# near it by then: what has another name besides stays root's, and is not put into place.
 _ASIDE = (
-    PLACING
-    + UTF8_LOCALE
+    BESIDE
     + _MAKE_KEY
     + r"""
-top=$1 retires=$2 asked_for=$3 owner=$4 length=$5 ssldir=$6 keys=$7 public=$8; shift 8
-names=$1 first=$2; shift 2
-enter "${top%/*}"
-name=./${top##*/} complete=
-without_aside() {
-    [ -n "$complete" ] || {
-        cd "${top%/*}" && rm -rf -- "$name"
-        echo "Nothing is left of what was to be made aside in $top." >&2
-    }
-}
-rm -rf -- "$name"
-[ ! -e "$name" ] && [ ! -L "$name" ] || fail "$top is in the way, and cannot be removed."
-trap without_aside EXIT
-trap 'exit 1' HUP INT PIPE TERM
-mkdir -m 0700 -- "$name" && cd -- "$name" && [ "$(pwd -P)" = "$here/${top##*/}" ] &&
-    [ "$(stat -c '%u %a' .)" = "$(id -u) 700" ] || fail "Cannot make $top."
-umask 077
-mkdir new && chown "$owner" new && chmod 0711 . || fail "Cannot make $top/new."
-[ -z "$asked_for" ] || printf '%s' "$asked_for" >csr_attributes.yaml || fail "Cannot write to $top."
-umask 022
-cd / || exit
-make "$ssldir" 0771 "$owner"
+length=$1 keys=$2 public=$3 names=$4 first=$5; shift 5
+begin_aside
 make "$keys" 0750 "$owner"
 make "$public" 0755 "$owner"
 """
     + ROOMY_HEAP
     + r"""
-could_not() { fail "Puppet could not make the new CA and its certificates: see above."; }
 eval "$first" </dev/null &
 making=$!
 for name in $names; do make_key "$name" </dev/null & done
 wait "$making" || { wait; could_not; }
 wait
 for typed; do eval "$typed" </dev/null || could_not; done
-chown 0:0 "$top/new" || fail "Cannot close $top/new."
-for made in "$top"/new/*; do give "$owner" "$made" directory; done
+end_aside
 for name in $names; do close_to_others "$keys/$name.pem"; done
-(umask 077; printf '%s\n' "$retires" >"$top/retires") || fail "Cannot write to $top."
-complete=yes
+note_aside
 """
 )
 
@@ -170,12 +144,8 @@ class PuppetCert:
         return Typed(
             _ASIDE,
             (
-                aside.top,
-                retires,
-                attributes,
-                f"{place.user}:{place.group}",
+                *beside(aside, retires, attributes),
                 str(place.keylength),
-                conf.ssldir,
                 conf.privatekeydir,
                 conf.publickeydir,
                 " ".join(name for one in wanted for name in one.names),

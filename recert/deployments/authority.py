@@ -22,7 +22,7 @@ class Authority:
     `clean`: revoke what a name has, and forget it. `revoke`: by serial number. `new_crl`: what
     makes the revocation list anew. `list`: of all names. `signeddir`: what tells where signed
     certificates are. `creates`, `issues`, `signs` and `revokes`: what it wants of the server for
-    that.
+    that. `adds`: the numbers of extensions that it gives its own server's certificate by itself.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Authority:
     issues: Server
     signs: Server
     revokes: Server
+    adds: frozenset[str] = frozenset()
 
 
 PUPPET_CERT = Authority(
@@ -54,3 +55,21 @@ PUPPET_CERT = Authority(
     revokes=Server.EITHER,
 )
 """Puppet's own, until Puppet 6: works with the CA's files."""
+
+PUPPETSERVER_CA = Authority(
+    name="puppetserver ca",
+    sign="puppetserver ca sign --certname",
+    clean="puppetserver ca clean --certname",
+    revoke="puppetserver ca revoke --certname",
+    # It makes one for five years whenever it revokes.
+    new_crl="puppetserver ca revoke --certname <a certname that nobody needs>",
+    list="puppetserver ca list --all",
+    signeddir="puppet config print signeddir --section server",
+    creates=Server.EITHER,
+    issues=Server.DOWN,
+    signs=Server.UP,
+    revokes=Server.UP,
+    # With which a certificate may work with the CA: pp_cli_auth.
+    adds=frozenset({"1.3.6.1.4.1.34380.1.3.39"}),
+)
+"""Puppet Server's, since 5.3.5: makes a CA as files, and asks the server for all else."""

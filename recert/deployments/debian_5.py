@@ -10,6 +10,7 @@ from __future__ import annotations
 from recert.deployments.authority import PUPPET_CERT
 from recert.deployments.model import Agent, Deployment, Endpoint, Seat
 from recert.deployments.open_source import ACCOUNT, AGENT, VENDOR, WINDOWS, document
+from recert.deployments.trapperkeeper import ADDRESS
 
 _ETC, _MASTER = "/etc/puppet", "puppet-master"
 
@@ -37,8 +38,7 @@ DEBIAN_5 = Deployment(
                     path="/",
                     # The port is Puppet's setting.
                     configured=(f"{_ETC}/puppet.conf", ""),
-                    bound=r"s/^[[:space:]]*bindaddress[[:space:]]*=[[:space:]]*"
-                    r"\([[:alnum:]:][[:alnum:]._:-]*\).*/\1/p",
+                    bound=rf"s/^[[:space:]]*bindaddress[[:space:]]*=[[:space:]]*{ADDRESS}.*/\1/p",
                 )
             },
             needs={AGENT: (_MASTER,)},

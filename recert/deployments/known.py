@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recert.deployments.debian_5 import DEBIAN_5
+from recert.deployments.debian_7 import DEBIAN_7
 from recert.deployments.model import Deployment
 from recert.deployments.pe_3_7 import PE_3_7
 from recert.deployments.pe_3_8 import PE_3_8, PE_3_8_0
@@ -13,7 +14,7 @@ from recert.deployments.pe_2016_2 import PE_2016_2
 
 DEPLOYMENTS = (
     *(PE_3_7, PE_3_8_0, PE_3_8, PE_2015_2, PE_2015_3, PE_2016_1, PE_2016_2),
-    DEBIAN_5,
+    *(DEBIAN_5, DEBIAN_7),
 )
 
 PROGRAMS = tuple(dict.fromkeys(path for one in DEPLOYMENTS for path in one.programs))

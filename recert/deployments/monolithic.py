@@ -17,6 +17,12 @@ from recert.deployments.model import (
     Endpoint,
     Extra,
 )
+from recert.deployments.trapperkeeper import (
+    SSL_HOST,
+    SSL_PORT,
+    database_endpoint,
+    server_endpoint,
+)
 
 VENDOR, ACCOUNT = "PE", "pe-puppet"
 ETC, PEADMIN = "/etc/puppetlabs", "/var/lib/peadmin"
@@ -39,16 +45,6 @@ INTERNAL_NAMES = (
 )
 """Step 2.6, in its order."""
 
-SSL_PORT = r"s/#.*//; s,//.*,,; s/.*ssl-port[\"[:space:]:=]*\([0-9]*\).*/\1/p"
-"""Of a service's webserver.conf, without its comments."""
-
-ADDRESS = r"\([[:alnum:]:][[:alnum:]._:-]*\)"
-SSL_HOST = (
-    rf"s/#.*//; s,//.*,,; s/^/ /; h; s/.*ssl-host[\"[:space:]]*[:=][\"[:space:]]*{ADDRESS}.*/\1/p; "
-    rf"g; s/.*[^[:alnum:]-]host[\"[:space:]]*[:=][\"[:space:]]*{ADDRESS}.*/\1/p"
-)
-"""There, too: `host` counts where there is no `ssl-host`."""
-
 
 def title(version: str) -> str:
     return f"Puppet Enterprise {version}, monolithic"
@@ -65,23 +61,11 @@ def document(version: str) -> str:
 
 
 def master_endpoint(log: str) -> Endpoint:
-    # puppet.conf's `masterport` is the agents'; where both differ, this is where it listens.
-    configured = (f"{ETC}/puppetserver/conf.d/webserver.conf", SSL_PORT)
-    return Endpoint(8140, log, path="/", configured=configured, bound=SSL_HOST)
+    return server_endpoint(f"{ETC}/puppetserver", log, path="/")
 
 
 def puppetdb_endpoint(log: str) -> Endpoint:
-    # 2.x listens once it is ready, and does not know that path; later ones answer it with 503.
-    return Endpoint(
-        8081,
-        log,
-        path="/pdb/meta/v1/version",
-        configured=(
-            f"{ETC}/puppetdb/conf.d/jetty.ini",
-            r"s/^[[:space:]]*ssl-port[[:space:]]*=[[:space:]]*\([0-9]*\).*/\1/p",
-        ),
-        bound=rf"s/^[[:space:]]*\(ssl-\)\{{0,1\}}host[[:space:]]*=[[:space:]]*{ADDRESS}.*/\2/p",
-    )
+    return database_endpoint(f"{ETC}/puppetdb", log)
 
 
 def postgresql_endpoint(log: str, data: str, *later: str) -> Endpoint:

@@ -19,7 +19,6 @@ from recert.deployments.model import (
 )
 from recert.deployments.monolithic import (
     ACCOUNT,
-    ADDRESS,
     BROKER,
     CLASSIFIER_CERT,
     CONSOLE,
@@ -44,6 +43,7 @@ from recert.deployments.monolithic import (
     puppetdb_endpoint,
     title,
 )
+from recert.deployments.trapperkeeper import ADDRESS
 
 _SHARE, _LOG = "/opt/puppet/share", "/var/log"
 _DATABASE = "/opt/puppet/var/lib/pgsql/9.2/data"

@@ -22,7 +22,6 @@ from recert.deployments.model import (
 )
 from recert.deployments.monolithic import (
     ACCOUNT,
-    ADDRESS,
     BROKER,
     CONSOLE,
     ETC,
@@ -33,8 +32,6 @@ from recert.deployments.monolithic import (
     POSTGRESQL,
     PUPPETDB,
     PUPPETDB_COPIES,
-    SSL_HOST,
-    SSL_PORT,
     VENDOR,
     broker_endpoint,
     console_copies,
@@ -47,6 +44,7 @@ from recert.deployments.monolithic import (
     puppetdb_endpoint,
     title,
 )
+from recert.deployments.trapperkeeper import ADDRESS, SSL_HOST, SSL_PORT
 
 _DATA, _LOG = "/opt/puppetlabs/server/data", "/var/log/puppetlabs"
 _DATABASE = f"{_DATA}/postgresql/9.4/data"
