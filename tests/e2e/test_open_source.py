@@ -38,13 +38,6 @@ TYPED = f"""
 VENDORS_WORDS = re.compile(r"\bPE\b|\bEnterprise\b|\bpe-(?!recert|lab)|\bmco\b|peadmin|console")
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    site = Site.of(tmp_path, MASTER, (OWN_AGENT, PES_AGENT))
-    site.reset()
-    return site
-
-
 def runs(host: str, *services: str) -> bool:
     names = " ".join(services)
     return not lab.run(host, f"/opt/pe-lab/wait-for-services 0 {names}; true").stdout.strip()
@@ -62,6 +55,16 @@ def succeeds(host: str) -> int:
         exit $status
     """
     return lab.run(host, script, check=False).returncode
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    site = Site.of(tmp_path, MASTER, (OWN_AGENT, PES_AGENT))
+    site.reset()
+    # The package's server goes into the background before it listens, and the daemon's first run
+    # may come before that.
+    assert succeeds(MASTER) in (0, 2), site.sh("cat /tmp/run.log")
+    return site
 
 
 def assert_new(site: Site, retired: str) -> None:
