@@ -97,6 +97,15 @@ PACKAGED_MASTER = Base(
     setup=LINUX.setup,
     lasting=LINUX.lasting,
 )
+PUPPETSERVER = Base(
+    name="puppetserver",
+    suite="bookworm",
+    packages=(
+        *("ca-certificates", "curl", "iproute2", "openssh-server", "openssl", "procps", "sudo"),
+        *("systemd", "systemd-sysv", "puppet-agent", "puppetserver"),
+    ),
+    setup=("puppetserver/setup.sh", "puppetserver/compiled.clj"),
+)
 REAL_AGENT = Base(name="real-agent", suite="bullseye", packages=(*LINUX.packages, "mcollective"))
 REAL_MASTER = Base(
     name="real-master",
@@ -175,15 +184,16 @@ WINDOWS = Base(
 )
 
 
-BASES = (LINUX, PACKAGED_MASTER, REAL_AGENT, REAL_MASTER, PUPPETDB, WINDOWS)
+BASES = (LINUX, PACKAGED_MASTER, PUPPETSERVER, REAL_AGENT, REAL_MASTER, PUPPETDB, WINDOWS)
 
 
 def base_of(host: Host) -> Base:
     """What the host's image is built on."""
     if host.windows:
         return WINDOWS
-    if host.generation.packaged and host.role == "master":
-        return PACKAGED_MASTER
+    own = next((base for base in BASES if base.name == host.generation.base), None)
+    if own is not None and (host.role == "master" or own is PUPPETSERVER):
+        return own
     if host.kind == STAND_INS:
         return LINUX
     return REAL_MASTER if host.role == "master" else REAL_AGENT

@@ -117,6 +117,15 @@ class Generation:
     server_service: str = "pe-puppetserver"
     # True: Debian's own packages as they are, with their units; nothing is laid out around them.
     packaged: bool = False
+    # What a master of it is built on, by the name of that, where it is not what its kind says; with
+    # "puppetserver" its agents, too.
+    base: str = ""
+
+    @property
+    def cadir(self) -> str:
+        """Where the CA of a master is."""
+        own = self.base == "puppetserver"
+        return f"{self.confdir}/puppetserver/ca" if own else f"{self.ssldir}/ca"
 
     @property
     def master_services(self) -> tuple[str, ...]:
@@ -507,8 +516,22 @@ DEBIAN_5 = Generation(
     ssldir="/var/lib/puppet/ssl",
     server_service="puppet-master",
     packaged=True,
+    base="packaged-master",
 )
 """Open source: bullseye's `puppet` and `puppet-master`, Puppet 5.5.22."""
+
+DEBIAN_7 = replace(
+    DEBIAN_5,
+    name="debian-7",
+    server_vardir="",
+    server_pidfile="",
+    server_log="/var/log/puppetserver/puppetserver.log",
+    stopped=("puppet", "puppetserver"),
+    started=("puppetserver", "puppet"),
+    server_service="puppetserver",
+    base="puppetserver",
+)
+"""Open source: bookworm's `puppet-agent` 7.23 and `puppetserver` 7.9.5, whose CA is its own."""
 
 GENERATIONS = {
     generation.name: generation

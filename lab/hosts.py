@@ -6,6 +6,7 @@ from typing import Literal
 
 from lab.generations import (
     DEBIAN_5,
+    DEBIAN_7,
     PE_3_7,
     PE_3_8,
     PE_2015_2,
@@ -290,6 +291,34 @@ HOSTS = {
             service_manager="init",
             sh="bash",
             master="puppet5",
+        ),
+        # Puppet Server with its own CA.
+        Host(
+            name="puppet7",
+            hostname="puppet7.lab.test",
+            certname="puppet7.lab.test",
+            alt_names=("puppet", "puppet.lab.test"),
+            service_manager="systemd",
+            only_stand_ins=True,
+            generation=DEBIAN_7,
+        ),
+        Host(
+            name="agent11",
+            hostname="agent11.lab.test",
+            certname="agent11.lab.test",
+            service_manager="systemd",
+            master="puppet7",
+            generation=DEBIAN_7,
+        ),
+        # Of an older generation than its master.
+        Host(
+            name="agent12",
+            hostname="agent12.lab.test",
+            certname="agent12.lab.test",
+            service_manager="systemd",
+            ssh_user="admin",
+            master="puppet7",
+            generation=DEBIAN_5,
         ),
     )
 }

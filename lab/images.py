@@ -93,9 +93,9 @@ def _host_files(host: Host) -> Files:
         files["opt/pe-lab/components.json"] = (0o644, components)
     for name in _LASTING_FILES[host.role, host.kind]:
         files[f"opt/pe-lab/{name}"] = (0o755, (FILES / name).read_bytes())
-    scripts = (*_SETUP_SCRIPTS[host.role, host.kind], *_SEED_FILES[host.role])
+    scripts = (*_SETUP_SCRIPTS[host.role, host.kind], *_seed_files(host))
     for name in ("configure", *scripts, *_SETUP_ONLY_FILES.get((host.role, host.kind), ())):
-        files[f"{BUILD}/{name}"] = (0o755, (FILES / name).read_bytes())
+        files[f"{BUILD}/{Path(name).name}"] = (0o755, (FILES / name).read_bytes())
     if host.role == "master":
         files |= _puppet_code(host)
         for _, source in (file for place in generation.places for file in place.dh):
@@ -110,6 +110,13 @@ def _host_files(host: Host) -> Files:
             path = f"etc/init.d/{service.name}"
             files[path] = (0o755, _render("init-script.in", service))
     return files
+
+
+def _seed_files(host: Host) -> tuple[str, ...]:
+    """The script that seeds a host, and what it wants beside it."""
+    if host.role == "master" and host.generation.base == "puppetserver":
+        return ("puppetserver/seed.sh", "make_credential")
+    return _SEED_FILES[host.role]
 
 
 def _versions(host: Host) -> dict[str, str]:

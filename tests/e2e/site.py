@@ -211,12 +211,9 @@ class Master:
         return self.pyinfra("deploys/master.py", *options, *arguments)
 
     @property
-    def ssldir(self) -> str:
-        return HOSTS[self.name].generation.ssldir
-
-    @property
     def ca(self) -> Certificate:
-        return self.certificate(f"{self.ssldir}/ca/ca_crt.pem")
+        cadir = HOSTS[self.name].generation.cadir
+        return self.certificate(f"{cadir}/ca_crt.pem")
 
     def certificate(self, path: str) -> Certificate:
         cert = read_certificate(self.sh(f"cat '{path}'"))

@@ -15,26 +15,38 @@ from tests.e2e.nodes import Site, reported, statuses
 from tests.e2e.site import KILLING
 from tests.e2e.test_resume import LAST_STEP
 
-MASTER, OWN_AGENT, PES_AGENT = "puppet5", "agent09", "agent10"
-SSL = HOSTS[MASTER].generation.ssldir
+# The second agent is of another vendor, or of an older generation.
+SITES = {"puppet5": ("agent09", "agent10"), "puppet7": ("agent11", "agent12")}
+SSL = "/var/lib/puppet/ssl"
+PLACES = f"{SSL} $(ls -d /etc/puppet/puppetserver/ca 2>/dev/null) /etc/puppet/puppet.conf"
 EVERYTHING = (
-    f"find {SSL} /etc/puppet/puppet.conf -printf '%p %y %u:%g %m\\n' | sort;"
-    f"find {SSL} /etc/puppet/puppet.conf -type f -exec sha256sum {{}} + | sort"
+    f"find {PLACES} -printf '%p %y %u:%g %m\\n' | sort;"
+    f"find {PLACES} -type f -exec sha256sum {{}} + | sort"
 )
-# Steps 1 and 2 of the document; its Ctrl-C is a signal here.
-TYPED = f"""
-    set -e
-    puppet resource service puppet ensure=stopped
-    puppet resource service puppet-master ensure=stopped
-    find {SSL} -mindepth 1 -delete
-    puppet cert list -a
-    puppet master --no-daemonize --verbose >/tmp/master.log 2>&1 &
-    until grep -q 'Starting Puppet master' /tmp/master.log; do kill -0 $!; sleep 0.2; done
-    kill -TERM $!
-    wait $! || :
-    puppet resource service puppet-master ensure=running
-    puppet resource service puppet ensure=running
-"""
+# Steps 1 and 2 of the document; its Ctrl-C is a signal here. A server that finds no CA makes one.
+TYPED = {
+    "puppet5": f"""
+        set -e
+        puppet resource service puppet ensure=stopped
+        puppet resource service puppet-master ensure=stopped
+        find {SSL} -mindepth 1 -delete
+        puppet cert list -a
+        puppet master --no-daemonize --verbose >/tmp/master.log 2>&1 &
+        until grep -q 'Starting Puppet master' /tmp/master.log; do kill -0 $!; sleep 0.2; done
+        kill -TERM $!
+        wait $! || :
+        puppet resource service puppet-master ensure=running
+        puppet resource service puppet ensure=running
+    """,
+    "puppet7": f"""
+        set -e
+        puppet resource service puppet ensure=stopped
+        puppet resource service puppetserver ensure=stopped
+        find {SSL} /etc/puppet/puppetserver/ca -mindepth 1 -delete
+        puppet resource service puppetserver ensure=running
+        puppet resource service puppet ensure=running
+    """,
+}
 VENDORS_WORDS = re.compile(r"\bPE\b|\bEnterprise\b|\bpe-(?!recert|lab)|\bmco\b|peadmin|console")
 
 
@@ -57,13 +69,13 @@ def succeeds(host: str) -> int:
     return lab.run(host, script, check=False).returncode
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    site = Site.of(tmp_path, MASTER, (OWN_AGENT, PES_AGENT))
+@pytest.fixture(params=SITES)
+def site(tmp_path: Path, request: pytest.FixtureRequest) -> Site:
+    site = Site.of(tmp_path, request.param, SITES[request.param])
     site.reset()
-    # The package's server goes into the background before it listens, and the daemon's first run
-    # may come before that.
-    assert succeeds(MASTER) in (0, 2), site.sh("cat /tmp/run.log")
+    # A server may go into the background before it listens, and the daemon's first run may come
+    # before that.
+    assert succeeds(site.name) in (0, 2), site.sh("cat /tmp/run.log")
     return site
 
 
@@ -76,18 +88,19 @@ def assert_new(site: Site, retired: str) -> None:
     )
     cert = read_certificate(served)
     assert cert is not None and cert.issued_by(ca)
-    assert cert.alt_names == {site.certname, *HOSTS[MASTER].alt_names}
-    modes = site.sh(f"stat -c '%U:%G %a' {SSL}/ca/ca_key.pem {SSL}/private_keys/*.pem").split("\n")
-    assert {*modes} == {"puppet:puppet 640", ""}
+    assert cert.alt_names == {site.certname, *HOSTS[site.name].alt_names}
+    keys = f"{HOSTS[site.name].generation.cadir}/ca_key.pem {SSL}/private_keys/*.pem"
+    assert {*site.sh(f"stat -c '%U:%G %a' {keys}").splitlines()} == {"puppet:puppet 640"}
     for agent in site.agents:
         assert site.certificate_of(agent).issued_by(ca)
         assert succeeds(agent) in (0, 2), site.on(agent, "cat /tmp/run.log")
-    assert runs(MASTER, "puppet-master", "puppet")
-    assert runs(OWN_AGENT, "puppet") and runs(PES_AGENT, "pe-puppet", "pe-mcollective")
+    for host in map(HOSTS.__getitem__, (site.name, *site.agents)):
+        assert runs(host.name, *(service.name for service in host.services))
 
 
 def test_an_open_source_site_goes_to_its_new_ca_and_back(site: Site) -> None:
     retired, before = site.ca.fingerprint, site.sh(EVERYTHING)
+    own, other = site.agents
     options = ("deploys/site.py", "--json", "--data", f"retire_ca={retired}")
     surveyed = site.pyinfra("deploys/survey.py", "-y")
     assert surveyed.status == 0, surveyed.stderr
@@ -111,14 +124,14 @@ def test_an_open_source_site_goes_to_its_new_ca_and_back(site: Site) -> None:
     assert verified.status == 0, verified.stderr
     # Nothing of what it says is about what there is not.
     alone = (surveyed.text + preview.text + verified.text).splitlines()
-    assert [line for line in alone if VENDORS_WORDS.search(line) and PES_AGENT not in line] == []
+    assert [line for line in alone if VENDORS_WORDS.search(line) and other not in line] == []
     checks = {check["about"] for check in reported(verified)["checks"]}
     assert not any("orchestration" in about for about in checks)
 
-    serial = site.certificate_of(OWN_AGENT)
+    serial = site.certificate_of(own)
     replaced = site.replace(serial.fingerprint)
     assert replaced.status == 0, replaced.stderr
-    assert site.certificate_of(OWN_AGENT).key != serial.key
+    assert site.certificate_of(own).key != serial.key
 
     restored = site.pyinfra("deploys/restore.py", "-y", "--data", f"backup={name}")
     assert restored.status == 0, restored.stderr
@@ -144,7 +157,7 @@ def test_killed_after_each_step_of_an_open_source_master(site: Site) -> None:
 
 
 def tree(site: Site) -> str:
-    listing = f"find {SSL} ! -name 'agent*.pem' -printf '%p %y %U:%G %m\\n' | sort"
+    listing = f"find {PLACES} ! -name 'agent*.pem' -printf '%p %y %U:%G %m\\n' | sort"
     return site.sh(listing)
 
 
@@ -152,6 +165,6 @@ def test_the_document_typed_leaves_the_same(site: Site) -> None:
     retired = site.ca.fingerprint
     assert site.regenerate(retired).status == 0
     deployed = tree(site)
-    site.sh(TYPED)
+    site.sh(TYPED[site.name])
     assert site.ca.fingerprint != retired
     assert tree(site) == deployed
