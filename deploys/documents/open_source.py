@@ -1,5 +1,7 @@
-"""Steps 1 and 2 of "Regenerating all certificates in a Puppet deployment", Puppet 5.5, under the
-numbers that they have in every deploy of this suite: its third step, the agents, is 6 here."""
+"""Steps 1 and 2 of "Regenerating all certificates in a Puppet deployment", Puppet 5.5, and of
+"Regenerating all certificates in an OpenVox deployment", OpenVox 8, which differ in what the CA is
+made with. The numbers are those of every deploy of this suite: the third step, the agents, is 6
+here."""
 
 from operations import aside, backup, puppet_run, services, ssl
 from recert.deployments.model import CERTNAME

@@ -49,7 +49,7 @@ note_aside() {
 """
 )
 """Takes the first arguments of a script, which are those of `beside`. What is made between
-`begin_aside` and `end_aside` counts once `note_aside` has noted it; nothing is left of it before."""
+`begin_aside` and `end_aside` counts once `note_aside` has noted it; before, nothing of it stays."""
 
 
 def beside(aside: Aside, retires: str, attributes: str) -> tuple[str, ...]:

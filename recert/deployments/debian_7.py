@@ -1,8 +1,9 @@
 """An open source master of Debian's own packages with Puppet 7, and its agents: Puppet Server with
 its own CA, and PuppetDB beside it where that is installed.
 
-Source: "Regenerating all certificates in an OpenVox deployment", OpenVox 8, whose steps are those of
-Puppet 7 as well, and the packages `puppetserver`, `puppet-agent` and `puppetdb` of Debian bookworm.
+Source: "Regenerating all certificates in an OpenVox deployment", OpenVox 8, whose steps are those
+of Puppet 7 as well, and the packages `puppetserver`, `puppet-agent` and `puppetdb` of Debian
+bookworm.
 """
 
 from __future__ import annotations

@@ -22,8 +22,9 @@ from operations.authority.commands import CredentialsWanted
 from operations.services import in_waves
 from procedures.deployment import deployment_of_agent
 from recert.aside import Aside
-from recert.deployments.authority import Server
+from recert.deployments.authority import PUPPET_CERT, PUPPETSERVER_CA, Server
 from recert.deployments.debian_5 import DEBIAN_5
+from recert.deployments.debian_7 import DEBIAN_7
 from recert.deployments.known import DEPLOYMENTS, is_internal, of_program
 from recert.deployments.model import CERTNAME, Component, Deployment, Part
 from recert.deployments.pe_3_7 import PE_3_7
@@ -162,9 +163,9 @@ def test_a_deploy_keeps_the_documents_order(deployment: Deployment, done: DONE) 
 def test_a_deploy_names_the_document_that_it_carries_out(deployment: Deployment) -> None:
     found = regeneration(deployment)
     module = import_module((found.func if isinstance(found, partial) else found).__module__)
-    title, version = deployment.document.rsplit(f", {deployment.vendor} ")
-    said = " ".join((module.__doc__ or "").split())
-    assert title in said and version in said
+    said = " ".join((module.__doc__ or "").split()).replace('"', "")
+    title, _, version = deployment.document.rpartition(", ")
+    assert title in said and version.removeprefix(f"{deployment.vendor} ") in said
 
 
 # What is no copy of a credential
@@ -343,8 +344,9 @@ def test_whose_files_puppets_are_tells_vendors_apart() -> None:
 def test_an_open_source_master_has_what_debian_gives_it() -> None:
     signs = Signs({}, frozenset({"/etc/puppet"}), "5.5.22", frozenset({"puppet"}))
     assert found(signs) is DEBIAN_5
-    with pytest.raises(RecertError, match=r"Puppet is 7\.23\.0"):
-        found(replace(signs, puppet="7.23.0"))
+    assert found(replace(signs, puppet="7.23.0")) is DEBIAN_7
+    with pytest.raises(RecertError, match=r"Puppet is 6\.29\.0"):
+        found(replace(signs, puppet="6.29.0"))
 
 
 def test_nobody_decides_against_what_a_host_shows() -> None:
@@ -458,7 +460,10 @@ NO_WORDS = {
 }
 """Fields of tables that name no service, directory, account or certificate."""
 
-ORDINARY = {"/", "/usr/bin", "/var/log/syslog", "puppet", "PuppetDB", "PostgreSQL"}
+ORDINARY = {
+    *("/", "/usr/bin", "/var/log/syslog"),
+    *("puppet", "puppetserver", "puppetdb", "PuppetDB", "PostgreSQL"),
+}
 """Words of tables that are Puppet's own program, or a product, wherever else they stand."""
 
 KNOWING = {
@@ -550,6 +555,7 @@ def test_nothing_else_names_a_command_of_a_ca() -> None:
     allowed = {
         ROOT / "recert/deployments/authority.py",
         ROOT / "operations/authority/puppet_cert.py",
+        ROOT / "operations/authority/puppetserver_ca.py",
     }
     knowing = {
         str(path.relative_to(ROOT))
@@ -579,17 +585,34 @@ def test_a_deploy_works_with_the_ca_while_its_server_is_as_that_wants(
     assert Server.DOWN not in (deployment.authority.signs, deployment.authority.revokes)
 
 
-@EACH
-def test_what_is_typed_for_a_ca_is_known(deployment: Deployment) -> None:
-    commands = ca_commands(deployment.authority)
+def test_what_is_typed_for_puppet_cert() -> None:
+    commands = ca_commands(PUPPET_CERT)
     where = Aside(settings())
     typed = commands.make_aside(where, [CredentialsWanted(["web01"], "")], "AB:CD")
-    calls = [one for one in typed.arguments if one.startswith(deployment.authority.name)]
+    calls = [one for one in typed.arguments if one.startswith("puppet cert")]
     assert len(calls) == 2 and calls[-1].endswith(" web01")
     # Nothing of what it writes is left to where the host's puppet.conf puts it.
     assert all(f"{option} " in call for call in calls[:1] for option in where.options[:-1])
     assert commands.clean(["web01", "web02"]).arguments[-2:] == ("web01", "web02")
     assert commands.revoke(["0x1f"]).arguments[-1] == "0x1f"
+
+
+def test_what_is_typed_for_puppetserver_ca() -> None:
+    commands = ca_commands(PUPPETSERVER_CA)
+    conf = replace(settings(), ca_ttl="10d", ca_name="Ours", csr_attributes="/etc/x.yaml")
+    where = Aside(conf)
+    wanted = CredentialsWanted(["web01"], "web01.example.com,www")
+    arguments = commands.make_aside(where, [wanted], "AB:CD").arguments
+    config = next(one for one in arguments if one.startswith("[main]")).splitlines()
+    assert arguments[-5:] == ("4096", "Ours", "864000", "web01", "web01.example.com,www")
+    # Nothing of what it writes is left to where the host's puppet.conf puts it.
+    for option in where.options:
+        assert option.removeprefix("--").replace("=", " = ", 1) in config
+    assert {"certname = web01", "csr_attributes = /etc/x.yaml", "keylength = 4096"} <= {*config}
+    ours = commands.make_aside(where, [replace(wanted, attributes="x")], "AB:CD").arguments
+    assert f"csr_attributes = {where.attributes}" in ours[5].splitlines() and "x" in ours
+    assert commands.clean(["web01", "web02"]).arguments == ("clean", "web01", "web02")
+    assert commands.issue(conf, wanted).arguments[:2] == ("web01", "web01.example.com,www")
 
 
 # Services side by side

@@ -24,7 +24,7 @@ def test_hosts_of_other_generations_come_up_where_they_are_named() -> None:
     others = {host.name for host in HOSTS.values()} - {host.name for host in named_hosts([])}
     named = {"master-38", "master-2015-2", "master-2015-3", "master-2016-1", "master-2016"}
     of_pe = named | {"agent06", "agent07", "agent08"}
-    assert others == of_pe | {"puppet5", "agent09", "agent10"}
+    assert others == of_pe | {"puppet5", "agent09", "agent10", "puppet7", "agent11", "agent12"}
 
 
 @EACH
