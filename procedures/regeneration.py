@@ -10,6 +10,7 @@ from connectors.limits import give_turn
 from facts.backups import BackupStore
 from facts.host import TEMPORARY, Basics
 from facts.running import RunningPuppets
+from facts.server_configuration import ConfiguredServer
 from facts.termini import TerminusServers
 from facts.tls import ClassifierGroups
 from procedures.host import ask
@@ -28,13 +29,20 @@ from recert.altnames import (
     told_alt_names,
 )
 from recert.aside import MadeAside
-from recert.certificates import Certificate, read_certificate, read_revocation_list, utc_now
+from recert.certificates import (
+    Certificate,
+    read_certificate,
+    read_certificates,
+    read_revocation_list,
+    utc_now,
+)
 from recert.classification import unclassified_groups
 from recert.errors import RecertError
 from recert.extensions import loss_refusals
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.observed import Service, SslState
 from recert.others import SURVEYED, other_names, told, told_of_other_cas, told_of_readers
+from recert.server_configuration import chain_refusals, server_refusals
 from recert.settings import Settings, duration
 from recert.site_cas import ca_of_master
 
@@ -437,6 +445,7 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
     facts, freshness = regeneration.facts, regeneration.freshness
     conf, host = facts.settings, facts.host
     refusals = []
+    refusals += _refusals_of_the_server(regeneration)
     if freshness.ca_due:
         refusals += preflight.outside_refusals(facts.aside.outside, conf)
         refusals += preflight.lifetime_refusals(conf.ca_ttl)
@@ -470,6 +479,18 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
                 asked, in_use.alt_names, names | {conf.certname}
             )
     return refusals
+
+
+def _refusals_of_the_server(regeneration: Regeneration) -> list[str]:
+    facts, conf = regeneration.facts, regeneration.facts.settings
+    files = facts.deployment.server_files
+    if files is None:
+        return []
+    in_place = len(read_certificates(facts.ssl.texts.get(conf.cacert, "")))
+    return [
+        *server_refusals(ask(facts.host, ConfiguredServer, files=files), conf),
+        *chain_refusals(in_place, conf.cacert),
+    ]
 
 
 def backup_due(regeneration: Regeneration) -> bool:

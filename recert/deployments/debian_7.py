@@ -9,7 +9,7 @@ bookworm.
 from __future__ import annotations
 
 from recert.deployments.authority import PUPPETSERVER_CA
-from recert.deployments.model import Agent, Deployment, Seat
+from recert.deployments.model import Agent, Deployment, Seat, ServerFiles
 from recert.deployments.open_source import ACCOUNT, AGENT, VENDOR, WINDOWS
 from recert.deployments.trapperkeeper import database_endpoint, server_endpoint
 
@@ -50,4 +50,9 @@ DEBIAN_7 = Deployment(
     authority=PUPPETSERVER_CA,
     searched=(_ETC, "/etc/puppetdb", "/var/lib/puppet", "/var/cache/puppet"),
     configuration=_ETC,
+    server_files=ServerFiles(
+        server=f"{_ETC}/puppetserver/conf.d/*.conf",
+        services=f"{_ETC}/puppetserver/services.d/*.cfg",
+        database="/etc/puppetdb/conf.d/*.ini",
+    ),
 )

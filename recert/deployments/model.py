@@ -210,6 +210,16 @@ class Messaging:
 
 
 @dataclass(frozen=True)
+class ServerFiles:
+    """Where a Puppet Server is configured: patterns of files. `server`: its own settings and its
+    CA's; `services`: which services it consists of; `database`: PuppetDB's settings."""
+
+    server: str
+    services: str
+    database: str
+
+
+@dataclass(frozen=True)
 class Deployment:
     """A shape of a site.
 
@@ -223,7 +233,9 @@ class Deployment:
     vendor has none.
 
     `internal_names`: the certificates for the vendor's own services, and `internal_prefix` how
-    those of all its versions begin. `delivery`, `messaging`: None where there is no orchestration.
+    those of all its versions begin. `server_files`: where its server is told with which credentials
+    to work; None where that is not looked at. `delivery`, `messaging`: None where there is no
+    orchestration.
     `classifier`: where it matters whether node groups are classified. `credential_places`: where
     the vendor keeps credentials; elsewhere below `searched` there are others' too, such as bundles
     of public CAs, and some may have been put by hand.
@@ -251,6 +263,7 @@ class Deployment:
     delivery: Delivery | None = None
     classifier: Classifier | None = None
     messaging: Messaging | None = None
+    server_files: ServerFiles | None = None
 
     @property
     def master(self) -> Seat:
