@@ -9,6 +9,7 @@ from facts.answers import AskedService, ServiceAnswers
 from facts.backups import ArchivedCertificates
 from facts.host import Basics
 from facts.ports import ConfiguredPorts
+from facts.server_configuration import ConfiguredServer
 from facts.services import in_lines
 from facts.signing import AutosignSetting
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
@@ -28,6 +29,7 @@ from recert.deployments.model import Component, Seat
 from recert.freshness import CredentialPaths, Freshness, Retired
 from recert.observed import Answer, ComponentState, Listening, SslState
 from recert.others import PRIVATE_KEY
+from recert.server_configuration import ServerConfiguration
 from recert.settings import Settings
 from recert.site_cas import SiteCas, ca_of_master
 from recert.turns import in_turns
@@ -89,6 +91,8 @@ class MasterFacts(HostFacts):
             return ConfiguredPorts, {"endpoints": dict(self.seat.endpoints)}
         if name == "autosign":
             return AutosignSetting, {"autosign": conf.autosign}
+        if name == "configured":
+            return ConfiguredServer, {"files": self.deployment.server_files}
         return super().question(name)
 
     def _look_into(self, conf: Settings, roots: Iterable[str], texts: list[str]) -> Question:
@@ -197,6 +201,14 @@ class MasterFacts(HostFacts):
     def _listening(self) -> dict[str, Listening]:
         listening: dict[str, Listening] = self.known("ports")
         return listening
+
+    @property
+    def configured(self) -> ServerConfiguration:
+        """What its server is told to do with credentials, where that is looked at."""
+        if self.deployment.server_files is None:
+            return ServerConfiguration()
+        configured: ServerConfiguration = self.known("configured")
+        return configured
 
     @property
     def emptied(self) -> list[str]:

@@ -10,7 +10,6 @@ from connectors.limits import give_turn
 from facts.backups import BackupStore
 from facts.host import TEMPORARY, Basics
 from facts.running import RunningPuppets
-from facts.server_configuration import ConfiguredServer
 from facts.termini import TerminusServers
 from facts.tls import ClassifierGroups
 from procedures.host import ask
@@ -483,14 +482,8 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
 
 def _refusals_of_the_server(regeneration: Regeneration) -> list[str]:
     facts, conf = regeneration.facts, regeneration.facts.settings
-    files = facts.deployment.server_files
-    if files is None:
-        return []
     in_place = len(read_certificates(facts.ssl.texts.get(conf.cacert, "")))
-    return [
-        *server_refusals(ask(facts.host, ConfiguredServer, files=files), conf),
-        *chain_refusals(in_place, conf.cacert),
-    ]
+    return [*server_refusals(facts.configured, conf), *chain_refusals(in_place, conf.cacert)]
 
 
 def backup_due(regeneration: Regeneration) -> bool:

@@ -43,6 +43,7 @@ from recert.identity import (
 from recert.observed import Service
 from recert.others import SURVEYED, other_names, told, told_of_other_cas, told_of_readers
 from recert.renewal import Renewal
+from recert.server_configuration import alt_name_refusals
 from recert.settings import Settings
 from recert.signing import Application, Before, another_key_refusals, certified, signed_unseen
 
@@ -423,6 +424,8 @@ def _prepared(host: Host, agent: KnownAgent, site: Site, view: MasterView) -> Ag
             refusals += preflight.reach_refusals(facts.unreached)
     if _is_due(renewal):
         refusals += _refusals_of_the_host(renewal)
+        if renewal.signature_due:
+            refusals += alt_name_refusals(view.facts.configured, renewal.alt_names)
         _warn_of_what_is_left(renewal)
     if refusals:
         raise AgentRefusedError(*refusals)

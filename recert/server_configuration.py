@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from recert.freshness import CredentialPaths
@@ -50,6 +50,20 @@ def server_refusals(found: ServerConfiguration, conf: Settings) -> list[str]:
             "after the regeneration."
         )
     return refusals
+
+
+def alt_name_refusals(found: ServerConfiguration, alt_names: Iterable[str]) -> list[str]:
+    """A request that the server's CA would not sign.
+
+    :param alt_names: those that it is going to carry besides the node's own name.
+    """
+    if found.allows_alt_names or not (names := sorted(alt_names)):
+        return []
+    return [
+        f"Its request would carry the alternative names {', '.join(names)}, and the CA signs none "
+        "that does: its ca.conf does not say allow-subject-alt-names: true. Say it there, restart "
+        "the server, and run the same command again."
+    ]
 
 
 def chain_refusals(certificates: int, file: str) -> list[str]:

@@ -57,7 +57,7 @@ _ASIDE = (
     BESIDE
     + _SELF_SIGNED
     + r"""
-config=$1 length=$2 subject=$3 seconds=$4 certname=$5 alt_names=$6; shift 6
+config=$1 length=$2 subject=$3 seconds=$4 certname=$5 alt_names=$6 certs=$7 public=$8; shift 8
 begin_aside
 (
     umask 077
@@ -67,6 +67,9 @@ puppetserver ca import --config "$top/puppet.conf" --cert-bundle "$top/cert" \
     --crl-chain "$top/crl" --private-key "$top/key" --certname "$certname" \
     ${alt_names:+--subject-alt-names "$alt_names"} </dev/null || could_not
 rm -f "$top/key"
+# The program closes all of it to others, and the server leaves open what everybody may know.
+find "$top/new" -type f ! -path '*/private_keys/*' ! -name ca_key.pem ! -name '*inventory.txt' \
+    -exec chmod 0644 {} + && chmod 0755 "$certs" "$public" || fail "Cannot open what is public."
 end_aside
 note_aside
 """
@@ -150,6 +153,8 @@ class PuppetserverCa:
                 str(int(lifetime.total_seconds())),
                 certname,
                 one.alt_names,
+                aside.settings.certdir,
+                aside.settings.publickeydir,
             ),
         )
 

@@ -604,7 +604,7 @@ def test_what_is_typed_for_puppetserver_ca() -> None:
     wanted = CredentialsWanted(["web01"], "web01.example.com,www")
     arguments = commands.make_aside(where, [wanted], "AB:CD").arguments
     config = next(one for one in arguments if one.startswith("[main]")).splitlines()
-    assert arguments[-5:] == ("4096", "Ours", "864000", "web01", "web01.example.com,www")
+    assert arguments[-7:-2] == ("4096", "Ours", "864000", "web01", "web01.example.com,www")
     # Nothing of what it writes is left to where the host's puppet.conf puts it.
     for option in where.options:
         assert option.removeprefix("--").replace("=", " = ", 1) in config

@@ -9,7 +9,12 @@ import pytest
 
 from facts.server_configuration import ConfiguredServer
 from recert.deployments.model import ServerFiles
-from recert.server_configuration import ServerConfiguration, chain_refusals, server_refusals
+from recert.server_configuration import (
+    ServerConfiguration,
+    alt_name_refusals,
+    chain_refusals,
+    server_refusals,
+)
 from tests.unit.issuing_ca import settings
 from tests.unit.shell import Sh
 
@@ -95,8 +100,12 @@ def test_a_ca_that_is_elsewhere_is_refused(asked) -> None:  # type: ignore[no-un
 
 
 def test_what_the_ca_may_sign(asked) -> None:  # type: ignore[no-untyped-def]
-    assert asked(ca="    allow-subject-alt-names: true\n").allows_alt_names
-    assert not asked(ca="    allow-subject-alt-names: false\n").allows_alt_names
+    allowed = asked(ca="    allow-subject-alt-names: true\n")
+    assert allowed.allows_alt_names and alt_name_refusals(allowed, ["www"]) == []
+    found = asked(ca="    allow-subject-alt-names: false\n")
+    assert not found.allows_alt_names and alt_name_refusals(found, []) == []
+    (refusal,) = alt_name_refusals(found, ["www", "alias"])
+    assert "alternative names alias, www" in refusal and "allow-subject-alt-names: true" in refusal
 
 
 def test_a_second_list_of_revocations_is_refused(asked) -> None:  # type: ignore[no-untyped-def]
