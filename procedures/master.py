@@ -29,6 +29,7 @@ from recert.deployments.model import Component, Seat
 from recert.freshness import CredentialPaths, Freshness, Retired
 from recert.observed import Answer, ComponentState, Listening, SslState
 from recert.others import PRIVATE_KEY
+from recert.preflight import links_to_roots
 from recert.server_configuration import ServerConfiguration
 from recert.settings import Settings
 from recert.site_cas import SiteCas, ca_of_master
@@ -327,7 +328,7 @@ class MasterFacts(HostFacts):
                 retired,
                 alt_names,
                 utc_now(),
-                others=frozenset(self.left_alone(retired)),
+                others=links_to_roots(ssl.files, self.ssl_roots) | self.left_alone(retired).keys(),
                 extensions=extensions,
                 kept_names=kept_names,
             )

@@ -361,16 +361,28 @@ def extra_refusals(freshness: Freshness) -> list[str]:
 def link_refusals(files: Mapping[str, FileState], roots: Iterable[str]) -> list[str]:
     """A link out of the SSL directories: the backup would hold the link alone, and the key
     that it leads to would neither be saved nor deleted with the rest."""
-    refusals = []
+    roots = tuple(roots)
+    inside = tuple(f"{root}/" for root in roots)
+    return [
+        f"{path} is a symbolic link to {leads_to}, outside of what is backed up and deleted. Put "
+        "what it leads to in its place."
+        for path, leads_to in _links(files)
+        if leads_to not in roots and not leads_to.startswith(inside)
+    ]
+
+
+def links_to_roots(files: Mapping[str, FileState], roots: Iterable[str]) -> frozenset[str]:
+    """What stays of the SSL directories: a link from the place where the CA was before Puppet 6.22
+    to where it is now, which `puppetserver ca` makes once and nobody makes again."""
+    roots = tuple(roots)
+    return frozenset(path for path, leads_to in _links(files) if leads_to in roots)
+
+
+def _links(files: Mapping[str, FileState]) -> Iterator[tuple[str, str]]:
+    """And what each leads to."""
     for path, entry in files.items():
         if entry.kind == "l":
-            leads_to = normpath(PurePosixPath(path).parent / entry.target)
-            if not any(leads_to.startswith(f"{root}/") for root in roots):
-                refusals.append(
-                    f"{path} is a symbolic link to {leads_to}, outside of what is backed up and "
-                    "deleted. Put what it leads to in its place."
-                )
-    return refusals
+            yield path, normpath(PurePosixPath(path).parent / entry.target)
 
 
 PUPPETS_OWN = frozenset(

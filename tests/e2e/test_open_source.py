@@ -42,7 +42,7 @@ TYPED = {
         set -e
         puppet resource service puppet ensure=stopped
         puppet resource service puppetserver ensure=stopped
-        find {SSL} /etc/puppet/puppetserver/ca -mindepth 1 -delete
+        find {SSL} /etc/puppet/puppetserver/ca -mindepth 1 ! -type l -delete
         puppet resource service puppetserver ensure=running
         puppet resource service puppet ensure=running
     """,
@@ -73,6 +73,9 @@ def succeeds(host: str) -> int:
 def site(tmp_path: Path, request: pytest.FixtureRequest) -> Site:
     site = Site.of(tmp_path, request.param, SITES[request.param])
     site.reset()
+    if site.name == "puppet7":
+        # As where the CA was moved from its former place.
+        site.sh(f"ln -s {HOSTS[site.name].generation.cadir} {SSL}/ca")
     # A server may go into the background before it listens, and the daemon's first run may come
     # before that.
     assert succeeds(site.name) in (0, 2), site.sh("cat /tmp/run.log")

@@ -383,6 +383,18 @@ def test_links_within_the_ssl_directories_are_accepted(target: str) -> None:
     assert preflight.link_refusals(files, ["/etc/ssl/puppet"]) == []
 
 
+@pytest.mark.parametrize("target", ["/srv/ca", "../../../srv/ca", "/srv/puppet/../ca"])
+def test_a_link_to_where_the_ca_is_now_stays(target: str) -> None:
+    files = {
+        "/etc/ssl/puppet/ca": replace(file_state(), kind="l", target=target),
+        "/etc/ssl/puppet/certs/hash.0": replace(file_state(), kind="l", target="ca.pem"),
+    }
+    roots = ["/etc/ssl/puppet", "/srv/ca"]
+    assert preflight.link_refusals(files, roots) == []
+    assert preflight.links_to_roots(files, roots) == {"/etc/ssl/puppet/ca"}
+    assert preflight.links_to_roots(files, roots[:1]) == frozenset()
+
+
 @pytest.mark.parametrize("target", ["/srv/ca", "../../ca", "/etc/ssl/puppets/ca"])
 def test_links_out_of_them_are_refused(target: str) -> None:
     link = replace(file_state(), kind="l", target=target)
