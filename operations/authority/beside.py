@@ -18,7 +18,7 @@ name=./${top##*/} complete=
 could_not() { fail "Puppet could not make the new CA and its certificates: see above."; }
 without_aside() {
     [ -n "$complete" ] || {
-        cd "${top%/*}" && rm -rf -- "$name"
+        (enter "${top%/*}" && rm -rf -- "$name")
         echo "Nothing is left of what was to be made aside in $top." >&2
     }
 }
@@ -34,16 +34,23 @@ begin_aside() {
     mkdir new && chown "$owner" new && chmod 0711 . || fail "Cannot make $top/new."
     [ -z "$asked_for" ] || printf '%s' "$asked_for" >csr_attributes.yaml ||
         fail "Cannot write to $top."
+    mine=$(stat -c '%d:%i' .) || exit
     umask 022
     cd / || exit
     make "$ssldir" 0771 "$owner"
 }
+inside() { # where Puppet's account has the directory above, it can put another one in its place
+    enter "$top"
+    [ "$(stat -c '%d:%i' .)" = "$mine" ] || fail "$top was replaced while Puppet worked in it."
+}
 end_aside() {
-    chown 0:0 "$top/new" || fail "Cannot close $top/new."
+    inside
+    chown -h 0:0 ./new || fail "Cannot close $top/new."
     for made in "$top"/new/*; do give "$owner" "$made" directory; done
 }
 note_aside() {
-    (umask 077; printf '%s\n' "$retires" >"$top/retires") || fail "Cannot write to $top."
+    inside
+    (umask 077; printf '%s\n' "$retires" >./retires) || fail "Cannot write to $top."
     complete=yes
 }
 """

@@ -59,18 +59,21 @@ _ASIDE = (
     + r"""
 config=$1 length=$2 subject=$3 seconds=$4 certname=$5 alt_names=$6 certs=$7 public=$8; shift 8
 begin_aside
+inside
 (
     umask 077
-    cd "$top" && printf '%s\n' "$config" >puppet.conf && make_ca "$length" "$subject" "$seconds"
+    printf '%s\n' "$config" >puppet.conf && make_ca "$length" "$subject" "$seconds"
 ) </dev/null || could_not
-puppetserver ca import --config "$top/puppet.conf" --cert-bundle "$top/cert" \
-    --crl-chain "$top/crl" --private-key "$top/key" --certname "$certname" \
+puppetserver ca import --config ./puppet.conf --cert-bundle ./cert --crl-chain ./crl \
+    --private-key ./key --certname "$certname" \
     ${alt_names:+--subject-alt-names "$alt_names"} </dev/null || could_not
-rm -f "$top/key"
-# The program closes all of it to others, and the server leaves open what everybody may know.
-find "$top/new" -type f ! -path '*/private_keys/*' ! -name ca_key.pem ! -name '*inventory.txt' \
-    -exec chmod 0644 {} + && chmod 0755 "$certs" "$public" || fail "Cannot open what is public."
+rm -f ./key
 end_aside
+inside
+# The program closes all of it to others, and the server leaves open what everybody may know.
+find ./new -type f ! -path '*/private_keys/*' ! -name ca_key.pem ! -name '*inventory.txt' \
+    -exec chmod 0644 {} + && chmod 0755 "./${certs#"$top"/}" "./${public#"$top"/}" ||
+    fail "Cannot open what is public."
 note_aside
 """
 )
