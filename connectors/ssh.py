@@ -7,6 +7,7 @@
 - What a login prints need be no UTF-8.
 - A server in somebody else's hands may say more than memory holds, or so fast that nobody else has
   a turn, or what no parser expects. It may ask questions, and for numbers that take long to reckon.
+  It would be the administrator elsewhere with his SSH agent or his Kerberos ticket, if it had them.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ from connectors.failures import described, in_one_line, own_failure
 
 WITH_SHA2 = ["rsa-sha2-512", "rsa-sha2-256"]
 """The signatures of an RSA key that servers before OpenSSH 7.2 do not know."""
+
+NOTHING_LENT = {"gss_deleg_creds": False}
+"""A login by Kerberos hands the host no ticket to be the administrator with elsewhere; paramiko's
+does, unless it is told."""
 
 _NO_TERMINAL = re.compile(r"^sudo: (?!.*password).*\b(tty|terminal)\b", re.IGNORECASE)
 
@@ -232,10 +237,20 @@ class Client(SSHClient):
     print as much as a CA's host has to say."""
 
     to_a_master = False
+    _ssh_config: Mapping[str, Any] = {}
+    """pyinfra's, which it would look for in vain if the key of who is jumped over is another."""
 
     def connect(self, hostname: str, **more: Any) -> None:  # type: ignore[override]
+        given = more.get("_pyinfra_ssh_paramiko_connect_kwargs") or {}
         super().connect(  # type: ignore[no-untyped-call]
-            hostname, **{"transport_factory": OfferedTransport, **more}
+            hostname,
+            **{
+                "transport_factory": OfferedTransport,
+                **more,
+                # Whatever ssh's configuration says of it, here and for hosts that are jumped over.
+                "_pyinfra_ssh_forward_agent": False,
+                "_pyinfra_ssh_paramiko_connect_kwargs": {**given, **NOTHING_LENT},
+            },
         )
 
     def exec_command(  # type: ignore[override]
@@ -316,6 +331,11 @@ class Connector(SSHConnector):
         """
         :raises ConnectError: whatever went wrong.
         """
+        if self.data["ssh_forward_agent"]:
+            logger.warning(
+                f"{self.host.print_prefix}ssh_forward_agent is not heeded: whoever has that host "
+                "would be you on all others. Nothing here needs it."
+            )
         try:
             super().connect()
         except Exception as error:

@@ -26,7 +26,8 @@ ENTRIES = rf"""
 known_as() {{ [ -n "$2" ] && find / -maxdepth 0 "$@" >/dev/null 2>&1; }}
 entries() {{ # at and below $1; what belongs to the user $2 or the group $3 goes by these names
     top=$1
-    if known_as -user "$2"; then set -- "$@" \( -user "$2" -printf "$2"'\0' -o -printf '%u\0' \)
+    if known_as -user "$2"; then
+        set -- "$@" \( -user "$2" -printf "$2"'\0' -o -user 0 -printf 'root\0' -o -printf '%u\0' \)
     else set -- "$@" -printf '%u\0'
     fi
     if known_as -group "$3"; then set -- "$@" \( -group "$3" -printf "$3"'\0' -o -printf '%g\0' \)
@@ -37,7 +38,7 @@ entries() {{ # at and below $1; what belongs to the user $2 or the group $3 goes
 }}
 """
 """Several names can have one number, and of these a file's owner is called by whichever comes
-first. So find is asked whether a file is of the account that it should be of."""
+first. So find is asked whether a file is of the account that it should be of, or root's."""
 
 # A run that was cut off can leave a command working on the host. Every command that changes
 # something holds this lock while it works, and it is read only when nobody does.

@@ -12,6 +12,7 @@ from facts.host import TEMPORARY, Basics
 from facts.running import RunningPuppets
 from facts.termini import TerminusServers
 from facts.tls import ClassifierGroups
+from procedures.carried_over import CarriedOver
 from procedures.host import ask
 from procedures.master import MasterFacts
 from procedures.names import hosts_not_asked, inventory_certnames
@@ -22,9 +23,7 @@ from procedures.telling import command_line, say, shortened, warn
 from recert import interlock, preflight
 from recert.altnames import (
     AltNames,
-    alt_names_to_give,
     default_alt_names,
-    signable,
     told_alt_names,
 )
 from recert.aside import MadeAside
@@ -134,7 +133,8 @@ def prepare_regeneration(host: Host) -> Regeneration:
         found = _found(facts, ca, (len(signed), revoked), left_behind)
         refusals.append(f"Nothing was changed: {error}\n{found}")
     try:
-        alt_names = _alt_names(host, facts, retired)
+        carried_over = CarriedOver.of(facts, retired, options_of(host))
+        alt_names = carried_over.alt_names
     except RecertError as error:
         refuse(host, [*refusals, str(error)])
     if retired is None:
@@ -151,8 +151,8 @@ def prepare_regeneration(host: Host) -> Regeneration:
         retired=retired,
         alt_names=alt_names,
         retiring_ca=retiring_ca,
-        extensions=_extensions(facts, retired),
-        kept_names=_kept_names(facts, retired),
+        extensions=carried_over.extensions,
+        kept_names=carried_over.kept_names,
         signed=tuple(sorted(holders.keys() | signed.keys())),
         signed_here=frozenset(signed),
         holders=holders,
@@ -167,11 +167,18 @@ def prepare_regeneration(host: Host) -> Regeneration:
         refusals += _refusals_of_the_host(regeneration, signed)
     except RecertError as error:
         refusals.append(str(error))
+
+    def is_due(name: str) -> bool:
+        return freshness.certificate_problem(name) is not None
+
+    refusals += carried_over.refusals(is_due)
     if freshness.problems:
         refusals += _classification(host, regeneration, store)
     if refusals:
         refuse(host, refusals)
     announce(regeneration)
+    for line in carried_over.told(is_due):
+        warn(host, line)
     return regeneration
 
 
@@ -317,39 +324,6 @@ def _found(
     return "\n".join(lines)
 
 
-def _alt_names(host: Host, facts: MasterFacts, retired: Retired | None) -> AltNames:
-    """puppet.conf's and those in use; where the certificate is gone, those it had."""
-    conf = facts.settings
-    chosen = options_of(host).dns_alt_names
-    in_use = facts.certificate_in_use
-    names = set(in_use.alt_names) if in_use is not None else set()
-    if retired is not None and _not_regenerated(facts, retired, in_use):
-        for backup in facts.backups.of_ca(retired.fingerprint):
-            names |= set(backup.manifest.alt_names)
-    return alt_names_to_give(conf.certname, conf.dns_alt_names, names, chosen)
-
-
-def _extensions(facts: MasterFacts, retired: Retired) -> dict[str, str]:
-    """Puppet's extensions of the certificate that the master has had of the CA to retire."""
-    before = [b.manifest.certificate for b in facts.backups.of_ca(retired.fingerprint)]
-    found = [facts.certificate_in_use, *(read_certificate(pem or "") for pem in before)]
-    ca, by_itself = retired.certificate, facts.deployment.authority.adds
-    had = next((c.extensions for c in found if c and ca and c.issued_by(ca)), {})
-    return {number: value for number, value in had.items() if number not in by_itself}
-
-
-def _kept_names(facts: MasterFacts, retired: Retired) -> dict[str, frozenset[str]]:
-    """What the certificates for the vendor's services had of the CA to retire, beside their own
-    names."""
-    before = facts.retired_certificates(retired)
-    names = {
-        name: signable(before[name].alt_names) - {name}
-        for name in facts.deployment.internal_names
-        if name in before
-    }
-    return {name: kept for name, kept in names.items() if kept}
-
-
 def _expired(facts: MasterFacts) -> list[str]:
     """What has expired of all that the procedure makes anew, and keeps every Puppet run from
     succeeding."""
@@ -361,19 +335,6 @@ def _expired(facts: MasterFacts) -> list[str]:
     ]
     found = [(path, one.invalidity(now)) for path, one in judged if one is not None]
     return [f"{path} {why}" for path, why in found if why]
-
-
-def _not_regenerated(facts: MasterFacts, retired: Retired, in_use: Certificate | None) -> bool:
-    """Whether the master has no certificate of a CA that took the place of the retired one."""
-    if in_use is None:
-        return True
-    ca = read_certificate(facts.ssl.texts.get(facts.settings.cacert, ""))
-    return (
-        ca is None
-        or ca.fingerprint == retired.fingerprint
-        or ca.key == retired.key
-        or not in_use.issued_by(ca)
-    )
 
 
 def _refusals_of_the_host(

@@ -18,6 +18,9 @@ from recert.settings import CREDENTIAL_SETTINGS, Settings
 LONGEST_ASIDE = timedelta(days=1)
 """What was made earlier than that is made anew: nobody knows who has been at it since."""
 
+ROOT = "root"
+"""As whom `facts.ssl` knows the owner of what is root's."""
+
 _MOVED = ("ssldir", "cadir", *CREDENTIAL_SETTINGS)
 """The settings of what is made aside, as far as anything here reads it."""
 
@@ -143,15 +146,27 @@ class MadeAside:
         where, fresh = self.where, self.fresh
         if not self.exists:
             return (Defect(where.top, "is not there"),)
+        if others := [path for path in (where.top, where.inner, where.note) if self._others(path)]:
+            return (Defect(others[0], "is not root's alone: somebody else may have made it"),)
         retires = self.ssl.texts.get(where.note, "").strip()
         if not retires:
             return (Defect(where.top, "was not made to its end"),)
         if retires != fresh.retired.fingerprint:
             return (Defect(where.top, f"was made for when {retires} is retired"),)
         made = datetime.fromtimestamp(self.ssl.files[where.note].mtime, UTC)
-        if fresh.now - made > LONGEST_ASIDE:
-            return (Defect(where.top, f"was made on {made:%Y-%m-%d %H:%M} UTC, too long ago"),)
+        if abs(fresh.now - made) > LONGEST_ASIDE:
+            when = "too long ago" if made < fresh.now else "which is still to come"
+            return (Defect(where.top, f"was made on {made:%Y-%m-%d %H:%M} UTC, {when}"),)
         return self._unsound()
+
+    def _others(self, path: str) -> bool:
+        """Whether somebody else than root may have put there what is there. Beside ssldir Puppet's
+        account may make directories, where that is below one of its own."""
+        entry = self.ssl.files.get(path)
+        if entry is None:
+            return False
+        kind = "f" if path == self.where.note else "d"
+        return entry.kind != kind or entry.owner != ROOT or bool(entry.mode & 0o022)
 
     def _unsound(self) -> tuple[Defect, ...]:
         fresh, conf = self.fresh, self.where.settings

@@ -64,6 +64,14 @@ class Options:
         return self._fingerprints("approved_certs")
 
     @property
+    def disowned_certs(self) -> frozenset[str]:
+        """fingerprints of certificates of the master's by which none is to be made, with commas
+
+        :raises RecertError: one is none.
+        """
+        return self._fingerprints("disowned_certs")
+
+    @property
     def approved_requests(self) -> frozenset[str]:
         """fingerprints of requests that may ask for what they do, with commas
 

@@ -219,6 +219,31 @@ def test_several_masters_in_the_inventory(tmp_path: Path) -> None:
     assert "must hold exactly one host, it holds master, master-init" in run.stderr
 
 
+def test_a_certificate_of_the_masters_that_is_doubted_is_asked_about(untouched: Master) -> None:
+    """puppet.conf does not say what it has."""
+    retired, own = (
+        untouched.ca.fingerprint,
+        untouched.certificate(f"{SSLDIR}/certs/master.lab.test.pem").fingerprint,
+    )
+    untouched.sh(f"sed -i.kept 's/^ *dns_alt_names.*/dns_alt_names = puppet/' {CONF}")
+    since = ("compromised_since=2015-11-23", f"retire_ca={retired}")
+    refused(
+        untouched,
+        "The certificate of master.lab.test was signed since the CA was compromised",
+        "the alternative names puppet.lab.test,",
+        f"--data approved_certs={own}",
+        data=since,
+    )
+    said = (*since, f"disowned_certs={own}")
+    shown = untouched.pyinfra(
+        "deploys/master.py", "--dry", *(w for s in said for w in ("--data", s))
+    )
+    untouched.sh(f"mv {CONF}.kept {CONF}")
+    assert shown.status == 0, shown.stderr
+    assert "By word of disowned_certs the alternative names puppet.lab.test of" in shown.text
+    assert "Alt names of master.lab.test: puppet (changes: -puppet.lab.test)" in shown.text
+
+
 class TestNodeGroups:
     """An upgraded deployment must have classified its node groups."""
 

@@ -55,7 +55,8 @@ class Served:
     """`disabled`: algorithms that the server does not know. `says_signatures`: whether it tells
     which signatures of keys it knows. `shell`: what it hands commands to. `env`: theirs. `answer`:
     what answers in the commands' place. `odd`: a message that it sends in the midst of granting a
-    command. `question`: what it asks for after a key. `modulus`: of the groups that it chooses."""
+    command. `question`: what it asks for after a key. `modulus`: of the groups that it chooses.
+    `agents`: how often it was offered one of the client's."""
 
     port: int = 0
     user_key: paramiko.PKey | None = None
@@ -67,6 +68,7 @@ class Served:
     odd: bytes | None = None
     question: str | None = None
     modulus: int | None = None
+    agents: int = 0
     commands: list[str] = field(default_factory=list)
     signatures: list[str] = field(default_factory=list)
 
@@ -96,6 +98,10 @@ class _Session(paramiko.ServerInterface):
 
     def check_channel_pty_request(self, channel: Any, *arguments: Any) -> bool:
         self.modes[channel.chanid] = arguments[-1]
+        return True
+
+    def check_channel_forward_agent_request(self, channel: Any) -> bool:
+        self.served.agents += 1
         return True
 
     def check_channel_exec_request(self, channel: Any, command: bytes) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,9 +35,10 @@ def made() -> Master:
     found.files = {where.path_of(path): entry for path, entry in found.files.items()}
     found.texts = {where.path_of(path): text for path, text in found.texts.items()}
     found.keys = {where.path_of(path): key for path, key in found.keys.items()}
-    found.add(where.top, kind="d", mode=0o711)
+    found.add(where.top, kind="d", mode=0o711, owner="root")
+    found.add(where.inner, kind="d", mode=0o700, owner="root")
     found.write(where.note, OLD.certificate.fingerprint)
-    found.add(where.note, mtime=NOW.timestamp())
+    found.add(where.note, mode=0o600, owner="root", mtime=NOW.timestamp())
     return found
 
 
@@ -87,6 +90,24 @@ def test_what_is_older_than_a_day_cannot() -> None:
     assert why(found) == ""
     found.now += timedelta(seconds=1)
     assert "too long ago" in why(found)
+
+
+def test_what_is_still_to_come_cannot() -> None:
+    """Nobody makes a note in the future but who wants it to be heeded for ever."""
+    found = made()
+    found.add(WHERE.note, mtime=(NOW + LONGEST_ASIDE + timedelta(seconds=1)).timestamp())
+    assert "which is still to come" in why(found)
+
+
+@pytest.mark.parametrize("path", [WHERE.top, WHERE.inner, WHERE.note])
+@pytest.mark.parametrize(
+    "change", [{"owner": "pe-puppet"}, {"mode": 0o730}, {"mode": 0o703}, {"kind": "l"}]
+)
+def test_what_somebody_else_may_have_put_there_cannot(path: str, change: dict[str, Any]) -> None:
+    """Puppet's account may have a CA of its own lie there, where the directory above is its own."""
+    found = made()
+    found.add(path, **change)
+    assert why(found) == f"{path}: is not root's alone: somebody else may have made it"
 
 
 @pytest.mark.parametrize(
@@ -197,6 +218,14 @@ def test_puppet_is_told_every_place_that_a_puppet_conf_may_name() -> None:
     assert where.outside == {"passfile": "/var/lib/password"}
     assert where.place_of(where.path_of(conf.cacert)) == conf.cacert
     assert where.top == f"{SSLDIR}.pe-recert" and where.directory == SSLDIR.rpartition("/")[0]
+
+
+def test_whoever_uses_it_is_told_where_a_key_lies_and_how_long() -> None:
+    text = (Path(__file__).resolve().parents[2] / "SECURITY.md").read_text()
+    top = WHERE.top.replace(SSLDIR, "<ssldir>")
+    (told,) = (part for part in text.split("\n\n") if f"`{top}`" in part)
+    for what in ("0711", "step 2.7", "killed", "survey names it", "a day", "Puppet's account"):
+        assert what in told
 
 
 def test_a_directory_is_made_with_puppets_mode() -> None:

@@ -676,6 +676,22 @@ def test_who_has_another_name_with_the_same_number_is_the_owner(
         assert found.ownership == f"{ME}:{grp.getgrgid(os.getgid()).gr_name}"
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="files of root's are needed")
+def test_root_is_called_root_whichever_of_his_names_comes_first(sh: Sh, tree: Tree) -> None:
+    """Whether somebody else has made a directory is judged by that."""
+    found = shutil.which("find")
+    sh.provide(
+        "find",
+        'for word; do shift; [ "$word" != "%u\\0" ] || word="toor\\0"; set -- "$@" "$word"; done\n'
+        f'exec {found} "$@"',
+    )
+    path = tree.write("serial", "01")
+    files = sh.ask(SslDirectories, **tree.arguments([], []), owner=("nobody", "nobody")).files
+    assert files[path].owner == "root"
+    unknown = sh.ask(SslDirectories, **tree.arguments([], []), owner=("", ""))
+    assert unknown.files[path].owner == "toor"
+
+
 def test_component_that_is_not_there(sh: Sh, tmp_path: Path) -> None:
     state = sh.ask(
         ComponentDirectory,
