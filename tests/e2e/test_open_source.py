@@ -11,7 +11,7 @@ import pytest
 import lab
 from lab.hosts import HOSTS
 from recert.certificates import read_certificate
-from tests.e2e.nodes import Site, reported, statuses
+from tests.e2e.nodes import Site, reported, statuses, why
 from tests.e2e.site import KILLING
 from tests.e2e.test_resume import LAST_STEP
 
@@ -172,3 +172,51 @@ def test_the_document_typed_leaves_the_same(site: Site) -> None:
     site.sh(TYPED[site.name])
     assert site.ca.fingerprint != retired
     assert tree(site) == deployed
+
+
+@pytest.mark.parametrize("site", ["puppet7"], indirect=True)
+def test_what_a_server_cannot_do_is_known_before_it_is_stopped(site: Site) -> None:
+    retired, before = site.ca.fingerprint, site.sh(EVERYTHING)
+    conf, cadir = "/etc/puppet/puppetserver", HOSTS[site.name].generation.cadir
+    disabled = (
+        r"sed -i -e '/authority-service$/s/^/#/' -e '/^#.*authority-disabled-service$/s/^#//'"
+        f" {conf}/services.d/ca.cfg"
+    )
+    for change, path, reason in (
+        (disabled, f"{conf}/services.d/ca.cfg", "has the CA's service disabled"),
+        (
+            f"sed -i 's|ssl-port: .*|&\\n    ssl-key: /srv/key.pem|' {conf}/conf.d/webserver.conf",
+            f"{conf}/conf.d/webserver.conf",
+            "says ssl-key = /srv/key.pem, which is none of Puppet's own files",
+        ),
+        (
+            f"cat {SSL}/certs/{site.certname}.pem >>{cadir}/ca_crt.pem",
+            f"{cadir}/ca_crt.pem",
+            "holds 2 certificates",
+        ),
+    ):
+        site.sh(f"cp -p {path} /root/kept; {change}")
+        preview = site.preview(retired)
+        site.sh(f"cp -p /root/kept {path}")
+        assert preview.status == 1
+        assert f"{path} {reason}" in " ".join(preview.stderr.split())
+    # What the CA would not sign of an agent's is said before that is touched, and of no other one.
+    agent = site.agents[0]
+    site.on(agent, "sed -i 's/^.main.$/&\\ndns_alt_names = www.lab.test/' /etc/puppet/puppet.conf")
+    whole = site.pyinfra("deploys/site.py", "--dry", "--json", "--data", f"retire_ca={retired}")
+    assert statuses(whole)[agent] == "failed"
+    assert "the CA signs none that does: its ca.conf" in why(whole, agent)
+
+    program = "/usr/bin/puppetserver"
+    site.sh(
+        f"mv {program} {program}.real; chmod 755 {program}.real; printf '%s\\n' '#!/bin/sh' "
+        f"'case $* in (*import*) exit 1 ;; esac' 'exec {program}.real \"$@\"' >{program}; "
+        f"chmod 755 {program}"
+    )
+    run = site.regenerate(retired)
+    site.sh(f"mv {program}.real {program}")
+    assert run.status == 1
+    assert "Puppet could not make the new CA and its certificates" in run.stderr
+    assert "Nothing is left of what was to be made aside" in run.stderr
+    assert site.sh(EVERYTHING) == before
+    assert succeeds(site.name) in (0, 2) and not site.backups()
