@@ -40,7 +40,7 @@ from recert.extensions import loss_refusals
 from recert.freshness import CaStatus, Freshness, Retired
 from recert.observed import Service, SslState
 from recert.others import SURVEYED, other_names, told, told_of_other_cas, told_of_readers
-from recert.server_configuration import chain_refusals, server_refusals
+from recert.server_configuration import blank_refusals, chain_refusals, server_refusals
 from recert.settings import Settings, duration
 from recert.site_cas import ca_of_master
 
@@ -443,8 +443,14 @@ def _refusals_of_the_end(regeneration: Regeneration) -> list[str]:
 
 def _refusals_of_the_server(regeneration: Regeneration) -> list[str]:
     facts, conf = regeneration.facts, regeneration.facts.settings
+    if facts.deployment.server_files is None:
+        return []
     in_place = len(read_certificates(facts.ssl.texts.get(conf.cacert, "")))
-    return [*server_refusals(facts.configured, conf), *chain_refusals(in_place, conf.cacert)]
+    return [
+        *blank_refusals(conf),
+        *server_refusals(facts.configured, conf),
+        *chain_refusals(in_place, conf.cacert),
+    ]
 
 
 def backup_due(regeneration: Regeneration) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from recert.freshness import CredentialPaths
-from recert.settings import Settings
+from recert.settings import CREDENTIAL_SETTINGS, WRITTEN_BESIDE, Settings
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,18 @@ def server_refusals(found: ServerConfiguration, conf: Settings) -> list[str]:
             "after the regeneration."
         )
     return refusals
+
+
+def blank_refusals(conf: Settings) -> list[str]:
+    """Paths that `puppetserver ca` would cut short: it takes a value for what is before a blank,
+    and would write a CA's key to wherever that is."""
+    names = ("confdir", "ssldir", "cadir", *CREDENTIAL_SETTINGS, "csr_attributes", *WRITTEN_BESIDE)
+    return [
+        f"{name} is {path!r}: the CA's program reads no more of that than what is before the "
+        "blank. Choose a path without one."
+        for name in names
+        if len((path := str(getattr(conf, name))).split()) > 1
+    ]
 
 
 def alt_name_refusals(found: ServerConfiguration, alt_names: Iterable[str]) -> list[str]:

@@ -9,6 +9,7 @@ from facts.puppet import UTF8_LOCALE
 from facts.reading import READING, SAME
 from operations.authority.beside import BESIDE, beside
 from operations.authority.commands import CredentialsWanted, Typed, WaitingRequest
+from operations.clearing import REMOVING
 from recert.aside import Aside
 from recert.settings import Settings, duration
 
@@ -79,10 +80,11 @@ note_aside
 )
 
 _ISSUE = (
-    UTF8_LOCALE
+    REMOVING
+    + UTF8_LOCALE
     + r"""
 certname=$1 alt_names=$2; shift 2
-for file; do rm -f -- "$file"; done
+remove "$@"
 puppetserver ca generate --ca-client --certname "$certname" \
     ${alt_names:+--subject-alt-names "$alt_names"} </dev/null ||
     fail "puppetserver ca generate failed."

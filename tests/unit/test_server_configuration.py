@@ -12,6 +12,7 @@ from recert.deployments.model import ServerFiles
 from recert.server_configuration import (
     ServerConfiguration,
     alt_name_refusals,
+    blank_refusals,
     chain_refusals,
     server_refusals,
 )
@@ -112,6 +113,13 @@ def test_a_second_list_of_revocations_is_refused(asked) -> None:  # type: ignore
     (refusal,) = server_refusals(asked(ca="    enable-infra-crl: true\n"), settings())
     assert "ca.conf says enable-infra-crl: true" in refusal
     assert server_refusals(asked(ca="    enable-infra-crl: false\n"), settings()) == []
+
+
+def test_a_path_that_would_be_cut_short_is_refused() -> None:
+    assert blank_refusals(settings()) == []
+    (refusal,) = blank_refusals(replace(settings(), cadir="/srv/the ca"))
+    assert "cadir is '/srv/the ca'" in refusal
+    assert len(blank_refusals(replace(settings(), serial="/srv/a\tb", csr_attributes="/a b"))) == 2
 
 
 def test_a_chain_is_refused() -> None:
