@@ -47,7 +47,7 @@ from facts.others import StrayCredentials
 from facts.ports import ConfiguredPorts
 from facts.puppet import PuppetAgent, PuppetSettings
 from facts.reaching import Unreached
-from facts.running import RunningPuppets
+from facts.running import RunningPuppets, ServiceOptions
 from facts.services import ServiceStates
 from facts.signing import AutosignSetting, CaInventory
 from facts.ssl import ComponentDirectory, PemFiles, SslDirectories
@@ -250,6 +250,7 @@ class _Simulated:
             CredentialFiles: self._credentials,
             CsrAttributes: lambda _: iter(()),
             RunningPuppets: lambda _: iter(()),
+            ServiceOptions: lambda _: iter(()),
             StrayCredentials: lambda _: iter([("looked",)]),
             Unreached: lambda _: iter(()),
         }
@@ -505,6 +506,7 @@ _FACTS: dict[str, type] = {
         AgentFiles: AgentFiles().command(_NO_SSL, _NO_TRACES),
         PuppetSettings: PuppetSettings().command(),
         RunningPuppets: RunningPuppets().command(),
+        ServiceOptions: ServiceOptions().command([]),
         ServiceStates: ServiceStates().command([]),
         StrayCredentials: StrayCredentials().command([], [], []),
         SslDirectories: SslDirectories().command(**_NO_SSL),

@@ -47,9 +47,10 @@ from connectors.failures import described, in_one_line, own_failure
 WITH_SHA2 = ["rsa-sha2-512", "rsa-sha2-256"]
 """The signatures of an RSA key that servers before OpenSSH 7.2 do not know."""
 
-NOTHING_LENT = {"gss_deleg_creds": False}
-"""A login by Kerberos hands the host no ticket to be the administrator with elsewhere; paramiko's
-does, unless it is told."""
+BY_KERBEROS = {"gss_deleg_creds": False, "gss_kex": False}
+"""A login by it hands the host no ticket to be the administrator with elsewhere, which paramiko's
+does unless it is told; and a key exchange by it would ask for no key of the host's, which would be
+whom DNS names."""
 
 _NO_TERMINAL = re.compile(r"^sudo: (?!.*password).*\b(tty|terminal)\b", re.IGNORECASE)
 
@@ -249,7 +250,7 @@ class Client(SSHClient):
                 **more,
                 # Whatever ssh's configuration says of it, here and for hosts that are jumped over.
                 "_pyinfra_ssh_forward_agent": False,
-                "_pyinfra_ssh_paramiko_connect_kwargs": {**given, **NOTHING_LENT},
+                "_pyinfra_ssh_paramiko_connect_kwargs": {**given, **BY_KERBEROS},
             },
         )
 

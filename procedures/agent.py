@@ -20,7 +20,7 @@ from facts.programs import UnablePrograms
 from facts.proof import KeyProof
 from facts.puppet import AgentState, PuppetSettings
 from facts.reaching import Unreached
-from facts.running import RunningPuppets
+from facts.running import RunningPuppets, ServiceOptions
 from facts.script import ScriptFailedError
 from facts.together import Question, names_of
 from procedures.deployment import deployment_of_agent, known_deployment
@@ -91,6 +91,8 @@ class AgentFacts(HostFacts):
             }
         if name == "running":
             return RunningPuppets, {}
+        if name == "options":
+            return ServiceOptions, {"services": [self.deployment.agent.puppet]}
         if name == "unreached":
             # What DNS says of it counts for more than the settings, where it is asked.
             asked = conf.use_srv_records != "true"
@@ -107,8 +109,8 @@ class AgentFacts(HostFacts):
         """
         asked = ["proof"] if prove and self._proof_counts else []
         self.read_together(
-            *("files", "backups", "services", "basics", "running", "unreached"),
-            *("others", "attributes", *asked),
+            *("files", "backups", "services", "basics", "running", "options"),
+            *("unreached", "others", "attributes", *asked),
         )
 
     @property
@@ -170,6 +172,7 @@ class AgentFacts(HostFacts):
         refusals += preflight.beside_refusals(self.backup_root, self.backups.beside)
         if now.everything_goes:
             refusals += preflight.own_option_refusals(self.known("running"), conf)
+            refusals += preflight.service_option_refusals(self.known("options"), conf)
             refusals += preflight.mount_refusals(basics.mounts, conf.ssldir)
             refusals += preflight.full_refusals(basics.rooms)
             refusals += preflight.unchangeable_refusals(basics.unchangeable)

@@ -9,7 +9,7 @@ from pyinfra.api import Host
 from connectors.limits import give_turn
 from facts.backups import BackupStore
 from facts.host import TEMPORARY, Basics
-from facts.running import RunningPuppets
+from facts.running import RunningPuppets, ServiceOptions
 from facts.termini import TerminusServers
 from facts.tls import ClassifierGroups
 from procedures.carried_over import CarriedOver
@@ -362,8 +362,11 @@ def _refusals_of_the_host(
     )
     due = bool(freshness.problems)
     running = ask(facts.host, RunningPuppets) if due else {}
+    own = sorted({facts.deployment.agent.puppet, facts.seat.server})
+    options = ask(facts.host, ServiceOptions, services=own) if due else {}
     refusals = [
         *preflight.own_option_refusals(running, facts.settings),
+        *preflight.service_option_refusals(options, facts.settings),
         *preflight.tool_refusals(basics.missing_tools, basics.crypto),
         *preflight.account_refusals(components, facts.settings.user, basics.existing_accounts),
         *preflight.damage_refusals(

@@ -20,7 +20,7 @@ from facts.windows.installation import (
     WindowsPuppetSettings,
 )
 from facts.windows.others import WindowsStrayCredentials
-from facts.windows.services import WindowsServices
+from facts.windows.services import WindowsServiceOptions, WindowsServices
 from procedures.agent import AgentFacts, AgentRefusedError, KnownAgent, ask_agent, refused_alone
 from procedures.deployment import deployment_of_agent
 from procedures.names import note_certname
@@ -31,7 +31,12 @@ from recert.certificates import Certificate
 from recert.deployments.model import Deployment
 from recert.observed import FileState, FoundCredentials, Keystores, Service, SslState
 from recert.others import Stray
-from recert.preflight import beside_refusals, lost_refusals, puppet_refusals
+from recert.preflight import (
+    beside_refusals,
+    lost_refusals,
+    puppet_refusals,
+    service_option_refusals,
+)
 from recert.renewal import Renewal
 from recert.settings import Settings, check_settings, parse_printed
 from recert.windows import (
@@ -130,6 +135,13 @@ class WindowsAgentFacts(AgentFacts):
         return self._once("services", read)
 
     @property
+    def _service_options(self) -> dict[str, list[str]]:
+        """What the service manager starts the agent with."""
+        agent = self.deployment.agent
+        names = list(agent.windows.get(agent.puppet, ()))
+        return self._once("options", lambda: self._ask(WindowsServiceOptions, names=names))
+
+    @property
     def services(self) -> dict[str, Service]:
         found = self.managed
         known = self.services_asked
@@ -210,6 +222,8 @@ class WindowsAgentFacts(AgentFacts):
 
     def refusals(self, now: Renewal, backup_due: bool) -> list[str]:
         refusals = beside_refusals(self.backup_root, self.backups.beside)
+        if now.everything_goes:
+            refusals += service_option_refusals(self._service_options, self.settings)
         if now.everything_goes and now.others:
             refusals.append(
                 f"{', '.join(sorted(now.others)[:5])} is a key or certificate of somebody else's, "

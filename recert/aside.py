@@ -183,7 +183,20 @@ class MadeAside:
             found.append(Defect(conf.cacrl, why))
         problems = map(fresh.certificate_problem, fresh.credential_names)
         found += [problem for problem in problems if problem is not None]
+        what = f"is no plain file of {conf.user}'s, and could not be put into place"
+        found += [Defect(path, what) for path in self._made if self._is_odd(path)]
         return tuple(found)
+
+    @property
+    def _made(self) -> list[str]:
+        """All of what has a place that it goes to."""
+        return [path for path in self.ssl.files if self.where.place_of(path) != path]
+
+    def _is_odd(self, path: str) -> bool:
+        """Such a thing may have been put there while Puppet was at work, by its account. Found
+        later it would be found in the outage."""
+        entry = self.ssl.files[path]
+        return entry.kind != "d" and (entry.kind, entry.owner) != ("f", self.where.place.user)
 
     def is_of(self, ca: Certificate | None, name: str) -> bool:
         """Whether there is a certificate under a name that this CA has issued, with its key."""
@@ -202,9 +215,8 @@ class MadeAside:
         conf = self.where.settings
         others = {path for name in self.fresh.credential_names for path in self._paths(name).all}
         others.add(conf.hostcrl)
-        below = [path for path in self.ssl.files if self.where.place_of(path) != path]
-        directories = [path for path in below if self.ssl.files[path].kind == "d"]
-        files = [path for path in below if path not in others and path not in directories]
+        directories = [path for path in self._made if self.ssl.files[path].kind == "d"]
+        files = [path for path in self._made if path not in others and path not in directories]
         return [
             *(self._layer(path) for path in sorted(directories) if path not in conf.ssl_roots),
             *self._layers(sorted(files, key=lambda path: (path == conf.cacert, path))),

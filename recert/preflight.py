@@ -16,7 +16,13 @@ from recert.freshness import CaStatus, Freshness
 from recert.harmless import harmless
 from recert.observed import ArchiveState, ComponentState, FileState, LastRun, Service
 from recert.pasted import for_sh, word
-from recert.settings import CREDENTIAL_SETTINGS, PATH_SETTINGS, Settings, duration
+from recert.settings import (
+    CREDENTIAL_SETTINGS,
+    PATH_SETTINGS,
+    STARTED_WITH,
+    Settings,
+    duration,
+)
 
 MAX_CLOCK_SKEW = 300
 """Seconds. Certificates begin to be valid when the master's clock says so."""
@@ -123,44 +129,56 @@ def terminus_refusals(
     ]
 
 
-_STARTED_WITH = (*PATH_SETTINGS, "certname", "server", "ca_server", "masterport", "ca_port")
-"""Puppet's settings that say with which files a node works, and with whom."""
-
-
 def own_option_refusals(running: Mapping[int, Iterable[str]], conf: Settings) -> list[str]:
     """A Puppet whose service gives it options that puppet.conf knows nothing of: what is made anew
     would not be what it works with.
 
     :param running: the arguments of the host's Puppets, by process.
     """
-    refusals = []
-    for process, arguments in running.items():
-        for name, value in dict(_options_in(arguments)).items():  # the last one counts
-            said = str(getattr(conf, name))
-            if name in PATH_SETTINGS:
-                differs = PurePosixPath(value) != PurePosixPath(said)
-            else:
-                differs = value.lower() != said
-            if differs:
-                refusals.append(
-                    f"Its Puppet (process {process}) was started with --{name}={value}, and "
-                    f"puppet.conf says {said}: what is made anew would not be what it works with. "
-                    f"Move {name} from the options of its service (/etc/sysconfig, /etc/default, "
-                    "its unit) to puppet.conf, and start the service again."
-                )
-    return refusals
+    return [
+        f"Its Puppet (process {process}) was started with --{name}={value}, and puppet.conf says "
+        f"{said}: what is made anew would not be what it works with. Move {name} from the options "
+        "of its service (/etc/sysconfig, /etc/default, its unit) to puppet.conf, and start the "
+        "service again."
+        for process, arguments in running.items()
+        for name, value, said in _differing(arguments, conf)
+    ]
+
+
+def service_option_refusals(given: Mapping[str, Iterable[str]], conf: Settings) -> list[str]:
+    """The same of what a service is going to be started with, whether it runs or not.
+
+    :param given: its options, by where they stand.
+    """
+    return [
+        f"The service of its Puppet is started with --{name}={value} ({place}), and puppet.conf "
+        f"says {said}: what is made anew would not be what it works with. Move {name} from there "
+        "to puppet.conf, or take it out if nobody goes by it."
+        for place, arguments in given.items()
+        for name, value, said in _differing(arguments, conf)
+    ]
+
+
+def _differing(arguments: Iterable[str], conf: Settings) -> Iterator[tuple[str, str, str]]:
+    """Options that say something else than puppet.conf, with what that says."""
+    path = PureWindowsPath if conf.confdir[1:2] == ":" else PurePosixPath
+    for name, value in dict(_options_in(arguments)).items():  # the last one counts
+        said = str(getattr(conf, name))
+        same = path(value) == path(said) if name in PATH_SETTINGS else value.lower() == said
+        if not same:
+            yield name, value, said
 
 
 def _options_in(arguments: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Those of `_STARTED_WITH`, as `--name=value` or `--name value`."""
+    """Those of `STARTED_WITH`, as `--name=value` or `--name value`."""
     before = ""
     for argument in arguments:
         name, given, value = argument.partition("=")
-        if before in _STARTED_WITH and not argument.startswith("--"):
+        if before in STARTED_WITH and not argument.startswith("--"):
             yield before, argument
         before = ""
         if name.startswith("--"):
-            if given and name[2:] in _STARTED_WITH:
+            if given and name[2:] in STARTED_WITH:
                 yield name[2:], value
             elif not given:
                 before = name[2:]

@@ -62,6 +62,9 @@ OTHER_SETTINGS = (
     "csr_attributes",
     *WRITTEN_BESIDE,
 )
+STARTED_WITH = (*PATH_SETTINGS, "certname", "server", "ca_server", "masterport", "ca_port")
+"""Those that say with which files a node works, and with whom."""
+
 SETTINGS = PATH_SETTINGS + OTHER_SETTINGS
 GONE = frozenset({"capass", "ca", "caprivatedir"})
 """Which Puppet has no more since 6: those it prints as empty."""

@@ -31,6 +31,7 @@ _PID = re.compile(r"PID\s{0,20}:\s{0,20}([0-9]{1,10})")
 _VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})\.[0-9]")
 _LONGEST_LINE = 500
 _LONGEST_SAYING = 200
+_LONGEST_COMMAND = 4096
 _CONTROL = re.compile("[\x00-\x1f\x7f\ufffd\ud800-\udfff]")
 
 
@@ -178,6 +179,29 @@ def read_services(lines: Iterable[str]) -> dict[str, WindowsService]:
             current.append(text)
     known = {name: read_service(name, answer) for name, answer in answers.items()}
     return {name: entry for name, entry in known.items() if entry is not None}
+
+
+def read_options(lines: Iterable[str]) -> dict[str, list[str]]:
+    """`sc qc` of several services, each after a line `service=NAME`: what of their command lines
+    begins with the first option, by services that have any."""
+    found: dict[str, list[str]] = {}
+    place = ""
+    for text in (raw.strip()[:_LONGEST_COMMAND] for raw in lines):
+        if text.startswith("service="):
+            place = f"the service {text.removeprefix('service=')}"
+        elif words := _words_from_option(text):
+            found.setdefault(place, []).extend(words)
+    return found
+
+
+def _words_from_option(text: str) -> list[str]:
+    """As a program gets them. Whatever language the label before them is in: it has no option."""
+    parts = text.split('"')
+    # Within quotes a space ends no word.
+    marked = "".join(p.replace(" ", "\0") if n % 2 else p for n, p in enumerate(parts))
+    words = [word.replace("\0", " ").replace("\\", "/") for word in marked.split()]
+    first = next((at for at, word in enumerate(words) if word[:2] == "--" != word), len(words))
+    return words[first:]
 
 
 def as_documented(

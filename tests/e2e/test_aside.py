@@ -203,6 +203,9 @@ def test_what_a_killed_run_has_made_is_named_and_used(serving: Master) -> None:
 STALE = {
     "cut off": f"rm {ASIDE}/retires",
     "of two days ago": f"touch -d '2 days ago' {ASIDE}/retires",
+    "of a day to come": f"touch -d '2 days' {ASIDE}/retires",
+    "of Puppet's account": f"chown -R pe-puppet: {ASIDE}; touch -d 2100-01-01 {ASIDE}/retires",
+    "with a pipe": f"cd {ASIDE}/new/ssldir/ca && mkfifo odd && chown pe-puppet: odd",
     "for another CA": f"echo AB:CD >{ASIDE}/retires",
     "without a key": f"rm {ASIDE}/new/ssldir/private_keys/pe-internal-dashboard.pem",
     "with half a CA": f": >{ASIDE}/new/ssldir/ca/ca_crl.pem",

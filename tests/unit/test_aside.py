@@ -134,6 +134,20 @@ def test_what_lacks_a_part_of_a_credential_cannot(name: str, part: str) -> None:
     assert f"/{name}.pem" in why(found)
 
 
+@pytest.mark.parametrize(
+    "odd", [{"kind": "p"}, {"kind": "l"}, {"owner": "root"}, {"owner": "pe-postgres"}]
+)
+def test_what_could_not_be_put_into_place_is_found_before_the_outage(odd: dict[str, Any]) -> None:
+    found = made()
+    for path in (f"{WHERE.inner}/ssldir/ca/odd", f"{WHERE.inner}/ssldir/more\nlines"):
+        found.files[path] = file_state(**odd)
+    problems = judged(found).problems
+    assert [problem.path.rpartition("/")[2] for problem in problems] == ["odd", "more\nlines"]
+    assert {problem.why.partition(",")[0] for problem in problems} == {
+        "is no plain file of pe-puppet's"
+    }
+
+
 def test_what_has_the_key_of_the_ca_to_retire_cannot() -> None:
     found = made()
     found.keys[WHERE.settings.cakey] = OLD.certificate.key

@@ -138,6 +138,14 @@ def test_a_service_with_options_of_its_own_is_refused(arguments: list[str], said
     assert f"Its Puppet (process 4711) was started with {said}: what" in message
 
 
+@pytest.mark.parametrize(("arguments", "said"), OPTIONS)
+def test_nor_does_it_have_to_run(arguments: list[str], said: str) -> None:
+    given = {"/etc/default/pe-puppet": arguments, "the unit pe-puppet": []}
+    (message,) = preflight.service_option_refusals(given, settings(server="puppet"))
+    option, _, rest = said.partition(", and")
+    assert f"is started with {option} (/etc/default/pe-puppet), and{rest}: what" in message
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -11,7 +11,14 @@ import pytest
 from pyinfra.api.exceptions import FactProcessError
 
 from facts.reaching import Unreached
-from facts.running import LONGEST_COMMAND, MOST_RUNNING, RunningPuppets
+from facts.running import (
+    LONGEST_COMMAND,
+    MOST_FILES,
+    MOST_RUNNING,
+    RunningPuppets,
+    ServiceOptions,
+)
+from facts.script import ScriptFailedError
 from tests.unit.records import printed
 from tests.unit.shell import Sh
 
@@ -76,3 +83,62 @@ def test_who_says_more_than_a_host_can_have_is_not_believed() -> None:
     assert Unreached().process(printed(server)) == {("puppet", 8140): "Connection refused"}
     with pytest.raises(FactProcessError, match="more than 2 servers"):
         Unreached().process(printed(*[server] * 3))
+
+
+FILES = {
+    '# DAEMON_OPTS="--ssldir=/srv/ssl"\nPUPPET_EXTRA_OPTS=""\n': None,
+    'START=yes\nDAEMON_OPTS="--ssldir=/srv/ssl"\n': ["--ssldir=/srv/ssl"],
+    "PUPPET_EXTRA_OPTS=--certname=a.b # --server=c\n": ["--certname=a.b"],
+    "OPTS='--verbose --confdir /srv/x --waitforcert 500'": ["--confdir", "/srv/x"],
+    "A='--http_proxy_password=secret --http_proxy_password secret --server old'": [
+        "--server",
+        "old",
+    ],
+    "PUPPET_SERVER=old\nPUPPET_PORT=8141\n#PUPPET_SERVER=x": ["--server=old", "--masterport=8141"],
+    'PUPPET_SERVER=""\nOTHER_SERVER=x\n': None,
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("text", FILES)
+def test_options_of_services_that_do_not_run_are_told(sh: Sh, tmp_path: Path, text: str) -> None:
+    place = tmp_path / "default"
+    place.mkdir()
+    (place / "pe-puppet").write_text(text)
+    (place / "other").write_text("A=--ssldir=/other")
+    found = sh.ask(
+        ServiceOptions, services=["pe-puppet", "pe-missing"], places=[str(place)], managed="/none"
+    )
+    wanted = FILES[text]
+    assert found == ({f"{place}/pe-puppet": wanted} if wanted else {})
+
+
+def test_options_of_units_are_told_and_of_files_that_they_name(sh: Sh, tmp_path: Path) -> None:
+    named = tmp_path / "named"
+    named.write_text("OPTS=--server=old\n")
+    sh.provide(
+        "systemctl",
+        f"""[ "$*" = "show -p ExecStart -p Environment -p EnvironmentFiles pe-puppet" ] || exit 1
+cat <<'END'
+ExecStart={{ path=/p ; argv[]=/p agent $OPTS --ssldir=/srv/ssl ; ignore_errors=no ; pid=0 }}
+Environment=A=1 "B=--certname a.b"
+EnvironmentFiles={named} (ignore_errors=yes)
+EnvironmentFiles=/nowhere (ignore_errors=yes)
+END""",
+    )
+    ask = {"services": ["pe-puppet"], "places": [], "managed": str(tmp_path)}
+    assert sh.ask(ServiceOptions, **ask) == {
+        "the unit pe-puppet": ["--ssldir=/srv/ssl", "--certname", "a.b"],
+        str(named): ["--server=old"],
+    }
+    sh.provide("systemctl", "exit 1")
+    with pytest.raises(ScriptFailedError, match="systemctl cannot tell of pe-puppet"):
+        sh.ask(ServiceOptions, **ask)
+
+
+def test_more_options_than_services_have_are_not_believed() -> None:
+    one = ("options", "/etc/default/puppet", "--ssldir=/x")
+    assert ServiceOptions().process(printed(*[one] * MOST_FILES)) == {one[1]: ["--ssldir=/x"]}
+    for said in ([one] * (MOST_FILES + 1), [(*one[:2], "x" * (LONGEST_COMMAND + 1))]):
+        with pytest.raises(FactProcessError, match="more than"):
+            ServiceOptions().process(printed(*said))

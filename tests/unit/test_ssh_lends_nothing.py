@@ -95,7 +95,9 @@ def test_a_server_that_asks_for_an_agent_gets_none(served: Served, tmp_path: Pat
     assert refused == ["auth-agent@openssh.com", "x11", "forwarded-tcpip", "session"]
 
 
-@pytest.mark.parametrize("said", [{}, {"gss_auth": True}, {"gss_deleg_creds": True}])
+@pytest.mark.parametrize(
+    "said", [{}, {"gss_auth": True}, {"gss_deleg_creds": True, "gss_kex": True}]
+)
 def test_no_ticket_is_handed_on(
     said: dict[str, object],
     served: Served,
@@ -111,5 +113,5 @@ def test_no_ticket_is_handed_on(
 
     monkeypatch.setattr(paramiko.SSHClient, "connect", watched)
     reached(served, tmp_path, "", ssh_paramiko_connect_kwargs=said).connect(raise_exceptions=True)
-    assert given["gss_deleg_creds"] is False
+    assert given["gss_deleg_creds"] is False and given["gss_kex"] is False
     assert given.get("gss_auth", False) is (said == {"gss_auth": True})

@@ -25,9 +25,10 @@ from facts.windows.installation import (
 )
 from facts.windows.others import WindowsStrayCredentials
 from facts.windows.ruby import ruby_script
-from facts.windows.services import WindowsServices
+from facts.windows.services import WindowsServiceOptions, WindowsServices
 from procedures.agent import AgentRefusedError
 from procedures.windows import WindowsAgentFacts, windows_backup_root
+from recert import preflight
 from recert.backups import Backup, Manifest
 from recert.commandline import LIMIT
 from recert.deployments.pe_3_7 import PE_3_7
@@ -256,6 +257,54 @@ def test_paths_of_windows_differ_in_more_than_case() -> None:
     assert PureWindowsPath("C:/A") == PureWindowsPath("c:/a")
 
 
+# Options of services
+
+
+def said_by_sc(command: str) -> list[str]:
+    """`sc qc`, as it is in English and in German."""
+    return [
+        "pe-recert:",
+        "service=pe-puppet",
+        "[SC] QueryServiceConfig SUCCESS",
+        "SERVICE_NAME: pe-puppet",
+        "        TYPE               : 10  WIN32_OWN_PROCESS",
+        f"        BINARY_PATH_NAME   : {command}",
+        "        DISPLAY_NAME       : Puppet Agent -- PE",
+        "service=puppet",
+        "[SC] OpenService FEHLER 1060:",
+        "pe-recert.",
+    ]
+
+
+DAEMON = r'"C:\Program Files\PE\sys\ruby\bin\rubyw.exe" "C:\Program Files\PE\service\daemon.rb"'
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (DAEMON, []),
+        (rf"{DAEMON} --ssldir=D:\ssl --onetime", ["--ssldir=D:/ssl", "--onetime"]),
+        (rf'{DAEMON} "--ssldir=D:\my ssl"', ["--ssldir=D:/my ssl"]),
+        (rf'{DAEMON} --verbose --ssldir "D:\my ssl"', ["--verbose", "--ssldir", "D:/my ssl"]),
+    ],
+)
+def test_options_of_a_service_are_told_in_words(command: str, words: list[str]) -> None:
+    found = WindowsServiceOptions().process(said_by_sc(command))
+    assert found == ({"the service pe-puppet": words} if words else {})
+
+
+@pytest.mark.parametrize(
+    ("option", "refused"),
+    [("D:/ssl", True), (f"{ETC}/ssl".upper(), False), (f"{ETC}//ssl/", False)],
+)
+def test_a_service_with_another_ssldir_is_refused(option: str, refused: bool) -> None:
+    conf = check_settings(printed(), printed(), PE_3_7, rules=WINDOWS)
+    given = {"the service pe-puppet": [f"--ssldir={option}"]}
+    messages = preflight.service_option_refusals(given, conf)
+    assert len(messages) == refused
+    assert all("(the service pe-puppet), and puppet.conf says C:/" in one for one in messages)
+
+
 # Facts
 
 
@@ -266,6 +315,7 @@ def test_every_question_fits_into_a_command_line() -> None:
         WindowsInstallation().command(),
         WindowsPuppetSettings().command(puppet=f"{long}/bin/puppet.bat"),
         WindowsServices().command([n for names in PE_3_7.agent.windows.values() for n in names]),
+        WindowsServiceOptions().command(list(PE_3_7.agent.windows["pe-puppet"])),
         WindowsAgentFiles().command(
             RUBY, [long, f"{long}/ca"], [f"{long}/{n}.pem" for n in range(4)], [long], traces
         ),
