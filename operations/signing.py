@@ -295,7 +295,7 @@ def _clean_round(site: Site) -> str | None:
     commands = ca_commands(facts.deployment.authority)
     for act, words in ((commands.clean, names), (commands.revoke, serials)):
         for start in range(0, len(words), BATCH):
-            typed = act(words[start : start + BATCH])
+            typed = act(conf, words[start : start + BATCH])
             ok, output = run_on(
                 site.master,
                 changing(facts.lock, typed.script, *typed.arguments, limit=600),

@@ -56,8 +56,8 @@ class CaCommands(Protocol):
         :param alt_names: whether one of them carries some.
         """
 
-    def clean(self, names: Iterable[str]) -> Typed:
+    def clean(self, conf: Settings, names: Iterable[str]) -> Typed:
         """Revoke what these names have, and forget it."""
 
-    def revoke(self, serials: Iterable[str]) -> Typed:
+    def revoke(self, conf: Settings, serials: Iterable[str]) -> Typed:
         """Revoke by serial number, hexadecimal."""

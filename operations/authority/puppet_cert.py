@@ -175,8 +175,8 @@ class PuppetCert:
         words = (word for one in waiting for word in (one.digest, one.name))
         return Typed(_SIGN, (conf.csrdir, option, *words))
 
-    def clean(self, names: Iterable[str]) -> Typed:
+    def clean(self, conf: Settings, names: Iterable[str]) -> Typed:
         return Typed(_BY_VERB, ("clean", *names))
 
-    def revoke(self, serials: Iterable[str]) -> Typed:
+    def revoke(self, conf: Settings, serials: Iterable[str]) -> Typed:
         return Typed(_BY_VERB, ("revoke", *serials))

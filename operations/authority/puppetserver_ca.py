@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from facts.puppet import UTF8_LOCALE
@@ -11,7 +11,7 @@ from operations.authority.beside import BESIDE, beside
 from operations.authority.commands import CredentialsWanted, Typed, WaitingRequest
 from operations.clearing import REMOVING
 from recert.aside import Aside
-from recert.settings import Settings, duration
+from recert.settings import CREDENTIAL_SETTINGS, WRITTEN_BESIDE, Settings, duration
 
 _LIFETIME = timedelta(days=5 * 365)
 """Puppet's own default of `ca_ttl`."""
@@ -79,15 +79,27 @@ note_aside
 """
 )
 
+# The program reads puppet.conf by itself, and ends with an error at the first `$vardir`: it is
+# given what Puppet has made of that.
+_CA = (
+    UTF8_LOCALE
+    + r"""
+config=$1; shift
+own=$(mktemp -d) && (umask 077; printf '%s\n' "$config" >"$own/puppet.conf") ||
+    fail "No configuration can be made for the CA's program."
+trap 'rm -rf "$own"' EXIT
+ca() { verb=$1; shift; puppetserver ca "$verb" --config "$own/puppet.conf" "$@" </dev/null; }
+"""
+)
+
 _ISSUE = (
     REMOVING
-    + UTF8_LOCALE
+    + _CA
     + r"""
 certname=$1 alt_names=$2; shift 2
 remove "$@"
-puppetserver ca generate --ca-client --certname "$certname" \
-    ${alt_names:+--subject-alt-names "$alt_names"} </dev/null ||
-    fail "puppetserver ca generate failed."
+ca generate --ca-client --certname "$certname" \
+    ${alt_names:+--subject-alt-names "$alt_names"} || fail "puppetserver ca generate failed."
 """
 )
 
@@ -96,7 +108,7 @@ puppetserver ca generate --ca-client --certname "$certname" \
 _SIGN = (
     READING
     + SAME
-    + UTF8_LOCALE
+    + _CA
     + r"""
 csrdir=$1; shift
 count=$# names=
@@ -109,17 +121,16 @@ while [ "$count" -gt 0 ]; do
     fi
 done
 [ -n "$names" ] || exit 0
-puppetserver ca sign --certname "$names" </dev/null
+ca sign --certname "$names"
 """
 )
 
-_BY_VERB = (
-    UTF8_LOCALE
+_CLEAN = (
+    _CA
     + r"""
-verb=$1; shift
 names=
 for name; do names=$names${names:+,}$name; done
-puppetserver ca "$verb" --certname "$names" </dev/null
+ca clean --certname "$names"
 """
 )
 
@@ -139,15 +150,8 @@ class PuppetserverCa:
         place = aside.place
         lifetime = duration(place.ca_ttl) or _LIFETIME
         attributes = aside.attributes if one.attributes else place.csr_attributes
-        config = "\n".join(
-            [
-                "[main]",
-                f"certname = {certname}",
-                f"csr_attributes = {attributes}",
-                f"keylength = {place.keylength}",
-                *(option.removeprefix("--").replace("=", " = ", 1) for option in aside.options),
-            ]
-        )
+        made_by = dict(option.removeprefix("--").split("=", 1) for option in aside.options)
+        config = _config({**_named(place), **made_by, "csr_attributes": attributes})
         return Typed(
             _ASIDE,
             (
@@ -169,14 +173,29 @@ class PuppetserverCa:
             f"{directory}/{certname}.pem"
             for directory in (conf.certdir, conf.privatekeydir, conf.publickeydir, conf.signeddir)
         ]
-        return Typed(_ISSUE, (certname, wanted.alt_names, *files))
+        return Typed(_ISSUE, (_config(_named(conf)), certname, wanted.alt_names, *files))
 
     def sign(self, conf: Settings, waiting: Iterable[WaitingRequest], alt_names: bool) -> Typed:
         words = (word for one in waiting for word in (one.digest, one.name))
-        return Typed(_SIGN, (conf.csrdir, *words))
+        return Typed(_SIGN, (_config(_named(conf)), conf.csrdir, *words))
 
-    def clean(self, names: Iterable[str]) -> Typed:
-        return Typed(_BY_VERB, ("clean", *names))
+    def clean(self, conf: Settings, names: Iterable[str]) -> Typed:
+        return Typed(_CLEAN, (_config(_named(conf)), *names))
 
-    def revoke(self, serials: Iterable[str]) -> Typed:
+    def revoke(self, conf: Settings, serials: Iterable[str]) -> Typed:
         return Typed(_BY_SERIAL, tuple(serials))
+
+
+def _named(conf: Settings) -> dict[str, str]:
+    """Puppet's settings, as far as the program goes by them."""
+    paths = ("confdir", "ssldir", "cadir", *CREDENTIAL_SETTINGS, *WRITTEN_BESIDE, "csr_attributes")
+    return {
+        **{name: getattr(conf, name) for name in paths},
+        **{name: getattr(conf, name) for name in ("certname", "server", "ca_server")},
+        **{name: str(getattr(conf, name)) for name in ("ca_port", "keylength")},
+    }
+
+
+def _config(settings: Mapping[str, str]) -> str:
+    lines = (f"{name} = {value}" for name, value in settings.items() if value)
+    return "\n".join(["[main]", *lines])

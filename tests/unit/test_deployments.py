@@ -593,13 +593,15 @@ def test_what_is_typed_for_puppet_cert() -> None:
     assert len(calls) == 2 and calls[-1].endswith(" web01")
     # Nothing of what it writes is left to where the host's puppet.conf puts it.
     assert all(f"{option} " in call for call in calls[:1] for option in where.options[:-1])
-    assert commands.clean(["web01", "web02"]).arguments[-2:] == ("web01", "web02")
-    assert commands.revoke(["0x1f"]).arguments[-1] == "0x1f"
+    assert commands.clean(settings(), ["web01", "web02"]).arguments[-2:] == ("web01", "web02")
+    assert commands.revoke(settings(), ["0x1f"]).arguments[-1] == "0x1f"
 
 
 def test_what_is_typed_for_puppetserver_ca() -> None:
     commands = ca_commands(PUPPETSERVER_CA)
-    conf = replace(settings(), ca_ttl="10d", ca_name="Ours", csr_attributes="/etc/x.yaml")
+    conf = replace(
+        settings(), ca_ttl="10d", ca_name="Ours", csr_attributes="/etc/x.yaml", capass=""
+    )
     where = Aside(conf)
     wanted = CredentialsWanted(["web01"], "web01.example.com,www")
     arguments = commands.make_aside(where, [wanted], "AB:CD").arguments
@@ -608,11 +610,14 @@ def test_what_is_typed_for_puppetserver_ca() -> None:
     # Nothing of what it writes is left to where the host's puppet.conf puts it.
     for option in where.options:
         assert option.removeprefix("--").replace("=", " = ", 1) in config
-    assert {"certname = web01", "csr_attributes = /etc/x.yaml", "keylength = 4096"} <= {*config}
+    own = {f"certname = {conf.certname}", "csr_attributes = /etc/x.yaml", "keylength = 4096"}
+    assert own <= {*config}
     ours = commands.make_aside(where, [replace(wanted, attributes="x")], "AB:CD").arguments
     assert f"csr_attributes = {where.attributes}" in ours[5].splitlines() and "x" in ours
-    assert commands.clean(["web01", "web02"]).arguments == ("clean", "web01", "web02")
-    assert commands.issue(conf, wanted).arguments[:2] == ("web01", "web01.example.com,www")
+    plain, *names = commands.clean(conf, ["web01", "web02"]).arguments
+    assert names == ["web01", "web02"]
+    assert f"ssldir = {conf.ssldir}" in plain.splitlines() and "capass = " not in plain
+    assert commands.issue(conf, wanted).arguments[:3] == (plain, "web01", wanted.alt_names)
 
 
 # Services side by side
