@@ -82,7 +82,7 @@ class Aside:
         """The same for Puppet's command line: each, since a puppet.conf may have set it."""
         named = {name: getattr(self.settings, name) for name in _MOVED}
         named |= {name: self.path_of(path) for name, path in self._unjudged.items()}
-        return tuple(f"--{name}={path}" for name, path in named.items())
+        return tuple(f"--{name}={path}" for name, path in named.items() if path)
 
     @property
     def outside(self) -> dict[str, str]:
