@@ -145,6 +145,8 @@ for service; do
     files=
     if [ -d "$managed" ]; then
         said=$(unit "$service") || fail "systemctl cannot tell of $service."
+        # Puppet Server is a program in Java, whose options are its own.
+        case $said in (*java*) continue ;; esac
         case $said in (*--*) say options "the unit $service" "$(of_unit)" ;; esac
         files=$(files_of_unit)
     fi

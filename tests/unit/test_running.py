@@ -136,6 +136,31 @@ END""",
         sh.ask(ServiceOptions, **ask)
 
 
+def test_options_of_a_server_in_java_are_its_own(sh: Sh, tmp_path: Path) -> None:
+    places = tmp_path / "etc"
+    places.mkdir()
+    for name in ("puppetserver", "puppet"):
+        (places / name).write_text("ARGS='--config=/etc/x'\n")
+    sh.provide(
+        "systemctl",
+        """for unit; do :; done
+case $unit in
+    (puppetserver) echo 'ExecStart={ path=/usr/bin/java ; argv[]=java --config /etc/conf.d }' ;;
+    (*) echo 'ExecStart={ path=/usr/bin/puppet ; argv[]=puppet agent --config /etc/y }' ;;
+esac""",
+    )
+    found = sh.ask(
+        ServiceOptions,
+        services=["puppetserver", "puppet"],
+        places=[str(places)],
+        managed=str(tmp_path),
+    )
+    assert found == {
+        "the unit puppet": ["--config", "/etc/y"],
+        f"{places}/puppet": ["--config=/etc/x"],
+    }
+
+
 def test_more_options_than_services_have_are_not_believed() -> None:
     one = ("options", "/etc/default/puppet", "--ssldir=/x")
     assert ServiceOptions().process(printed(*[one] * MOST_FILES)) == {one[1]: ["--ssldir=/x"]}
