@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.site import BACKUPS, RUN_LOCK, SSLDIR, Master, assert_regenerated, short
 from tests.e2e.test_restore import EVERYTHING
-from tests.tables import STOP_ORDER
+from tests.tables import POSTGRESQL_SERVICE, STOP_ORDER
 
 
 def test_thousands_of_nodes_and_of_leftovers(master: Master) -> None:
@@ -122,7 +122,8 @@ def test_a_service_that_dies_after_its_start_is_not_success(serving: Master) -> 
 
 def test_what_a_watchdog_starts_meanwhile_is_started_anew(serving: Master) -> None:
     master, retired = serving, serving.ca.fingerprint
-    last = STOP_ORDER[-1]
+    # Services stop side by side, and the database once nobody needs it any more.
+    last = POSTGRESQL_SERVICE
     master.sh(
         f"(until [ -e {BACKUPS}/stopped ] && ! systemctl -q is-active {last}; do sleep 0.05; done;"
         " systemctl start pe-puppetdb; systemctl show -p MainPID pe-puppetdb >/root/watchdog)"
