@@ -45,7 +45,9 @@ def _tar(files: Mapping[str, tuple[int, bytes]]) -> bytes:
             member.mode = mode
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+    # Podman reads to the archive's end, and fails where it cannot hand on what fills a tape's block
+    # after that: at some sizes always.
+    return buffer.getvalue()[: archive.offset]
 
 
 def _kept(
