@@ -76,7 +76,7 @@ def _ruby(host: Host, code: str) -> str:
     return _sh(host.name, f"{host.generation.programs}/ruby -rsocket -ropenssl -e '{code}'").strip()
 
 
-def _run_of_puppet(host: Host) -> int:
+def run_of_puppet(host: Host) -> int:
     """How a run ends: 0 or 2 if all is well. The daemon's own may be on its way."""
     script = f"""
         for try in $(seq 100); do
@@ -252,7 +252,7 @@ def test_the_server_of_2016_tells_anybody_how_it_is() -> None:
 @pytest.mark.parametrize("name", [*AGENTS, *MASTERS])
 def test_puppet_runs_against_the_master(name: str) -> None:
     host = HOSTS[name]
-    assert _run_of_puppet(host) in (0, 2)
+    assert run_of_puppet(host) in (0, 2)
     assert _succeeds(name, f"test -s {host.generation.catalogs}/{host.certname}.json")
 
 
@@ -264,7 +264,7 @@ def test_an_agent_of_2016_is_roots_and_gets_its_pxp_agent_from_puppet(name: str)
     assert not _succeeds(name, "id pe-puppet")
     with _without(name, f"{SSLDIR}/certs/{host.certname}.pem"):
         assert not _starts(name, "pxp-agent")
-    assert _run_of_puppet(host) == 2
+    assert run_of_puppet(host) == 2
     assert _not_running(host, host.generation.agent_services) == ""
 
 
@@ -312,7 +312,7 @@ def test_the_document_typed_leaves_a_site_in_service(name: str) -> None:
     assert _sh(name, f"cat {_CA}") != before
     # With its own copies, of the old CA, unless the daemon's first run restarts it just now.
     assert _sh(name, "/opt/pe-lab/wait-for-services 60 pe-activemq; true").strip() == ""
-    assert _run_of_puppet(host) in (0, 2)
+    assert run_of_puppet(host) in (0, 2)
     assert _succeeds(name, f"cmp {_CA} /etc/puppetlabs/activemq/ca.pem")
     test_a_master_runs_its_generations_services_and_no_others(name)
     test_each_service_answers_on_its_ports_with_what_is_in_its_directory(name)
@@ -340,7 +340,7 @@ def test_the_document_typed_leaves_a_site_in_service(name: str) -> None:
             """,
         )
         assert _not_running(agent, services) == "pxp-agent"
-        assert _run_of_puppet(agent) in (0, 2)
+        assert run_of_puppet(agent) in (0, 2)
         # PE 3.8 has no orchestrator, whose Puppet would see to it.
         left = "" if host.generation is generation else "pxp-agent"
         assert _not_running(agent, services) == left

@@ -13,6 +13,7 @@ from lab.hosts import HOSTS
 from recert.certificates import read_certificate
 from tests.e2e.nodes import Site, reported, statuses
 from tests.e2e.site import KILLING
+from tests.e2e.test_generations import run_of_puppet
 from tests.e2e.test_resume import LAST_STEP
 
 # The second agent is of another vendor, or of an older generation.
@@ -55,20 +56,6 @@ def runs(host: str, *services: str) -> bool:
     return not lab.run(host, f"/opt/pe-lab/wait-for-services 0 {names}; true").stdout.strip()
 
 
-def succeeds(host: str) -> int:
-    """How an ordinary run of Puppet ends, once the daemon's own is over."""
-    puppet = f"{HOSTS[host].generation.programs}/puppet agent --test"
-    script = f"""
-        for try in $(seq 100); do
-            {puppet} >/tmp/run.log 2>&1; status=$?
-            grep -q 'already in progress' /tmp/run.log || break
-            sleep 0.5
-        done
-        exit $status
-    """
-    return lab.run(host, script, check=False).returncode
-
-
 @pytest.fixture(params=SITES)
 def site(tmp_path: Path, request: pytest.FixtureRequest) -> Site:
     site = Site.of(tmp_path, request.param, SITES[request.param])
@@ -78,7 +65,7 @@ def site(tmp_path: Path, request: pytest.FixtureRequest) -> Site:
         site.sh(f"ln -s {HOSTS[site.name].generation.cadir} {SSL}/ca")
     # A server may go into the background before it listens, and the daemon's first run may come
     # before that.
-    assert succeeds(site.name) in (0, 2), site.sh("cat /tmp/run.log")
+    assert run_of_puppet(HOSTS[site.name]) in (0, 2), site.sh("cat /tmp/run.log")
     return site
 
 
@@ -96,7 +83,7 @@ def assert_new(site: Site, retired: str) -> None:
     assert {*site.sh(f"stat -c '%U:%G %a' {keys}").splitlines()} == {"puppet:puppet 640"}
     for agent in site.agents:
         assert site.certificate_of(agent).issued_by(ca)
-        assert succeeds(agent) in (0, 2), site.on(agent, "cat /tmp/run.log")
+        assert run_of_puppet(HOSTS[agent]) in (0, 2), site.on(agent, "cat /tmp/run.log")
     for host in map(HOSTS.__getitem__, (site.name, *site.agents)):
         assert runs(host.name, *(service.name for service in host.services))
 
@@ -141,7 +128,7 @@ def test_an_open_source_site_goes_to_its_new_ca_and_back(site: Site) -> None:
     assert site.ca.fingerprint == retired
     assert site.sh(EVERYTHING) == before
     for agent in site.agents:
-        assert succeeds(agent) in (0, 2), site.on(agent, "cat /tmp/run.log")
+        assert run_of_puppet(HOSTS[agent]) in (0, 2), site.on(agent, "cat /tmp/run.log")
 
 
 def test_killed_after_each_step_of_an_open_source_master(site: Site) -> None:
@@ -221,4 +208,4 @@ def test_what_a_server_cannot_do_is_known_before_it_is_stopped(site: Site) -> No
     assert "Puppet could not make the new CA and its certificates" in run.stderr
     assert "Nothing is left of what was to be made aside" in run.stderr
     assert site.sh(EVERYTHING) == before
-    assert succeeds(site.name) in (0, 2) and not site.backups()
+    assert run_of_puppet(HOSTS[site.name]) in (0, 2) and not site.backups()

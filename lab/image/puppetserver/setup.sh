@@ -18,4 +18,4 @@ grep -q compiled.jar /etc/systemd/system/puppetserver.service.d/compiled.conf
 options='-Xms512m -Xmx512m -XX:TieredStopAtLevel=1 -Djruby.compile.mode=OFF'
 sed -i "s|^JAVA_ARGS=\"-Xms1g -Xmx1g|JAVA_ARGS=\"$options|" /etc/default/puppetserver
 grep -q -e "$options" /etc/default/puppetserver
-systemctl disable puppetserver puppetdb postgresql
+systemctl disable puppetserver
